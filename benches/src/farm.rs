@@ -1,0 +1,70 @@
+//! The farm that one writes by hand: rank 0 hands out tasks, one a message, 16 in flight to each worker.
+
+use crate::samples::median;
+use crate::side::tell;
+use mpi::Tag;
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Source};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Messages that each worker has in flight.
+const DEPTH: usize = 16;
+
+const WORK: Tag = 1;
+const DONE: Tag = 2;
+const STOP: Tag = 3;
+
+/// Runs farms of so many tasks on all ranks and tells the tasks per second of the median one.
+///
+/// # Panics
+/// If a result is wrong.
+#[must_use]
+pub fn run(farms: usize, tasks: i64) -> ExitCode {
+    let universe = mpi::initialize().expect("MPI has not been initialised before");
+    let world = universe.world();
+    world.barrier();
+    if world.rank() == 0 {
+        tell(median((0..farms).map(|_| hand_out(&world, tasks)).collect()));
+        for worker in 1..world.size() {
+            world.process_at_rank(worker).send_with_tag(&[0_i64; 0], STOP);
+        }
+    } else {
+        work(&world);
+    }
+    ExitCode::SUCCESS
+}
+
+/// The side of rank 0: tasks per second.
+fn hand_out(world: &SimpleCommunicator, tasks: i64) -> f64 {
+    let mut results = vec![0_i64; tasks as usize];
+    let mut next = 0..tasks;
+    let start = Instant::now();
+    for _ in 0..DEPTH {
+        for worker in 1..world.size() {
+            if let Some(task) = next.next() {
+                world.process_at_rank(worker).send_with_tag(&[task, task], WORK);
+            }
+        }
+    }
+    let mut item = [0_i64; 2];
+    for _ in 0..tasks {
+        let status = world.any_process().receive_into_with_tag(&mut item, DONE);
+        results[item[0] as usize] = item[1];
+        if let Some(task) = next.next() {
+            world.process_at_rank(status.source_rank()).send_with_tag(&[task, task], WORK);
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(results.iter().zip(1..).all(|(result, expected)| *result == expected), "a result is wrong");
+    tasks as f64 / seconds
+}
+
+fn work(world: &SimpleCommunicator) {
+    let controller = world.process_at_rank(0);
+    let mut item = [0_i64; 2];
+    while controller.receive_into(&mut item).tag() != STOP {
+        item[1] += 1;
+        controller.send_with_tag(&item, DONE);
+    }
+}

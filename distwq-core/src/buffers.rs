@@ -1,0 +1,102 @@
+//! Large buffers, used again: touching fresh memory costs several times what copying into touched memory does.
+
+use parking_lot::Mutex;
+
+/// Smaller buffers are left to the allocator, which reuses them itself.
+pub(crate) const LARGE_BYTES_MIN: usize = 128 << 10;
+
+/// What is kept for later at most, in bytes; the rest goes back to the system.
+const KEPT_BYTES_MAX: usize = 512 << 20;
+
+#[derive(Default)]
+struct Kept {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+static KEPT: Mutex<Kept> = Mutex::new(Kept { buffers: Vec::new(), bytes: 0 });
+
+/// An empty buffer with room for `bytes`: one that was used before if one fits without wasting much.
+pub(crate) fn take(bytes: usize) -> Vec<u8> {
+    if bytes < LARGE_BYTES_MIN {
+        return Vec::with_capacity(bytes);
+    }
+    let mut kept = KEPT.lock();
+    let fits = |buffer: &Vec<u8>| buffer.capacity() >= bytes && buffer.capacity() / 4 <= bytes;
+    let found = kept.buffers.iter().position(fits);
+    match found {
+        Some(index) => {
+            let buffer = kept.buffers.swap_remove(index);
+            kept.bytes -= buffer.capacity();
+            buffer
+        }
+        None => {
+            drop(kept);
+            Vec::with_capacity(bytes)
+        }
+    }
+}
+
+/// Takes a buffer back. What was kept longest goes if there is too much.
+pub(crate) fn give_back(mut buffer: Vec<u8>) {
+    if buffer.capacity() < LARGE_BYTES_MIN || buffer.capacity() > KEPT_BYTES_MAX {
+        return;
+    }
+    buffer.clear();
+    let mut surplus = Vec::new();
+    let mut kept = KEPT.lock();
+    kept.bytes += buffer.capacity();
+    kept.buffers.push(buffer);
+    while kept.bytes > KEPT_BYTES_MAX {
+        let oldest = kept.buffers.remove(0);
+        kept.bytes -= oldest.capacity();
+        surplus.push(oldest);
+    }
+    // Freeing takes a system call: not under the lock.
+    drop(kept);
+}
+
+/// Bytes whose buffer is used again when the last who shares them lets go.
+pub(crate) struct Reused(pub(crate) Vec<u8>);
+
+impl AsRef<[u8]> for Reused {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Reused {
+    fn drop(&mut self) {
+        give_back(std::mem::take(&mut self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// A size that no other test of this crate asks for.
+    const BYTES: usize = KEPT_BYTES_MAX / 3;
+
+    #[test]
+    fn a_large_buffer_is_used_again_once_nobody_shares_it() {
+        let mut buffer = take(BYTES);
+        buffer.resize(20, 1);
+        let place = buffer.as_ptr();
+        let bytes = Bytes::from_owner(Reused(buffer));
+        let clone = bytes.slice(10..);
+        drop(bytes);
+        assert_eq!(clone.len(), 10);
+        drop(clone);
+        let again = take(BYTES);
+        assert!(again.is_empty());
+        assert_eq!(again.as_ptr(), place);
+    }
+
+    #[test]
+    fn small_ones_are_left_to_the_allocator() {
+        assert_eq!(take(100).capacity(), 100);
+        give_back(vec![0; 100]);
+    }
+}

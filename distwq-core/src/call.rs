@@ -1,0 +1,325 @@
+//! What a user says of one task: the function, its arguments, its options. One builder for graphs and `submit`.
+
+use crate::cell::Cell;
+use crate::codec::{CodecError, Payload, PayloadWriter};
+use crate::error::Refusal;
+use crate::handle::Handle;
+use crate::registry::Remote;
+use serde::Serialize;
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A call of a `#[remote]` function that gives a `T`: a description of one task, made by `function::call(…)`,
+/// refined by the methods below, and handed to [`Graph::add`](crate::Graph::add) or
+/// [`Cluster::submit`](crate::Cluster::submit).
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn area(width: f64, height: f64) -> f64 {
+///     width * height
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+///     let call = area::call(2.0, 3.0).label("the floor").priority(1).retries(2);
+///     let floor = cluster.submit(call);
+///     let cube = cluster.submit(area::call(&floor, 2.5).follow(&floor)); // a handle as an argument
+///     assert_eq!(cube.get()?, 15.0);
+///     Ok(())
+/// }
+/// ```
+#[must_use = "a call does nothing until it is added to a graph or submitted"]
+pub struct Call<T> {
+    pub(crate) parts: Parts,
+    output: PhantomData<fn() -> T>,
+}
+
+/// All that a call says, without its type.
+pub(crate) struct Parts {
+    pub(crate) remote: &'static Remote,
+    /// The arguments that came as values, encoded one after another.
+    pub(crate) plain: Payload,
+    /// The arguments that are outputs of other tasks.
+    pub(crate) inputs: Vec<Input>,
+    /// What most calls do not say, and so need not carry from hand to hand.
+    options: Option<Box<Options>>,
+}
+
+/// What a call may say besides its function and its arguments.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// The first argument that could not be encoded, counted from 1, and why.
+    unencodable: Option<(usize, CodecError)>,
+    pub(crate) label: Option<Cow<'static, str>>,
+    /// Tasks to wait for without taking their outputs.
+    pub(crate) after: Vec<Arc<Cell>>,
+    pub(crate) follow: Option<Arc<Cell>>,
+    pub(crate) ranks: Option<u32>,
+    pub(crate) priority: i32,
+    pub(crate) retries: u32,
+}
+
+impl Parts {
+    /// What the call says besides its function and its arguments.
+    pub(crate) fn options(&self) -> &Options {
+        static NONE: Options = Options {
+            unencodable: None,
+            label: None,
+            after: Vec::new(),
+            follow: None,
+            ranks: None,
+            priority: 0,
+            retries: 0,
+        };
+        self.options.as_deref().unwrap_or(&NONE)
+    }
+
+    fn options_mut(&mut self) -> &mut Options {
+        self.options.get_or_insert_default()
+    }
+
+    /// It depends on no other task and has no options: nothing can be wrong with it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.inputs.is_empty() && self.options.is_none()
+    }
+
+    /// The label, or else the function.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        self.options().label.clone().unwrap_or(Cow::Borrowed(self.remote.path))
+    }
+
+    /// Why this can never run, whatever the cluster.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let options = self.options();
+        if let Some(error) = &options.unencodable {
+            return Some(Refusal::Encode { argument: error.0, message: error.1.0.clone() });
+        }
+        match options.ranks {
+            Some(0) => Some(Refusal::NoRanks),
+            Some(wanted) if wanted > 1 && !self.remote.is_collective() => Some(Refusal::NotCollective { wanted }),
+            _ => None,
+        }
+    }
+
+    /// All tasks that this one depends on.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &Arc<Cell>> {
+        let inputs = self.inputs.iter().flat_map(|input| &input.sources);
+        let options = self.options();
+        inputs.chain(&options.after).chain(&options.follow)
+    }
+}
+
+/// One argument that is the output of another task, or of several.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) parameter: u16,
+    /// Several outputs make one `Vec`.
+    pub(crate) gathered: bool,
+    pub(crate) sources: SmallVec<[Arc<Cell>; 1]>,
+}
+
+impl<T> Call<T> {
+    /// A name for people: in errors, in [`TaskInfo`](crate::TaskInfo), in drawings. It need not be unique.
+    pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
+        self.parts.options_mut().label = Some(label.into());
+        self
+    }
+
+    /// Starts only when `other` has given its value, without taking it. If `other` fails, this task does not run and
+    /// ends as [`Upstream`](crate::TaskError::Upstream). May be said several times.
+    pub fn after<U>(mut self, other: &Handle<U>) -> Self {
+        self.parts.options_mut().after.push(Arc::clone(other.cell()));
+        self
+    }
+
+    /// Starts only when all of `others` have given their values, without taking them; as [`after`](Self::after) for
+    /// each.
+    ///
+    /// # Examples
+    /// ```
+    /// # use distwq::prelude::*;
+    /// # #[remote]
+    /// # fn work(x: u8) {}
+    /// # let mut graph = Graph::new();
+    /// let parts: Vec<_> = (0..4).map(|x| graph.add(work::call(x))).collect();
+    /// let last = graph.add(work::call(9).after_all(&parts));
+    /// # let _ = last;
+    /// ```
+    pub fn after_all<'a, U: 'a>(mut self, others: impl IntoIterator<Item = &'a Handle<U>>) -> Self {
+        let cells = others.into_iter().map(|other| Arc::clone(other.cell()));
+        self.parts.options_mut().after.extend(cells);
+        self
+    }
+
+    /// Runs on the worker that ran `other` (of a collective task: on the first rank of its group), after it. A
+    /// retry stays there too. Good for tasks that use what `other` left in the memory or on the disk of its worker; for
+    /// its output alone there is no need, tasks go where their inputs are anyway. A value that no task made has no
+    /// worker, and then this says nothing. Said again, it replaces what was said before.
+    pub fn follow<U>(mut self, other: &Handle<U>) -> Self {
+        self.parts.options_mut().follow = Some(Arc::clone(other.cell()));
+        self
+    }
+
+    /// How many ranks a collective task runs on, from 1 to [`Cluster::workers`](crate::Cluster::workers); without it,
+    /// on all workers. More than there are is refused, and so is more than 1 for a function that is not `collective`.
+    pub fn ranks(mut self, ranks: usize) -> Self {
+        self.parts.options_mut().ranks = Some(u32::try_from(ranks).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// Among tasks that are ready, those of higher priority start first. The default is 0; what has started is not
+    /// interrupted.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.parts.options_mut().priority = priority;
+        self
+    }
+
+    /// How many times to try again after an `Err`, a panic or a failed group: on workers that have not tried it yet as
+    /// long as there are any. The default is 0. An argument that does not decode is not tried again.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.parts.options_mut().retries = retries;
+        self
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("function", &self.parts.remote.path)
+            .field("label", &self.parts.options().label)
+            .field("inputs", &self.parts.inputs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Collects the arguments of a call, in order. What generated code uses.
+#[derive(Debug)]
+pub struct CallBuilder {
+    remote: &'static Remote,
+    plain: PayloadWriter,
+    inputs: Vec<Input>,
+    parameter: u16,
+    unencodable: Option<Box<(usize, CodecError)>>,
+}
+
+impl CallBuilder {
+    /// A call of `remote` without arguments yet.
+    #[must_use]
+    pub fn new(remote: &'static Remote) -> Self {
+        Self { remote, plain: PayloadWriter::default(), inputs: Vec::new(), parameter: 0, unencodable: None }
+    }
+
+    /// Adds the next argument.
+    #[must_use]
+    pub fn argument<T>(mut self, argument: impl IntoArg<T>) -> Self {
+        argument.add_to(&mut self);
+        self.parameter += 1;
+        self
+    }
+
+    /// The call, whose output is a `T`.
+    pub fn finish<T>(self) -> Call<T> {
+        let Self { remote, plain, inputs, unencodable, .. } = self;
+        let options = unencodable.map(|error| Box::new(Options { unencodable: Some(*error), ..Options::default() }));
+        Call { parts: Parts { remote, plain: plain.finish(), inputs, options }, output: PhantomData }
+    }
+
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
+        if let Err(error) = self.plain.append(value) {
+            let argument = usize::from(self.parameter) + 1;
+            self.unencodable.get_or_insert_with(|| Box::new((argument, error)));
+        }
+    }
+
+    fn handle<T>(&mut self, handle: &Handle<T>) {
+        self.input(false, SmallVec::from_buf([Arc::clone(handle.cell())]));
+    }
+
+    fn handles<T>(&mut self, handles: &[Handle<T>]) {
+        let sources = handles.iter().map(|handle| Arc::clone(handle.cell()));
+        self.input(true, sources.collect());
+    }
+
+    fn input(&mut self, gathered: bool, sources: SmallVec<[Arc<Cell>; 1]>) {
+        self.inputs.push(Input { parameter: self.parameter, gathered, sources });
+    }
+}
+
+/// What can stand where a remote function takes a `T`: a `T`, a `&T`, the output of another task as a
+/// [`Handle<T>`] or `&Handle<T>`; for a `Vec<T>` also a slice `&[T]`, or several outputs as `Vec<Handle<T>>`,
+/// `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the argument `{T}` of this remote function",
+    label = "expected `{T}`, `&{T}` or a handle of it, `&Handle<{T}>`"
+)]
+pub trait IntoArg<T> {
+    /// Adds the argument to a call.
+    #[doc(hidden)]
+    fn add_to(self, call: &mut CallBuilder);
+}
+
+impl<T: Serialize> IntoArg<T> for T {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.value(&self);
+    }
+}
+
+impl<T: Serialize> IntoArg<T> for &T {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.value(self);
+    }
+}
+
+impl<T: Serialize> IntoArg<Vec<T>> for &[T] {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.value(self);
+    }
+}
+
+impl<T: Serialize, const N: usize> IntoArg<Vec<T>> for &[T; N] {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.value(self.as_slice());
+    }
+}
+
+impl IntoArg<String> for &str {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.value(self);
+    }
+}
+
+impl<T> IntoArg<T> for Handle<T> {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.handle(&self);
+    }
+}
+
+impl<T> IntoArg<T> for &Handle<T> {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.handle(self);
+    }
+}
+
+impl<T> IntoArg<Vec<T>> for Vec<Handle<T>> {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.handles(&self);
+    }
+}
+
+impl<T> IntoArg<Vec<T>> for &Vec<Handle<T>> {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.handles(self);
+    }
+}
+
+impl<T> IntoArg<Vec<T>> for &[Handle<T>] {
+    fn add_to(self, call: &mut CallBuilder) {
+        call.handles(self);
+    }
+}

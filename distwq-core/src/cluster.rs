@@ -1,0 +1,207 @@
+//! The running thing, as the body of a program sees it.
+
+use crate::call::Call;
+use crate::cell::{Binding, Cell, Outcomes};
+use crate::codec::{self, Payload};
+use crate::controller::{ControllerEngine, Released, RunId};
+use crate::drive::Drive;
+use crate::error::{Refusal, RunError, TaskError, TaskSite};
+use crate::graph::Graph;
+use crate::handle::Handle;
+use crate::id::TaskId;
+use crate::info::TaskInfo;
+use crate::stats::Stats;
+use serde::Serialize;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A controller and its workers: takes graphs, calls and values, and gives handles. Clones are the same cluster,
+/// to be used from any thread. What is submitted runs on the workers, also while the body computes.
+///
+/// The body of `#[distwq::main]`, of [`launch`](crate::launch()) and of `#[distwq::test]` is given one.
+///
+/// # Examples
+/// Threads that submit; the cluster is shared like any reference:
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) {
+///     std::thread::scope(|scope| {
+///         for x in 0..3 {
+///             scope.spawn(move || assert_eq!(cluster.submit(square::call(x)).get(), Ok(x * x)));
+///         }
+///     });
+///     assert_eq!(cluster.stats().done, 3);
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Cluster {
+    seat: Arc<Seat>,
+}
+
+/// The controller's place: its engine and what is known without asking it.
+pub(crate) struct Seat {
+    pub(crate) drive: Drive<ControllerEngine>,
+    released: Released,
+    workers: usize,
+    session: u64,
+}
+
+/// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
+const REPORT_LIMIT: Duration = Duration::from_secs(5);
+
+impl Cluster {
+    pub(crate) fn new(drive: Drive<ControllerEngine>, session: u64) -> Self {
+        let (released, workers) = drive.with(|engine| (engine.released(), engine.workers()));
+        Self { seat: Arc::new(Seat { drive, released, workers, session }) }
+    }
+
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
+    /// How many workers there are: the ranks but the controller's, or the threads of the local backend.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.seat.workers
+    }
+
+    /// Takes one task, which starts as soon as its inputs are there and a worker has room. Does not wait. What cannot
+    /// run has ended as [`Refused`](TaskError::Refused) when this returns.
+    pub fn submit<T>(&self, call: Call<T>) -> Handle<T> {
+        let taken = self.seat.drive.with(|engine| engine.submit(call.parts));
+        Handle::new(Cell::bound(self.binding(taken)))
+    }
+
+    /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
+    /// take it by reference. It stays while its handle, or a task that takes it, is left.
+    pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
+        let taken = match codec::encode(value) {
+            Ok(payload) => self.seat.drive.with(|engine| engine.add_value(payload)),
+            Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0))),
+        };
+        Handle::new(Cell::bound(self.binding(taken)))
+    }
+
+    fn binding(&self, taken: Result<TaskId, TaskError>) -> Binding {
+        match taken {
+            Ok(task) => Binding::Task { task, outcomes: Arc::clone(&self.seat) as Arc<dyn Outcomes> },
+            Err(error) => Binding::Refused(Box::new(error)),
+        }
+    }
+
+    /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that were submitted before go on
+    /// beside it.
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks failed. All others have
+    /// their values even so, and handles stay readable.
+    pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
+        let run = self.begin(graph)?;
+        // Ends because every task ends: with a value, an error, or when nothing can move any more.
+        self.seat.drive.wait(|engine| engine.has_run_ended(run).then(|| engine.take_run(run)))
+    }
+
+    /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments anywhere from now on.
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] if the graph has run before, or if one of its tasks can never run; then nothing of it
+    /// runs and all its handles have ended as refused.
+    pub fn start(&self, graph: &mut Graph) -> Result<(), RunError> {
+        let run = self.begin(graph)?;
+        self.seat.drive.with(|engine| engine.forget_run(run));
+        Ok(())
+    }
+
+    fn begin(&self, graph: &mut Graph) -> Result<RunId, RunError> {
+        // Checked and started in one go: the cluster may begin to close at any moment.
+        let started = self.seat.drive.with(|engine| {
+            let error = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
+            match error {
+                Some(error) => Err(error),
+                None => Ok(engine.start_graph(graph.start(), |task| self.binding(Ok(task)))),
+            }
+        });
+        started.map_err(|error| {
+            graph.refuse_all(&error);
+            RunError::Refused(error)
+        })
+    }
+
+    /// What was done so far, and what lies where; [`Stats`] prints as a few lines. Asks every worker, so it takes a
+    /// round trip; a worker that sits in raw MPI for longer than 5 s is told as it last reported.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let drive = &self.seat.drive;
+        drive.with(ControllerEngine::ask_reports);
+        let deadline = Instant::now() + REPORT_LIMIT;
+        drive.wait_until(Some(deadline), |engine| engine.has_reports().then_some(()));
+        drive.with(|engine| engine.stats())
+    }
+
+    /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable
+    /// until the body returns. Any further call returns at once. Leaving the body does the same.
+    pub fn shutdown(&self) {
+        self.seat.drive.with(ControllerEngine::begin_closing);
+        self.seat.drain();
+    }
+}
+
+impl Seat {
+    /// Waits until all tasks have ended. Ends because every task ends.
+    pub(crate) fn drain(&self) {
+        self.drive.wait(|engine| (engine.pending() == 0 || engine.is_over()).then_some(()));
+    }
+
+    fn site(&self, task: TaskId) -> Arc<TaskSite> {
+        Arc::new(self.drive.with(|engine| engine.site(task)))
+    }
+}
+
+impl Outcomes for Seat {
+    fn wait(&self, task: TaskId, deadline: Option<Instant>) -> Result<Payload, TaskError> {
+        // Without a deadline this ends because every task ends.
+        let output = self.drive.wait_until(deadline, |engine| engine.output(task));
+        output.unwrap_or_else(|| Err(TaskError::Timeout { site: self.site(task), waited_ms: 0 }))
+    }
+
+    fn is_done(&self, task: TaskId) -> bool {
+        self.drive.with(|engine| {
+            engine.has_ended(task) || {
+                engine.turn_now();
+                engine.has_ended(task)
+            }
+        })
+    }
+
+    fn info(&self, task: TaskId) -> TaskInfo {
+        let info = self.drive.with(|engine| engine.info(task));
+        info.expect("a task stays while a handle of it does")
+    }
+
+    fn undecodable(&self, task: TaskId, message: String) -> TaskError {
+        let message = Arc::from(format!("the output does not decode: {message}"));
+        TaskError::Codec { site: self.site(task), message }
+    }
+
+    fn dropped(&self, task: TaskId) {
+        self.released.lock().push(task);
+    }
+
+    fn session(&self) -> u64 {
+        self.session
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cluster({} workers)", self.workers())
+    }
+}

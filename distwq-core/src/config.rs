@@ -1,0 +1,259 @@
+//! The settings of a run: by builder in code, and by `DISTWQ_*` variables, which win over the code so that a
+//! program can be tuned without building it again.
+
+use std::time::Duration;
+
+/// The settings of a run. The controller's settings hold for all ranks; they travel to the workers when these
+/// report, so variables need to be set for the controller's process only (`DISTWQ_CONTROLLER` and
+/// `DISTWQ_PIECE_BYTES`: for rank 0).
+///
+/// | method | variable | default |
+/// |---|---|---|
+/// | [`workers`](Self::workers) | `DISTWQ_WORKERS` | one for each core |
+/// | [`slots`](Self::slots) | `DISTWQ_SLOTS` | 1 |
+/// | [`controller`](Self::controller) | `DISTWQ_CONTROLLER` | 0 |
+/// | [`inline_bytes_max`](Self::inline_bytes_max) | `DISTWQ_INLINE_BYTES_MAX` | 4096 |
+/// | [`piece_bytes`](Self::piece_bytes) | `DISTWQ_PIECE_BYTES` | 64 MiB |
+/// | [`stack_bytes`](Self::stack_bytes) | `DISTWQ_STACK_BYTES` | 8 MiB |
+/// | [`handshake_limit`](Self::handshake_limit) | `DISTWQ_HANDSHAKE_LIMIT_MS` | 60 s |
+/// | [`collective_grace`](Self::collective_grace) | `DISTWQ_COLLECTIVE_GRACE_MS` | 10 s |
+/// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
+///
+/// Times in variables are milliseconds, sizes bytes. A variable that is no number, or out of its range, ends the
+/// program at its start with a message and exit code 2.
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+/// use std::time::Duration;
+///
+/// #[distwq::main(config = Config::new().workers(3).shutdown_grace(Duration::from_secs(30)))]
+/// fn main(cluster: &Cluster) {
+///     assert_eq!(cluster.workers(), 3);
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use]
+pub struct Config {
+    pub(crate) workers: Option<usize>,
+    pub(crate) slots: u32,
+    pub(crate) controller: i32,
+    pub(crate) inline_bytes_max: u64,
+    pub(crate) piece_bytes: usize,
+    pub(crate) stack_bytes: usize,
+    pub(crate) handshake_limit: Duration,
+    pub(crate) collective_grace: Duration,
+    pub(crate) shutdown_grace: Duration,
+}
+
+/// A setting that cannot be.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A variable does not hold what it should.
+    #[error("{variable}={value:?} is not {expected}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A setting is out of its range.
+    #[error("{setting} is {value}, but has to be {expected}")]
+    Range {
+        /// Its name.
+        setting: &'static str,
+        /// What it is.
+        value: i64,
+        /// What it has to be.
+        expected: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            slots: 1,
+            controller: 0,
+            inline_bytes_max: 4 << 10,
+            piece_bytes: 64 << 20,
+            stack_bytes: 8 << 20,
+            handshake_limit: Duration::from_secs(60),
+            collective_grace: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many workers the local backend has, each a thread, from 1 to 4096. Over MPI every rank but the controller
+    /// is one, and this says nothing.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How many single-rank tasks a worker rank runs at once, each on a thread of its own, from 1 to 1024. A worker of
+    /// the local backend has one slot always.
+    pub fn slots(mut self, slots: u32) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Which rank is the controller; negative numbers count from the end, -1 is the last.
+    pub fn controller(mut self, rank: i32) -> Self {
+        self.controller = rank;
+        self
+    }
+
+    /// Outputs of up to so many encoded bytes ride back with the news that their task is done; larger ones stay on the
+    /// worker that made them.
+    pub fn inline_bytes_max(mut self, bytes: u64) -> Self {
+        self.inline_bytes_max = bytes;
+        self
+    }
+
+    /// Larger payloads travel over MPI in pieces of so many bytes, from 64 B to 1 GiB. For tests; nobody has to set it.
+    pub fn piece_bytes(mut self, bytes: usize) -> Self {
+        self.piece_bytes = bytes;
+        self
+    }
+
+    /// The stack of a thread that runs tasks, in bytes, at least 64 KiB.
+    pub fn stack_bytes(mut self, bytes: usize) -> Self {
+        self.stack_bytes = bytes;
+        self
+    }
+
+    /// How long the ranks wait for each other's first word at the start, before the run is ended: in the
+    /// start of MPI, and again in the handshake after it.
+    pub fn handshake_limit(mut self, limit: Duration) -> Self {
+        self.handshake_limit = limit;
+        self
+    }
+
+    /// How long a member of a group may stay in raw MPI after another member failed, before the run is ended.
+    pub fn collective_grace(mut self, grace: Duration) -> Self {
+        self.collective_grace = grace;
+        self
+    }
+
+    /// How long the ranks may take to end once there is nothing left to do, before the run is ended.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.shutdown_grace = grace;
+        self
+    }
+
+    /// These settings with those of the environment over them, checked.
+    pub(crate) fn with_environment(self) -> Result<Self, ConfigError> {
+        self.with_variables(|name| std::env::var(name).ok())
+    }
+
+    fn with_variables(mut self, variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, ConfigError> {
+        let read = Reader(&variable);
+        read.number("DISTWQ_WORKERS", |value| self.workers = Some(value))?;
+        read.number("DISTWQ_SLOTS", |value| self.slots = value)?;
+        read.number("DISTWQ_CONTROLLER", |value| self.controller = value)?;
+        read.number("DISTWQ_INLINE_BYTES_MAX", |value| self.inline_bytes_max = value)?;
+        read.number("DISTWQ_PIECE_BYTES", |value| self.piece_bytes = value)?;
+        read.number("DISTWQ_STACK_BYTES", |value| self.stack_bytes = value)?;
+        read.milliseconds("DISTWQ_HANDSHAKE_LIMIT_MS", &mut self.handshake_limit)?;
+        read.milliseconds("DISTWQ_COLLECTIVE_GRACE_MS", &mut self.collective_grace)?;
+        read.milliseconds("DISTWQ_SHUTDOWN_GRACE_MS", &mut self.shutdown_grace)?;
+        self.checked()
+    }
+
+    fn checked(self) -> Result<Self, ConfigError> {
+        const WORKERS_MAX: usize = 4096;
+        let workers = self.workers.unwrap_or(1);
+        within("workers", workers as i64, 1, WORKERS_MAX as i64)?;
+        within("slots", self.slots.into(), 1, 1024)?;
+        within("piece_bytes", self.piece_bytes as i64, 64, 1 << 30)?;
+        within("stack_bytes", self.stack_bytes as i64, 64 << 10, 1 << 40)?;
+        Ok(self)
+    }
+
+    /// The rank that `controller` means in a run of `ranks` ranks.
+    #[cfg(any(feature = "mpi", test))]
+    pub(crate) fn controller_rank(&self, ranks: u32) -> Result<u32, ConfigError> {
+        let ranks = i64::from(ranks);
+        let given = i64::from(self.controller);
+        within("controller", given, -ranks, ranks - 1)?;
+        Ok(given.rem_euclid(ranks) as u32)
+    }
+}
+
+fn within(setting: &'static str, value: i64, min: i64, max: i64) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::Range { setting, value, expected: format!("from {min} to {max}") })
+}
+
+struct Reader<'a>(&'a dyn Fn(&'static str) -> Option<String>);
+
+impl Reader<'_> {
+    fn number<T: std::str::FromStr>(&self, variable: &'static str, set: impl FnOnce(T)) -> Result<(), ConfigError> {
+        let Some(value) = self.0(variable) else {
+            return Ok(());
+        };
+        let number = value.trim().parse().map_err(|_| ConfigError::Variable {
+            variable,
+            value,
+            expected: "a number in its range",
+        })?;
+        set(number);
+        Ok(())
+    }
+
+    fn milliseconds(&self, variable: &'static str, into: &mut Duration) -> Result<(), ConfigError> {
+        self.number(variable, |value| *into = Duration::from_millis(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &'static [(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::new().workers(3).with_variables(|name| {
+            let found = pairs.iter().find(|(key, _)| *key == name)?;
+            Some(found.1.to_owned())
+        })
+    }
+
+    #[test]
+    fn variables_win_over_the_code() {
+        let config = with(&[("DISTWQ_WORKERS", "5"), ("DISTWQ_SHUTDOWN_GRACE_MS", "20")]);
+        let expected = Config::new().workers(5).shutdown_grace(Duration::from_millis(20));
+        assert_eq!(config, Ok(expected));
+    }
+
+    #[test]
+    fn a_variable_that_is_no_number_is_named() {
+        let error = with(&[("DISTWQ_SLOTS", "many")]).expect_err("it is no number");
+        assert!(error.to_string().contains("DISTWQ_SLOTS=\"many\""), "{error}");
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused() {
+        assert!(with(&[("DISTWQ_WORKERS", "0")]).is_err());
+        assert!(with(&[("DISTWQ_PIECE_BYTES", "63")]).is_err());
+        assert!(with(&[("DISTWQ_PIECE_BYTES", "64")]).is_ok());
+    }
+
+    #[test]
+    fn the_controller_is_counted_from_either_end() {
+        assert_eq!(Config::new().controller_rank(4), Ok(0));
+        assert_eq!(Config::new().controller(-1).controller_rank(4), Ok(3));
+        assert!(Config::new().controller(4).controller_rank(4).is_err());
+    }
+}

@@ -1,0 +1,160 @@
+//! How tasks end, in words: from what a worker reported to the error that a handle gives.
+
+use super::engine::{ControllerEngine, WorkerPlace};
+use super::table::{Entry, Output};
+use crate::codec::Payload;
+use crate::error::{TaskError, TaskSite, UpstreamPath};
+use crate::id::{TaskId, WorkerId};
+use crate::remote::Failure;
+use crate::scheduler::End;
+use std::sync::Arc;
+
+/// Why a task did not run: a link towards the one that failed. Links are shared by all that hang on them.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    /// The name of the task that this link stands for: one that gave no value.
+    name: String,
+    /// The link of the task before that one; none if it failed itself.
+    before: Option<Arc<Upstream>>,
+    root: Arc<TaskError>,
+}
+
+impl Drop for Upstream {
+    /// One link after another: a long chain must not be dropped by recursion.
+    fn drop(&mut self) {
+        let mut next = self.before.take();
+        while let Some(mut link) = next.and_then(Arc::into_inner) {
+            next = link.before.take();
+        }
+    }
+}
+
+impl Upstream {
+    /// What hangs on a task that has ended without a value.
+    fn of(parent: &Entry) -> Option<Arc<Self>> {
+        let (before, root) = match &parent.output {
+            Output::Failed(error) => (None, Arc::clone(error)),
+            Output::Upstream(link) => (Some(Arc::clone(link)), Arc::clone(&link.root)),
+            _ => return None,
+        };
+        Some(Arc::new(Self { name: parent.name(), before, root }))
+    }
+
+    /// The error where it began.
+    pub(super) fn root(&self) -> Arc<TaskError> {
+        Arc::clone(&self.root)
+    }
+
+    /// The error of a task that hangs on this link.
+    pub(super) fn error(&self, site: TaskSite) -> TaskError {
+        let mut steps = vec![site.name(), self.name.clone()];
+        let mut link = &self.before;
+        while let Some(before) = link {
+            steps.push(before.name.clone());
+            link = &before.before;
+        }
+        steps.reverse();
+        TaskError::Upstream { site: Arc::new(site), root: Arc::clone(&self.root), path: UpstreamPath::new(steps) }
+    }
+}
+
+impl Entry {
+    /// The task in words; `at` is the worker that matters most.
+    pub(super) fn site(&self, workers: &[WorkerPlace], at: Option<WorkerId>) -> TaskSite {
+        let worker = at.or_else(|| self.place.workers().first().copied());
+        let place = worker.and_then(|worker| workers.get(worker.index()));
+        TaskSite {
+            task: self.serial,
+            function: self.path().to_owned(),
+            label: self.label.as_deref().map(str::to_owned),
+            rank: place.map(|place| place.rank),
+            host: place.map(|place| place.host.clone()),
+            attempts: self.attempts,
+        }
+    }
+
+    /// The error that a failure makes.
+    pub(super) fn failed(&self, workers: &[WorkerPlace], failure: &Failure, at: WorkerId) -> TaskError {
+        let site = Arc::new(self.site(workers, Some(at)));
+        let text = || Arc::from(failure.to_string());
+        match failure {
+            Failure::Returned(message) => TaskError::Failed { site, message: Arc::from(message.as_str()) },
+            Failure::Panicked(message) => TaskError::Panicked { site, message: Arc::from(message.as_str()) },
+            Failure::Decode { .. } | Failure::Encode(_) => TaskError::Codec { site, message: text() },
+            Failure::Input(_) => TaskError::ValueLost { site, message: text() },
+            Failure::Group(_) => TaskError::Group { site, message: text() },
+        }
+    }
+}
+
+impl ControllerEngine {
+    /// A task has ended: what its handles give from now on is settled here, if its output is not yet.
+    pub(super) fn settle(&mut self, task: TaskId, end: End, failure: Option<(Failure, WorkerId)>, stall: Option<&str>) {
+        let output = match end {
+            End::Done => None,
+            _ => self.failed_output(task, end, failure, stall),
+        };
+        let Some(entry) = self.table.get_mut(task) else {
+            return;
+        };
+        entry.plain = Payload::EMPTY;
+        if !entry.inputs.is_empty() {
+            entry.inputs = Box::default();
+        }
+        self.wake |= entry.watched;
+        let failed = output.is_some();
+        match output {
+            None => self.counts.done += 1,
+            Some(output) => {
+                self.counts.failed += 1;
+                entry.output = output;
+                if entry.finished_ns == 0 {
+                    entry.finished_ns = self.now_ns;
+                }
+            }
+        }
+        let (run, output) = (entry.run, &entry.output);
+        if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
+            run.ended(failed.then_some(output));
+            self.wake |= run.is_over();
+        }
+    }
+
+    fn failed_output(
+        &self,
+        task: TaskId,
+        end: End,
+        failure: Option<(Failure, WorkerId)>,
+        stall: Option<&str>,
+    ) -> Option<Output> {
+        let entry = self.table.get(task)?;
+        let workers = &self.workers;
+        let site = |at| Arc::new(entry.site(workers, at));
+        let error = match end {
+            End::Done => return None,
+            End::Upstream { via } => {
+                let link = self.table.get(via).and_then(Upstream::of);
+                return Some(Output::Upstream(link.expect("a task ends upstream of one that gave no value")));
+            }
+            End::Failed => {
+                let (failure, at) = failure.expect("a failed task has failed of something");
+                entry.failed(workers, &failure, at)
+            }
+            End::WorkerLost { worker } => {
+                TaskError::WorkerLost { site: site(Some(worker)), message: Arc::from("its worker is gone") }
+            }
+            End::ValueLost { value } => TaskError::ValueLost {
+                site: site(None),
+                message: Arc::from(format!("the output of task {value} is gone with its worker")),
+            },
+            End::Infeasible => {
+                TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
+            }
+            End::Stalled => TaskError::Stalled {
+                site: site(None),
+                message: Arc::from(stall.unwrap_or("it waits for what cannot come")),
+            },
+        };
+        Some(Output::Failed(Arc::new(error)))
+    }
+}

@@ -1,0 +1,489 @@
+//! The state of the controller rank, advanced in turns by whoever waits.
+
+use super::groups::Groups;
+use super::submit::{GraphRun, RunId};
+use super::table::{Output, Table};
+use crate::clock::now_ns;
+use crate::codec::{CodecError, Payload};
+use crate::drive::{Engine, Turn};
+use crate::fault;
+use crate::frame::{Frame, Messages};
+use crate::id::{Rank, TaskId, WorkerId};
+use crate::message::{Done, Outcome, ToController, ToPeer, ToWorker};
+use crate::registry::Registry;
+use crate::remote::Failure;
+use crate::scheduler::{Action, Event, Scheduler};
+use crate::stats::RankStats;
+use crate::transport::{Flow, Transport};
+use parking_lot::Mutex;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tasks whose last handle is gone, noted by any thread. The lock is held for the moment of noting or taking only.
+pub(crate) type Released = Arc<Mutex<Vec<TaskId>>>;
+
+/// Messages to one worker wait for company until there are so many.
+pub(super) const BATCH_COUNT: u32 = 32;
+
+/// A worker as the controller knows it.
+#[derive(Debug)]
+pub(crate) struct WorkerPlace {
+    pub(crate) rank: Rank,
+    pub(crate) host: String,
+    pub(super) out: Frame,
+    pub(super) out_count: u32,
+    pub(super) in_flight: u32,
+    pub(super) attempts: u64,
+    pub(super) busy_ns: u64,
+    pub(super) reported: (u64, u64),
+}
+
+impl WorkerPlace {
+    pub(crate) fn new(rank: Rank, host: String) -> Self {
+        Self {
+            rank,
+            host,
+            out: Frame::default(),
+            out_count: 0,
+            in_flight: 0,
+            attempts: 0,
+            busy_ns: 0,
+            reported: (0, 0),
+        }
+    }
+}
+
+/// Settings that the controller keeps to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) inline_bytes_max: u64,
+    pub(crate) collective_grace: Duration,
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Phase {
+    /// Tasks are taken.
+    Open,
+    /// No more tasks are taken; those that were go on.
+    Draining,
+    /// The workers were told to stop. Nothing is sent any more, and what is not here never will be.
+    Stopped,
+    /// All ranks have joined in the end.
+    Closed,
+}
+
+/// How many tasks were taken, and how they ended.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Counts {
+    pub(super) submitted: u64,
+    pub(super) done: u64,
+    pub(super) failed: u64,
+}
+
+/// The state of the controller rank.
+pub(crate) struct ControllerEngine {
+    pub(crate) transport: Box<dyn Transport>,
+    pub(super) registry: &'static Registry,
+    pub(super) limits: Limits,
+    pub(super) session: u64,
+    pub(super) scheduler: Scheduler,
+    pub(super) actions: Vec<Action>,
+    pub(super) table: Table,
+    pub(super) workers: Vec<WorkerPlace>,
+    worker_of: FxHashMap<Rank, WorkerId>,
+    /// Which workers hold a copy of which value, besides the one that made it.
+    pub(super) copies: FxHashSet<(TaskId, WorkerId)>,
+    pub(super) groups: Groups,
+    pub(super) runs: FxHashMap<RunId, GraphRun>,
+    pub(super) run_serial: NonZeroU32,
+    released: Released,
+    /// What was taken of `released`; empty in between, kept for its memory.
+    dropped: Vec<TaskId>,
+    pub(super) counts: Counts,
+    pub(super) now_ns: u64,
+    /// Messages that no worker has answered yet.
+    pub(super) in_flight: usize,
+    reports_missing: usize,
+    pub(super) garbage: Vec<Box<dyn Send>>,
+    pub(super) wake: bool,
+    /// Why each attempt that ended in this turn gave no value.
+    pub(super) failures: FxHashMap<TaskId, (Failure, WorkerId)>,
+    submitted_since_turn: u32,
+    /// A task is being added by a user, who may wait for it next.
+    pub(super) submitting: bool,
+    phase: Phase,
+}
+
+impl ControllerEngine {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        registry: &'static Registry,
+        workers: Vec<WorkerPlace>,
+        slots: u32,
+        limits: Limits,
+        session: u64,
+    ) -> Self {
+        let ids = (0..).map(WorkerId);
+        let worker_of = workers.iter().zip(ids).map(|(place, id)| (place.rank, id));
+        let mut engine = Self {
+            transport,
+            registry,
+            limits,
+            session,
+            scheduler: Scheduler::new(crate::scheduler::Settings::default()),
+            actions: Vec::new(),
+            table: Table::default(),
+            worker_of: worker_of.collect(),
+            workers,
+            copies: FxHashSet::default(),
+            groups: Groups::default(),
+            runs: FxHashMap::default(),
+            run_serial: NonZeroU32::MIN,
+            released: Released::default(),
+            dropped: Vec::new(),
+            counts: Counts::default(),
+            now_ns: now_ns(),
+            in_flight: 0,
+            reports_missing: 0,
+            garbage: Vec::new(),
+            wake: false,
+            failures: FxHashMap::default(),
+            submitted_since_turn: 0,
+            submitting: false,
+            phase: Phase::Open,
+        };
+        for index in 0..engine.workers.len() as u32 {
+            let worker = WorkerId(index);
+            engine.tell_scheduler(Event::Joined { worker, slots });
+        }
+        engine
+    }
+
+    pub(crate) fn released(&self) -> Released {
+        Arc::clone(&self.released)
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Whether tasks are still to end.
+    pub(crate) fn pending(&self) -> usize {
+        self.scheduler.pending()
+    }
+
+    /// Takes no tasks any more.
+    pub(crate) fn begin_closing(&mut self) {
+        self.phase = self.phase.max(Phase::Draining);
+    }
+
+    /// Whether no tasks are taken any more.
+    pub(super) fn is_closing(&self) -> bool {
+        self.phase >= Phase::Draining
+    }
+
+    /// Tells all workers that the run is over. That is the last that this rank sends: ranks join in the end once what
+    /// they have sent is out, and nothing may come after that.
+    pub(crate) fn stop(&mut self, failed: bool) {
+        self.release();
+        for index in 0..self.workers.len() as u32 {
+            self.post(WorkerId(index), &ToWorker::Stop { failed });
+        }
+        self.flush();
+        self.phase = Phase::Stopped;
+        self.wake = true;
+    }
+
+    /// Which workers have not answered, in words.
+    pub(crate) fn who_is_busy(&self) -> String {
+        let busy = self.workers.iter().filter(|place| place.in_flight > 0);
+        let named = busy.map(|place| format!("{} (host {}) with {} tasks", place.rank, place.host, place.in_flight));
+        let busy = named.collect::<Vec<_>>().join(", ");
+        if busy.is_empty() { "none has a task".to_owned() } else { format!("busy: {busy}") }
+    }
+
+    /// The transport is gone.
+    pub(crate) fn close(&mut self) {
+        self.phase = Phase::Closed;
+    }
+
+    /// Whether the run is over: whoever asks for what is not here gets an error.
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase >= Phase::Stopped
+    }
+
+    /// Passes an event on and carries out what follows. Events that follow from that come after it.
+    pub(super) fn tell_scheduler(&mut self, event: Event<'_>) {
+        let fits = self.scheduler.handle(self.now_ns, event, &mut self.actions);
+        debug_assert!(fits, "the workers keep to the protocol");
+        self.carry_out();
+    }
+
+    /// Appends a message to what goes to a worker next.
+    pub(super) fn post(&mut self, worker: WorkerId, message: &ToWorker<'_>) {
+        let place = &mut self.workers[worker.index()];
+        place.out.push(message);
+        place.out_count += 1;
+        if place.out_count >= BATCH_COUNT || !place.out.attachments.is_empty() {
+            self.flush_to(worker);
+        }
+    }
+
+    pub(super) fn flush_to(&mut self, worker: WorkerId) {
+        let over = self.is_over();
+        let place = &mut self.workers[worker.index()];
+        if place.out_count > 0 {
+            place.out_count = 0;
+            if over {
+                place.out = Frame::default();
+                return;
+            }
+            let fresh = Frame { body: self.transport.buffer(), attachments: Vec::new() };
+            let frame = std::mem::replace(&mut place.out, fresh);
+            self.transport.send(place.rank, frame);
+        }
+    }
+
+    fn flush(&mut self) {
+        for index in 0..self.workers.len() as u32 {
+            self.flush_to(WorkerId(index));
+        }
+    }
+
+    /// After a task was added: a worker that has nothing gets it at once; otherwise messages gather company.
+    pub(super) fn submitted(&mut self) {
+        self.submitted_since_turn += 1;
+        if self.submitted_since_turn >= BATCH_COUNT / 2 {
+            self.turn_now();
+        }
+    }
+
+    /// Lets go of what nobody holds any more.
+    fn release(&mut self) {
+        let mut dropped = std::mem::take(&mut self.dropped);
+        std::mem::swap(&mut *self.released.lock(), &mut dropped);
+        for task in dropped.drain(..) {
+            self.tell_scheduler(Event::Dropped { task });
+        }
+        self.dropped = dropped;
+    }
+
+    fn receive(&mut self, from: Rank, frame: &Frame) -> Result<(), CodecError> {
+        let Some(&worker) = self.worker_of.get(&from) else {
+            return Err(CodecError("it is no worker".to_owned()));
+        };
+        let mut messages = Messages::of(frame);
+        while let Some(message) = messages.next()? {
+            match message {
+                ToController::Done(done) => self.done(worker, frame, done)?,
+                ToController::Returned { tasks } => {
+                    self.in_flight -= tasks.len();
+                    self.workers[worker.index()].in_flight -= tasks.len() as u32;
+                    self.tell_scheduler(Event::Returned { worker, tasks: &tasks });
+                }
+                ToController::Ready { epoch } => self.group_ready(epoch),
+                ToController::Heard { epoch } => self.groups.heard(epoch, worker),
+                ToController::Waits(report) => self.member_waits(worker, report),
+                ToController::Report { resident_bytes, values } => {
+                    self.workers[worker.index()].reported = (resident_bytes, values);
+                    self.reports_missing = self.reports_missing.saturating_sub(1);
+                    self.wake = true;
+                }
+                ToController::Peer(ToPeer::Fetch { value }) => self.answer_fetch(worker, value),
+                ToController::Peer(ToPeer::Value { value, bytes }) => {
+                    let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
+                    self.fetched(value, payload);
+                }
+                ToController::Peer(_) | ToController::Hello(_) => {
+                    return Err(CodecError("it is out of place".to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, worker: WorkerId, frame: &Frame, done: Done<'_>) -> Result<(), CodecError> {
+        let Done { task, started_ns, ran_ns, raw, outcome } = done;
+        let place = &mut self.workers[worker.index()];
+        place.attempts += 1;
+        place.busy_ns += ran_ns;
+        place.in_flight -= 1;
+        self.in_flight -= 1;
+        let value = match outcome {
+            Outcome::Failed(failure) => Err(failure),
+            Outcome::Value(blob) => Ok(Output::Here(frame.payload(blob)?)),
+            Outcome::Resident { bytes } => Ok(Output::Resident { by: worker, bytes, copy: None, asked: false }),
+        };
+        if self.groups.contains(task) {
+            self.member_done(task, worker, (started_ns, ran_ns), raw, value);
+            return Ok(());
+        }
+        let Some(entry) = self.table.get_mut(task) else {
+            return Err(CodecError(format!("there is no task {task}")));
+        };
+        entry.started_ns = started_ns;
+        entry.finished_ns = started_ns + ran_ns;
+        match value {
+            Ok(output) => {
+                entry.output = output;
+                let (bytes, resident) = (entry.output_bytes(), matches!(entry.output, Output::Resident { .. }));
+                self.tell_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
+            }
+            Err(failure) => {
+                let retry = is_worth_a_retry(&failure);
+                self.failures.insert(task, (failure, worker));
+                self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry });
+                self.failures.remove(&task);
+            }
+        }
+        Ok(())
+    }
+
+    /// A turn that the caller takes instead of whoever drives.
+    pub(crate) fn turn_now(&mut self) {
+        if let Turn::Worked { wake: true } = self.turn() {
+            self.wake = true;
+        }
+    }
+
+    /// Asks a worker for a value that the user wants.
+    pub(super) fn fetch(&mut self, value: TaskId, holder: WorkerId) {
+        self.in_flight += 1;
+        self.post(holder, &ToWorker::Peer(ToPeer::Fetch { value }));
+        self.flush_to(holder);
+    }
+
+    fn answer_fetch(&mut self, worker: WorkerId, value: TaskId) {
+        let payload = self.table.get(value).and_then(|entry| entry.payload_here()).cloned();
+        let place = &mut self.workers[worker.index()];
+        let bytes = payload.as_ref().map(|payload| place.out.blob(payload));
+        self.post(worker, &ToWorker::Peer(ToPeer::Value { value, bytes }));
+    }
+
+    fn fetched(&mut self, value: TaskId, payload: Option<Payload>) {
+        self.in_flight -= 1;
+        self.wake = true;
+        let Some(entry) = self.table.get_mut(value) else {
+            return;
+        };
+        if let Output::Resident { by, copy, .. } = &mut entry.output {
+            match payload {
+                Some(payload) => *copy = Some(Box::new(payload)),
+                None => {
+                    let by = *by;
+                    let failure = Failure::Input(format!("its output is not on {by} any more"));
+                    let error = entry.failed(&self.workers, &failure, by);
+                    entry.output = Output::Failed(Arc::new(error));
+                }
+            }
+        }
+    }
+
+    /// Asks all workers what they hold.
+    pub(crate) fn ask_reports(&mut self) {
+        if self.is_over() {
+            return;
+        }
+        self.release();
+        self.reports_missing = self.workers.len();
+        for index in 0..self.workers.len() as u32 {
+            self.post(WorkerId(index), &ToWorker::Report);
+        }
+        self.flush();
+    }
+
+    /// Whether all have answered.
+    pub(crate) fn has_reports(&self) -> bool {
+        self.reports_missing == 0 || self.is_over()
+    }
+
+    /// The figures of the run, as last reported.
+    pub(crate) fn stats(&self) -> crate::stats::Stats {
+        let held = self.table.iter().filter_map(|entry| entry.payload_here());
+        let held = held.filter(|payload| payload.len() as u64 > self.limits.inline_bytes_max);
+        let (bytes, values) = held.fold((0, 0), |(bytes, values), p| (bytes + p.len() as u64, values + 1));
+        let controller = RankStats {
+            rank: self.transport.rank(),
+            host: fault::host(),
+            attempts: 0,
+            busy: Duration::ZERO,
+            resident_bytes: bytes,
+            resident_values: values,
+        };
+        let workers = self.workers.iter().map(|place| RankStats {
+            rank: place.rank,
+            host: place.host.clone(),
+            attempts: place.attempts,
+            busy: Duration::from_nanos(place.busy_ns),
+            resident_bytes: place.reported.0,
+            resident_values: place.reported.1,
+        });
+        crate::stats::Stats {
+            submitted: self.counts.submitted,
+            done: self.counts.done,
+            failed: self.counts.failed,
+            outstanding: self.scheduler.pending() as u64,
+            ranks: std::iter::once(controller).chain(workers).collect(),
+        }
+    }
+
+    /// Nothing came in this turn: lets work move between workers, and ends what can never move.
+    fn idle(&mut self) {
+        if self.scheduler.pending() == 0 {
+            return;
+        }
+        self.tell_scheduler(Event::Tick);
+        if self.in_flight == 0
+            && let Some(stall) = self.scheduler.stalled()
+        {
+            self.give_up(&stall);
+        }
+    }
+}
+
+/// Whether another attempt may do better: what does not decode here does not decode elsewhere.
+pub(super) fn is_worth_a_retry(failure: &Failure) -> bool {
+    !matches!(failure, Failure::Decode { .. })
+}
+
+impl Engine for ControllerEngine {
+    fn turn(&mut self) -> Turn {
+        if self.phase == Phase::Closed {
+            return Turn::Idle;
+        }
+        self.submitted_since_turn = 0;
+        self.now_ns = now_ns();
+        self.release();
+        let mut worked = false;
+        while let Some((from, frame)) = self.transport.receive() {
+            worked = true;
+            if let Err(error) = self.receive(from, &frame) {
+                fault::unreadable(&mut *self.transport, from, &error);
+            }
+            self.transport.recycle(frame.body);
+        }
+        self.check_groups();
+        if !worked {
+            self.idle();
+        }
+        self.flush();
+        let flow = self.transport.progress();
+        let wake = std::mem::take(&mut self.wake);
+        match (worked || wake, flow) {
+            (true, _) => Turn::Worked { wake },
+            (false, Flow::Moving) => Turn::Moving,
+            (false, Flow::Still) => Turn::Idle,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_flight > 0 && !self.is_over()
+    }
+
+    fn garbage(&mut self) -> &mut Vec<Box<dyn Send>> {
+        &mut self.garbage
+    }
+}

@@ -1,0 +1,168 @@
+//! All tasks and values that somebody still needs, by their slots.
+
+use super::ends::Upstream;
+use super::submit::RunId;
+use crate::codec::Payload;
+use crate::error::TaskError;
+use crate::id::{TaskId, WorkerId};
+use crate::registry::{FunctionId, Remote};
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// What the controller knows of one task or value.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) serial: u32,
+    /// The function; a value has none.
+    pub(super) function: Option<(FunctionId, &'static Remote)>,
+    pub(super) label: Option<Box<str>>,
+    /// The arguments that came as values; gone when the task has ended.
+    pub(super) plain: Payload,
+    pub(super) inputs: Box<[Argument]>,
+    pub(super) attempts: u32,
+    /// Who ran the last attempt.
+    pub(super) place: Place,
+    pub(super) submitted_ns: u64,
+    pub(super) started_ns: u64,
+    pub(super) finished_ns: u64,
+    pub(super) output: Output,
+    /// Somebody waits for the end of this task.
+    pub(super) watched: bool,
+    /// The graph run that it belongs to.
+    pub(super) run: Option<RunId>,
+}
+
+/// An argument that is the output of other tasks.
+#[derive(Debug)]
+pub(super) struct Argument {
+    pub(super) parameter: u16,
+    pub(super) gathered: bool,
+    pub(super) values: SmallVec<[TaskId; 1]>,
+}
+
+/// Where an attempt ran.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Place {
+    #[default]
+    Nowhere,
+    Single(WorkerId),
+    Group(Box<[WorkerId]>),
+}
+
+impl Place {
+    pub(super) fn workers(&self) -> &[WorkerId] {
+        match self {
+            Self::Nowhere => &[],
+            Self::Single(worker) => std::slice::from_ref(worker),
+            Self::Group(workers) => workers,
+        }
+    }
+}
+
+/// What a task has given.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// Nothing yet.
+    Pending,
+    /// A value, here.
+    Here(Payload),
+    /// A value that stayed on a worker; with a copy here if the user has asked for it.
+    Resident { by: WorkerId, bytes: u64, copy: Option<Box<Payload>>, asked: bool },
+    /// An error of its own.
+    Failed(Arc<TaskError>),
+    /// Nothing, because of an error upstream.
+    Upstream(Arc<Upstream>),
+}
+
+impl Entry {
+    /// The name of the function.
+    pub(super) fn path(&self) -> &'static str {
+        self.function.map_or("value", |(_, remote)| remote.path)
+    }
+
+    /// How a path names the task.
+    pub(super) fn name(&self) -> String {
+        let name = self.label.as_deref().unwrap_or(self.path());
+        format!("{name} #{}", self.serial)
+    }
+
+    pub(super) fn output_bytes(&self) -> u64 {
+        match &self.output {
+            Output::Here(payload) => payload.len() as u64,
+            Output::Resident { bytes, .. } => *bytes,
+            _ => 0,
+        }
+    }
+
+    /// The bytes of the output that lie here.
+    pub(super) fn payload_here(&self) -> Option<&Payload> {
+        match &self.output {
+            Output::Here(payload) => Some(payload),
+            Output::Resident { copy, .. } => copy.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Entries by slot; slots are used again.
+#[derive(Default, Debug)]
+pub(super) struct Table {
+    /// Blocks of [`BLOCK`] entries, all but the last full: a table of any size grows without moving what it has.
+    blocks: Vec<Vec<Option<Entry>>>,
+    free: Vec<u32>,
+    serial: u32,
+}
+
+/// Entries in one block: enough to make blocks rare, few enough to make a first one cheap.
+const BLOCK: usize = 256;
+
+impl Table {
+    /// Makes an entry and gives its id; `build` is told the serial.
+    pub(super) fn insert(&mut self, build: impl FnOnce(u32) -> Entry) -> TaskId {
+        self.serial = self.serial.wrapping_add(1).max(1);
+        let entry = Some(build(self.serial));
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.blocks[slot as usize / BLOCK][slot as usize % BLOCK] = entry;
+                slot
+            }
+            None => self.append(entry),
+        };
+        TaskId::new(slot, self.serial)
+    }
+
+    /// Puts an entry into a slot that was never used, and gives that.
+    fn append(&mut self, entry: Option<Entry>) -> u32 {
+        if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        let before = (self.blocks.len() - 1) * BLOCK;
+        let block = &mut self.blocks[before / BLOCK];
+        block.push(entry);
+        (before + block.len() - 1) as u32
+    }
+
+    #[inline]
+    pub(super) fn get(&self, task: TaskId) -> Option<&Entry> {
+        let entry = self.blocks.get(task.slot() / BLOCK)?.get(task.slot() % BLOCK)?.as_ref()?;
+        (entry.serial == task.serial()).then_some(entry)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, task: TaskId) -> Option<&mut Entry> {
+        let entry = self.blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?.as_mut()?;
+        (entry.serial == task.serial()).then_some(entry)
+    }
+
+    /// Drops an entry: nothing in it is a user's own, so that may happen under the lock.
+    pub(super) fn remove(&mut self, task: TaskId) {
+        if self.get(task).is_some() {
+            self.blocks[task.slot() / BLOCK][task.slot() % BLOCK] = None;
+            self.free.push(task.slot() as u32);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.blocks.iter().flatten().flatten()
+    }
+}

@@ -1,0 +1,118 @@
+//! What travels from rank to rank: one or more messages of one direction, encoded one after another, with the large
+//! payloads beside them as attachments.
+//!
+//! Frames from one rank arrive in the order they were sent, but a frame with attachments may be overtaken by later
+//! ones.
+
+use crate::codec::{self, CodecError, Payload};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// Bytes within a message: in place while they are few, else an attachment of the frame.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug)]
+pub(crate) enum Blob<'a> {
+    Inline(#[serde(with = "raw")] &'a [u8]),
+    Attached(u32),
+}
+
+mod raw {
+    //! A slice as one run of bytes instead of a sequence of numbers.
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &&[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<&'a [u8], D::Error> {
+        <&'a [u8]>::deserialize(from)
+    }
+}
+
+/// Payloads of more bytes than this go beside the messages instead of within.
+pub(crate) const ATTACHED_BYTES_MIN: usize = 16 << 10;
+
+/// What a frame is made of. The few shapes of messages that travel once per task have a short form, written by hand:
+/// it costs a fraction of what the general encoding does. All others are a mark and then their general encoding.
+pub(crate) trait Message<'a>: Serialize + Deserialize<'a> {
+    /// Appends the short form, if this message has one. It begins with a byte other than [`GENERAL`].
+    fn push_short(&self, _body: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    /// Reads a message from the short form that `bytes` begin with, and says how many bytes it took.
+    fn read_short(_bytes: &'a [u8]) -> Option<(Self, usize)> {
+        None
+    }
+}
+
+/// The mark of a message in the general encoding.
+pub(crate) const GENERAL: u8 = 0;
+
+/// Encoded messages and the large payloads beside them.
+#[derive(Default, Debug)]
+pub(crate) struct Frame {
+    pub(crate) body: Vec<u8>,
+    pub(crate) attachments: Vec<Bytes>,
+}
+
+impl Frame {
+    /// Puts `payload` into the frame, beside the message if it is large.
+    #[inline]
+    pub(crate) fn blob<'a>(&mut self, payload: &'a Payload) -> Blob<'a> {
+        if payload.len() < ATTACHED_BYTES_MIN {
+            return Blob::Inline(payload.as_slice());
+        }
+        self.attachments.push(payload.clone().into_bytes());
+        Blob::Attached(self.attachments.len() as u32 - 1)
+    }
+
+    /// Appends a message.
+    #[inline]
+    pub(crate) fn push<'m, M: Message<'m>>(&mut self, message: &M) {
+        if !message.push_short(&mut self.body) {
+            self.body.push(GENERAL);
+            codec::encode_into(message, &mut self.body).expect("messages are made of plain data");
+        }
+    }
+
+    /// The payload of a blob of this frame.
+    #[inline]
+    pub(crate) fn payload(&self, blob: Blob<'_>) -> Result<Payload, CodecError> {
+        match blob {
+            Blob::Inline(bytes) => Ok(Payload::copy_of(bytes)),
+            Blob::Attached(index) => self
+                .attachments
+                .get(index as usize)
+                .map(|bytes| Payload::from(bytes.clone()))
+                .ok_or_else(|| CodecError(format!("attachment {index} is missing"))),
+        }
+    }
+}
+
+/// Reads the messages of a frame one after another.
+pub(crate) struct Messages<'a>(&'a [u8]);
+
+impl<'a> Messages<'a> {
+    pub(crate) fn of(frame: &'a Frame) -> Self {
+        Self(&frame.body)
+    }
+
+    /// The next message, or nothing at the end of the frame.
+    #[inline]
+    pub(crate) fn next<M: Message<'a>>(&mut self) -> Result<Option<M>, CodecError> {
+        let Some((&mark, general)) = self.0.split_first() else {
+            return Ok(None);
+        };
+        let message = if mark == GENERAL {
+            let (message, used) = codec::decode_borrowed(general)?;
+            self.0 = &general[used..];
+            message
+        } else {
+            let short = M::read_short(self.0);
+            let (message, used) = short.ok_or_else(|| CodecError("a short message is torn".to_owned()))?;
+            self.0 = &self.0[used..];
+            message
+        };
+        Ok(Some(message))
+    }
+}

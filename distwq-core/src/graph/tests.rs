@@ -1,0 +1,101 @@
+use super::*;
+use crate::call::CallBuilder;
+use crate::registry::{Body, Remote};
+
+static STEP: Remote =
+    Remote { path: "step", file: "f.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 0 };
+
+fn step(name: &'static str) -> Call<u8> {
+    CallBuilder::new(&STEP).finish().label(name)
+}
+
+fn step_of(name: &'static str, input: &Handle<u8>) -> Call<u8> {
+    CallBuilder::new(&STEP).argument::<u8>(input).finish().label(name)
+}
+
+/// a ─▶ b ─▶ d
+/// └──▶ c ┄┄▶┘
+fn diamond() -> (Graph, [Handle<u8>; 4]) {
+    let mut graph = Graph::new();
+    let a = graph.add(step("a"));
+    let b = graph.add(step_of("b", &a));
+    let c = graph.add(step_of("c", &a));
+    let d = graph.add(step_of("d", &b).after(&c));
+    (graph, [a, b, c, d])
+}
+
+#[test]
+fn width_and_critical_path_are_those_of_the_drawing() {
+    let (graph, _) = diamond();
+    assert_eq!(graph.width(), 2);
+    assert_eq!(graph.critical_path(), ["a [0]", "b [1]", "d [3]"]);
+    assert_eq!((Graph::new().width(), Graph::new().critical_path().len()), (0, 0));
+}
+
+#[test]
+fn values_are_drawn_but_are_no_work() {
+    let mut graph = Graph::new();
+    let value = graph.value(&7_u8);
+    graph.add(step_of("a \"quoted\"", &value));
+    assert_eq!(graph.width(), 1);
+    assert_eq!(graph.critical_path().len(), 1);
+    let dot = graph.to_dot();
+    assert!(dot.contains("0 [shape=ellipse label=\"value\"]"), "{dot}");
+    assert!(dot.contains("1 [shape=box label=\"a \\\"quoted\\\"\"]"), "{dot}");
+    assert!(dot.contains("0 -> 1\n"), "{dot}");
+}
+
+#[test]
+fn an_edge_that_closes_a_cycle_is_refused_with_its_name_and_changes_nothing() {
+    let (mut graph, [a, _, c, d]) = diamond();
+    let before = graph.to_dot();
+    let Err(OrderError::Cycle(cycle)) = graph.order(&d, &a) else {
+        panic!("d comes after a already");
+    };
+    assert_eq!(cycle.path.first(), cycle.path.last());
+    assert!(cycle.to_string().contains("a [0] -> "), "{cycle}");
+    assert!(graph.order(&c, &c).is_err());
+    assert_eq!(graph.to_dot(), before);
+}
+
+#[test]
+fn an_explicit_edge_may_point_at_a_task_added_before() {
+    let mut graph = Graph::new();
+    let first = graph.add(step("first"));
+    let second = graph.add(step("second"));
+    assert_eq!(graph.order(&second, &first), Ok(()));
+    let started = graph.start();
+    assert_eq!(started.iter().map(|task| task.level).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(started[1].before.len(), 1);
+    assert!(Arc::ptr_eq(&started[0].cell, second.cell()));
+}
+
+#[test]
+fn what_can_never_run_is_refused_when_it_is_added_and_refuses_the_graph() {
+    let mut graph = Graph::new();
+    let none = graph.add(step("none").ranks(0));
+    assert!(none.is_done());
+    let after = graph.add(step_of("after", &none));
+    assert!(matches!(after.get(), Err(TaskError::Refused { reason: Refusal::RefusedDependency(_), .. })));
+    assert!(matches!(graph.refusal(), Some(TaskError::Refused { reason: Refusal::NoRanks, .. })));
+}
+
+#[test]
+fn a_handle_of_a_graph_that_has_not_started_is_refused_elsewhere() {
+    let (_graph, [a, ..]) = diamond();
+    let mut other = Graph::new();
+    let stranger = other.add(step_of("stranger", &a));
+    assert!(matches!(stranger.get(), Err(TaskError::Refused { reason: Refusal::NotStartedDependency, .. })));
+    assert!(matches!(a.get(), Err(TaskError::NotStarted)));
+}
+
+#[test]
+fn a_chain_of_200_000_is_measured_without_recursion() {
+    let mut graph = Graph::new();
+    let mut last = graph.add(step("0"));
+    for _ in 1..200_000 {
+        last = graph.add(step_of("n", &last));
+    }
+    assert_eq!(graph.width(), 1);
+    assert_eq!(graph.critical_path().len(), 200_000);
+}

@@ -1,0 +1,102 @@
+//! The identities that travel: tasks, workers, ranks. Plain values without behaviour.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One task of one run. The slot is its place in the controller's tables and is used again when the task is
+/// gone; the serial counts tasks from 1 and is what people see.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TaskId {
+    serial: u32,
+    slot: u32,
+}
+
+impl TaskId {
+    /// The task number `serial` at place `slot`.
+    #[must_use]
+    pub const fn new(slot: u32, serial: u32) -> Self {
+        Self { serial, slot }
+    }
+
+    /// The id as bytes, for a message.
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        (u64::from(self.serial) << 32 | u64::from(self.slot)).to_le_bytes()
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) gave.
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
+        let both = u64::from_le_bytes(bytes);
+        Self { serial: (both >> 32) as u32, slot: both as u32 }
+    }
+
+    /// The place in the controller's tables.
+    #[must_use]
+    pub const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// The number that people see, counted from 1 in the order of addition.
+    #[must_use]
+    pub const fn serial(self) -> u32 {
+        self.serial
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.serial)
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}@{}", self.serial, self.slot)
+    }
+}
+
+/// A worker by its index, counted from 0. The controller has none.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct WorkerId(pub u32);
+
+impl WorkerId {
+    /// The index as a place in a table.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {}", self.0)
+    }
+}
+
+/// A rank of the run: the controller's or a worker's place in the communicator.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Rank(pub u32);
+
+impl Rank {
+    /// The rank as a place in a table.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rank {}", self.0)
+    }
+}
+
+/// Which message within a group: the operation it belongs to, and its place there.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct GroupKey {
+    /// The kind of operation, so that two members in different ones notice.
+    pub(crate) operation: u8,
+    /// Counts the operations of the group; of point-to-point messages, those between the two members.
+    pub(crate) sequence: u64,
+    /// Counts the messages between two members within one operation.
+    pub(crate) round: u32,
+}

@@ -1,0 +1,310 @@
+//! From a program's `main` to a cluster and back: finds out how the process was started, brings the ranks
+//! together, runs the body on one of them, and ends them all in order.
+
+mod launcher;
+
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::contain;
+use crate::controller::{ControllerEngine, Limits, WorkerPlace};
+use crate::drive::{Drive, Engine as _, Patience};
+use crate::fault;
+use crate::fingerprint::Fingerprint;
+use crate::handshake::{self, HandshakeError};
+use crate::id::Rank;
+use crate::message::Settings;
+use crate::registry::Registry;
+use crate::transport::{Network, Transport};
+use crate::worker::{self, WorkerEngine};
+use launcher::Launcher;
+use std::any::Any;
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What the body of a program may return: nothing, or a `Result<(), E>` whose error can be displayed.
+pub trait BodyResult {
+    /// The error in words, if it is one.
+    ///
+    /// # Errors
+    /// These words.
+    fn into_result(self) -> Result<(), String>;
+}
+
+impl BodyResult for () {
+    fn into_result(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<E: Display> BodyResult for Result<(), E> {
+    fn into_result(self) -> Result<(), String> {
+        // The alternate form is where some error types keep the chain of their sources.
+        self.map_err(|error| format!("{error:#}"))
+    }
+}
+
+/// The exit code of a program whose body returned an error or panicked.
+const FAILED: u8 = 1;
+/// The exit code of a program whose settings cannot be.
+const MISUSED: u8 = 2;
+
+/// Runs a program: every rank calls it, one becomes the controller and runs `body`, the others serve until the body
+/// has returned and all tasks have ended. `#[distwq::main]` is sugar for it.
+///
+/// Without an MPI launcher, or with a single rank, the local backend runs the tasks on threads of this process.
+/// Settings of the environment win over `config`.
+///
+/// # Exit codes
+/// 0 on every rank if all went well; 1 if the body returned an error or panicked; 2 if the settings cannot be; 70 if
+/// the run had to be ended.
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+/// use std::process::ExitCode;
+///
+/// #[remote]
+/// fn double(x: i64) -> i64 {
+///     2 * x
+/// }
+///
+/// fn main() -> ExitCode {
+///     // Runs on every rank, so all of them see a wrong argument.
+///     let Ok(x) = std::env::args().nth(1).map_or(Ok(21), |text| text.parse::<i64>()) else {
+///         return ExitCode::from(2);
+///     };
+///     distwq::launch(Config::new(), |cluster| -> Result<(), TaskError> {
+///         // Runs on the controller alone.
+///         assert_eq!(cluster.submit(double::call(x)).get()?, 2 * x);
+///         Ok(())
+///     })
+/// }
+/// ```
+pub fn launch<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
+    let config = match config.with_environment() {
+        Ok(config) => config,
+        Err(error) => return misused(&error.to_string()),
+    };
+    match Launcher::of_this_process() {
+        Launcher::None => local(&config, body).map_or_else(|text| misused(&text), |end| end.code()),
+        #[cfg(feature = "mpi")]
+        Launcher::Ranks => over_mpi(&config, body),
+        #[cfg(not(feature = "mpi"))]
+        Launcher::Ranks => misused(
+            "this program was started by an MPI launcher with several ranks, but built without MPI, so each rank would \
+             run all of it; build it with `--features mpi`, or start it without the launcher",
+        ),
+    }
+}
+
+fn misused(text: &str) -> ExitCode {
+    fault::say(text);
+    ExitCode::from(MISUSED)
+}
+
+/// Runs a body on the local backend and gives its result; a panic of the body goes on after the workers have ended.
+///
+/// # Errors
+/// What the body returned, or why it could not run.
+pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
+    let config = config.with_environment().map_err(|error| error.to_string())?;
+    match local(&config, body)? {
+        Body::Returned(result) => result,
+        Body::Panicked(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// How a body ended.
+enum Body {
+    Returned(Result<(), String>),
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl Body {
+    fn is_failure(&self) -> bool {
+        !matches!(self, Self::Returned(Ok(())))
+    }
+
+    fn code(&self) -> ExitCode {
+        ExitCode::from(if self.is_failure() { FAILED } else { 0 })
+    }
+}
+
+fn local<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> Result<Body, String> {
+    let workers = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
+    let registry = Registry::get().map_err(|error| error.to_string())?;
+    let mut ends = Network::ends(workers as u32 + 1);
+    let mut own: Box<dyn Transport> = Box::new(ends.remove(0));
+    let config = Config { slots: 1, ..config.clone() };
+    fault::arm();
+    let end = thread::scope(|scope| {
+        for end in ends {
+            let limit = config.handshake_limit;
+            let work = move || work(Box::new(end), Rank(0), registry, limit, workers + 1);
+            if let Err(error) = thread::Builder::new().name("distwq-worker".to_owned()).spawn_scoped(scope, work) {
+                // The workers that are there would wait for the handshake.
+                fault::end_run(&mut *own, &format!("a thread cannot be started: {error}"));
+            }
+        }
+        control(own, &config, registry, workers + 1, body)
+    });
+    fault::disarm();
+    end
+}
+
+#[cfg(feature = "mpi")]
+fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
+    use crate::transport::Environment;
+
+    let started = within(config.handshake_limit, || Environment::start(config));
+    let mut environment = match started {
+        Ok(environment) => environment,
+        Err(error) => return misused(&error.to_string()),
+    };
+    let registry = match Registry::get() {
+        Ok(registry) => registry,
+        Err(error) => return misused(&error.to_string()),
+    };
+    let threads = environment.ranks_on_host() * (config.slots as usize);
+    let controller = environment.controller();
+    let transport = environment.transport();
+    fault::arm();
+    let end = if transport.rank() == controller {
+        control(Box::new(transport), config, registry, threads, body).map(|end| end.code())
+    } else {
+        // Why a run has failed is told by the controller.
+        let failed = work(Box::new(transport), controller, registry, config.handshake_limit, threads);
+        failed.map(|failed| ExitCode::from(if failed { FAILED } else { 0 }))
+    };
+    fault::disarm();
+    drop(environment);
+    end.unwrap_or_else(|text| misused(&text))
+}
+
+/// Starts MPI, which waits for all ranks in calls that have no end of their own: past the limit this process ends,
+/// and with it the run.
+#[cfg(feature = "mpi")]
+fn within<R>(limit: Duration, start: impl FnOnce() -> R) -> R {
+    let (done, waiting) = std::sync::mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = waiting.recv_timeout(limit) {
+                let limit_ms = limit.as_millis();
+                fault::say(&format!(
+                    "process {} (host {}) waits for the other ranks since {limit_ms} ms: does each of them reach \
+                     distwq::launch? The handshake limit ends the run",
+                    std::process::id(),
+                    fault::host()
+                ));
+                fault::leave();
+            }
+        });
+        let result = start();
+        drop(done);
+        result
+    })
+}
+
+/// The controller's rank, from the handshake to the end of all ranks.
+fn control<R: BodyResult>(
+    mut transport: Box<dyn Transport>,
+    config: &Config,
+    registry: &'static Registry,
+    threads_on_host: usize,
+    body: impl FnOnce(&Cluster) -> R,
+) -> Result<Body, String> {
+    static SESSIONS: AtomicU64 = AtomicU64::new(1);
+    let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
+    let settings = Settings {
+        controller: transport.rank(),
+        slots: config.slots,
+        inline_bytes_max: config.inline_bytes_max,
+        stack_bytes: config.stack_bytes as u64,
+        shutdown_grace_ms: config.shutdown_grace.as_millis() as u64,
+    };
+    let own = Fingerprint::of(registry);
+    let hosts = handshake::gather(&mut *transport, &own, &settings, config.handshake_limit).map_err(|error| {
+        if let HandshakeError::Silent { .. } = error {
+            // Who has not reported would never end by itself.
+            fault::end_run(&mut *transport, &error.to_string());
+        }
+        error.to_string()
+    })?;
+    let places = hosts.into_iter().map(|(rank, host)| WorkerPlace::new(rank, host)).collect();
+    let limits = Limits { inline_bytes_max: config.inline_bytes_max, collective_grace: config.collective_grace };
+    let (bell, arrivals) = (transport.bell(), transport.arrivals());
+    let engine = ControllerEngine::new(transport, registry, places, config.slots, limits, session);
+    let drive = Drive::new(engine, bell, arrivals, Patience::among(threads_on_host));
+    let cluster = Cluster::new(drive, session);
+    let seat = Arc::clone(cluster.seat());
+    let end = thread::scope(|scope| {
+        let watcher = thread::Builder::new().name("distwq-controller-watcher".to_owned());
+        if let Err(error) = watcher.spawn_scoped(scope, || seat.drive.watch()) {
+            let text = format!("a thread cannot be started: {error}");
+            seat.drive.with(|engine| fault::end_run(&mut *engine.transport, &text));
+        }
+        let end = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(&cluster))) {
+            Ok(result) => match contain::panics(|| result.into_result()) {
+                Ok(result) => Body::Returned(result),
+                Err(panic) => Body::Returned(Err(format!("its error cannot be displayed: {panic}"))),
+            },
+            Err(payload) => Body::Panicked(payload),
+        };
+        match &end {
+            Body::Returned(Ok(())) => cluster.shutdown(),
+            // Told before the other ranks hear of it: their end makes launchers end this one.
+            Body::Returned(Err(text)) => fault::say(text),
+            Body::Panicked(_) => fault::say("the body panicked"),
+        }
+        finish(&seat.drive, end.is_failure(), config.shutdown_grace);
+        seat.drive.end_watch();
+        end
+    });
+    Ok(end)
+}
+
+/// Tells all workers to stop and waits until all ranks have joined in the end.
+fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration) {
+    drive.with(|engine| engine.stop(failed));
+    drive.wake_all();
+    let deadline = Instant::now() + grace;
+    let closed = drive.wait_until(Some(deadline), |engine| {
+        engine.turn();
+        engine.transport.close().then(|| engine.close())
+    });
+    if closed.is_none() {
+        drive.with(|engine| {
+            let text = format!(
+                "not all workers ended within the shutdown grace of {} ms; {}",
+                grace.as_millis(),
+                engine.who_is_busy()
+            );
+            fault::end_run(&mut *engine.transport, &text);
+        });
+    }
+}
+
+/// A worker's rank, from the handshake to the end. Gives true if the run has failed.
+fn work(
+    mut transport: Box<dyn Transport>,
+    controller: Rank,
+    registry: &'static Registry,
+    limit: Duration,
+    threads_on_host: usize,
+) -> Result<bool, String> {
+    let own = Fingerprint::of(registry);
+    let settings = handshake::report(&mut *transport, controller, own, limit).map_err(|error| {
+        if let HandshakeError::Silent { .. } = error {
+            fault::end_run(&mut *transport, &error.to_string());
+        }
+        error.to_string()
+    })?;
+    let (bell, arrivals) = (transport.bell(), transport.arrivals());
+    let engine = WorkerEngine::new(transport, registry, settings.clone());
+    let drive = Arc::new(Drive::new(engine, bell, arrivals, Patience::among(threads_on_host)));
+    Ok(worker::serve(&drive, &settings))
+}

@@ -1,0 +1,358 @@
+//! The whole protocol: what ranks say to each other, an enum for each direction. What carries it is a
+//! [`Frame`](crate::frame::Frame).
+
+use crate::fingerprint::Fingerprint;
+use crate::frame::{Blob, GENERAL, Message};
+use crate::id::{GroupKey, Rank, TaskId};
+use crate::registry::FunctionId;
+use crate::remote::Failure;
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+/// The version of this protocol. Ranks that differ in it refuse each other.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// What the controller says to a worker.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) enum ToWorker<'a> {
+    /// The answer to `Hello`: the run's settings.
+    Welcome(Settings),
+    /// The other answer to `Hello`: the ranks do not fit together.
+    Refuse { reason: &'a str },
+    /// Run this, as soon as the inputs are here and a slot is free.
+    #[serde(borrow)]
+    Run(Run<'a>),
+    /// Give back those of these tasks that have not begun.
+    TakeBack { tasks: Vec<TaskId> },
+    /// Become a member of a group: fetch the inputs, then say `Ready`.
+    Prepare {
+        epoch: u64,
+        members: Vec<Rank>,
+        #[serde(borrow)]
+        run: Run<'a>,
+    },
+    /// All members are ready: begin.
+    Enter { epoch: u64 },
+    /// The group will not begin, or a member of it has failed.
+    Leave { epoch: u64 },
+    /// Say whether you wait in the group.
+    AskWait { epoch: u64 },
+    /// The members of the group wait for each other.
+    Deadlock { epoch: u64, waits: &'a str },
+    /// Free the raw communicator of these ranks, if there is one.
+    FreeGroup { members: Vec<Rank> },
+    /// Nobody needs these values any more.
+    Forget { values: Vec<TaskId> },
+    /// Say what you hold.
+    Report,
+    /// The run is over.
+    Stop { failed: bool },
+    /// What any rank may say to any other.
+    #[serde(borrow)]
+    Peer(ToPeer<'a>),
+}
+
+/// What a worker says to the controller.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) enum ToController<'a> {
+    /// The first message of a rank.
+    Hello(Hello),
+    /// An attempt has ended; of a collective task, this member's part.
+    #[serde(borrow)]
+    Done(Done<'a>),
+    /// The answer to `TakeBack`: those that had not begun, of those that were asked for.
+    Returned { tasks: Vec<TaskId> },
+    /// The inputs of a group task are here.
+    Ready { epoch: u64 },
+    /// The answer to `Leave`: this rank is not stuck in raw MPI.
+    Heard { epoch: u64 },
+    /// This member of a group waits for long, or answers `AskWait`.
+    Waits(WaitReport),
+    /// The answer to `Report`.
+    Report { resident_bytes: u64, values: u64 },
+    /// What any rank may say to any other.
+    #[serde(borrow)]
+    Peer(ToPeer<'a>),
+}
+
+/// What a member of a group waits for, and what it has exchanged with each member.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub(crate) struct WaitReport {
+    pub(crate) epoch: u64,
+    /// The member and the message that this one waits for; nothing if it does not wait.
+    pub(crate) on: Option<(u32, GroupKey)>,
+    pub(crate) sent: Vec<u64>,
+    pub(crate) received: Vec<u64>,
+    /// Of members that have left: how many messages they had sent to this one.
+    pub(crate) left_after: Vec<Option<u64>>,
+    /// Whether it answers `AskWait`.
+    pub(crate) answers: bool,
+}
+
+/// What any rank may say to any other.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) enum ToPeer<'a> {
+    /// Send me this value.
+    Fetch { value: TaskId },
+    /// The answer to `Fetch`; nothing if it is not here.
+    Value {
+        value: TaskId,
+        #[serde(borrow)]
+        bytes: Option<Blob<'a>>,
+    },
+    /// A message within a group.
+    Group {
+        epoch: u64,
+        key: GroupKey,
+        #[serde(borrow)]
+        bytes: Blob<'a>,
+    },
+    /// The sender has left the group, after `sent` messages to this member.
+    GroupLeft {
+        epoch: u64,
+        sent: u64,
+        #[serde(borrow)]
+        failure: Option<&'a str>,
+    },
+}
+
+/// One attempt of one task.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) task: TaskId,
+    pub(crate) function: FunctionId,
+    #[serde(borrow)]
+    pub(crate) plain: Blob<'a>,
+    #[serde(borrow)]
+    pub(crate) inputs: SmallVec<[RunInput<'a>; 2]>,
+}
+
+/// One argument that comes from other tasks.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) struct RunInput<'a> {
+    pub(crate) parameter: u16,
+    pub(crate) gathered: bool,
+    #[serde(borrow)]
+    pub(crate) values: SmallVec<[(TaskId, Source<'a>); 1]>,
+}
+
+/// Where the bytes of an input are.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) enum Source<'a> {
+    /// Here. `keep`: as a value of this worker, until it is told to forget it.
+    Inline {
+        #[serde(borrow)]
+        bytes: Blob<'a>,
+        keep: bool,
+    },
+    /// On this rank, which may be the receiver.
+    Held { by: Rank },
+}
+
+/// How an attempt ended.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) struct Done<'a> {
+    pub(crate) task: TaskId,
+    /// Nanoseconds since the Unix epoch, by the worker's clock.
+    pub(crate) started_ns: u64,
+    pub(crate) ran_ns: u64,
+    /// Whether it asked for the raw communicator of its group.
+    pub(crate) raw: bool,
+    #[serde(borrow)]
+    pub(crate) outcome: Outcome<'a>,
+}
+
+/// What an attempt gave.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) enum Outcome<'a> {
+    /// A small output.
+    #[serde(borrow)]
+    Value(Blob<'a>),
+    /// A large output, which stays where it was made.
+    Resident { bytes: u64 },
+    /// No output.
+    Failed(Failure),
+}
+
+/// What a rank says of itself before anything else.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hello {
+    pub(crate) protocol: u32,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) host: String,
+}
+
+/// The settings of a run, which the controller decides for all.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Settings {
+    pub(crate) controller: Rank,
+    pub(crate) slots: u32,
+    pub(crate) inline_bytes_max: u64,
+    pub(crate) stack_bytes: u64,
+    pub(crate) shutdown_grace_ms: u64,
+}
+
+/// The mark of the short form of [`ToWorker::Run`].
+const RUN: u8 = GENERAL + 1;
+
+/// The mark of the short form of [`ToController::Done`].
+const DONE: u8 = GENERAL + 2;
+
+/// Mark, count of argument bytes, task, function; behind them the argument bytes.
+const RUN_BYTES: usize = 1 + 1 + 8 + 4;
+
+/// Mark, count of output bytes, task, start, duration; behind them the output bytes.
+const DONE_BYTES: usize = 1 + 1 + 8 + 8 + 8;
+
+/// The short form is that of a `Run` without inputs of other tasks, and with few argument bytes.
+impl<'a> Message<'a> for ToWorker<'a> {
+    fn push_short(&self, body: &mut Vec<u8>) -> bool {
+        let Self::Run(Run { task, function, plain: Blob::Inline(plain), inputs }) = self else { return false };
+        let (Ok(len), true) = (u8::try_from(plain.len()), inputs.is_empty()) else { return false };
+        let mut head = [0; RUN_BYTES];
+        (head[0], head[1]) = (RUN, len);
+        head[2..10].copy_from_slice(&task.to_bytes());
+        head[10..14].copy_from_slice(&function.0.to_le_bytes());
+        body.extend_from_slice(&head);
+        body.extend_from_slice(plain);
+        true
+    }
+
+    fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {
+        let (&[RUN, len, ref head @ ..], rest) = bytes.split_first_chunk::<RUN_BYTES>()? else { return None };
+        let run = Run {
+            task: TaskId::from_bytes(field(head, 0)?),
+            function: FunctionId(u32::from_le_bytes(field(head, 8)?)),
+            plain: Blob::Inline(rest.get(..usize::from(len))?),
+            inputs: SmallVec::new(),
+        };
+        Some((Self::Run(run), RUN_BYTES + usize::from(len)))
+    }
+}
+
+/// The short form is that of a `Done` with few output bytes.
+impl<'a> Message<'a> for ToController<'a> {
+    fn push_short(&self, body: &mut Vec<u8>) -> bool {
+        let Self::Done(Done { task, started_ns, ran_ns, raw: false, outcome }) = self else { return false };
+        let Outcome::Value(Blob::Inline(output)) = outcome else { return false };
+        let Ok(len) = u8::try_from(output.len()) else { return false };
+        let mut head = [0; DONE_BYTES];
+        (head[0], head[1]) = (DONE, len);
+        head[2..10].copy_from_slice(&task.to_bytes());
+        head[10..18].copy_from_slice(&started_ns.to_le_bytes());
+        head[18..26].copy_from_slice(&ran_ns.to_le_bytes());
+        body.extend_from_slice(&head);
+        body.extend_from_slice(output);
+        true
+    }
+
+    fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {
+        let (&[DONE, len, ref head @ ..], rest) = bytes.split_first_chunk::<DONE_BYTES>()? else { return None };
+        let done = Done {
+            task: TaskId::from_bytes(field(head, 0)?),
+            started_ns: u64::from_le_bytes(field(head, 8)?),
+            ran_ns: u64::from_le_bytes(field(head, 16)?),
+            raw: false,
+            outcome: Outcome::Value(Blob::Inline(rest.get(..usize::from(len))?)),
+        };
+        Some((Self::Done(done), DONE_BYTES + usize::from(len)))
+    }
+}
+
+impl<'a> Message<'a> for ToPeer<'a> {}
+
+/// The field at a place of a short form.
+#[inline(always)]
+fn field<const N: usize>(head: &[u8], at: usize) -> Option<[u8; N]> {
+    head.get(at..)?.first_chunk().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Payload;
+    use crate::frame::{ATTACHED_BYTES_MIN, Frame, Messages};
+
+    #[test]
+    fn small_payloads_ride_within_and_large_ones_beside() {
+        let small = Payload::copy_of(&[7; 40]);
+        let large = Payload::from(vec![9; ATTACHED_BYTES_MIN]);
+        let mut frame = Frame::default();
+        for payload in [&small, &large] {
+            let bytes = Some(frame.blob(payload));
+            let value = TaskId::new(3, 4);
+            frame.push(&ToPeer::Value { value, bytes });
+        }
+        assert_eq!(frame.attachments.len(), 1);
+        let mut messages = Messages::of(&frame);
+        for expected in [small, large] {
+            let Ok(Some(ToPeer::Value { bytes: Some(blob), .. })) = messages.next() else {
+                panic!("a value was sent");
+            };
+            assert_eq!(frame.payload(blob), Ok(expected));
+        }
+        assert!(matches!(messages.next::<ToPeer<'_>>(), Ok(None)));
+    }
+
+    #[test]
+    fn a_torn_frame_is_an_error() {
+        let mut frame = Frame::default();
+        frame.push(&ToWorker::Stop { failed: false });
+        frame.push(&ToWorker::Forget { values: vec![TaskId::new(1, 1)] });
+        frame.body.pop();
+        let mut messages = Messages::of(&frame);
+        assert!(matches!(messages.next(), Ok(Some(ToWorker::Stop { failed: false }))));
+        assert!(messages.next::<ToWorker<'_>>().is_err());
+    }
+
+    /// Sends a message behind another one, and says whether it went in its short form and how it came out.
+    fn sent<'a, M: Message<'a> + std::fmt::Debug>(frame: &'a mut Frame, message: &M) -> (bool, String) {
+        frame.push(message);
+        let before = frame.body.len();
+        frame.push(message);
+        let is_short = frame.body[before] != GENERAL;
+        let mut messages = Messages::of(frame);
+        let [_, second] = [(); 2].map(|()| messages.next::<M>().expect("it is whole").expect("it is there"));
+        assert!(matches!(messages.next::<M>(), Ok(None)));
+        (is_short, format!("{second:?}"))
+    }
+
+    #[test]
+    fn what_travels_once_per_task_goes_in_its_short_form() {
+        let bytes = [5; 256];
+        let input = || RunInput { parameter: 1, gathered: false, values: SmallVec::new() };
+        let mut frames: [Frame; 5] = Default::default();
+        let cases = [(0, 0, true), (16, 0, true), (255, 0, true), (256, 0, false), (16, 1, false)];
+        for ((len, inputs, short), frame) in cases.into_iter().zip(&mut frames) {
+            let inputs = (0..inputs).map(|_| input()).collect();
+            let plain = Blob::Inline(&bytes[..len]);
+            let run = ToWorker::Run(Run { task: TaskId::new(7, 8), function: FunctionId(9), plain, inputs });
+            assert_eq!(sent(frame, &run), (short, format!("{run:?}")));
+        }
+        let value = |len: usize| Outcome::Value(Blob::Inline(&bytes[..len]));
+        let outcomes =
+            [(value(0), true), (value(255), true), (value(256), false), (Outcome::Resident { bytes: 1 }, false)];
+        for (outcome, short) in outcomes {
+            let done = Done { task: TaskId::new(7, 8), started_ns: 1 << 60, ran_ns: 3, raw: false, outcome };
+            let done = ToController::Done(done);
+            assert_eq!(sent(&mut Frame::default(), &done), (short, format!("{done:?}")));
+        }
+    }
+
+    #[test]
+    fn a_torn_short_form_is_an_error() {
+        let mut frame = Frame::default();
+        let plain = Blob::Inline(&[1, 2, 3]);
+        frame.push(&ToWorker::Run(Run {
+            task: TaskId::new(7, 8),
+            function: FunctionId(9),
+            plain,
+            inputs: SmallVec::new(),
+        }));
+        for len in 1..frame.body.len() {
+            let torn = Frame { body: frame.body[..len].to_vec(), attachments: Vec::new() };
+            assert!(Messages::of(&torn).next::<ToWorker<'_>>().is_err(), "{len} bytes");
+            assert!(Messages::of(&torn).next::<ToController<'_>>().is_err(), "{len} bytes");
+        }
+    }
+}

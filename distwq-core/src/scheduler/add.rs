@@ -1,0 +1,85 @@
+//! How tasks come in and are tied to those before them; handles that go, copies that come.
+
+use super::tasks::{State, Task};
+use super::{Action, End, Scheduler, Spec, Turn};
+use crate::id::{TaskId, WorkerId};
+
+impl Scheduler {
+    pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Vec<Action>) -> bool {
+        let slot = self.tasks.insert(id, Task::new(id.serial(), spec));
+        self.pending += 1;
+        let mut doom = None;
+        for &input in spec.inputs {
+            doom = self.link_input(slot, input).or(doom);
+        }
+        for &before in spec.after {
+            doom = self.link_after(slot, before).or(doom);
+        }
+        if let Some(target) = spec.follow {
+            doom = self.link_after(slot, target).or(doom);
+            self.link_follow(slot, target);
+        }
+        if let Some(end) = doom {
+            self.end(slot, end, actions);
+        } else if self.tasks[slot].blockers == 0 {
+            self.enqueue(slot, Turn::Last, actions);
+        }
+        self.settle(actions);
+        true
+    }
+
+    fn link_input(&mut self, slot: u32, id: TaskId) -> Option<End> {
+        let Some(input) = self.tasks.find(id) else {
+            return Some(End::ValueLost { value: id });
+        };
+        let doom = self.link_after(slot, id);
+        let value = &mut self.tasks[input];
+        value.needed += 1;
+        if value.state == State::Done && value.draws() {
+            self.tasks[slot].draw();
+        }
+        self.links.push(&mut self.tasks[slot].inputs, input);
+        doom
+    }
+
+    fn link_after(&mut self, slot: u32, id: TaskId) -> Option<End> {
+        // One that is gone has ended; that it is named all the same breaks the calling order, and order is kept.
+        let before = self.tasks.find(id)?;
+        match self.tasks[before].state {
+            State::Done => None,
+            State::Failed => Some(End::Upstream { via: id }),
+            _ => {
+                self.links.push(&mut self.tasks[before].dependents, slot);
+                self.tasks[slot].blockers += 1;
+                None
+            }
+        }
+    }
+
+    fn link_follow(&mut self, slot: u32, id: TaskId) {
+        let Some(target) = self.tasks.find(id) else { return };
+        let Task { state, worker, .. } = self.tasks[target];
+        let task = &mut self.tasks[slot];
+        if state.is_pending() {
+            (task.pin, task.follows) = (target, true);
+        } else {
+            task.pin = worker;
+        }
+    }
+
+    pub(super) fn dropped(&mut self, id: TaskId, actions: &mut Vec<Action>) -> bool {
+        let Some(slot) = self.tasks.find(id) else { return false };
+        let fits = std::mem::take(&mut self.tasks[slot].handle);
+        self.try_release(slot, actions);
+        fits
+    }
+
+    pub(super) fn copied(&mut self, id: TaskId, worker: WorkerId) -> bool {
+        let Some(slot) = self.tasks.find(id) else { return false };
+        if self.tasks[slot].state != State::Done || !self.workers.is_living(worker.0) {
+            return false;
+        }
+        self.links.push(&mut self.tasks[slot].copies, worker.0);
+        true
+    }
+}

@@ -1,0 +1,245 @@
+//! What the scheduler is told and what it answers: the whole interface in one place.
+
+use crate::id::{TaskId, WorkerId};
+
+/// How far ahead and how eagerly work is handed out. The defaults suit any run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Most tasks that a worker is given beyond those that run, for each of its slots.
+    pub prefetch_tasks_max: u32,
+    /// Work that is kept ahead at each worker, in nanoseconds: a few round trips.
+    pub prefetch_ns: u64,
+    /// Queued work below which a take-back is not worth its messages, in nanoseconds.
+    pub take_back_ns: u64,
+    /// After this long without a report the measured durations are no longer believed, in nanoseconds.
+    pub silent_ns: u64,
+    /// Speed at which values are taken to move between workers, in bytes per microsecond.
+    pub move_bytes_per_us: u64,
+    /// Duration assumed of tasks while none has been measured, in nanoseconds.
+    pub unknown_ns: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            prefetch_tasks_max: 64,
+            prefetch_ns: 500_000,
+            take_back_ns: 200_000,
+            silent_ns: 1_000_000,
+            move_bytes_per_us: 1_000,
+            unknown_ns: 1_000_000,
+        }
+    }
+}
+
+/// What is asked for with a task. Borrowed: adding a task allocates nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec<'a> {
+    /// Tasks whose outputs are arguments, in any order and with repetitions; they come first.
+    pub inputs: &'a [TaskId],
+    /// Tasks that only come first.
+    pub after: &'a [TaskId],
+    /// A task that comes first and whose worker this one runs on, in all its attempts: the one that the last attempt
+    /// of that task ran on, of a collective task the first of its group. A collective task has that worker as the
+    /// first of its own group. No constraint if the target is a value that was given.
+    pub follow: Option<TaskId>,
+    /// Workers that it needs at once.
+    pub ranks: u32,
+    /// It runs in a group, also if that is of one worker.
+    pub collective: bool,
+    /// The greater goes first.
+    pub priority: i32,
+    /// Further attempts after the first.
+    pub retries: u32,
+    /// Longest path of tasks that hangs on it; 0 if unknown.
+    pub level: u32,
+}
+
+impl Spec<'_> {
+    /// A single-rank task without wishes.
+    pub const PLAIN: Self =
+        Self { inputs: &[], after: &[], follow: None, ranks: 1, collective: false, priority: 0, retries: 0, level: 0 };
+}
+
+/// What has happened.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A worker may be given work.
+    Joined {
+        /// Its index, never used before.
+        worker: WorkerId,
+        /// Tasks that it runs at the same time.
+        slots: u32,
+    },
+    /// A worker is gone, with all it had in flight and all values that it alone held.
+    Lost {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// There is a new task, and somebody holds a handle of it.
+    Added {
+        /// Its id, with a free slot.
+        task: TaskId,
+        /// What is asked for.
+        spec: Spec<'a>,
+    },
+    /// There is a value that no task made. It lies at the controller, and somebody holds a handle of it.
+    Value {
+        /// Its id, with a free slot.
+        task: TaskId,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A single-rank task has succeeded.
+    Finished {
+        /// Where.
+        worker: WorkerId,
+        /// Which.
+        task: TaskId,
+        /// Size of its value.
+        bytes: u64,
+        /// The value stayed on the worker; else it came along and is at the controller.
+        resident: bool,
+        /// How long it ran.
+        ran_ns: u64,
+    },
+    /// A single-rank task has failed.
+    Failed {
+        /// Where.
+        worker: WorkerId,
+        /// Which.
+        task: TaskId,
+        /// How long it ran.
+        ran_ns: u64,
+        /// False if another attempt could not do better either.
+        retry: bool,
+    },
+    /// All living members have left a collective task.
+    GroupFinished {
+        /// Which.
+        task: TaskId,
+        /// How it went.
+        result: Result<GroupValue, GroupFailure>,
+        /// How long it ran.
+        ran_ns: u64,
+    },
+    /// The answer to [`Action::TakeBack`].
+    Returned {
+        /// Who answers.
+        worker: WorkerId,
+        /// Those of the tasks asked for that it had not begun, and now never will. The others go on.
+        tasks: &'a [TaskId],
+    },
+    /// A further copy of a value lies on a worker.
+    Copied {
+        /// The task that made the value.
+        task: TaskId,
+        /// Who has the copy.
+        worker: WorkerId,
+    },
+    /// The last handle of a task is gone: nobody outside will ask for its value. Never cancels the task.
+    Dropped {
+        /// Which.
+        task: TaskId,
+    },
+    /// Tasks are about to be added together: none of them starts before `Resume`, so that the most urgent is first.
+    Hold,
+    /// All of them are added.
+    Resume,
+    /// Time has passed.
+    Tick,
+    /// Whatever is pending ends as [`End::Stalled`].
+    GiveUp,
+}
+
+/// The value of a collective task, made by the first member of its group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupValue {
+    /// Its size.
+    pub bytes: u64,
+    /// It stayed on the first member; else it came along and is at the controller.
+    pub resident: bool,
+}
+
+/// A collective task has failed on one of its members at least.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupFailure {
+    /// False if another attempt could not do better either.
+    pub retry: bool,
+}
+
+/// What the caller has to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Action {
+    /// Hand a task to a worker, behind what it has.
+    Start {
+        /// Which.
+        task: TaskId,
+        /// To whom.
+        worker: WorkerId,
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// Run a collective task on these workers, none of which has anything else in flight.
+    StartGroup {
+        /// Which.
+        task: TaskId,
+        /// In the order of the ranks of the group.
+        workers: Vec<WorkerId>,
+        /// Counted from 1.
+        attempt: u32,
+    },
+    /// Ask a worker to give back those of these tasks that it has not begun.
+    TakeBack {
+        /// Whom.
+        worker: WorkerId,
+        /// Which, in the order in which they were started.
+        tasks: Vec<TaskId>,
+    },
+    /// A task has ended.
+    Ended {
+        /// Which.
+        task: TaskId,
+        /// How.
+        end: End,
+    },
+    /// Nobody needs a task any more: its value goes, and its slot may be used again.
+    Release {
+        /// Which.
+        task: TaskId,
+        /// The living workers that hold the value; the controller may hold it besides.
+        holders: Vec<WorkerId>,
+    },
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum End {
+    /// With a value.
+    Done,
+    /// Its last attempt failed, as its worker or group has reported.
+    Failed,
+    /// It never started: a task that had to come first has no value.
+    Upstream {
+        /// The direct parent, which has ended before.
+        via: TaskId,
+    },
+    /// The worker was lost, on its last attempt or as the only one it could run on.
+    WorkerLost {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// It never started: an argument was lost with the workers that held it.
+    ValueLost {
+        /// The task that made the argument.
+        value: TaskId,
+    },
+    /// It never started: it needs more workers than are left.
+    Infeasible,
+    /// It never started, or was given up: nothing could move any more.
+    Stalled,
+}

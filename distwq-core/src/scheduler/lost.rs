@@ -1,0 +1,84 @@
+//! What the loss of a worker means for the tasks and groups it had.
+
+use super::tasks::{NONE, State};
+use super::workers::Standing;
+use super::{Action, End, Scheduler, Turn};
+use crate::id::WorkerId;
+
+impl Scheduler {
+    /// A worker is gone. Values that it alone held are found lost when a task that needs one would start.
+    pub(super) fn lost(&mut self, WorkerId(worker): WorkerId, actions: &mut Vec<Action>) -> bool {
+        if !self.workers.is_living(worker) {
+            return false;
+        }
+        let standing = self.workers[worker].standing;
+        if standing == Standing::Reserved {
+            self.unreserve_lost(worker);
+        }
+        self.workers.lose(worker);
+        if standing == Standing::Grouped {
+            self.member_lost(worker, actions);
+        }
+        self.lose_in_flight(worker, actions);
+        self.lose_pinned(worker, actions);
+        self.end_infeasible(actions);
+        self.settle(actions);
+        true
+    }
+
+    /// What may have begun has used up an attempt; the rest goes back as if never started.
+    fn lose_in_flight(&mut self, worker: u32, actions: &mut Vec<Action>) {
+        let place = &self.workers[worker];
+        let begun = place.slots as usize;
+        let in_flight: Vec<u32> = place.tasks.iter(&self.tasks).collect();
+        // From the last to the first: each goes to the front, so they come out in order.
+        for (index, slot) in in_flight.into_iter().enumerate().rev() {
+            self.step();
+            self.workers.remove(&mut self.tasks, slot);
+            if index < begun && self.tasks[slot].pin == NONE {
+                self.attempt_failed(slot, true, End::WorkerLost { worker: WorkerId(worker) }, actions);
+            } else {
+                // One that is bound to the lost worker ends here.
+                self.enqueue(slot, Turn::First, actions);
+            }
+        }
+    }
+
+    fn lose_pinned(&mut self, worker: u32, actions: &mut Vec<Action>) {
+        self.workers[worker].pinned = 0;
+        for slot in self.pinned[worker as usize].drain(&mut self.tasks) {
+            self.step();
+            self.end(slot, End::WorkerLost { worker: WorkerId(worker) }, actions);
+        }
+    }
+
+    /// Ends the ready tasks that now need more workers, or another one, than there are.
+    fn end_infeasible(&mut self, actions: &mut Vec<Action>) {
+        if let Some(reservation) = &self.reservation {
+            let task = reservation.task;
+            if let Some(end) = self.why_impossible(task) {
+                self.cancel_reservation();
+                self.end(task, end, actions);
+            }
+        }
+        let mut wide = self.wide.drain(&mut self.tasks);
+        wide.extend(self.too_wide.drain(&mut self.tasks));
+        for slot in wide {
+            self.requeue(slot, actions);
+        }
+        if self.workers.living == 0 {
+            let mut waiting = self.ready.drain(&mut self.tasks);
+            waiting.extend(self.retries.drain(&mut self.tasks));
+            for slot in waiting {
+                self.requeue(slot, actions);
+            }
+        }
+    }
+
+    fn requeue(&mut self, slot: u32, actions: &mut Vec<Action>) {
+        self.step();
+        // Seen as waiting for a queue, which it is: the one it was in has been emptied.
+        self.tasks[slot].state = State::Blocked;
+        self.enqueue(slot, Turn::Last, actions);
+    }
+}

@@ -1,0 +1,251 @@
+//! Decides which task runs where and when: a pure state machine, events in, actions out.
+//!
+//! The controller owns one [`Scheduler`], tells it all that happens as an [`Event`] and carries out what it answers
+//! as [`Action`]s. The scheduler knows ids, sizes and durations. It never sees bytes, threads, messages or a clock:
+//! the time is an argument, in nanoseconds from any origin, and the same events at the same times always give the
+//! same actions.
+//!
+//! # Calling order
+//!
+//! - [`Scheduler::handle`] appends to `actions`; the caller empties that vector when it likes, but carries the
+//!   actions out in their order. What goes to one worker must arrive there in order, and its reports come back in order.
+//! - [`Event::Added`] only names tasks that were added before: a graph is added in an order in which dependencies
+//!   come first. The caller says [`Event::Dropped`] of a task after the last `Added` that names it.
+//! - The caller allots ids. A slot is free again from [`Action::Release`] on; small dense slots keep the tables small.
+//! - A task ends by exactly one [`Action::Ended`] and goes by exactly one [`Action::Release`]. Values that were given
+//!   ([`Event::Value`]) are never reported as ended, but released like any other.
+//! - Each `Start` is answered by one `Finished`, `Failed` or `Returned`, or by the `Lost` of its worker. Each
+//!   `StartGroup` is answered by one `GroupFinished` when all its living members are out of it, also if some were
+//!   lost (the result is then that of the survivors, as a rule a failure); only if all are lost it is not. Each
+//!   `TakeBack` is answered by one `Returned`, also by an empty one.
+//! - `Copied` of a value comes before the report of the task that fetched it, and once per worker.
+//! - A worker's index is never used again after `Lost`.
+//! - [`Event::Tick`] on idle turns lets work move from workers that have been silent for long. When nothing moves
+//!   and [`Scheduler::pending`] is not 0, [`Scheduler::stalled`] says whether anything can, and [`Event::GiveUp`] ends
+//!   what cannot.
+//!
+//! An event that does not fit the state (a report of a task that the worker does not hold) changes nothing and
+//! makes [`Scheduler::handle`] return false: its sender has broken the rules above.
+//!
+//! # What it decides
+//!
+//! - *Order.* Ready tasks by priority, then by `level` (the longest remaining path), then as they became ready.
+//! - *Place.* Where it is estimated to begin first: the time that the worker's queue needs plus the time to move
+//!   inputs that lie elsewhere. Only the holders of inputs and the least loaded worker are looked at; among equally
+//!   idle ones the most recently idle is taken, it still spins.
+//! - *Prefetch.* A worker gets as many tasks beyond its slots as fill [`Settings::prefetch_ns`] by its measured
+//!   durations. When one runs dry and nothing is ready, the later half of what another has queued is taken back,
+//!   if that is worth a message.
+//! - *Wide tasks.* Only the first ready one reserves workers (module `groups`), so it cannot starve and two cannot
+//!   each hold half.
+//! - *Retries.* On a worker that has not tried the task as long as one lives, else on any; under `follow` always on
+//!   the one worker.
+//!
+//! Each event costs O(1) or O(its degree in the graph), whatever the number of tasks and workers; [`Event::Lost`]
+//! alone may look at all tasks that wait for workers. Chains are followed by worklists, never by recursion.
+
+mod add;
+mod end;
+mod event;
+mod groups;
+mod lost;
+mod place;
+mod ready;
+mod report;
+mod retry;
+mod stall;
+mod take_back;
+mod tasks;
+mod validate;
+mod workers;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+pub use event::{Action, End, Event, GroupFailure, GroupValue, Settings, Spec};
+pub use stall::{Stall, Waits};
+
+use crate::id::{TaskId, WorkerId};
+use groups::{Group, Reservation};
+use ready::Queue;
+use report::Turn;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use tasks::{Kind, Links, State, Task, Tasks};
+use workers::{Standing, Workers};
+
+/// The state machine. See the [module documentation](self) for the order of calls.
+#[derive(Debug)]
+pub struct Scheduler {
+    settings: Settings,
+    now_ns: u64,
+    tasks: Tasks,
+    links: Links,
+    workers: Workers,
+    /// Tasks that have not ended.
+    pending: usize,
+    /// Tasks that may start anywhere.
+    ready: Queue,
+    /// Tasks that have failed and wait for a worker that has not tried them.
+    retries: Queue,
+    /// Who has tried a task that has failed.
+    tried: FxHashMap<u32, SmallVec<[u32; 4]>>,
+    /// Tasks bound to one worker, by worker.
+    pinned: Vec<Queue>,
+    /// Collective tasks that may start.
+    wide: Queue,
+    /// Collective tasks that need more workers than have joined.
+    too_wide: Queue,
+    reservation: Option<Reservation>,
+    /// Between `Hold` and `Resume`.
+    held: bool,
+    /// Collective tasks that run.
+    groups: FxHashMap<u32, Group>,
+    /// The members of the last group of each size: taken again if they are free, their communicator exists.
+    last_groups: FxHashMap<u32, Box<[WorkerId]>>,
+    /// Workers whose own queue may have something for them; empty between events.
+    to_serve: Vec<u32>,
+    /// A worker has a free slot since this event; false between events.
+    ran_dry: bool,
+    /// Tasks about to end without a value; empty between events.
+    ending: Vec<(u32, End)>,
+    /// Holders looked at while a task is placed; empty in between.
+    touched: Vec<u32>,
+    /// Steps taken in loops, to prove in tests that work is linear in the size of a graph.
+    #[cfg(test)]
+    steps: u64,
+}
+
+impl Scheduler {
+    /// A scheduler without workers or tasks.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            now_ns: 0,
+            tasks: Tasks::default(),
+            links: Links::default(),
+            workers: Workers::default(),
+            pending: 0,
+            ready: Queue::default(),
+            retries: Queue::default(),
+            tried: FxHashMap::default(),
+            pinned: Vec::new(),
+            wide: Queue::default(),
+            too_wide: Queue::default(),
+            reservation: None,
+            held: false,
+            groups: FxHashMap::default(),
+            last_groups: FxHashMap::default(),
+            to_serve: Vec::new(),
+            ran_dry: false,
+            ending: Vec::new(),
+            touched: Vec::new(),
+            #[cfg(test)]
+            steps: 0,
+        }
+    }
+
+    /// Takes in one event and appends what is to be done to `actions`.
+    ///
+    /// `now_ns` never goes back. Returns false if the event does not fit the state; then nothing has changed.
+    ///
+    /// # Panics
+    /// If a slot is used for a new task before its release.
+    pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Vec<Action>) -> bool {
+        self.now_ns = now_ns;
+        match event {
+            Event::Finished { worker, task, bytes, resident, ran_ns } => {
+                self.finished(worker, task, bytes, resident, ran_ns, actions)
+            }
+            Event::Added { task, spec } => self.added(task, &spec, actions),
+            Event::Dropped { task } => self.dropped(task, actions),
+            Event::Copied { task, worker } => self.copied(task, worker),
+            Event::Value { task, bytes } => {
+                self.tasks.insert(task, Task::value(task.serial(), bytes));
+                true
+            }
+            Event::Failed { worker, task, ran_ns, retry } => self.failed(worker, task, ran_ns, retry, actions),
+            Event::GroupFinished { task, result, ran_ns: _ } => self.group_finished(task, result, actions),
+            Event::Returned { worker, tasks } => self.returned(worker, tasks, actions),
+            Event::Hold => {
+                self.held = true;
+                true
+            }
+            Event::Resume => {
+                self.held = false;
+                self.settle(actions);
+                true
+            }
+            Event::Tick => self.tick(actions),
+            Event::Joined { worker, slots } => self.joined(worker, slots, actions),
+            Event::Lost { worker } => self.lost(worker, actions),
+            Event::GiveUp => self.give_up(actions),
+        }
+    }
+
+    /// Tasks that were added and have not ended.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Tasks that a worker has been given and has not reported, a collective one included.
+    #[must_use]
+    pub fn in_flight(&self, worker: WorkerId) -> usize {
+        self.workers.get(worker.0).map_or(0, |place| match place.standing {
+            Standing::Grouped => 1,
+            _ => place.in_flight as usize,
+        })
+    }
+
+    /// Workers that have joined and were not lost.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.living as usize
+    }
+
+    /// The living workers that hold the value of a task; none for a value that only the controller has.
+    pub fn holders(&self, task: TaskId) -> impl Iterator<Item = WorkerId> + '_ {
+        self.tasks.find(task).into_iter().flat_map(|slot| self.holders_of(slot)).map(WorkerId)
+    }
+
+    /// What a worker has in flight, in order.
+    #[cfg(test)]
+    fn in_flight_tasks(&self, worker: WorkerId) -> Vec<TaskId> {
+        self.workers[worker.0].tasks.iter(&self.tasks).map(|slot| self.tasks.id(slot)).collect()
+    }
+
+    fn holders_of(&self, slot: u32) -> impl Iterator<Item = u32> {
+        let task = &self.tasks[slot];
+        let made_here = (task.state == State::Done && task.kind == Kind::Resident).then_some(task.worker);
+        made_here.into_iter().chain(self.links.iter(task.copies)).filter(|&worker| self.workers.is_living(worker))
+    }
+
+    fn joined(&mut self, worker: WorkerId, slots: u32, actions: &mut Vec<Action>) -> bool {
+        if !self.workers.join(worker.0, slots, self.now_ns) {
+            return false;
+        }
+        if worker.index() >= self.pinned.len() {
+            self.pinned.resize_with(worker.index() + 1, Queue::default);
+        }
+        for slot in self.too_wide.drain(&mut self.tasks) {
+            self.tasks[slot].state = State::Wide;
+            self.wide.push_back(&mut self.tasks, slot);
+        }
+        self.freed(worker.0, actions);
+        self.settle(actions);
+        true
+    }
+
+    #[cfg(test)]
+    fn step(&mut self) {
+        self.steps += 1;
+    }
+
+    #[cfg(not(test))]
+    #[inline(always)]
+    fn step(&mut self) {}
+}

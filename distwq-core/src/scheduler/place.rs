@@ -1,0 +1,278 @@
+//! Which ready task goes to which worker.
+
+use super::tasks::{Kind, Links, NONE, State, Tasks};
+use super::workers::Standing;
+use super::{Action, End, Scheduler};
+use crate::id::{TaskId, WorkerId};
+
+/// A value held by more workers than this is taken to be everywhere: it does not decide where a task goes, and
+/// looking for it stays cheap.
+const HOLDERS_MAX: usize = 16;
+
+impl Scheduler {
+    /// Hands out work until there is none for the workers that have room.
+    #[inline]
+    pub(super) fn settle(&mut self, actions: &mut Vec<Action>) {
+        if !self.held && self.has_to_settle() {
+            self.hand_out(actions);
+        }
+        if std::mem::take(&mut self.ran_dry) {
+            self.balance(actions);
+        }
+    }
+
+    /// Most events leave nothing to hand out, or nobody to take it.
+    #[inline]
+    fn has_to_settle(&self) -> bool {
+        let waits = !self.ready.is_empty() || !self.retries.is_empty();
+        (waits && self.workers.any_open())
+            || !self.to_serve.is_empty()
+            || self.reservation.is_some()
+            || self.wide_is_due()
+    }
+
+    fn hand_out(&mut self, actions: &mut Vec<Action>) {
+        loop {
+            if self.reservation.is_some() || self.wide_is_due() {
+                self.arrange(actions);
+            }
+            self.serve_pinned(Until::OthersAreMoreUrgent, actions);
+            self.dispatch(actions);
+            self.serve_pinned(Until::Full, actions);
+            if self.to_serve.is_empty() && !self.wide_is_due() {
+                break;
+            }
+        }
+    }
+
+    /// A worker has become less loaded: gives it to the wide task that waits for it, or finds it work.
+    pub(super) fn freed(&mut self, worker: u32, actions: &mut Vec<Action>) {
+        match self.workers[worker].standing {
+            Standing::Reserved => self.reserved_freed(worker),
+            Standing::Open => {
+                let idle = self.workers[worker].in_flight == 0;
+                if !(idle && self.reservation.is_some() && self.offer(worker, actions)) {
+                    self.feed(worker, actions);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn feed(&mut self, worker: u32, actions: &mut Vec<Action>) {
+        // While nobody else has room it takes what it can before it is sorted in again: under full load each report
+        // is answered by one start, and the lists of loads are never touched.
+        if !self.workers.any_open() && !self.wide_is_due() {
+            while self.workers[worker].has_room()
+                && let Some(slot) = self.pull(worker)
+            {
+                self.step();
+                self.start_unlisted(slot, worker, actions);
+            }
+        }
+        self.workers.relist(worker);
+        let place = &self.workers[worker];
+        if place.pinned > 0 && place.has_room() {
+            self.to_serve.push(worker);
+        }
+        self.ran_dry |= place.in_flight < place.slots;
+    }
+
+    /// Starts tasks of workers' own queues.
+    fn serve_pinned(&mut self, until: Until, actions: &mut Vec<Action>) {
+        let mut at = 0;
+        while let Some(&worker) = self.to_serve.get(at) {
+            at += 1;
+            while self.is_open(worker) && self.workers[worker].pinned > 0 {
+                let urgent = self.pinned[worker as usize].key() >= self.ready.key();
+                if until == Until::OthersAreMoreUrgent && !urgent {
+                    break;
+                }
+                self.step();
+                let slot = self.take_pinned(worker);
+                self.start(slot, worker, actions);
+            }
+        }
+        if until == Until::Full {
+            self.to_serve.clear();
+        }
+    }
+
+    fn is_open(&self, worker: u32) -> bool {
+        let place = &self.workers[worker];
+        place.standing == Standing::Open && place.has_room()
+    }
+
+    fn take_pinned(&mut self, worker: u32) -> u32 {
+        self.workers[worker].pinned -= 1;
+        self.pinned[worker as usize].pop(&mut self.tasks).expect("the worker's own queue has a task")
+    }
+
+    /// Places ready tasks while anybody has room and no wide task comes before them.
+    fn dispatch(&mut self, actions: &mut Vec<Action>) {
+        while self.workers.any_open() {
+            self.step();
+            if let Some((slot, worker)) = self.match_retry() {
+                self.retries.remove(&mut self.tasks, slot);
+                self.start(slot, worker, actions);
+            } else if let Some(slot) = self.ready.first()
+                && !self.wide_is_due()
+            {
+                self.ready.remove(&mut self.tasks, slot);
+                let worker = self.place(slot);
+                self.start(slot, worker, actions);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Hands a task to a worker, unless an argument of it is lost.
+    fn start(&mut self, slot: u32, worker: u32, actions: &mut Vec<Action>) {
+        self.start_unlisted(slot, worker, actions);
+        self.workers.relist(worker);
+    }
+
+    fn start_unlisted(&mut self, slot: u32, worker: u32, actions: &mut Vec<Action>) {
+        if let Some(value) = self.lost_input(slot) {
+            return self.end(slot, End::ValueLost { value }, actions);
+        }
+        self.workers.push(&mut self.tasks, worker, slot, self.now_ns);
+        let task = &mut self.tasks[slot];
+        task.state = State::InFlight;
+        let attempt = task.attempt();
+        actions.push(Action::Start { task: self.tasks.id(slot), worker: WorkerId(worker), attempt });
+    }
+
+    /// An argument whose holders are all lost.
+    #[inline]
+    pub(super) fn lost_input(&self, slot: u32) -> Option<TaskId> {
+        if self.workers.lost == 0 {
+            return None;
+        }
+        let lost = self.links.iter(self.tasks[slot].inputs).find(|&input| self.is_value_lost(input))?;
+        Some(self.tasks.id(lost))
+    }
+
+    /// The best task for a worker that alone has room.
+    fn pull(&mut self, worker: u32) -> Option<u32> {
+        let pinned = if self.workers[worker].pinned == 0 { None } else { self.pinned[worker as usize].key() };
+        let ready = self.ready.key();
+        let retry = self.retry_for(worker);
+        let retry_key = retry.and_then(|_| self.retries.key());
+        if pinned.is_some() && pinned >= ready.max(retry_key) {
+            return Some(self.take_pinned(worker));
+        }
+        if let Some(slot) = retry
+            && retry_key >= ready
+        {
+            self.retries.remove(&mut self.tasks, slot);
+            return Some(slot);
+        }
+        let slot = self.best_here(worker)?;
+        self.ready.remove(&mut self.tasks, slot);
+        Some(slot)
+    }
+
+    /// Of the first ready tasks the one with most input bytes on this worker.
+    fn best_here(&mut self, worker: u32) -> Option<u32> {
+        let first = self.ready.first()?;
+        if self.tasks[first].kind != Kind::Drawn || self.ready.first_is_due() {
+            return Some(first);
+        }
+        let (mut most, mut best) = (0, first);
+        for slot in self.ready.window(&self.tasks) {
+            let bytes = self.bytes_on(slot, worker);
+            if bytes > most {
+                (most, best) = (bytes, slot);
+            }
+        }
+        Some(best)
+    }
+
+    /// The worker with room where a task should begin first.
+    fn place(&mut self, slot: u32) -> u32 {
+        let least = self.workers.least_loaded().expect("somebody has room");
+        if self.tasks[slot].kind != Kind::Drawn {
+            return least;
+        }
+        let held_bytes = self.score_holders(slot);
+        let mut best = (self.rank(least, held_bytes), least);
+        for &worker in &self.touched {
+            if self.is_open(worker) {
+                best = best.min((self.rank(worker, held_bytes), worker));
+            }
+        }
+        while let Some(worker) = self.touched.pop() {
+            self.step();
+            self.workers[worker].score = 0;
+        }
+        best.1
+    }
+
+    /// What speaks against a worker: the estimated time until a task could begin there, then bytes it lacks, then
+    /// its load.
+    fn rank(&self, worker: u32, held_bytes: u64) -> (u64, u64, u32) {
+        let place = &self.workers[worker];
+        let lacking_bytes = held_bytes.saturating_sub(place.score);
+        let begins_in_ns = place.wait_ns(self.settings.unknown_ns).saturating_add(self.move_ns(lacking_bytes));
+        (begins_in_ns, lacking_bytes, place.in_flight)
+    }
+
+    /// How long values of so many bytes take from worker to worker.
+    pub(super) fn move_ns(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(1_000) / self.settings.move_bytes_per_us.max(1)
+    }
+
+    /// Adds up at each holder of inputs how many bytes of them it has, lists those holders in `touched`, and says
+    /// how many bytes lie on workers.
+    fn score_holders(&mut self, slot: u32) -> u64 {
+        let Self { tasks, links, workers, touched, .. } = self;
+        let mut held_bytes = 0;
+        for input in links.iter(tasks[slot].inputs) {
+            let Some((bytes, holders)) = placed_bytes(tasks, links, input) else { continue };
+            held_bytes += bytes;
+            for worker in holders {
+                let place = &mut workers[worker];
+                if place.score == 0 {
+                    touched.push(worker);
+                }
+                place.score += bytes;
+            }
+        }
+        held_bytes
+    }
+
+    /// Bytes of a task's inputs that one worker holds.
+    pub(super) fn bytes_on(&self, slot: u32, worker: u32) -> u64 {
+        if self.tasks[slot].kind != Kind::Drawn {
+            return 0;
+        }
+        let inputs = self.links.iter(self.tasks[slot].inputs);
+        let here = inputs.filter_map(|input| {
+            let (bytes, mut holders) = placed_bytes(&self.tasks, &self.links, input)?;
+            holders.any(|holder| holder == worker).then_some(bytes)
+        });
+        here.sum()
+    }
+}
+
+/// Size and holders of a value whose place matters: it is not empty, lies on a worker, and not on very many.
+fn placed_bytes<'a>(tasks: &'a Tasks, links: &'a Links, slot: u32) -> Option<(u64, impl Iterator<Item = u32> + 'a)> {
+    let value = &tasks[slot];
+    let made_here = (value.kind == Kind::Resident).then_some(value.worker);
+    let matters = (made_here.is_some() || value.copies != NONE) && value.bytes() > 0;
+    if !matters || links.iter(value.copies).nth(HOLDERS_MAX).is_some() {
+        return None;
+    }
+    Some((value.bytes(), made_here.into_iter().chain(links.iter(value.copies))))
+}
+
+/// How far a worker's own queue is served.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// Up to the first task that comes after the first of the common queue.
+    OthersAreMoreUrgent,
+    /// As long as there is room.
+    Full,
+}

@@ -1,0 +1,129 @@
+//! Reports of single-rank tasks, and the queue that a task goes to when it may start, for the first time or again.
+
+use super::tasks::{NONE, State, Task};
+use super::{Action, End, Scheduler};
+use crate::id::{TaskId, WorkerId};
+
+/// Whether a task goes before or behind its like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Turn {
+    /// It has waited before.
+    First,
+    /// It comes newly.
+    Last,
+}
+
+impl Scheduler {
+    pub(super) fn finished(
+        &mut self,
+        WorkerId(worker): WorkerId,
+        id: TaskId,
+        bytes: u64,
+        resident: bool,
+        ran_ns: u64,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(slot) = self.reported(worker, id, ran_ns) else { return false };
+        self.done(slot, worker, bytes, resident, actions);
+        self.freed(worker, actions);
+        self.settle(actions);
+        true
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        WorkerId(worker): WorkerId,
+        id: TaskId,
+        ran_ns: u64,
+        retry: bool,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(slot) = self.reported(worker, id, ran_ns) else { return false };
+        self.note_tried(slot, worker);
+        self.attempt_failed(slot, retry, End::Failed, actions);
+        self.freed(worker, actions);
+        self.settle(actions);
+        true
+    }
+
+    /// Takes a task that its worker has reported out of what that has in flight.
+    #[inline]
+    fn reported(&mut self, worker: u32, id: TaskId, ran_ns: u64) -> Option<u32> {
+        let slot = self.in_flight_on(worker, id)?;
+        self.workers.remove(&mut self.tasks, slot);
+        let place = &mut self.workers[worker];
+        place.reported_ns = self.now_ns;
+        place.learn(ran_ns, &self.settings);
+        Some(slot)
+    }
+
+    /// The slot of a task that is in flight on this worker.
+    #[inline]
+    pub(super) fn in_flight_on(&self, worker: u32, id: TaskId) -> Option<u32> {
+        let slot = self.tasks.find(id)?;
+        let task = &self.tasks[slot];
+        (task.state == State::InFlight && task.worker == worker).then_some(slot)
+    }
+
+    /// A task has used up an attempt: it goes back to wait for the next one, or ends.
+    pub(super) fn attempt_failed(&mut self, slot: u32, retry: bool, end: End, actions: &mut Vec<Action>) {
+        let task = &mut self.tasks[slot];
+        let again = retry && task.failures < task.retries;
+        task.failures = task.failures.saturating_add(1);
+        if again {
+            self.enqueue(slot, Turn::First, actions);
+        } else {
+            self.end(slot, end, actions);
+        }
+    }
+
+    /// Puts a task that may start into the queue it belongs to.
+    #[inline]
+    pub(super) fn enqueue(&mut self, slot: u32, turn: Turn, actions: &mut Vec<Action>) {
+        if let Some(end) = self.why_impossible(slot) {
+            return self.end(slot, end, actions);
+        }
+        let state = self.state_to_wait_in(slot);
+        let task = &mut self.tasks[slot];
+        task.state = state;
+        let pin = task.pin;
+        let queue = match state {
+            State::Ready => &mut self.ready,
+            State::Retry => &mut self.retries,
+            State::Wide => &mut self.wide,
+            _ => {
+                self.to_serve.push(pin);
+                self.workers[pin].pinned += 1;
+                &mut self.pinned[pin as usize]
+            }
+        };
+        match turn {
+            Turn::First => queue.push_front(&mut self.tasks, slot),
+            Turn::Last => queue.push_back(&mut self.tasks, slot),
+        }
+    }
+
+    #[inline]
+    fn state_to_wait_in(&self, slot: u32) -> State {
+        let task = &self.tasks[slot];
+        if task.is_collective() {
+            State::Wide
+        } else if task.pin != NONE {
+            State::Pinned
+        } else if task.failures > 0 && self.tried.contains_key(&slot) {
+            State::Retry
+        } else {
+            State::Ready
+        }
+    }
+
+    /// How a task must end that could start but for the workers that were lost.
+    #[inline]
+    pub(super) fn why_impossible(&self, slot: u32) -> Option<End> {
+        let &Task { pin, ranks, .. } = &self.tasks[slot];
+        if pin != NONE && !self.workers.is_living(pin) {
+            return Some(End::WorkerLost { worker: WorkerId(pin) });
+        }
+        (self.workers.lost > 0 && ranks > self.workers.living).then_some(End::Infeasible)
+    }
+}

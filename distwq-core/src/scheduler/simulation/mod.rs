@@ -1,0 +1,113 @@
+//! The scheduler against a simulated run: random graphs, workers, delays, failures and losses from one seed.
+//!
+//! A failure names its seed; `DISTWQ_SEED=n cargo test -p distwq-core simulation` runs that one alone.
+
+mod model;
+mod places;
+mod random;
+mod user;
+mod world;
+
+use model::Tally;
+use random::Random;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use world::World;
+
+/// What a family of runs looks like.
+#[derive(Clone, Copy, Debug)]
+struct Profile {
+    workers_max: u64,
+    slots_max: u64,
+    tasks_max: u64,
+    /// Longest run of a task, in nanoseconds.
+    run_ns_max: u64,
+    /// Longest way of a message, in nanoseconds.
+    delay_ns_max: u64,
+    /// Tasks in a hundred that fail at least once.
+    failing_percent: u64,
+    /// Tasks in a hundred that are collective.
+    wide_percent: u64,
+    /// Tasks in a hundred that follow another.
+    following_percent: u64,
+    /// Tasks differ in priority.
+    priorities: bool,
+    /// Workers are lost.
+    losses: bool,
+    /// Values are so large that it matters where they are.
+    large_values: bool,
+}
+
+const CALM: Profile = Profile {
+    workers_max: 6,
+    slots_max: 3,
+    tasks_max: 60,
+    run_ns_max: 2_000_000,
+    delay_ns_max: 50_000,
+    failing_percent: 10,
+    wide_percent: 8,
+    following_percent: 10,
+    priorities: true,
+    losses: false,
+    large_values: true,
+};
+
+/// Runs every seed, or the one that `DISTWQ_SEED` names, and adds up what was seen.
+fn for_seeds(count: u64, profile: Profile) -> Tally {
+    let only = std::env::var("DISTWQ_SEED").ok().map(|seed| seed.parse::<u64>().expect("DISTWQ_SEED is a number"));
+    let seeds = only.map_or(0..count, |seed| seed..seed + 1);
+    let mut tally = Tally::default();
+    for seed in seeds {
+        let run = || World::new(Random::new(seed), profile, only.is_some() || seed.is_multiple_of(16)).run();
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(seen) => tally += seen,
+            Err(_) => panic!("seed {seed} of {profile:?} fails; run it alone with DISTWQ_SEED={seed}"),
+        }
+    }
+    tally
+}
+
+/// The runs have met what they are meant to test; one seed alone need not.
+fn assert_reached(reached: bool, tally: Tally) {
+    assert!(reached || std::env::var("DISTWQ_SEED").is_ok(), "these runs test too little: {tally:?}");
+}
+
+#[test]
+fn a_mixed_run_ends_every_task_once_and_in_order() {
+    let tally = for_seeds(1_000, CALM);
+    assert_reached(tally.groups > 100 && tally.retries > 100 && tally.returned > 100, tally);
+}
+
+#[test]
+fn a_run_of_tiny_tasks_ends_every_task_once_and_in_order() {
+    let tiny = Profile { run_ns_max: 5_000, tasks_max: 120, wide_percent: 2, ..CALM };
+    let tally = for_seeds(400, tiny);
+    assert_reached(tally.starts > 1_000 && tally.retries > 100, tally);
+}
+
+#[test]
+fn a_run_full_of_wide_tasks_starves_none() {
+    let wide = Profile { wide_percent: 40, priorities: false, following_percent: 5, ..CALM };
+    let tally = for_seeds(600, wide);
+    assert_reached(tally.groups > 1_000 && tally.returned > 100, tally);
+}
+
+#[test]
+fn a_run_with_many_failures_tries_again_elsewhere() {
+    let failing = Profile { failing_percent: 60, wide_percent: 5, workers_max: 8, ..CALM };
+    let tally = for_seeds(600, failing);
+    assert_reached(tally.retries > 1_000, tally);
+}
+
+#[test]
+fn a_run_that_loses_workers_ends_every_task_once() {
+    let losses = Profile { losses: true, wide_percent: 15, following_percent: 15, ..CALM };
+    let tally = for_seeds(1_200, losses);
+    assert_reached(tally.ends.iter().all(|&count| count > 0), tally);
+}
+
+#[test]
+fn a_run_with_one_worker_needs_no_other() {
+    let alone = Profile { workers_max: 1, ..CALM };
+    let tally = for_seeds(300, alone);
+    assert_reached(tally.groups > 100, tally);
+}

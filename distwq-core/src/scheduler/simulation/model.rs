@@ -1,0 +1,273 @@
+//! What must be true of each task, kept beside the scheduler and independent of it.
+
+use super::super::{Action, End};
+use crate::id::{TaskId, WorkerId};
+use std::collections::BTreeSet;
+
+/// A task as the simulation knows it.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) id: TaskId,
+    pub(super) inputs: Vec<TaskId>,
+    pub(super) after: Vec<TaskId>,
+    pub(super) follow: Option<TaskId>,
+    pub(super) ranks: u32,
+    pub(super) collective: bool,
+    pub(super) priority: i32,
+    pub(super) retries: u32,
+    pub(super) level: u32,
+    /// So many first attempts fail.
+    pub(super) failing: u32,
+    /// A failure is final.
+    pub(super) fatal: bool,
+    pub(super) bytes: u64,
+    pub(super) resident: bool,
+
+    pub(super) is_value: bool,
+    pub(super) handle: bool,
+    pub(super) end: Option<End>,
+    pub(super) released: bool,
+    /// Attempts that count.
+    pub(super) failures: u32,
+    pub(super) tried: Vec<WorkerId>,
+    /// Where it is in flight.
+    pub(super) on: Vec<WorkerId>,
+    pub(super) ran_on: Option<WorkerId>,
+    pub(super) holders: BTreeSet<WorkerId>,
+    /// When its last dependency ended.
+    pub(super) ready_ns: u64,
+    /// Groups that had started by then.
+    pub(super) groups_before: u64,
+}
+
+impl Model {
+    pub(super) fn ended_well(&self) -> bool {
+        self.is_value || self.end == Some(End::Done)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_value || self.end.is_some()
+    }
+}
+
+/// The workers as the scheduler should see them.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) living: bool,
+    pub(super) slots: u32,
+    /// In flight, in the order of the starts.
+    pub(super) in_flight: Vec<u32>,
+    pub(super) group: Option<u32>,
+    pub(super) asked: bool,
+}
+
+/// How often what was seen: proof that the runs meet what they are meant to test.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Tally {
+    pub(super) ends: [u64; 7],
+    pub(super) starts: u64,
+    pub(super) groups: u64,
+    pub(super) retries: u64,
+    pub(super) asked: u64,
+    pub(super) returned: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.ends.iter_mut().zip(other.ends).for_each(|(sum, count)| *sum += count);
+        self.starts += other.starts;
+        self.groups += other.groups;
+        self.retries += other.retries;
+        self.asked += other.asked;
+        self.returned += other.returned;
+    }
+}
+
+/// All tasks by serial, all workers by index.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) tasks: Vec<Model>,
+    pub(super) workers: Vec<Seen>,
+    pub(super) losses: bool,
+    pub(super) tally: Tally,
+    /// Longest that a wide task may wait for its workers once it is the first, 0 if not known.
+    pub(super) wide_wait_ns_max: u64,
+}
+
+impl Book {
+    pub(super) fn task(&self, id: TaskId) -> &Model {
+        let model = &self.tasks[id.serial() as usize - 1];
+        assert_eq!(model.id, id, "the id is whole");
+        model
+    }
+
+    pub(super) fn task_mut(&mut self, id: TaskId) -> &mut Model {
+        &mut self.tasks[id.serial() as usize - 1]
+    }
+
+    pub(super) fn living(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.living).count()
+    }
+
+    pub(super) fn dependencies(&self, id: TaskId) -> Vec<TaskId> {
+        let model = self.task(id);
+        model.inputs.iter().chain(&model.after).chain(&model.follow).copied().collect()
+    }
+
+    /// Checks one action against all rules, and notes it.
+    pub(super) fn take(&mut self, now_ns: u64, action: &Action) {
+        match action {
+            Action::Start { task, worker, attempt } => self.start(*task, *worker, *attempt),
+            Action::StartGroup { task, workers, attempt } => self.start_group(now_ns, *task, workers, *attempt),
+            Action::TakeBack { worker, tasks } => self.take_back(*worker, tasks),
+            Action::Ended { task, end } => self.ended(now_ns, *task, *end),
+            Action::Release { task, holders } => self.release(*task, holders),
+        }
+    }
+
+    fn may_start(&self, task: TaskId, attempt: u32) {
+        let model = self.task(task);
+        assert!(!model.has_ended(), "{task} starts after its end");
+        assert!(model.on.is_empty(), "{task} starts twice");
+        assert_eq!(attempt, model.failures + 1, "attempt of {task}");
+        assert!(attempt <= model.retries + 1, "too many attempts of {task}");
+        for before in self.dependencies(task) {
+            assert!(self.task(before).ended_well(), "{task} starts before {before}");
+            assert!(!model.inputs.contains(&before) || !self.task(before).released, "{task} needs {before}");
+        }
+    }
+
+    fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
+        self.may_start(task, attempt);
+        let (model, seen) = (self.task(task), &self.workers[worker.index()]);
+        assert!(!model.collective, "{task} needs a group");
+        assert!(seen.living && seen.group.is_none(), "{worker} can take tasks");
+        assert!(seen.in_flight.len() < (seen.slots + seen.slots * 64) as usize, "{worker} is given too much");
+        if let Some(leader) = self.leader(task) {
+            assert_eq!(leader, worker, "{task} follows");
+        } else if model.tried.contains(&worker) {
+            let untried =
+                (0..).zip(&self.workers).find(|(w, seen)| seen.living && !model.tried.contains(&WorkerId(*w)));
+            assert!(untried.is_none(), "{task} goes to {worker} again, {untried:?} has not tried it");
+        }
+        self.tally.starts += 1;
+        self.tally.retries += u64::from(attempt > 1);
+        self.workers[worker.index()].in_flight.push(task.serial());
+        self.task_mut(task).on = vec![worker];
+    }
+
+    /// The worker that a task has to run on.
+    fn leader(&self, task: TaskId) -> Option<WorkerId> {
+        self.task(self.task(task).follow?).ran_on
+    }
+
+    fn start_group(&mut self, now_ns: u64, task: TaskId, workers: &[WorkerId], attempt: u32) {
+        self.may_start(task, attempt);
+        let model = self.task(task);
+        assert!(model.collective && workers.len() == model.ranks as usize, "{task} gets its ranks");
+        assert_eq!(workers.iter().collect::<BTreeSet<_>>().len(), workers.len(), "ranks of {task} are distinct");
+        assert!(workers[1..].is_sorted(), "the order of ranks is deterministic");
+        if let Some(leader) = self.leader(task) {
+            assert_eq!(leader, workers[0], "{task} follows");
+        }
+        for worker in workers {
+            let seen = &self.workers[worker.index()];
+            assert!(seen.living && seen.group.is_none() && seen.in_flight.is_empty(), "{worker} is free for {task}");
+        }
+        let groups = self.tally.groups - model.groups_before + 1;
+        let waited_ns = now_ns - model.ready_ns;
+        let starved = self.wide_wait_ns_max > 0 && model.failures == 0 && waited_ns > groups * self.wide_wait_ns_max;
+        assert!(!starved, "{task} waited {waited_ns} ns for its group behind {groups} groups");
+        self.tally.groups += 1;
+        for worker in workers {
+            self.workers[worker.index()].group = Some(task.serial());
+        }
+        self.task_mut(task).on = workers.to_vec();
+    }
+
+    fn take_back(&mut self, worker: WorkerId, tasks: &[TaskId]) {
+        let seen = &mut self.workers[worker.index()];
+        assert!(seen.living && !seen.asked && !tasks.is_empty(), "{worker} can be asked");
+        seen.asked = true;
+        self.tally.asked += tasks.len() as u64;
+        let places = tasks.iter().map(|task| seen.in_flight.iter().position(|&serial| serial == task.serial()));
+        let places: Vec<usize> = places.map(|place| place.expect("asked for what is in flight")).collect();
+        assert!(places.is_sorted() && places[0] >= seen.slots as usize, "the begun ones are not asked for: {places:?}");
+    }
+
+    fn ended(&mut self, now_ns: u64, task: TaskId, end: End) {
+        let model = self.task(task);
+        assert!(!model.is_value && model.end.is_none() && !model.released, "{task} ends once");
+        match end {
+            End::Done => assert!(model.failing < model.retries.saturating_add(1), "{task} cannot succeed"),
+            End::Failed => assert!(model.fatal || model.failures == model.retries + 1, "{task} has attempts left"),
+            End::Upstream { via } => {
+                assert!(self.dependencies(task).contains(&via), "{via} is a parent of {task}");
+                assert!(self.task(via).has_ended() && !self.task(via).ended_well(), "{via} has no value");
+            }
+            End::WorkerLost { worker } => assert!(!self.workers[worker.index()].living, "{worker} is lost"),
+            End::ValueLost { value } => {
+                let lost = self.task(value);
+                assert!(lost.resident && lost.holders.iter().all(|holder| !self.workers[holder.index()].living));
+                assert!(model.inputs.contains(&value));
+            }
+            End::Infeasible => assert!(self.losses && model.ranks as usize > self.living(), "{task} can run"),
+            End::Stalled => {
+                let blocked = self.dependencies(task).iter().any(|&before| !self.task(before).ended_well());
+                assert!(blocked || model.ranks as usize > self.living(), "{task} could have run");
+            }
+        }
+        self.tally.ends[kind_of(end)] += 1;
+        self.task_mut(task).end = Some(end);
+        self.note_ready(now_ns, task);
+    }
+
+    /// Notes when the dependents of a task became ready.
+    fn note_ready(&mut self, now_ns: u64, task: TaskId) {
+        for at in 0..self.tasks.len() {
+            let id = self.tasks[at].id;
+            if self.dependencies(id).contains(&task) {
+                (self.tasks[at].ready_ns, self.tasks[at].groups_before) = (now_ns, self.tally.groups);
+            }
+        }
+    }
+
+    fn release(&mut self, task: TaskId, holders: &[WorkerId]) {
+        let model = self.task(task);
+        assert!(model.has_ended() && !model.handle && !model.released, "{task} is released once");
+        let living = model.holders.iter().copied().filter(|holder| self.workers[holder.index()].living);
+        assert_eq!(living.collect::<Vec<_>>(), holders, "holders of {task}");
+        let needed = self.tasks.iter().find(|other| !other.has_ended() && other.inputs.contains(&task));
+        assert!(needed.is_none(), "{task} is released, {needed:?} needs it");
+        self.task_mut(task).released = true;
+    }
+
+    /// Checks what must hold when nothing happens any more.
+    pub(super) fn at_the_end(&self) {
+        for model in &self.tasks {
+            assert!(model.has_ended(), "{} has ended", model.id);
+            assert!(model.released, "{} is released", model.id);
+            if !self.losses && model.end.is_some_and(|end| end != End::Stalled) {
+                assert_eq!(model.end.map(|end| end == End::Done), Some(self.should_succeed(model)), "{model:?}");
+            }
+        }
+    }
+
+    fn should_succeed(&self, model: &Model) -> bool {
+        let lasts = model.failing == 0 || (!model.fatal && model.failing <= model.retries);
+        lasts && self.dependencies(model.id).iter().all(|&before| self.task(before).ended_well())
+    }
+}
+
+/// The place of a kind of end in [`Tally::ends`].
+fn kind_of(end: End) -> usize {
+    match end {
+        End::Done => 0,
+        End::Failed => 1,
+        End::Upstream { .. } => 2,
+        End::WorkerLost { .. } => 3,
+        End::ValueLost { .. } => 4,
+        End::Infeasible => 5,
+        End::Stalled => 6,
+    }
+}

@@ -1,0 +1,188 @@
+//! The workers of a simulated run: what they do with messages, tasks and groups.
+
+use super::super::{GroupFailure, GroupValue};
+use super::world::{Happening, Report, ToWorker, World};
+use crate::id::{TaskId, WorkerId};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A worker as it is.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) alive: bool,
+    pub(super) slots: usize,
+    pub(super) queue: VecDeque<TaskId>,
+    pub(super) running: Vec<TaskId>,
+    pub(super) group: Option<TaskId>,
+    pub(super) copies: BTreeSet<TaskId>,
+    /// Messages to and from it keep their order.
+    pub(super) last_in_ns: u64,
+    pub(super) last_out_ns: u64,
+}
+
+/// A collective task on its workers.
+#[derive(Debug)]
+pub(super) struct Party {
+    pub(super) members: Vec<WorkerId>,
+    pub(super) arrived: BTreeSet<WorkerId>,
+    /// Changes whenever an end that was planned is not to be; never that of another party.
+    pub(super) epoch: u64,
+    pub(super) broken: bool,
+}
+
+impl Party {
+    pub(super) fn new(members: Vec<WorkerId>, epoch: u64) -> Self {
+        Self { members, arrived: BTreeSet::new(), epoch, broken: false }
+    }
+}
+
+impl World {
+    pub(super) fn arrive(&mut self, worker: WorkerId, message: ToWorker) {
+        let place = &mut self.places[worker.index()];
+        if !place.alive {
+            return;
+        }
+        match message {
+            ToWorker::Start(task) => {
+                assert!(place.group.is_none(), "{worker} is in a group");
+                place.queue.push_back(task);
+                self.begin(worker);
+            }
+            ToWorker::TakeBack(asked) => {
+                let (back, queue): (Vec<_>, Vec<_>) = place.queue.iter().partition(|task| asked.contains(task));
+                place.queue = queue.into();
+                self.report(worker, Report::Returned(worker, back));
+            }
+            ToWorker::Join(task) => {
+                assert!(
+                    place.queue.is_empty() && place.running.is_empty() && place.group.is_none(),
+                    "{worker} is free"
+                );
+                place.group = Some(task);
+                self.join_party(task, worker);
+            }
+        }
+    }
+
+    fn begin(&mut self, worker: WorkerId) {
+        let place = &mut self.places[worker.index()];
+        while place.running.len() < place.slots
+            && let Some(task) = place.queue.pop_front()
+        {
+            place.running.push(task);
+            let ran_ns = self.random.up_to(self.profile.run_ns_max);
+            self.sequence += 1;
+            self.agenda.insert((self.now_ns + ran_ns, self.sequence), Happening::Ran(worker, task, ran_ns));
+        }
+    }
+
+    pub(super) fn ran(&mut self, worker: WorkerId, task: TaskId, ran_ns: u64) {
+        let place = &mut self.places[worker.index()];
+        if !place.alive {
+            return;
+        }
+        place.running.retain(|&other| other != task);
+        let reachable = self.fetch(worker, task);
+        let model = self.book.task(task);
+        if !reachable {
+            self.report(worker, Report::Failed(worker, task, ran_ns, true));
+        } else if model.failures < model.failing {
+            let retry = !model.fatal;
+            self.report(worker, Report::Failed(worker, task, ran_ns, retry));
+        } else {
+            if model.resident {
+                self.places[worker.index()].copies.insert(task);
+            }
+            self.report(worker, Report::Finished(worker, task, ran_ns));
+        }
+        self.begin(worker);
+    }
+
+    /// Gets the inputs of a task to a worker; false if one cannot be had.
+    fn fetch(&mut self, worker: WorkerId, task: TaskId) -> bool {
+        let inputs: BTreeSet<TaskId> = self.book.task(task).inputs.iter().copied().collect();
+        for input in inputs {
+            if self.places[worker.index()].copies.contains(&input) {
+                continue;
+            }
+            let somewhere = self.places.iter().any(|place| place.alive && place.copies.contains(&input));
+            if !somewhere && self.book.task(input).resident {
+                return false;
+            }
+            if self.random.percent(70) {
+                self.places[worker.index()].copies.insert(input);
+                self.report(worker, Report::Copied(input, worker));
+            }
+        }
+        true
+    }
+
+    fn join_party(&mut self, task: TaskId, worker: WorkerId) {
+        let run_ns = self.random.up_to(self.profile.run_ns_max);
+        let Some(party) = self.parties.get_mut(&task) else { return };
+        party.arrived.insert(worker);
+        if !party.broken && party.arrived.len() == party.members.len() {
+            let epoch = party.epoch;
+            self.after(run_ns, Happening::GroupOver(task, epoch));
+        }
+    }
+
+    /// A member has died: the others find out and leave.
+    pub(super) fn break_party(&mut self, task: TaskId) {
+        let leave_ns = 4 * self.profile.delay_ns_max;
+        self.sequence += 1;
+        let Some(party) = self.parties.get_mut(&task) else { return };
+        party.broken = true;
+        party.epoch = self.sequence;
+        let epoch = party.epoch;
+        self.after(leave_ns, Happening::GroupOver(task, epoch));
+    }
+
+    pub(super) fn group_over(&mut self, task: TaskId, epoch: u64) {
+        if self.parties.get(&task).is_none_or(|party| party.epoch != epoch) {
+            return;
+        }
+        let party = self.parties.remove(&task).expect("just seen");
+        let reachable = !party.broken && self.fetch(party.members[0], task);
+        let model = self.book.task(task);
+        let value = GroupValue { bytes: model.bytes, resident: model.resident };
+        let result = if !reachable {
+            Err(GroupFailure { retry: true })
+        } else if model.failures < model.failing {
+            Err(GroupFailure { retry: !model.fatal })
+        } else {
+            if value.resident {
+                self.places[party.members[0].index()].copies.insert(task);
+            }
+            Ok(value)
+        };
+        // Told by the last of the living, after all that the members said before.
+        let Some(&last) = party
+            .members
+            .iter()
+            .filter(|member| self.places[member.index()].alive)
+            .max_by_key(|member| self.places[member.index()].last_out_ns)
+        else {
+            return;
+        };
+        for member in &party.members {
+            self.places[member.index()].group = None;
+        }
+        self.report(last, Report::GroupFinished(task, result));
+    }
+
+    pub(super) fn die(&mut self, worker: WorkerId) {
+        let place = &mut self.places[worker.index()];
+        place.alive = false;
+        place.copies.clear();
+        if let Some(task) = place.group {
+            self.break_party(task);
+        }
+        let joining: Vec<TaskId> =
+            self.parties.iter().filter(|(_, party)| party.members.contains(&worker)).map(|(&task, _)| task).collect();
+        for task in joining {
+            self.break_party(task);
+        }
+        self.book.losses = true;
+        self.report(worker, Report::Lost(worker));
+    }
+}

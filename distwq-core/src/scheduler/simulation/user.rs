@@ -1,0 +1,92 @@
+//! The user of a simulated run: what is added, and which handles are dropped when.
+
+use super::super::{Event, Spec};
+use super::model::Model;
+use super::world::{Happening, World};
+use crate::id::TaskId;
+use std::collections::BTreeSet;
+
+impl World {
+    /// The user adds a few tasks, and comes again later.
+    pub(super) fn add_some(&mut self) {
+        let batch = self.random.up_to(self.to_add.min(30)).min(self.to_add);
+        for _ in 0..batch {
+            self.add_one();
+        }
+        self.to_add -= batch;
+        if self.to_add > 0 {
+            let next_ns = self.random.up_to(4 * self.profile.run_ns_max);
+            self.after(next_ns, Happening::Add);
+        }
+    }
+
+    fn add_one(&mut self) {
+        let slot = self.free_slots.pop().unwrap_or_else(|| {
+            self.slots_used += 1;
+            self.slots_used - 1
+        });
+        let id = TaskId::new(slot, self.book.tasks.len() as u32 + 1);
+        let is_value = self.random.percent(5);
+        let model = self.draw(id, is_value);
+        self.book.tasks.push(model);
+        let model = self.book.task(id);
+        if is_value {
+            let bytes = model.bytes;
+            self.tell(Event::Value { task: id, bytes });
+        } else {
+            let (inputs, after) = (model.inputs.clone(), model.after.clone());
+            let &Model { follow, ranks, collective, priority, retries, level, .. } = model;
+            let spec = Spec { inputs: &inputs, after: &after, follow, ranks, collective, priority, retries, level };
+            self.tell(Event::Added { task: id, spec });
+        }
+        if self.random.percent(60) {
+            let held_ns = self.random.up_to(10 * self.profile.run_ns_max);
+            self.after(held_ns, Happening::Drop(id));
+        }
+    }
+
+    fn draw(&mut self, id: TaskId, is_value: bool) -> Model {
+        let profile = self.profile;
+        let random = &mut self.random;
+        let known: Vec<TaskId> = self.book.tasks.iter().filter(|model| model.handle).map(|model| model.id).collect();
+        let recent = &known[known.len().saturating_sub(12)..];
+        let mut some = |percent: u64, most: u64| -> Vec<TaskId> {
+            let count = if !is_value && random.percent(percent) { random.up_to(most) } else { 0 };
+            (0..count).filter_map(|_| random.pick(recent).copied()).collect()
+        };
+        let (inputs, after) = (some(60, 5), some(20, 3));
+        let follow =
+            if !is_value && random.percent(profile.following_percent) { random.pick(recent).copied() } else { None };
+        let collective = !is_value && random.percent(profile.wide_percent);
+        // Now and then more than there are.
+        let most = self.places.len() as u64 + u64::from(random.percent(3));
+        let failing = if random.percent(profile.failing_percent) { random.up_to(4) as u32 } else { 0 };
+        let large = if profile.large_values && random.percent(50) { 20_000_000 } else { 2_000 };
+        Model {
+            id,
+            inputs,
+            after,
+            follow,
+            ranks: if collective { random.up_to(most) as u32 } else { 1 },
+            collective,
+            priority: if profile.priorities { random.below(3) as i32 - 1 } else { 0 },
+            retries: random.below(5) as u32,
+            level: if profile.priorities { random.below(3) as u32 } else { 0 },
+            failing,
+            fatal: random.percent(10),
+            bytes: random.below(large),
+            resident: !is_value && random.percent(50),
+            is_value,
+            handle: true,
+            end: None,
+            released: false,
+            failures: 0,
+            tried: Vec::new(),
+            on: Vec::new(),
+            ran_on: None,
+            holders: BTreeSet::new(),
+            ready_ns: self.now_ns,
+            groups_before: self.book.tally.groups,
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The world around the scheduler: what happens when, messages on their way, and the controller's part.
+
+use super::super::{Action, Event, GroupFailure, GroupValue, Scheduler, Settings};
+use super::model::{Book, Seen, Tally};
+use super::places::{Party, Place};
+use super::{Profile, Random};
+use crate::id::{TaskId, WorkerId};
+use std::collections::BTreeMap;
+
+/// Something that will happen at its time.
+#[derive(Clone, Debug)]
+pub(super) enum Happening {
+    Add,
+    Drop(TaskId),
+    Join(WorkerId),
+    /// A worker dies; the controller learns of it later.
+    Die(WorkerId),
+    Tick,
+    /// A message arrives at a worker.
+    At(WorkerId, ToWorker),
+    /// A worker has run a task to its end.
+    Ran(WorkerId, TaskId, u64),
+    /// The members leave a collective task, unless its epoch has passed.
+    GroupOver(TaskId, u64),
+    /// A message arrives at the controller.
+    Told(Report),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum ToWorker {
+    Start(TaskId),
+    TakeBack(Vec<TaskId>),
+    Join(TaskId),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Report {
+    Finished(WorkerId, TaskId, u64),
+    Failed(WorkerId, TaskId, u64, bool),
+    GroupFinished(TaskId, Result<GroupValue, GroupFailure>),
+    Returned(WorkerId, Vec<TaskId>),
+    Copied(TaskId, WorkerId),
+    Lost(WorkerId),
+}
+
+/// One simulated run.
+pub(super) struct World {
+    pub(super) random: Random,
+    pub(super) profile: Profile,
+    /// The state is checked after every event, not after some.
+    pub(super) thorough: bool,
+    pub(super) now_ns: u64,
+    pub(super) sequence: u64,
+    pub(super) agenda: BTreeMap<(u64, u64), Happening>,
+    pub(super) scheduler: Scheduler,
+    pub(super) book: Book,
+    pub(super) places: Vec<Place>,
+    pub(super) parties: BTreeMap<TaskId, Party>,
+    pub(super) actions: Vec<Action>,
+    pub(super) free_slots: Vec<u32>,
+    pub(super) slots_used: u32,
+    pub(super) to_add: u64,
+}
+
+impl World {
+    pub(super) fn new(mut random: Random, profile: Profile, thorough: bool) -> Self {
+        let workers = random.up_to(profile.workers_max);
+        let to_add = random.up_to(profile.tasks_max);
+        let mut world = Self {
+            random,
+            profile,
+            thorough,
+            now_ns: 0,
+            sequence: 0,
+            agenda: BTreeMap::new(),
+            scheduler: Scheduler::new(Settings::default()),
+            book: Book::default(),
+            places: Vec::new(),
+            parties: BTreeMap::new(),
+            actions: Vec::new(),
+            free_slots: Vec::new(),
+            slots_used: 0,
+            to_add,
+        };
+        if !profile.priorities && !profile.losses {
+            world.book.wide_wait_ns_max = 2 * profile.run_ns_max + 8 * profile.delay_ns_max;
+        }
+        world.people(workers);
+        world
+    }
+
+    fn people(&mut self, workers: u64) {
+        for worker in 0..workers {
+            let worker = WorkerId(worker as u32);
+            let slots = self.random.up_to(self.profile.slots_max);
+            self.places.push(Place { slots: slots as usize, ..Place::default() });
+            self.book.workers.push(Seen {
+                living: false,
+                slots: slots as u32,
+                in_flight: vec![],
+                group: None,
+                asked: false,
+            });
+            // Where the wait for a group is bounded, nobody waits for a worker to join.
+            let late = self.profile.priorities && self.random.percent(10);
+            let at_ns = if late { self.random.below(3_000_000) } else { 0 };
+            self.after(at_ns, Happening::Join(worker));
+            if self.profile.losses && self.random.percent(40) {
+                let dies_ns = at_ns + 1 + self.random.up_to(20_000_000);
+                self.after(dies_ns, Happening::Die(worker));
+            }
+        }
+        self.after(1, Happening::Add);
+        self.after(2, Happening::Tick);
+    }
+
+    /// Lets everything happen, in time.
+    pub(super) fn run(mut self) -> Tally {
+        let mut count = 0_u64;
+        while let Some(((at_ns, _), happening)) = self.agenda.pop_first() {
+            self.now_ns = at_ns;
+            self.happen(happening);
+            count += 1;
+            if self.thorough || count.is_multiple_of(32) {
+                self.scheduler.validate();
+            }
+            assert!(count < 1_000_000, "the run ends");
+        }
+        self.wind_up();
+        self.book.tally
+    }
+
+    /// Nothing is on its way any more: what is pending cannot run, and all else is settled.
+    fn wind_up(&mut self) {
+        self.scheduler.validate();
+        assert_eq!(self.scheduler.pending() > 0, self.scheduler.stalled().is_some(), "either done or stalled");
+        if self.scheduler.pending() > 0 {
+            self.tell(Event::GiveUp);
+        }
+        for at in 0..self.book.tasks.len() {
+            self.drop_handle(self.book.tasks[at].id);
+        }
+        self.scheduler.validate();
+        self.book.at_the_end();
+    }
+
+    pub(super) fn after(&mut self, delay_ns: u64, happening: Happening) {
+        self.sequence += 1;
+        self.agenda.insert((self.now_ns + delay_ns, self.sequence), happening);
+    }
+
+    pub(super) fn delay_ns(&mut self) -> u64 {
+        self.random.up_to(self.profile.delay_ns_max)
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Add => self.add_some(),
+            Happening::Drop(task) => self.drop_handle(task),
+            Happening::Join(worker) => {
+                let place = &mut self.places[worker.index()];
+                place.alive = true;
+                let slots = place.slots as u32;
+                self.book.workers[worker.index()].living = true;
+                self.tell(Event::Joined { worker, slots });
+            }
+            Happening::Die(worker) => self.die(worker),
+            Happening::Tick => {
+                self.tell(Event::Tick);
+                if !self.agenda.is_empty() {
+                    let next_ns = self.random.up_to(2_000_000);
+                    self.after(next_ns, Happening::Tick);
+                }
+            }
+            Happening::At(worker, message) => self.arrive(worker, message),
+            Happening::Ran(worker, task, ran_ns) => self.ran(worker, task, ran_ns),
+            Happening::GroupOver(task, epoch) => self.group_over(task, epoch),
+            Happening::Told(report) => self.told(report),
+        }
+    }
+
+    /// Hands an event to the scheduler and carries out what it answers.
+    pub(super) fn tell(&mut self, event: Event<'_>) {
+        let mut actions = std::mem::take(&mut self.actions);
+        assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "the event fits: {event:?}");
+        for action in &actions {
+            self.book.take(self.now_ns, action);
+            self.carry_out(action);
+        }
+        actions.clear();
+        self.actions = actions;
+    }
+
+    fn carry_out(&mut self, action: &Action) {
+        match action {
+            Action::Start { task, worker, .. } => self.send(*worker, ToWorker::Start(*task)),
+            Action::TakeBack { worker, tasks } => self.send(*worker, ToWorker::TakeBack(tasks.clone())),
+            Action::StartGroup { task, workers, .. } => {
+                self.sequence += 1;
+                let members = workers.clone();
+                let party = Party::new(members, self.sequence);
+                self.parties.insert(*task, party);
+                for &worker in workers {
+                    self.send(worker, ToWorker::Join(*task));
+                }
+                // A member that is dead already, unknown to the scheduler.
+                if workers.iter().any(|worker| !self.places[worker.index()].alive) {
+                    self.break_party(*task);
+                }
+            }
+            Action::Ended { .. } => {}
+            Action::Release { task, holders } => {
+                for holder in holders {
+                    self.places[holder.index()].copies.remove(task);
+                }
+                self.free_slots.push(task.slot() as u32);
+            }
+        }
+    }
+
+    fn send(&mut self, worker: WorkerId, message: ToWorker) {
+        let at_ns = self.now_ns + self.delay_ns();
+        let place = &mut self.places[worker.index()];
+        place.last_in_ns = place.last_in_ns.max(at_ns);
+        let delay_ns = place.last_in_ns - self.now_ns;
+        self.after(delay_ns, Happening::At(worker, message));
+    }
+
+    pub(super) fn report(&mut self, worker: WorkerId, report: Report) {
+        let at_ns = self.now_ns + self.delay_ns();
+        let place = &mut self.places[worker.index()];
+        place.last_out_ns = place.last_out_ns.max(at_ns);
+        let delay_ns = place.last_out_ns - self.now_ns;
+        self.after(delay_ns, Happening::Told(report));
+    }
+
+    fn told(&mut self, report: Report) {
+        match report {
+            Report::Finished(worker, task, ran_ns) => {
+                self.left(worker, task);
+                let model = self.book.task_mut(task);
+                let (bytes, resident) = (model.bytes, model.resident);
+                model.ran_on = Some(worker);
+                model.holders.extend(resident.then_some(worker));
+                self.tell(Event::Finished { worker, task, bytes, resident, ran_ns });
+            }
+            Report::Failed(worker, task, ran_ns, retry) => {
+                self.left(worker, task);
+                let model = self.book.task_mut(task);
+                model.failures += 1;
+                model.tried.push(worker);
+                self.tell(Event::Failed { worker, task, ran_ns, retry });
+            }
+            Report::GroupFinished(task, result) => self.told_of_group(task, result),
+            Report::Returned(worker, tasks) => {
+                self.book.workers[worker.index()].asked = false;
+                self.book.tally.returned += tasks.len() as u64;
+                for &task in &tasks {
+                    self.left(worker, task);
+                }
+                self.tell(Event::Returned { worker, tasks: &tasks });
+            }
+            Report::Copied(task, worker) => {
+                self.book.task_mut(task).holders.insert(worker);
+                self.tell(Event::Copied { task, worker });
+            }
+            Report::Lost(worker) => self.told_of_loss(worker),
+        }
+    }
+
+    fn left(&mut self, worker: WorkerId, task: TaskId) {
+        self.book.workers[worker.index()].in_flight.retain(|&serial| serial != task.serial());
+        self.book.task_mut(task).on.clear();
+    }
+
+    fn told_of_group(&mut self, task: TaskId, result: Result<GroupValue, GroupFailure>) {
+        let members = std::mem::take(&mut self.book.task_mut(task).on);
+        let living: Vec<WorkerId> =
+            members.iter().copied().filter(|member| self.book.workers[member.index()].living).collect();
+        if living.is_empty() {
+            return;
+        }
+        for member in living {
+            self.book.workers[member.index()].group = None;
+        }
+        let root_lives = self.book.workers[members[0].index()].living;
+        let model = self.book.task_mut(task);
+        match result {
+            Ok(value) if !value.resident || root_lives => {
+                model.ran_on = Some(members[0]);
+                model.holders.extend(value.resident.then_some(members[0]));
+            }
+            _ => model.failures += 1,
+        }
+        self.tell(Event::GroupFinished { task, result, ran_ns: 1 });
+    }
+
+    fn told_of_loss(&mut self, worker: WorkerId) {
+        let seen = &mut self.book.workers[worker.index()];
+        (seen.living, seen.asked) = (false, false);
+        let slots = seen.slots as usize;
+        for (index, serial) in std::mem::take(&mut seen.in_flight).into_iter().enumerate() {
+            let model = &mut self.book.tasks[serial as usize - 1];
+            model.on.clear();
+            model.failures += u32::from(index < slots);
+        }
+        if let Some(serial) = self.book.workers[worker.index()].group.take() {
+            let on = &self.book.tasks[serial as usize - 1].on;
+            if on.iter().all(|member| !self.book.workers[member.index()].living) {
+                let model = &mut self.book.tasks[serial as usize - 1];
+                model.failures += 1;
+                model.on.clear();
+                self.parties.remove(&model.id);
+            }
+        }
+        self.tell(Event::Lost { worker });
+    }
+
+    pub(super) fn drop_handle(&mut self, task: TaskId) {
+        if std::mem::take(&mut self.book.task_mut(task).handle) {
+            self.tell(Event::Dropped { task });
+        }
+    }
+}

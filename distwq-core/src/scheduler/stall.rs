@@ -1,0 +1,101 @@
+//! When nothing can move any more: who waits for what, and the end of it.
+
+use super::tasks::{List, NONE, State, Task};
+use super::workers::Standing;
+use super::{Action, End, Scheduler};
+use crate::id::{TaskId, WorkerId};
+
+/// Entries of a [`Stall`] at most.
+const WAITS_MAX: usize = 20;
+
+/// Nothing is in flight, and no task that is pending can start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stall {
+    /// Tasks that have not ended.
+    pub pending: usize,
+    /// Some of them, and what they wait for: first those that wait for workers, the cause of the others.
+    pub waits: Vec<(TaskId, Waits)>,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Waits {
+    /// Workers, of which there are too few.
+    Workers {
+        /// As many as the task needs.
+        wanted: u32,
+        /// As many as live.
+        living: u32,
+    },
+    /// One certain worker.
+    Worker(WorkerId),
+    /// Another task.
+    Task(TaskId),
+}
+
+impl Scheduler {
+    /// Says who waits for what if nothing can move any more, else `None`.
+    ///
+    /// Looks at all tasks if there is a stall: for the one report at the end of a run.
+    #[must_use]
+    pub fn stalled(&self) -> Option<Stall> {
+        if self.pending == 0 || self.workers.in_flight > 0 || !self.groups.is_empty() {
+            return None;
+        }
+        let waiting = || self.tasks.iter().filter(|(_, task)| task.state.is_pending());
+        let for_workers = waiting().filter(|(_, task)| task.state != State::Blocked);
+        let for_workers = for_workers.map(|(slot, task)| (self.tasks.id(slot), self.why_not_started(task)));
+        let for_tasks = waiting().flat_map(|(slot, task)| {
+            let dependents = self.links.iter(task.dependents).map(|dependent| self.tasks.id(dependent));
+            dependents.map(move |dependent| (dependent, Waits::Task(self.tasks.id(slot))))
+        });
+        let waits = for_workers.chain(for_tasks).take(WAITS_MAX).collect();
+        Some(Stall { pending: self.pending, waits })
+    }
+
+    fn why_not_started(&self, task: &Task) -> Waits {
+        match task.pin {
+            pin if pin != NONE && task.state == State::Pinned => Waits::Worker(WorkerId(pin)),
+            _ => Waits::Workers { wanted: task.ranks, living: self.workers.living },
+        }
+    }
+
+    /// Ends all pending tasks, also those in flight: whatever is reported of them later does not fit any more.
+    pub(super) fn give_up(&mut self, actions: &mut Vec<Action>) -> bool {
+        let pending: Vec<u32> =
+            self.tasks.iter().filter(|(_, task)| task.state.is_pending()).map(|(slot, _)| slot).collect();
+        self.forget_queues();
+        for &slot in &pending {
+            // Not as one that waits for its dependencies: those would end it as a consequence of their end.
+            self.tasks[slot].state = State::Doomed;
+        }
+        for slot in pending {
+            self.end(slot, End::Stalled, actions);
+        }
+        true
+    }
+
+    fn forget_queues(&mut self) {
+        self.ready = Default::default();
+        self.retries = Default::default();
+        self.wide = Default::default();
+        self.too_wide = Default::default();
+        self.reservation = None;
+        self.groups.clear();
+        self.pinned.iter_mut().for_each(|queue| *queue = Default::default());
+        self.workers.in_flight = 0;
+        for worker in 0..self.pinned.len() as u32 {
+            let place = &mut self.workers[worker];
+            (place.tasks, place.in_flight, place.pinned, place.place) = (List::EMPTY, 0, 0, NONE);
+            (place.asked, place.standing) = (
+                false,
+                match place.standing {
+                    Standing::Reserved | Standing::Grouped => Standing::Open,
+                    other => other,
+                },
+            );
+            self.workers.relist(worker);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Work that was handed out too early is asked back: for a worker that has run dry, or because its worker is
+//! reserved.
+
+use super::tasks::NONE;
+use super::{Action, Scheduler, Turn};
+use crate::id::{TaskId, WorkerId};
+
+/// How many loaded workers are looked at before the search is given up until the next occasion.
+const LOOKED_AT_MAX: usize = 4;
+
+impl Scheduler {
+    /// Time has passed: workers that have been silent for long may have become worth asking.
+    pub(super) fn tick(&mut self, actions: &mut Vec<Action>) -> bool {
+        self.balance(actions);
+        true
+    }
+
+    /// Asks one loaded worker for half of what it has queued, if another has a free slot and nothing is ready.
+    pub(super) fn balance(&mut self, actions: &mut Vec<Action>) {
+        if !self.ready.is_empty() || !self.workers.any_free_slot() {
+            return;
+        }
+        let mut loaded = [NONE; LOOKED_AT_MAX];
+        for (place, worker) in loaded.iter_mut().zip(self.workers.most_loaded()) {
+            *place = worker;
+        }
+        for worker in loaded.into_iter().filter(|&worker| worker != NONE) {
+            self.step();
+            if self.is_worth_asking(worker) && self.take_back_half(worker, actions) {
+                return;
+            }
+        }
+    }
+
+    fn is_worth_asking(&self, worker: u32) -> bool {
+        let place = &self.workers[worker];
+        if place.queued() == 0 || place.asked || self.now_ns < place.ask_from_ns {
+            return false;
+        }
+        let backlog_ns = u64::from(place.queued()).saturating_mul(place.mean_ns) / u64::from(place.slots);
+        backlog_ns >= self.settings.take_back_ns || self.silent_ns(worker) >= self.settings.silent_ns
+    }
+
+    /// How long a worker has been at what it does without a report.
+    fn silent_ns(&self, worker: u32) -> u64 {
+        self.now_ns.saturating_sub(self.workers[worker].reported_ns)
+    }
+
+    /// Asks for the later half of a queue, without tasks that must stay or whose inputs cost more to move than
+    /// they would have to wait. False if there are none.
+    fn take_back_half(&mut self, worker: u32, actions: &mut Vec<Action>) -> bool {
+        let place = &self.workers[worker];
+        let queued = place.queued() as usize;
+        let wait_ns = place.wait_ns(0).max(self.silent_ns(worker));
+        let gains = |&slot: &u32| {
+            let task = &self.tasks[slot];
+            // One that has failed is here because the others have tried it, or may have.
+            task.pin == NONE && task.failures == 0 && self.move_ns(self.bytes_on(slot, worker)) <= wait_ns
+        };
+        let back = place.tasks.iter_back(&self.tasks).take(queued);
+        let asked: Vec<TaskId> = back.filter(gains).take(queued.div_ceil(2)).map(|slot| self.tasks.id(slot)).collect();
+        self.ask(worker, asked, actions)
+    }
+
+    /// Asks for all that a reserved worker cannot have begun.
+    pub(super) fn take_back_all(&mut self, worker: u32, actions: &mut Vec<Action>) {
+        let place = &self.workers[worker];
+        if place.queued() == 0 || place.asked {
+            return;
+        }
+        let back = place.tasks.iter_back(&self.tasks).take(place.queued() as usize);
+        let asked: Vec<TaskId> = back.map(|slot| self.tasks.id(slot)).collect();
+        self.ask(worker, asked, actions);
+    }
+
+    /// Sends the question for tasks collected from the tail on.
+    fn ask(&mut self, worker: u32, mut tasks: Vec<TaskId>, actions: &mut Vec<Action>) -> bool {
+        if tasks.is_empty() {
+            self.workers[worker].ask_from_ns = self.now_ns.saturating_add(self.settings.silent_ns);
+            return false;
+        }
+        tasks.reverse();
+        self.workers[worker].asked = true;
+        actions.push(Action::TakeBack { worker: WorkerId(worker), tasks });
+        true
+    }
+
+    pub(super) fn returned(&mut self, WorkerId(worker): WorkerId, ids: &[TaskId], actions: &mut Vec<Action>) -> bool {
+        let fits = self.workers.get(worker).is_some_and(|place| place.asked && place.is_living())
+            && ids.iter().all(|&id| self.in_flight_on(worker, id).is_some());
+        if !fits {
+            return false;
+        }
+        self.workers[worker].asked = false;
+        if ids.is_empty() {
+            // It is ahead of what is known here; to ask again at once would only delay it.
+            self.workers[worker].ask_from_ns = self.now_ns.saturating_add(self.settings.silent_ns);
+        }
+        for id in ids.iter().rev() {
+            self.step();
+            if let Some(slot) = self.in_flight_on(worker, *id) {
+                self.workers.remove(&mut self.tasks, slot);
+                self.enqueue(slot, Turn::First, actions);
+            }
+        }
+        self.freed(worker, actions);
+        if !ids.is_empty() && self.is_reserved(worker) {
+            // The first question was for half of the queue only, asked before the reservation.
+            self.take_back_all(worker, actions);
+        }
+        self.settle(actions);
+        true
+    }
+}

@@ -1,0 +1,199 @@
+//! Wide tasks: reservations, starts, and what they leave to the others.
+
+use super::*;
+use crate::scheduler::{GroupFailure, GroupValue};
+
+fn group_done(play: &mut Play, task: TaskId) -> Vec<Action> {
+    let value = GroupValue { bytes: 8, resident: false };
+    play.feed(Event::GroupFinished { task, result: Ok(value), ran_ns: LONG_NS })
+}
+
+fn group_failed(play: &mut Play, task: TaskId) -> Vec<Action> {
+    play.feed(Event::GroupFinished { task, result: Err(GroupFailure { retry: true }), ran_ns: LONG_NS })
+}
+
+#[test]
+fn a_wide_task_starts_at_once_on_idle_workers() {
+    let mut play = Play::with_workers(3);
+    let (a, actions) = play.add(wide(2));
+    assert_eq!(actions, [start_group(a, &[W1, W2])]);
+    assert_eq!([W0, W1, W2].map(|worker| play.scheduler.in_flight(worker)), [0, 1, 1]);
+    assert_eq!(group_done(&mut play, a), [done(a)]);
+}
+
+#[test]
+fn a_collective_task_may_have_one_rank() {
+    let mut play = Play::with_workers(1);
+    let (a, actions) = play.add(wide(1));
+    assert_eq!(actions, [start_group(a, &[W0])]);
+    assert_eq!(group_done(&mut play, a), [done(a)]);
+}
+
+#[test]
+fn a_group_of_one_size_gets_the_same_workers_again() {
+    let mut play = Play::with_workers(4);
+    let (a, actions) = play.add(wide(2));
+    assert_eq!(actions, [start_group(a, &[W2, W3])]);
+    let x = play.add_started(Spec::PLAIN, W1);
+    assert_eq!(group_done(&mut play, a), [done(a)]);
+    assert_eq!(play.finish(x, W1), [done(x)]);
+    // Worker 1 has become idle last, but workers 2 and 3 share a communicator.
+    let (b, actions) = play.add(wide(2));
+    assert_eq!(actions, [start_group(b, &[W2, W3])]);
+}
+
+/// Both workers have one task running and one ahead when w comes.
+#[test]
+fn a_wide_task_takes_back_what_has_not_begun_and_gets_no_new_competition() {
+    let mut play = Play::with_workers(2);
+    let [a, b, c, d] = play.fill(2)[..] else { unreachable!() };
+    let (w, actions) = play.add(wide(2));
+    assert_eq!(actions, [take_back(W1, &[c]), take_back(W0, &[d])]);
+    let e = play.add_waiting(Spec::PLAIN);
+    assert_eq!(play.give_back(W0, &[d]), []);
+    assert_eq!(play.give_back(W1, &[c]), []);
+    assert_eq!(play.finish(b, W0), [done(b)]);
+    assert_eq!(play.finish(a, W1), [done(a), start_group(w, &[W0, W1])]);
+    let first = group_done(&mut play, w);
+    assert_eq!(first[0], done(w));
+    assert_eq!(first.len(), 1 + 3, "c, d and e start: {first:?}");
+    assert!(first.contains(&start(e, W0)) || first.contains(&start(e, W1)));
+}
+
+/// Worker 0 has been asked for half of its queue, for worker 1, when w comes.
+#[test]
+fn a_reserved_worker_is_asked_for_the_rest_once_it_has_answered() {
+    let mut play = Play::with_workers(1);
+    let [a, b] = play.fill(1)[..] else { unreachable!() };
+    let more: Vec<TaskId> = (0..10).map(|_| play.add_waiting(Spec::PLAIN)).collect();
+    play.feed(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 50_000 });
+    assert_eq!(play.join(W1, 1), [take_back(W0, &more[5..])]);
+    let w = play.add_waiting(wide(2));
+    assert_eq!(play.give_back(W0, &more[5..]), [take_back(W0, &more[..5])]);
+    assert_eq!(play.give_back(W0, &more[..5]), []);
+    assert_eq!(play.finish(b, W0), [done(b), start_group(w, &[W0, W1])]);
+}
+
+#[test]
+fn an_idle_worker_changes_places_with_a_busy_reserved_one() {
+    let mut play = Play::with_workers(3);
+    let [a, b, c] = [W2, W1, W0].map(|worker| play.add_started(Spec::PLAIN, worker));
+    let (w, actions) = play.add(wide(2));
+    assert_eq!(actions, []);
+    // Reserved are the two that have been busy for longest, 2 and 1; then 0 is free before 1.
+    assert_eq!(play.finish(a, W2), [done(a)]);
+    assert_eq!(play.finish(c, W0), [done(c), start_group(w, &[W0, W2])]);
+    let x = play.add_started(Spec::PLAIN, W1);
+    assert_eq!(play.finish(b, W1), [done(b)]);
+    assert_eq!(play.finish(x, W1), [done(x)]);
+}
+
+#[test]
+fn only_the_first_of_two_wide_tasks_reserves() {
+    let mut play = Play::with_workers(3);
+    let [a, b] = [W2, W1].map(|worker| play.add_started(Spec::PLAIN, worker));
+    let v = play.add_waiting(wide(2));
+    let w = play.add_waiting(wide(3));
+    assert_eq!(play.finish(a, W2), [done(a), start_group(v, &[W0, W2])]);
+    assert_eq!(play.finish(b, W1), [done(b)]);
+    assert_eq!(group_done(&mut play, v), [done(v), start_group(w, &[W0, W1, W2])]);
+}
+
+#[test]
+fn a_reservation_gives_way_to_a_more_urgent_wide_task() {
+    let mut play = Play::with_workers(2);
+    let a = play.add_started(Spec::PLAIN, W1);
+    let v = play.add_waiting(wide(2));
+    let (w, actions) = play.add(Spec { priority: 1, ..wide(1) });
+    assert_eq!(actions, [start_group(w, &[W0])]);
+    assert_eq!(play.finish(a, W1), [done(a)]);
+    assert_eq!(group_done(&mut play, w), [done(w), start_group(v, &[W0, W1])]);
+}
+
+#[test]
+fn narrow_tasks_of_higher_priority_go_before_a_wide_one() {
+    let mut play = Play::with_workers(1);
+    let [a, b] = play.fill(1)[..] else { unreachable!() };
+    let x = play.add_waiting(Spec { priority: 1, ..Spec::PLAIN });
+    let w = play.add_waiting(wide(1));
+    let y = play.add_waiting(Spec::PLAIN);
+    assert_eq!(play.finish(a, W0), [done(a), start(x, W0), take_back(W0, &[x])]);
+    let _ = (b, w, y);
+}
+
+#[test]
+fn a_wide_task_that_waits_for_more_workers_holds_up_nobody() {
+    let mut play = Play::with_workers(1);
+    let w = play.add_waiting(wide(2));
+    let a = play.add_started(Spec::PLAIN, W0);
+    assert_eq!(play.finish(a, W0), [done(a)]);
+    assert_eq!(play.join(W1, 1), [start_group(w, &[W0, W1])]);
+}
+
+/// ```text
+/// v ⇢ a, w       both follow the first worker of v
+/// ```
+#[test]
+fn followers_of_a_collective_task_run_on_its_first_worker() {
+    let mut play = Play::with_workers(3);
+    let (v, actions) = play.add(wide(2));
+    assert_eq!(actions, [start_group(v, &[W1, W2])]);
+    let a = play.add_waiting(Spec { follow: Some(v), ..Spec::PLAIN });
+    let w = play.add_waiting(Spec { follow: Some(v), ..wide(2) });
+    let end = group_done(&mut play, v);
+    assert_eq!(end, [done(v), start_group(w, &[W1, W2])]);
+    assert_eq!(group_done(&mut play, w), [done(w), start(a, W1)]);
+}
+
+#[test]
+fn a_failed_collective_task_is_tried_again() {
+    let mut play = Play::with_workers(2);
+    let (w, _) = play.add(Spec { retries: 1, ..wide(2) });
+    let again = Action::StartGroup { task: w, workers: vec![W0, W1], attempt: 2 };
+    assert_eq!(group_failed(&mut play, w), [again]);
+    assert_eq!(group_failed(&mut play, w), [ended(w, End::Failed)]);
+}
+
+#[test]
+fn losing_a_member_ends_the_group_when_the_others_are_out_of_it() {
+    let mut play = Play::with_workers(3);
+    let (w, actions) = play.add(Spec { retries: 1, ..wide(2) });
+    assert_eq!(actions, [start_group(w, &[W1, W2])]);
+    assert_eq!(play.lose(W2), []);
+    let again = Action::StartGroup { task: w, workers: vec![W0, W1], attempt: 2 };
+    assert_eq!(group_failed(&mut play, w), [again]);
+    assert_eq!(play.lose(W0), []);
+    assert_eq!(group_failed(&mut play, w), [ended(w, End::WorkerLost { worker: W0 })]);
+}
+
+#[test]
+fn losing_all_members_ends_the_group() {
+    let mut play = Play::with_workers(2);
+    let (w, _) = play.add(wide(2));
+    assert_eq!(play.lose(W0), []);
+    assert_eq!(play.lose(W1), [ended(w, End::WorkerLost { worker: W0 })]);
+    play.misfit(Event::GroupFinished { task: w, result: Err(GroupFailure { retry: true }), ran_ns: 1 });
+}
+
+#[test]
+fn a_reserved_worker_that_is_lost_is_replaced() {
+    let mut play = Play::with_workers(3);
+    let [a, b, c] = [W2, W1, W0].map(|worker| play.add_started(Spec::PLAIN, worker));
+    let w = play.add_waiting(wide(2));
+    assert_eq!(play.lose(W2), [ended(a, End::WorkerLost { worker: W2 })]);
+    assert_eq!(play.finish(b, W1), [done(b)]);
+    assert_eq!(play.finish(c, W0), [done(c), start_group(w, &[W0, W1])]);
+}
+
+#[test]
+fn a_wide_task_is_infeasible_when_too_few_workers_are_left() {
+    let mut play = Play::with_workers(3);
+    let a = play.add_started(Spec::PLAIN, W2);
+    let v = play.add_waiting(wide(3));
+    let w = play.add_waiting(wide(3));
+    let x = play.add_waiting(wide(2));
+    let ends = play.lose(W1);
+    let expected = [ended(v, End::Infeasible), ended(w, End::Infeasible)];
+    assert_eq!(ends, expected);
+    assert_eq!(play.finish(a, W2), [done(a), start_group(x, &[W0, W2])]);
+}

@@ -1,0 +1,150 @@
+//! Events in, actions compared: one rule a test, the graph drawn above it.
+
+mod groups;
+mod lost;
+mod order;
+mod place;
+mod retry;
+mod size;
+mod take_back;
+mod values;
+
+use super::{Action, End, Event, Scheduler, Settings, Spec};
+use crate::id::{TaskId, WorkerId};
+
+const W0: WorkerId = WorkerId(0);
+const W1: WorkerId = WorkerId(1);
+const W2: WorkerId = WorkerId(2);
+const W3: WorkerId = WorkerId(3);
+
+/// A long run: after one of these a worker gets one task ahead, as before any.
+const LONG_NS: u64 = 10_000_000;
+
+/// A scheduler that is fed by hand, and checked as a whole after every event.
+struct Play {
+    scheduler: Scheduler,
+    now_ns: u64,
+    added: u32,
+}
+
+impl Play {
+    /// With so many workers of one slot each.
+    fn with_workers(count: u32) -> Self {
+        let mut play = Self { scheduler: Scheduler::new(Settings::default()), now_ns: 0, added: 0 };
+        for worker in 0..count {
+            assert_eq!(play.join(WorkerId(worker), 1), []);
+        }
+        play
+    }
+
+    fn feed(&mut self, event: Event<'_>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "{event:?} fits");
+        self.scheduler.validate();
+        actions
+    }
+
+    /// The event is refused and changes nothing.
+    fn misfit(&mut self, event: Event<'_>) {
+        let mut actions = Vec::new();
+        assert!(!self.scheduler.handle(self.now_ns, event, &mut actions), "{event:?} does not fit");
+        assert_eq!(actions, []);
+        self.scheduler.validate();
+    }
+
+    fn join(&mut self, worker: WorkerId, slots: u32) -> Vec<Action> {
+        self.feed(Event::Joined { worker, slots })
+    }
+
+    fn next_id(&mut self) -> TaskId {
+        self.added += 1;
+        TaskId::new(self.added - 1, self.added)
+    }
+
+    fn add(&mut self, spec: Spec<'_>) -> (TaskId, Vec<Action>) {
+        let task = self.next_id();
+        (task, self.feed(Event::Added { task, spec }))
+    }
+
+    /// Adds a task that has to wait.
+    fn add_waiting(&mut self, spec: Spec<'_>) -> TaskId {
+        let (task, actions) = self.add(spec);
+        assert_eq!(actions, []);
+        task
+    }
+
+    /// Adds a task that starts at once.
+    fn add_started(&mut self, spec: Spec<'_>, worker: WorkerId) -> TaskId {
+        let (task, actions) = self.add(spec);
+        assert_eq!(actions, [start(task, worker)]);
+        task
+    }
+
+    /// Gives every worker two tasks, one to run and one ahead, so that nobody has room.
+    fn fill(&mut self, workers: u32) -> Vec<TaskId> {
+        (0..2 * workers).map(|_| self.add(Spec::PLAIN).0).collect()
+    }
+
+    /// The task has succeeded after a long run; its value is small and came along.
+    fn finish(&mut self, task: TaskId, worker: WorkerId) -> Vec<Action> {
+        self.feed(Event::Finished { worker, task, bytes: 8, resident: false, ran_ns: LONG_NS })
+    }
+
+    /// The task has succeeded after a long run; its value stayed there.
+    fn finish_resident(&mut self, task: TaskId, worker: WorkerId, bytes: u64) -> Vec<Action> {
+        self.feed(Event::Finished { worker, task, bytes, resident: true, ran_ns: LONG_NS })
+    }
+
+    fn fail(&mut self, task: TaskId, worker: WorkerId) -> Vec<Action> {
+        self.feed(Event::Failed { worker, task, ran_ns: LONG_NS, retry: true })
+    }
+
+    fn lose(&mut self, worker: WorkerId) -> Vec<Action> {
+        self.feed(Event::Lost { worker })
+    }
+
+    fn drop_handle(&mut self, task: TaskId) -> Vec<Action> {
+        self.feed(Event::Dropped { task })
+    }
+
+    fn give_back(&mut self, worker: WorkerId, tasks: &[TaskId]) -> Vec<Action> {
+        self.feed(Event::Returned { worker, tasks })
+    }
+
+    fn pass(&mut self, ns: u64) -> Vec<Action> {
+        self.now_ns += ns;
+        self.feed(Event::Tick)
+    }
+}
+
+fn start(task: TaskId, worker: WorkerId) -> Action {
+    start_again(task, worker, 1)
+}
+
+fn start_again(task: TaskId, worker: WorkerId, attempt: u32) -> Action {
+    Action::Start { task, worker, attempt }
+}
+
+fn start_group(task: TaskId, workers: &[WorkerId]) -> Action {
+    Action::StartGroup { task, workers: workers.to_vec(), attempt: 1 }
+}
+
+fn take_back(worker: WorkerId, tasks: &[TaskId]) -> Action {
+    Action::TakeBack { worker, tasks: tasks.to_vec() }
+}
+
+fn ended(task: TaskId, end: End) -> Action {
+    Action::Ended { task, end }
+}
+
+fn done(task: TaskId) -> Action {
+    ended(task, End::Done)
+}
+
+fn release(task: TaskId, holders: &[WorkerId]) -> Action {
+    Action::Release { task, holders: holders.to_vec() }
+}
+
+fn wide(ranks: u32) -> Spec<'static> {
+    Spec { ranks, collective: true, ..Spec::PLAIN }
+}

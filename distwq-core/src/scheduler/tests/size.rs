@@ -1,0 +1,105 @@
+//! Large graphs: the work grows with their size and no faster, and no chain is followed by recursion.
+
+use super::super::tasks::Task;
+use super::*;
+
+/// Long enough to overflow any stack that went down the chain.
+const LARGE: u32 = 200_000;
+
+/// Runs whatever starts, at once, until nothing does; returns how many tasks ended.
+fn run_all(scheduler: &mut Scheduler, actions: &mut Vec<Action>) -> usize {
+    let mut ended = 0;
+    let mut at = 0;
+    while at < actions.len() {
+        match &actions[at] {
+            &Action::Start { task, worker, .. } => {
+                let event = Event::Finished { worker, task, bytes: 8, resident: false, ran_ns: 1_000 };
+                assert!(scheduler.handle(0, event, actions));
+            }
+            Action::Ended { .. } => ended += 1,
+            other => panic!("{other:?} has no place here"),
+        }
+        at += 1;
+    }
+    ended
+}
+
+/// A chain: each task takes the one before.
+fn chain(length: u32) -> (Scheduler, Vec<Action>) {
+    let (mut scheduler, mut actions) = (Scheduler::new(Settings::default()), Vec::new());
+    let mut before: Option<TaskId> = None;
+    for serial in 1..=length {
+        let task = TaskId::new(serial - 1, serial);
+        let spec = Spec { inputs: before.as_slice(), level: length - serial, ..Spec::PLAIN };
+        scheduler.handle(0, Event::Added { task, spec }, &mut actions);
+        before = Some(task);
+    }
+    for worker in 0..4 {
+        scheduler.handle(0, Event::Joined { worker: WorkerId(worker), slots: 1 }, &mut actions);
+    }
+    (scheduler, actions)
+}
+
+/// A fan: many tasks take the first, and the last takes them all.
+fn fan(width: u32) -> (Scheduler, Vec<Action>) {
+    let (mut scheduler, mut actions) = (Scheduler::new(Settings::default()), Vec::new());
+    let first = TaskId::new(0, 1);
+    scheduler.handle(0, Event::Added { task: first, spec: Spec { level: 2, ..Spec::PLAIN } }, &mut actions);
+    let middle: Vec<TaskId> = (1..=width).map(|slot| TaskId::new(slot, slot + 1)).collect();
+    for &task in &middle {
+        let spec = Spec { inputs: &[first], level: 1, ..Spec::PLAIN };
+        scheduler.handle(0, Event::Added { task, spec }, &mut actions);
+    }
+    let last = TaskId::new(width + 1, width + 2);
+    scheduler.handle(0, Event::Added { task: last, spec: Spec { inputs: &middle, ..Spec::PLAIN } }, &mut actions);
+    for worker in 0..4 {
+        scheduler.handle(0, Event::Joined { worker: WorkerId(worker), slots: 1 }, &mut actions);
+    }
+    (scheduler, actions)
+}
+
+#[test]
+fn a_chain_of_200_000_is_done_in_time_linear_in_its_length() {
+    let steps = |length| {
+        let (mut scheduler, mut actions) = chain(length);
+        assert_eq!(run_all(&mut scheduler, &mut actions), length as usize);
+        scheduler.validate();
+        scheduler.steps
+    };
+    let (small, large) = (steps(LARGE / 100), steps(LARGE));
+    assert!(large <= 101 * small, "{large} steps for 100 times the tasks that took {small}");
+    assert!(large <= 10 * u64::from(LARGE), "{large} steps");
+}
+
+#[test]
+fn a_fan_of_200_000_is_done_in_time_linear_in_its_width() {
+    let steps = |width| {
+        let (mut scheduler, mut actions) = fan(width);
+        assert_eq!(run_all(&mut scheduler, &mut actions), width as usize + 2);
+        scheduler.validate();
+        scheduler.steps
+    };
+    let (small, large) = (steps(LARGE / 100), steps(LARGE));
+    assert!(large <= 101 * small, "{large} steps for 100 times the tasks that took {small}");
+    assert!(large <= 10 * u64::from(LARGE), "{large} steps");
+}
+
+#[test]
+fn failure_runs_down_a_chain_of_200_000_without_recursion() {
+    let (mut scheduler, mut actions) = chain(LARGE);
+    let &Action::Start { task, worker, .. } = actions.first().expect("the first task starts") else { panic!() };
+    actions.clear();
+    scheduler.handle(0, Event::Failed { worker, task, ran_ns: 1, retry: false }, &mut actions);
+    assert_eq!(actions.len(), LARGE as usize);
+    assert_eq!(
+        actions[LARGE as usize - 1],
+        ended(TaskId::new(LARGE - 1, LARGE), End::Upstream { via: TaskId::new(LARGE - 2, LARGE - 1) },)
+    );
+    assert_eq!(scheduler.pending(), 0);
+    assert!(scheduler.steps <= 10 * u64::from(LARGE), "{} steps", scheduler.steps);
+}
+
+#[test]
+fn a_pending_task_takes_one_cache_line() {
+    assert_eq!(size_of::<Task>(), 64);
+}

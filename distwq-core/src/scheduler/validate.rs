@@ -1,0 +1,154 @@
+//! The full-state check: every fact that the state keeps twice must agree. For tests and debugging.
+
+use super::tasks::{NONE, State};
+use super::workers::Standing;
+use super::{Queue, Scheduler};
+use rustc_hash::FxHashMap;
+
+impl Scheduler {
+    /// Checks the whole state against itself. Looks at everything: never for a run at full speed.
+    ///
+    /// # Panics
+    /// If the state contradicts itself, which is a fault of the scheduler.
+    pub fn validate(&self) {
+        assert!(self.to_serve.is_empty() || self.held);
+        assert!(self.ending.is_empty() && self.touched.is_empty() && !self.ran_dry);
+        self.workers.validate();
+        self.validate_links();
+        self.validate_queues();
+        self.validate_in_flight();
+        self.validate_groups();
+        self.validate_tasks();
+    }
+
+    /// Counts of links, by what they lead to.
+    fn validate_links(&self) {
+        let (mut blockers, mut needed) = (FxHashMap::<u32, u32>::default(), FxHashMap::<u32, u32>::default());
+        let mut links = 0;
+        for (slot, task) in self.tasks.iter() {
+            for dependent in self.links.iter(task.dependents) {
+                *blockers.entry(dependent).or_default() += 1;
+                assert!(matches!(self.tasks[dependent].state, State::Blocked | State::Failed), "a dependent waits");
+            }
+            for input in self.links.iter(task.inputs) {
+                *needed.entry(input).or_default() += 1;
+            }
+            links += [task.dependents, task.inputs, task.copies]
+                .map(|head| self.links.iter(head).count())
+                .iter()
+                .sum::<usize>();
+            assert!(
+                task.state.is_pending() || (task.inputs == NONE && task.dependents == NONE),
+                "links of ended {slot}"
+            );
+        }
+        assert_eq!(links, self.links.used(), "every link is in a list");
+        for (slot, task) in self.tasks.iter() {
+            assert_eq!(task.blockers, blockers.get(&slot).copied().unwrap_or_default(), "blockers of {slot}");
+            assert_eq!(task.needed, needed.get(&slot).copied().unwrap_or_default(), "needs of {slot}");
+        }
+    }
+
+    fn validate_queues(&self) {
+        self.validate_queue(&self.ready, State::Ready);
+        self.validate_queue(&self.retries, State::Retry);
+        self.validate_queue(&self.wide, State::Wide);
+        self.validate_queue(&self.too_wide, State::TooWide);
+        let mut pinned = 0;
+        for (worker, place) in self.workers.iter() {
+            let queue = &self.pinned[worker as usize];
+            self.validate_queue_of(queue, State::Pinned);
+            assert_eq!(queue.len(), place.pinned as usize, "own queue of worker {worker}");
+            assert!(queue.iter(&self.tasks).all(|(_, slot)| self.tasks[slot].pin == worker), "queue of its worker");
+            assert!(queue.is_empty() || place.standing != Standing::Open || !place.has_room(), "work for {worker}");
+            pinned += queue.len();
+        }
+        assert_eq!(pinned, self.count(State::Pinned), "pinned tasks");
+        assert!(
+            self.held || self.ready.is_empty() || !self.workers.any_open(),
+            "no worker has room while tasks are ready"
+        );
+        assert!(!self.wide_is_due(), "a wide task that is due has reserved");
+    }
+
+    fn validate_queue(&self, queue: &Queue, state: State) {
+        self.validate_queue_of(queue, state);
+        assert_eq!(queue.len(), self.count(state), "tasks that are {state:?}");
+    }
+
+    fn validate_queue_of(&self, queue: &Queue, state: State) {
+        let keys: Vec<u64> = queue.iter(&self.tasks).map(|(key, _)| key).collect();
+        assert!(keys.is_sorted_by(|a, b| a >= b), "keys in order");
+        assert_eq!(keys.len(), queue.len(), "length of a queue");
+        for (key, slot) in queue.iter(&self.tasks) {
+            assert_eq!((self.tasks[slot].state, self.tasks[slot].key()), (state, key), "queued task {slot}");
+        }
+    }
+
+    fn validate_in_flight(&self) {
+        for (worker, place) in self.workers.iter() {
+            let forth: Vec<u32> = place.tasks.iter(&self.tasks).collect();
+            let mut back: Vec<u32> = place.tasks.iter_back(&self.tasks).collect();
+            back.reverse();
+            assert_eq!(forth, back, "links of what is in flight on {worker}");
+            assert_eq!(forth.len(), place.in_flight as usize, "in flight on {worker}");
+            for slot in forth {
+                let task = &self.tasks[slot];
+                assert_eq!((task.state, task.worker), (State::InFlight, worker), "task {slot} in flight");
+                assert!(task.pin == NONE || task.pin == worker, "task {slot} is where it has to be");
+            }
+        }
+        assert_eq!(self.workers.in_flight, self.count(State::InFlight), "tasks in flight");
+    }
+
+    fn validate_groups(&self) {
+        let mut grouped = 0;
+        for (&slot, group) in &self.groups {
+            assert_eq!(self.tasks[slot].state, State::Running, "task of a group");
+            let living = group.members.iter().filter(|member| self.workers.is_living(member.0));
+            for member in living.clone() {
+                let place = &self.workers[member.0];
+                let all = (place.standing, place.place, place.in_flight);
+                assert_eq!(all, (Standing::Grouped, slot, 0), "member {member} of a group");
+            }
+            assert_eq!(living.count(), group.living as usize, "living members");
+            grouped += group.living as usize;
+        }
+        assert_eq!(self.groups.len(), self.count(State::Running), "running collective tasks");
+        let standing = |standing| self.workers.iter().filter(|(_, place)| place.standing == standing).count();
+        assert_eq!(grouped, standing(Standing::Grouped), "grouped workers");
+        let (mut reserved, mut reserving) = (0, 0);
+        if let Some(reservation) = &self.reservation {
+            (reserved, reserving) = (reservation.empty.len() + reservation.busy.len(), 1);
+            assert!(reserved <= self.tasks[reservation.task].ranks as usize, "no more reserved than needed");
+            assert!(reservation.empty.iter().all(|&worker| self.workers[worker].in_flight == 0));
+            for (at, &worker) in reservation.busy.iter().enumerate() {
+                let place = &self.workers[worker];
+                assert!(place.in_flight > 0 && place.place as usize == at, "busy reserved worker {worker}");
+            }
+        }
+        assert_eq!(reserved, standing(Standing::Reserved), "reserved workers");
+        assert_eq!(reserving, self.count(State::Reserving), "tasks that hold a reservation");
+    }
+
+    fn validate_tasks(&self) {
+        let mut pending = 0;
+        for (slot, task) in self.tasks.iter() {
+            pending += usize::from(task.state.is_pending());
+            assert_ne!(task.state, State::Doomed, "no end is left open, {slot}");
+            assert_eq!(task.state == State::Blocked, task.state.is_pending() && task.blockers > 0, "state of {slot}");
+            assert!(task.failures <= task.retries.saturating_add(1), "attempts of {slot}");
+            let kept = task.state.is_pending() || task.handle || task.needed > 0 || task.blockers > 0;
+            assert!(kept, "task {slot} has been released");
+        }
+        assert_eq!(pending, self.pending, "pending tasks");
+        assert!(
+            self.tried.keys().all(|&slot| self.tasks[slot].state.is_pending()),
+            "attempts are forgotten at the end"
+        );
+    }
+
+    fn count(&self, state: State) -> usize {
+        self.tasks.iter().filter(|(_, task)| task.state == state).count()
+    }
+}

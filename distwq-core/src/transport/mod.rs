@@ -1,0 +1,87 @@
+//! How frames get from rank to rank: one trait, a file for each fabric.
+
+mod bell;
+mod local;
+#[cfg(feature = "mpi")]
+mod mpi;
+
+pub(crate) use bell::Bell;
+pub(crate) use local::Network;
+#[cfg(feature = "mpi")]
+pub use mpi::Communicator;
+#[cfg(feature = "mpi")]
+pub(crate) use mpi::Environment;
+
+use crate::frame::Frame;
+use crate::id::Rank;
+use std::sync::Arc;
+
+/// One rank's end of the fabric. Nothing here waits: sends are taken and go out as they can, in order and
+/// without loss; `receive` gives what has come.
+pub(crate) trait Transport: Send {
+    /// This rank.
+    fn rank(&self) -> Rank;
+
+    /// How many ranks there are.
+    fn ranks(&self) -> u32;
+
+    /// Takes a frame to send. Frames to one rank arrive in this order, except that one with attachments may be
+    /// overtaken.
+    fn send(&mut self, to: Rank, frame: Frame);
+
+    /// The next frame that has arrived whole, and who sent it.
+    fn receive(&mut self) -> Option<(Rank, Frame)>;
+
+    /// Moves on what is on its way in either direction.
+    fn progress(&mut self) -> Flow;
+
+    /// An empty buffer, used before if possible.
+    fn buffer(&mut self) -> Vec<u8>;
+
+    /// Takes a buffer back to be used again.
+    fn recycle(&mut self, buffer: Vec<u8>);
+
+    /// What wakes a thread of this rank that sleeps until something arrives.
+    fn bell(&self) -> Arc<Bell>;
+
+    /// How arrivals are noticed.
+    fn arrivals(&self) -> Arrivals;
+
+    /// Called once all is said: joins the others in the end of the run. Gives true when all have joined; until
+    /// then it is called again and frames still arrive.
+    fn close(&mut self) -> bool;
+
+    /// Ends all ranks at once.
+    fn abort(&mut self, code: i32) -> !;
+
+    /// The raw communicator of a group, made by all its members together. Called with the engine's lock held.
+    #[cfg(feature = "mpi")]
+    fn raw_group(&mut self, members: &[Rank]) -> Option<Arc<Communicator>>;
+
+    /// Frees the raw communicator of a group, if there is one: all its members do so, in the order in which the
+    /// controller says it.
+    fn free_group(&mut self, members: &[Rank]);
+}
+
+/// The room of a fresh buffer: a batch of small messages fits.
+const FRAME_BYTES: usize = 2 << 10;
+
+/// Whether something is on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    /// All sends are complete and nothing is half received.
+    Still,
+    /// Something needs further calls to get on.
+    #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI does"))]
+    Moving,
+}
+
+/// How arrivals are noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Arrivals {
+    /// The bell rings: one may sleep until then.
+    Ring,
+    /// Somebody has to look.
+    #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI does"))]
+    Polled,
+}

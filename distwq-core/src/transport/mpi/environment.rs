@@ -1,0 +1,115 @@
+//! MPI itself: its start and its end, once in a process.
+
+use super::MpiTransport;
+use crate::config::{Config, ConfigError};
+use crate::id::Rank;
+use ::mpi::Threading;
+use ::mpi::environment::Universe;
+use ::mpi::ffi;
+use ::mpi::topology::SimpleCommunicator;
+use ::mpi::traits::*;
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// An initialised MPI. Dropped on the thread that made it, it finalizes MPI.
+pub(crate) struct Environment {
+    universe: Universe,
+    private: Option<ManuallyDrop<SimpleCommunicator>>,
+    controller: u32,
+    piece_bytes: usize,
+    ranks_on_host: usize,
+}
+
+/// Why MPI cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum MpiError {
+    /// Somebody has initialised it in this process, or has finalized it.
+    #[error("MPI has been initialised in this process before; distwq::launch has to do it, and once only")]
+    AlreadyInitialised,
+    /// The library was built for fewer threads.
+    #[error(
+        "this MPI gives thread level {got:?}, but distwq needs Serialized: its threads call MPI one at a time; \
+         use an MPI that was built with thread support"
+    )]
+    ThreadLevel { got: Threading },
+    /// The launcher speaks of several ranks, and MPI of one.
+    #[error(
+        "the launcher started several ranks, but MPI knows of {ranks} only: `mpirun` and the MPI library that this \
+         program was built with are different; use the `mpirun` of that library"
+    )]
+    ForeignLauncher { ranks: u32 },
+    /// A setting does not fit the number of ranks.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+static RUNNING: AtomicBool = AtomicBool::new(false);
+
+impl Environment {
+    /// Initialises MPI; all ranks do it together.
+    pub(crate) fn start(config: &Config) -> Result<Self, MpiError> {
+        let (universe, got) =
+            ::mpi::initialize_with_threading(Threading::Serialized).ok_or(MpiError::AlreadyInitialised)?;
+        if got < Threading::Serialized {
+            return Err(MpiError::ThreadLevel { got });
+        }
+        let world = universe.world();
+        let ranks = world.size() as u32;
+        if ranks < 2 {
+            return Err(MpiError::ForeignLauncher { ranks });
+        }
+        // Launchers do not hand on variables to all hosts, so rank 0 says who is the controller and how large the
+        // pieces are; an error of it is told by all.
+        let mut shared = [i64::from(config.controller), config.piece_bytes as i64];
+        world.process_at_rank(0).broadcast_into(&mut shared[..]);
+        let config = config.clone().controller(shared[0] as i32).piece_bytes(shared[1] as usize);
+        let controller = config.controller_rank(ranks)?;
+        let ranks_on_host = world.split_shared(world.rank()).size() as usize;
+        RUNNING.store(true, Ordering::SeqCst);
+        let private = Some(ManuallyDrop::new(world.duplicate()));
+        Ok(Self { universe, private, controller, piece_bytes: config.piece_bytes, ranks_on_host })
+    }
+
+    pub(crate) fn controller(&self) -> Rank {
+        Rank(self.controller)
+    }
+
+    pub(crate) fn ranks_on_host(&self) -> usize {
+        self.ranks_on_host
+    }
+
+    /// This rank's end of the private communicator.
+    ///
+    /// # Panics
+    /// If it is asked for twice.
+    pub(crate) fn transport(&mut self) -> MpiTransport {
+        // The transport frees the communicator when it closes.
+        let comm = self.private.take().expect("there is one private communicator");
+        let world = self.universe.world();
+        MpiTransport::new(comm.as_raw(), world.rank() as u32, world.size() as u32, self.piece_bytes)
+    }
+
+    /// Ends all ranks if MPI is running in this process.
+    pub(crate) fn abort_if_running(code: i32) {
+        if RUNNING.load(Ordering::SeqCst) {
+            abort(code);
+        }
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        RUNNING.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Ends all ranks.
+pub(super) fn abort(code: i32) -> ! {
+    RUNNING.store(false, Ordering::SeqCst);
+    // SAFETY: MPI runs, and aborting is allowed at any time, also while another thread is within MPI: nothing goes
+    // on after it.
+    unsafe {
+        ffi::MPI_Abort(ffi::RSMPI_COMM_WORLD, code);
+    }
+    std::process::abort()
+}

@@ -1,0 +1,182 @@
+//! Ranks as processes of an MPI program. The one place that names MPI, and with the engine's lock held by whoever
+//! calls it: one thread at a time, which is what `MPI_THREAD_SERIALIZED` asks for.
+//!
+//! rsmpi's own requests borrow their buffers and abort when dropped early, so transfers are made with its raw
+//! bindings here, and own their buffers until they complete.
+
+#![allow(unsafe_code, reason = "MPI is a C library; each block says what makes it sound")]
+
+mod environment;
+mod groups;
+mod receiving;
+mod request;
+mod sending;
+
+pub(crate) use environment::Environment;
+
+/// The raw rsmpi communicator that [`Group::with_mpi`](crate::Group::with_mpi) lends.
+pub type Communicator = ::mpi::topology::SimpleCommunicator;
+
+use super::{Arrivals, Bell, FRAME_BYTES, Flow, Transport};
+use crate::frame::Frame;
+use crate::id::Rank;
+use ::mpi::ffi;
+use groups::Groups;
+use receiving::Receiving;
+use request::Request;
+use sending::Sending;
+use std::ffi::c_int;
+use std::sync::Arc;
+
+/// Tags of the private communicator. A frame without attachments that fits one piece is one message; any other is
+/// a head, which tells the lengths, and the pieces behind it.
+mod tag {
+    use std::ffi::c_int;
+
+    pub(super) const FRAME: c_int = 1;
+    pub(super) const HEAD: c_int = 2;
+    pub(super) const PIECE: c_int = 3;
+}
+
+/// One rank's end.
+pub(crate) struct MpiTransport {
+    comm: ffi::MPI_Comm,
+    rank: Rank,
+    ranks: u32,
+    sending: Sending,
+    receiving: Receiving,
+    groups: Groups,
+    buffers: Vec<Vec<u8>>,
+    bell: Arc<Bell>,
+    /// The barrier at the end, once entered.
+    barrier: Option<Request>,
+    closed: bool,
+}
+
+// SAFETY: the handles within are those of an MPI initialised with `MPI_THREAD_SERIALIZED` at least (checked in
+// `Environment::start`): any thread may use them, one at a time, and the transport is used through `&mut`.
+unsafe impl Send for MpiTransport {}
+
+const BUFFERS_MAX: usize = 64;
+/// Larger buffers are not kept for small frames.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
+
+impl MpiTransport {
+    /// The end of this rank on `comm`, which belongs to it alone from here on.
+    pub(super) fn new(comm: ffi::MPI_Comm, rank: u32, ranks: u32, piece_bytes: usize) -> Self {
+        Self {
+            comm,
+            rank: Rank(rank),
+            ranks,
+            sending: Sending::new(comm, ranks, piece_bytes),
+            receiving: Receiving::new(comm, ranks),
+            groups: Groups::default(),
+            buffers: Vec::new(),
+            bell: Arc::default(),
+            barrier: None,
+            closed: false,
+        }
+    }
+}
+
+impl Transport for MpiTransport {
+    fn rank(&self) -> Rank {
+        self.rank
+    }
+
+    fn ranks(&self) -> u32 {
+        self.ranks
+    }
+
+    fn send(&mut self, to: Rank, frame: Frame) {
+        assert!(!self.closed, "nobody sends after all have joined in the end");
+        if let Some(buffer) = self.sending.send(to, frame) {
+            self.recycle(buffer);
+        }
+    }
+
+    fn receive(&mut self) -> Option<(Rank, Frame)> {
+        if self.closed {
+            return None;
+        }
+        let Self { receiving, buffers, .. } = self;
+        receiving.next(|| buffers.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES)))
+    }
+
+    fn progress(&mut self) -> Flow {
+        if self.closed {
+            return Flow::Still;
+        }
+        let Self { sending, buffers, .. } = self;
+        sending.progress(|buffer| keep(buffers, buffer));
+        match self.sending.is_still() && self.receiving.is_still() {
+            true => Flow::Still,
+            false => Flow::Moving,
+        }
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES))
+    }
+
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        keep(&mut self.buffers, buffer);
+    }
+
+    fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+
+    fn arrivals(&self) -> Arrivals {
+        Arrivals::Polled
+    }
+
+    /// A rank enters the barrier when its own sends are complete, and sends nothing from then on; when the barrier
+    /// completes, those of all are. What was sent eagerly and not taken by then belongs to a run that has failed, and
+    /// goes with the communicator.
+    fn close(&mut self) -> bool {
+        if self.closed {
+            return true;
+        }
+        if !self.sending.is_still() {
+            return false;
+        }
+        let comm = self.comm;
+        let barrier = self.barrier.get_or_insert_with(|| Request::barrier(comm));
+        if !barrier.is_complete() || !self.receiving.is_still() {
+            return false;
+        }
+        self.closed = true;
+        self.groups.free_all();
+        // SAFETY: the communicator is this transport's own, and no operation on it is pending: all sends of this
+        // rank and the barrier are complete, and receives are only posted for messages that were matched.
+        unsafe {
+            ffi::MPI_Comm_free(&raw mut self.comm);
+        }
+        true
+    }
+
+    fn abort(&mut self, code: i32) -> ! {
+        environment::abort(code)
+    }
+
+    fn raw_group(&mut self, members: &[Rank]) -> Option<Arc<Communicator>> {
+        Some(self.groups.get(self.comm, members))
+    }
+
+    fn free_group(&mut self, members: &[Rank]) {
+        self.groups.free(members);
+    }
+}
+
+fn keep(buffers: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
+    if buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_BYTES_MAX {
+        buffer.clear();
+        buffers.push(buffer);
+    }
+}
+
+/// A length as MPI counts it. Pieces are below the limit of a C int (checked in `Config`).
+fn count(bytes: usize) -> c_int {
+    c_int::try_from(bytes).expect("a piece is smaller than the limit of a C int")
+}

@@ -1,0 +1,521 @@
+//! The state of a worker rank, advanced in turns by whoever waits.
+
+use super::inputs::{Inputs, Purpose, Ready};
+use super::membership::Membership;
+use super::store::Store;
+use super::task::Task;
+use crate::clock::now_ns;
+use crate::codec::{CodecError, Payload};
+use crate::drive::{Engine, Turn};
+use crate::fault;
+use crate::frame::{Frame, Messages};
+use crate::group::GroupError;
+use crate::id::{GroupKey, Rank, TaskId};
+use crate::message::{Done, Outcome, Run, Settings, Source, ToController, ToPeer, ToWorker};
+use crate::registry::Registry;
+use crate::remote::{Failure, InputArgument, Resident};
+use crate::transport::{Flow, Transport};
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+
+/// Results wait for company this long at most while there is more to run.
+const FLUSH_NS: u64 = 50_000;
+/// How many later groups begin before one whose `Leave` has come alone is forgotten.
+const EPOCHS_REMEMBERED: u64 = 1_000;
+/// So many results go out at once, even if none has waited that long.
+const FLUSH_COUNT: u32 = 16;
+
+/// The state of a worker rank.
+pub(crate) struct WorkerEngine {
+    pub(super) transport: Box<dyn Transport>,
+    registry: &'static Registry,
+    settings: Settings,
+    ready: VecDeque<Job>,
+    inputs: Inputs,
+    store: Store,
+    pub(super) groups: FxHashMap<u64, Membership>,
+    /// Groups that ended before their `Prepare` came.
+    left: FxHashSet<u64>,
+    out: Frame,
+    out_count: u32,
+    turned_ns: u64,
+    running: u32,
+    stopped: Option<bool>,
+    garbage: Vec<Box<dyn Send>>,
+    wake: bool,
+}
+
+/// The values that a task lacks, each with who holds it.
+type Missing = Vec<(TaskId, Rank)>;
+
+/// What an executor does next.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Run a single-rank task.
+    Single(Task),
+    /// Run the part of this member of a group.
+    Member { epoch: u64, task: Task },
+    /// Nothing more will come; the run has failed if so.
+    Stop { failed: bool },
+}
+
+impl WorkerEngine {
+    pub(crate) fn new(transport: Box<dyn Transport>, registry: &'static Registry, settings: Settings) -> Self {
+        Self {
+            transport,
+            registry,
+            settings,
+            ready: VecDeque::new(),
+            inputs: Inputs::default(),
+            store: Store::default(),
+            groups: FxHashMap::default(),
+            left: FxHashSet::default(),
+            out: Frame::default(),
+            out_count: 0,
+            turned_ns: 0,
+            running: 0,
+            stopped: None,
+            garbage: Vec::new(),
+            wake: false,
+        }
+    }
+
+    /// The next thing to do for an executor. While there is something, a turn is taken only now and then.
+    pub(crate) fn next_job(&mut self, now_ns: u64) -> Option<Job> {
+        if self.out_count >= FLUSH_COUNT || now_ns.saturating_sub(self.turned_ns) > FLUSH_NS {
+            self.turn();
+        }
+        if let Some(job) = self.ready.pop_front() {
+            self.running += 1;
+            return Some(job);
+        }
+        let failed = self.stopped?;
+        Some(Job::Stop { failed })
+    }
+
+    /// When the last turn was taken.
+    pub(super) fn turned_ns(&self) -> u64 {
+        self.turned_ns
+    }
+
+    /// A task has ended, here if it is one of a group. A small output goes to the controller, a large one stays.
+    pub(super) fn finished(&mut self, task: TaskId, started_ns: u64, ran_ns: u64, result: Result<Payload, Failure>) {
+        self.report(task, started_ns, ran_ns, false, result);
+    }
+
+    fn report(&mut self, task: TaskId, started_ns: u64, ran_ns: u64, raw: bool, result: Result<Payload, Failure>) {
+        self.running -= 1;
+        let payload;
+        let outcome = match result {
+            Err(failure) => Outcome::Failed(failure),
+            Ok(output) if output.len() as u64 <= self.settings.inline_bytes_max => {
+                payload = output;
+                Outcome::Value(self.out.blob(&payload))
+            }
+            Ok(output) => {
+                let bytes = output.len() as u64;
+                self.store.insert(task, Resident::new(output));
+                Outcome::Resident { bytes }
+            }
+        };
+        self.tell_controller(&ToController::Done(Done { task, started_ns, ran_ns, raw, outcome }));
+    }
+
+    /// This member's part of a group task has ended. Its peers hear of it from here, so that none waits for it.
+    pub(super) fn left_group(
+        &mut self,
+        epoch: u64,
+        task: TaskId,
+        started_ns: u64,
+        ran_ns: u64,
+        mut result: Result<Payload, Failure>,
+    ) {
+        let mut raw = false;
+        if let Some(membership) = self.groups.remove(&epoch) {
+            raw = membership.raw;
+            if let (Err(failure), Some(cause)) = (&mut result, membership.failure()) {
+                // What this member failed of after another one did only follows from that.
+                *failure = Failure::Group(cause.to_string());
+            }
+            let failure = result.as_ref().err().map(Failure::to_string);
+            self.tell_members(epoch, &membership, failure.as_deref());
+            if membership.index > 0 {
+                // The output of a group is that of its first member.
+                result = result.map(|_| Payload::EMPTY);
+            }
+        }
+        self.report(task, started_ns, ran_ns, raw, result);
+    }
+
+    fn tell_members(&mut self, epoch: u64, membership: &Membership, failure: Option<&str>) {
+        for (member, rank) in membership.members.iter().enumerate() {
+            if member != membership.index {
+                let sent = membership.sent_to(member);
+                let frame = self.frame();
+                let left = ToPeer::GroupLeft { epoch, sent, failure };
+                self.send(*rank, frame, left);
+            }
+        }
+    }
+
+    /// A message to another member of a group.
+    pub(super) fn send_in_group(
+        &mut self,
+        epoch: u64,
+        to: usize,
+        key: GroupKey,
+        payload: &Payload,
+    ) -> Result<(), GroupError> {
+        let membership = self.membership(epoch);
+        let rank = membership.sending(to)?;
+        if to == membership.index {
+            membership.arrived(to, key, payload.clone());
+            return Ok(());
+        }
+        let mut frame = self.frame();
+        let bytes = frame.blob(payload);
+        self.send(rank, frame, ToPeer::Group { epoch, key, bytes });
+        Ok(())
+    }
+
+    /// A message of another member of a group, if it is here or cannot come any more.
+    pub(super) fn take_in_group(
+        &mut self,
+        epoch: u64,
+        from: usize,
+        key: GroupKey,
+    ) -> Option<Result<Payload, GroupError>> {
+        if self.stopped == Some(true) {
+            return Some(Err(GroupError::Closed("an operation of the group")));
+        }
+        self.membership(epoch).take(from, key)
+    }
+
+    /// A member waits for long: the controller finds out whether all members of its group do.
+    pub(super) fn waits_in_group(&mut self, epoch: u64, from: usize, key: GroupKey) {
+        let membership = self.membership(epoch);
+        membership.set_waits(Some((from, key)));
+        let report = membership.wait_report(epoch, false);
+        self.tell_controller(&ToController::Waits(report));
+    }
+
+    /// The group of a task that runs here.
+    pub(super) fn membership(&mut self, epoch: u64) -> &mut Membership {
+        let membership = self.groups.get_mut(&epoch);
+        membership.expect("a task that runs in a group has it until it ends")
+    }
+
+    fn frame(&mut self) -> Frame {
+        Frame { body: self.transport.buffer(), attachments: Vec::new() }
+    }
+
+    fn send(&mut self, to: Rank, mut frame: Frame, message: ToPeer<'_>) {
+        // Once the run is over nobody needs it, and a rank that has joined in the end would never take it.
+        if self.stopped.is_some() {
+            return;
+        }
+        if to == self.settings.controller {
+            frame.push(&ToController::Peer(message));
+        } else {
+            frame.push(&ToWorker::Peer(message));
+        }
+        self.transport.send(to, frame);
+    }
+
+    fn tell_controller(&mut self, message: &ToController<'_>) {
+        self.out.push(message);
+        self.out_count += 1;
+    }
+
+    fn flush(&mut self) {
+        if self.out_count > 0 {
+            let fresh = self.frame();
+            let frame = std::mem::replace(&mut self.out, fresh);
+            self.out_count = 0;
+            self.transport.send(self.settings.controller, frame);
+        }
+    }
+
+    fn receive(&mut self, from: Rank, frame: &Frame) -> Result<(), CodecError> {
+        let mut messages = Messages::of(frame);
+        while let Some(message) = messages.next()? {
+            self.handle(from, frame, message)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, from: Rank, frame: &Frame, message: ToWorker<'_>) -> Result<(), CodecError> {
+        match message {
+            ToWorker::Run(run) => {
+                let (task, wanted) = self.accept(frame, run)?;
+                self.await_inputs(task, Purpose::Single, wanted);
+            }
+            ToWorker::TakeBack { tasks } => self.give_back(tasks),
+            ToWorker::Prepare { epoch, members, run } => {
+                let (task, wanted) = self.accept(frame, run)?;
+                self.prepare(epoch, members, task, wanted);
+            }
+            ToWorker::Enter { epoch } => self.enter(epoch),
+            ToWorker::Leave { epoch } => self.leave(epoch),
+            ToWorker::AskWait { epoch } => {
+                if let Some(membership) = self.groups.get(&epoch) {
+                    let report = membership.wait_report(epoch, true);
+                    self.tell_controller(&ToController::Waits(report));
+                }
+            }
+            ToWorker::Deadlock { epoch, waits } => {
+                if let Some(membership) = self.groups.get_mut(&epoch) {
+                    membership.deadlocked(waits);
+                    self.wake = true;
+                }
+            }
+            ToWorker::FreeGroup { members } => self.transport.free_group(&members),
+            ToWorker::Forget { values } => values.into_iter().for_each(|value| self.forget(value)),
+            ToWorker::Report => {
+                let report =
+                    ToController::Report { resident_bytes: self.store.bytes(), values: self.store.len() as u64 };
+                self.tell_controller(&report);
+            }
+            ToWorker::Stop { failed } => self.stop(failed),
+            ToWorker::Peer(ToPeer::Fetch { value }) => self.answer_fetch(from, value),
+            ToWorker::Peer(ToPeer::Value { value, bytes }) => {
+                let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
+                self.arrived(from, value, payload);
+            }
+            ToWorker::Peer(ToPeer::Group { epoch, key, bytes }) => {
+                let payload = frame.payload(bytes)?;
+                if let Some((membership, member)) = self.member_of(epoch, from) {
+                    membership.arrived(member, key, payload);
+                }
+            }
+            ToWorker::Peer(ToPeer::GroupLeft { epoch, sent, failure }) => {
+                if let Some((membership, member)) = self.member_of(epoch, from) {
+                    membership.left(member, sent, failure);
+                }
+            }
+            // Said once, before this engine existed.
+            ToWorker::Welcome(_) | ToWorker::Refuse { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The run is over; if it has failed, what has not begun never will.
+    fn stop(&mut self, failed: bool) {
+        self.stopped = Some(failed);
+        self.wake = true;
+        if failed {
+            self.garbage.push(Box::new(std::mem::take(&mut self.ready)));
+        }
+    }
+
+    /// A message of a group that this rank has left already is late and means nothing.
+    fn member_of(&mut self, epoch: u64, rank: Rank) -> Option<(&mut Membership, usize)> {
+        let membership = self.groups.get_mut(&epoch)?;
+        let member = membership.member(rank)?;
+        self.wake = true;
+        Some((membership, member))
+    }
+
+    /// Reads a task: the values that are here are taken from the store, and small ones that travel with the task
+    /// are kept there if they are to be shared.
+    fn accept(&mut self, frame: &Frame, run: Run<'_>) -> Result<(Task, Missing), CodecError> {
+        let remote = self
+            .registry
+            .function(run.function)
+            .ok_or_else(|| CodecError(format!("there is no function number {}", run.function.0)))?;
+        let mut inputs = Vec::with_capacity(run.inputs.len());
+        let mut missing = Vec::new();
+        for input in run.inputs {
+            let mut values = SmallVec::with_capacity(input.values.len());
+            for (value, source) in input.values {
+                let resident = match source {
+                    Source::Inline { bytes, keep: true } => {
+                        let fresh = Resident::new(frame.payload(bytes)?);
+                        Some(self.store.insert(value, fresh).clone())
+                    }
+                    Source::Inline { bytes, keep: false } => Some(Resident::of_one_task(frame.payload(bytes)?)),
+                    Source::Held { by } => {
+                        let resident = self.store.get(value).cloned();
+                        if resident.is_none() {
+                            missing.push((value, by));
+                        }
+                        resident
+                    }
+                };
+                values.push((value, resident));
+            }
+            inputs.push(InputArgument { parameter: input.parameter, gathered: input.gathered, values });
+        }
+        let task = Task { id: run.task, remote, plain: frame.payload(run.plain)?, inputs };
+        Ok((task, missing))
+    }
+
+    fn await_inputs(&mut self, task: Task, purpose: Purpose, missing: Missing) {
+        if missing.is_empty() {
+            return self.begin(Ready::Complete(task, purpose));
+        }
+        let here = self.transport.rank();
+        let holders: FxHashMap<TaskId, Rank> = missing.into_iter().collect();
+        let mut asked = Vec::new();
+        self.inputs.add(task, purpose, |value| asked.push(value));
+        for value in asked {
+            let holder = holders[&value];
+            if holder == here {
+                // It should be here and nobody has asked for it: it never will be.
+                self.arrived(here, value, None);
+            } else {
+                let frame = self.frame();
+                self.send(holder, frame, ToPeer::Fetch { value });
+            }
+        }
+    }
+
+    fn begin(&mut self, ready: Ready) {
+        match ready {
+            Ready::Complete(task, Purpose::Single) => {
+                self.ready.push_back(Job::Single(task));
+                self.wake = true;
+            }
+            Ready::Complete(task, Purpose::Member(epoch)) => {
+                if let Some(membership) = self.groups.get_mut(&epoch) {
+                    membership.task = Some(task);
+                    self.tell_controller(&ToController::Ready { epoch });
+                }
+            }
+            Ready::Failed(task, purpose, reason) => {
+                if let Purpose::Member(epoch) = purpose {
+                    self.groups.remove(&epoch);
+                }
+                self.gave_up(task, Failure::Input(reason));
+            }
+        }
+    }
+
+    /// A task that never began has ended.
+    fn gave_up(&mut self, task: Task, failure: Failure) {
+        self.tell_controller(&ToController::Done(Done {
+            task: task.id,
+            started_ns: now_ns(),
+            ran_ns: 0,
+            raw: false,
+            outcome: Outcome::Failed(failure),
+        }));
+        self.garbage.push(Box::new(task));
+    }
+
+    fn give_back(&mut self, asked: Vec<TaskId>) {
+        let mut tasks = Vec::new();
+        for id in asked {
+            let queued = self.ready.iter().position(|job| matches!(job, Job::Single(task) if task.id == id));
+            let task = match queued.and_then(|position| self.ready.remove(position)) {
+                Some(Job::Single(task)) => Some(task),
+                _ => self.inputs.remove(id),
+            };
+            if let Some(task) = task {
+                tasks.push(id);
+                self.garbage.push(Box::new(task));
+            }
+        }
+        self.tell_controller(&ToController::Returned { tasks });
+    }
+
+    fn prepare(&mut self, epoch: u64, members: Vec<Rank>, task: Task, wanted: Missing) {
+        let here = self.transport.rank();
+        let index = members.iter().position(|rank| *rank == here);
+        if self.left.remove(&epoch) {
+            self.gave_up(task, Failure::Group("the group did not begin".to_owned()));
+        } else if let Some(index) = index {
+            self.groups.insert(epoch, Membership::new(task.id, members, index));
+            self.await_inputs(task, Purpose::Member(epoch), wanted);
+        }
+    }
+
+    fn enter(&mut self, epoch: u64) {
+        let Some(membership) = self.groups.get_mut(&epoch) else {
+            return;
+        };
+        if let Some(task) = membership.task.take() {
+            membership.entered = true;
+            self.ready.push_front(Job::Member { epoch, task });
+            self.wake = true;
+        }
+    }
+
+    /// The group will not begin, or one of its members has failed. A member that has begun hears of that from
+    /// its peer; here it only says that it is alive to the engine.
+    fn leave(&mut self, epoch: u64) {
+        self.tell_controller(&ToController::Heard { epoch });
+        let Some(membership) = self.groups.get_mut(&epoch) else {
+            // Either its `Prepare` is still to come, or this rank has left it; such old ones are forgotten in time.
+            self.left.retain(|other| other + EPOCHS_REMEMBERED > epoch);
+            self.left.insert(epoch);
+            return;
+        };
+        if membership.entered {
+            return;
+        }
+        let task = membership.task.take();
+        let task = task.or_else(|| self.inputs.remove(membership.id));
+        self.groups.remove(&epoch);
+        if let Some(task) = task {
+            self.gave_up(task, Failure::Group("the group did not begin".to_owned()));
+        }
+    }
+
+    fn forget(&mut self, value: TaskId) {
+        if !self.inputs.forget(value)
+            && let Some(resident) = self.store.remove(value)
+        {
+            self.garbage.push(Box::new(resident));
+        }
+    }
+
+    fn answer_fetch(&mut self, to: Rank, value: TaskId) {
+        let payload = self.store.get(value).map(|found| found.payload().clone());
+        let mut frame = self.frame();
+        let bytes = payload.as_ref().map(|payload| frame.blob(payload));
+        self.send(to, frame, ToPeer::Value { value, bytes });
+    }
+
+    fn arrived(&mut self, from: Rank, value: TaskId, payload: Option<Payload>) {
+        let ready = match payload {
+            Some(payload) => {
+                let resident = Resident::new(payload);
+                self.inputs.arrived(value, resident, &mut self.store)
+            }
+            None => self.inputs.failed(value, &format!("the output of task {value} is not on {from} any more")),
+        };
+        ready.into_iter().for_each(|ready| self.begin(ready));
+    }
+}
+
+impl Engine for WorkerEngine {
+    fn turn(&mut self) -> Turn {
+        let mut worked = false;
+        while let Some((from, frame)) = self.transport.receive() {
+            worked = true;
+            if let Err(error) = self.receive(from, &frame) {
+                fault::unreadable(&mut *self.transport, from, &error);
+            }
+            self.transport.recycle(frame.body);
+        }
+        self.flush();
+        self.turned_ns = now_ns();
+        let flow = self.transport.progress();
+        let wake = std::mem::take(&mut self.wake);
+        match (worked, flow) {
+            (true, _) => Turn::Worked { wake },
+            (false, Flow::Moving) => Turn::Moving,
+            (false, Flow::Still) => Turn::Idle,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.running > 0
+    }
+
+    fn garbage(&mut self) -> &mut Vec<Box<dyn Send>> {
+        &mut self.garbage
+    }
+}

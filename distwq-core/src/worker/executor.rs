@@ -1,0 +1,200 @@
+//! The life of a worker rank: its executors, its watcher, the end.
+
+use super::engine::{Job, WorkerEngine};
+use super::task::Task;
+use crate::clock::now_ns;
+use crate::codec::Payload;
+use crate::drive::{Drive, Engine as _};
+use crate::fault;
+use crate::group::{Group, GroupError, Link};
+use crate::id::{GroupKey, TaskId};
+use crate::message::Settings;
+use crate::remote::Failure;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Runs the tasks that come until the run is over. Gives true if the run has failed.
+pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings) -> bool {
+    let name = drive.with(|engine| format!("distwq-{}", engine.transport.rank()));
+    let stack = settings.stack_bytes as usize;
+    let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
+    let failed = std::thread::scope(|scope| {
+        let watcher = thread("watcher").spawn_scoped(scope, || drive.watch());
+        let executors: Vec<_> = (0..settings.slots)
+            .map(|slot| thread(&format!("slot-{slot}")).stack_size(stack).spawn_scoped(scope, || execute(drive)))
+            .collect();
+        let mut failed = false;
+        for executor in executors {
+            match executor.map(std::thread::ScopedJoinHandle::join) {
+                Ok(Ok(end)) => failed |= end,
+                Ok(Err(_)) => give_up(drive, "an executor panicked outside a task"),
+                Err(error) => give_up(drive, &format!("a thread cannot be started: {error}")),
+            }
+        }
+        drive.end_watch();
+        if let Err(error) = watcher {
+            give_up(drive, &format!("a thread cannot be started: {error}"));
+        }
+        failed
+    });
+    close(drive, Duration::from_millis(settings.shutdown_grace_ms));
+    failed
+}
+
+fn give_up(drive: &Drive<WorkerEngine>, text: &str) -> ! {
+    drive.with(|engine| fault::end_run(&mut *engine.transport, text))
+}
+
+/// Joins the other ranks in the end of the run, serving them meanwhile.
+fn close(drive: &Drive<WorkerEngine>, grace: Duration) {
+    let deadline = Instant::now() + grace;
+    let closed = drive.wait_until(Some(deadline), |engine| {
+        engine.turn();
+        engine.transport.close().then_some(())
+    });
+    if closed.is_none() {
+        give_up(drive, "the other ranks did not end within the shutdown grace");
+    }
+}
+
+/// One executor: takes tasks and runs them on this thread, until the run is over.
+fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
+    let mut last: Option<Finished> = None;
+    loop {
+        let now = last.as_ref().map_or_else(now_ns, |last| last.started_ns + last.ran_ns);
+        let mut first_look = true;
+        // Straight after another task the clock need not be read: this one begins when that has ended, or when the turn
+        // was taken that came in between.
+        let mut straight_ns = None;
+        let job = drive.wait(|engine| {
+            if let Some(last) = last.take() {
+                last.report(engine);
+            }
+            // Only the first look may put off a turn, by the time at which the last task ended; after it the
+            // driver takes them.
+            let first = std::mem::take(&mut first_look);
+            let job = engine.next_job(if first { now } else { 0 });
+            straight_ns = first.then(|| now.max(engine.turned_ns()));
+            job
+        });
+        let started_ns = straight_ns.unwrap_or_else(now_ns);
+        let (task, epoch) = match job {
+            Job::Stop { failed } => return failed,
+            Job::Single(task) => (task, None),
+            Job::Member { epoch, task } => (task, Some(epoch)),
+        };
+        let id = task.id;
+        let result = run(drive, task, epoch);
+        last = Some(Finished { id, epoch, started_ns, ran_ns: now_ns().saturating_sub(started_ns), result });
+    }
+}
+
+fn run(drive: &Arc<Drive<WorkerEngine>>, task: Task, epoch: Option<u64>) -> Result<Payload, Failure> {
+    let Some(epoch) = epoch else {
+        return task.run(None);
+    };
+    let group = drive.with(|engine| {
+        let membership = engine.membership(epoch);
+        let link = Member { drive: Arc::clone(drive), epoch, in_raw: AtomicBool::new(false) };
+        Group::new(Box::new(link), membership.index, membership.members.len())
+    });
+    task.run(Some(&group))
+}
+
+/// A task that has ended and of which the engine does not know yet.
+struct Finished {
+    id: TaskId,
+    epoch: Option<u64>,
+    started_ns: u64,
+    ran_ns: u64,
+    result: Result<Payload, Failure>,
+}
+
+impl Finished {
+    fn report(self, engine: &mut WorkerEngine) {
+        let Self { id, epoch, started_ns, ran_ns, result } = self;
+        match epoch {
+            None => engine.finished(id, started_ns, ran_ns, result),
+            Some(epoch) => engine.left_group(epoch, id, started_ns, ran_ns, result),
+        }
+    }
+}
+
+/// A member that waits for this long says so, so that a circle of waits is found.
+const WAIT_TOLD_FIRST: Duration = Duration::from_millis(200);
+/// It says so again from time to time, as others may have left meanwhile.
+const WAIT_TOLD_AGAIN: Duration = Duration::from_secs(1);
+
+/// How a group reaches the other members: through the engine of this rank, which goes on serving meanwhile.
+struct Member {
+    drive: Arc<Drive<WorkerEngine>>,
+    epoch: u64,
+    in_raw: AtomicBool,
+}
+
+impl Member {
+    fn outside_raw(&self) -> Result<(), GroupError> {
+        if self.in_raw.load(Ordering::Relaxed) {
+            return Err(GroupError::InsideRaw("an operation of the group"));
+        }
+        Ok(())
+    }
+}
+
+impl Link for Member {
+    fn send(&self, to: usize, key: GroupKey, bytes: Payload) -> Result<(), GroupError> {
+        self.outside_raw()?;
+        self.drive.with(|engine| engine.send_in_group(self.epoch, to, key, &bytes))
+    }
+
+    /// Ends with the message, or with an error once the member has left, any member has failed, all members wait for
+    /// each other, or the run ends.
+    fn receive(&self, from: usize, key: GroupKey) -> Result<Payload, GroupError> {
+        self.outside_raw()?;
+        let mut patience = WAIT_TOLD_FIRST;
+        loop {
+            let deadline = Instant::now() + patience;
+            let taken = self.drive.wait_until(Some(deadline), |engine| engine.take_in_group(self.epoch, from, key));
+            if let Some(taken) = taken {
+                if patience > WAIT_TOLD_FIRST {
+                    self.drive.with(|engine| engine.membership(self.epoch).set_waits(None));
+                }
+                return taken;
+            }
+            self.drive.with(|engine| engine.waits_in_group(self.epoch, from, key));
+            patience = WAIT_TOLD_AGAIN;
+        }
+    }
+
+    #[cfg(feature = "mpi")]
+    fn raw(&self, action: &mut dyn FnMut(&crate::transport::Communicator)) -> Result<(), GroupError> {
+        self.outside_raw()?;
+        self.drive.with(|engine| {
+            let membership = engine.membership(self.epoch);
+            if let Some(error) = membership.failure() {
+                return Err(error.clone());
+            }
+            membership.raw = true;
+            let members = membership.members.clone();
+            let communicator = engine.transport.raw_group(&members);
+            let communicator = communicator.ok_or(GroupError::NotMpi)?;
+            self.in_raw.store(true, Ordering::Relaxed);
+            let guard = Leave(&self.in_raw);
+            action(&communicator);
+            drop(guard);
+            Ok(())
+        })
+    }
+}
+
+/// Clears the flag also when user code unwinds.
+#[cfg(feature = "mpi")]
+struct Leave<'a>(&'a AtomicBool);
+
+#[cfg(feature = "mpi")]
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,149 @@
+//! What a worker knows of one group that it is a member of: the messages that have come, and who has left.
+
+use super::task::Task;
+use crate::codec::Payload;
+use crate::group::{GroupError, Operation};
+use crate::id::{GroupKey, Rank, TaskId};
+use crate::message::WaitReport;
+
+/// A member's side of a group, from `Prepare` until the member's part of the task has ended.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    pub(crate) members: Vec<Rank>,
+    pub(crate) index: usize,
+    /// The id of the task.
+    pub(crate) id: TaskId,
+    /// The task, from when its inputs are here until its member begins.
+    pub(crate) task: Option<Task>,
+    /// Whether this member has begun.
+    pub(crate) entered: bool,
+    /// Whether it has asked for the raw communicator.
+    pub(crate) raw: bool,
+    inbox: Vec<(usize, GroupKey, Payload)>,
+    peers: Vec<Peer>,
+    failed: Option<GroupError>,
+    /// What the member waits for, while it waits for long.
+    waits: Option<(usize, GroupKey)>,
+}
+
+#[derive(Clone, Default, Debug)]
+struct Peer {
+    sent: u64,
+    received: u64,
+    /// How many messages the peer had sent to this member when it left.
+    left_after: Option<u64>,
+}
+
+impl Membership {
+    pub(crate) fn new(id: TaskId, members: Vec<Rank>, index: usize) -> Self {
+        let peers = vec![Peer::default(); members.len()];
+        Self {
+            members,
+            index,
+            id,
+            task: None,
+            entered: false,
+            raw: false,
+            inbox: Vec::new(),
+            peers,
+            failed: None,
+            waits: None,
+        }
+    }
+
+    pub(crate) fn member(&self, rank: Rank) -> Option<usize> {
+        self.members.iter().position(|member| *member == rank)
+    }
+
+    /// A message has come.
+    pub(crate) fn arrived(&mut self, from: usize, key: GroupKey, bytes: Payload) {
+        self.peers[from].received += 1;
+        self.inbox.push((from, key, bytes));
+    }
+
+    /// A member has left, with an error or without.
+    pub(crate) fn left(&mut self, member: usize, sent: u64, failure: Option<&str>) {
+        self.peers[member].left_after = Some(sent);
+        if let Some(message) = failure {
+            self.failed.get_or_insert_with(|| GroupError::MemberFailed { member, message: message.to_owned() });
+        }
+    }
+
+    /// A message is about to be sent to `to`; not if a member has failed.
+    pub(crate) fn sending(&mut self, to: usize) -> Result<Rank, GroupError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        self.peers[to].sent += 1;
+        Ok(self.members[to])
+    }
+
+    /// How many messages were sent to a member.
+    pub(crate) fn sent_to(&self, member: usize) -> u64 {
+        self.peers[member].sent
+    }
+
+    /// Why no operation of the group can succeed any more.
+    pub(crate) fn failure(&self) -> Option<&GroupError> {
+        self.failed.as_ref()
+    }
+
+    /// The member begins or ends to wait for long.
+    pub(crate) fn set_waits(&mut self, waits: Option<(usize, GroupKey)>) {
+        self.waits = waits;
+    }
+
+    /// What the member waits for, and what it has exchanged.
+    pub(crate) fn wait_report(&self, epoch: u64, answers: bool) -> WaitReport {
+        let other = |member: &usize| *member != self.index;
+        let counts = |count: fn(&Peer) -> u64| self.peers.iter().map(count).collect();
+        WaitReport {
+            epoch,
+            on: self.waits.filter(|(from, _)| other(from)).map(|(from, key)| (from as u32, key)),
+            sent: counts(|peer| peer.sent),
+            received: counts(|peer| peer.received),
+            left_after: self.peers.iter().map(|peer| peer.left_after).collect(),
+            answers,
+        }
+    }
+
+    /// The members wait for each other: no operation can succeed any more.
+    pub(crate) fn deadlocked(&mut self, waits: &str) {
+        self.failed.get_or_insert_with(|| GroupError::Deadlock { waits: waits.to_owned() });
+    }
+
+    /// The message of `from` with this key, if it has come or cannot come any more.
+    pub(crate) fn take(&mut self, from: usize, key: GroupKey) -> Option<Result<Payload, GroupError>> {
+        let wanted = |entry: &(usize, GroupKey, Payload)| entry.0 == from && entry.1 == key;
+        if let Some(position) = self.inbox.iter().position(wanted) {
+            return Some(Ok(self.inbox.swap_remove(position).2));
+        }
+        if let Some(error) = &self.failed {
+            return Some(Err(error.clone()));
+        }
+        if let Some((member, other)) = self.other_operation(key) {
+            return Some(Err(GroupError::Mismatch {
+                member,
+                here: Operation::name_of(key.operation),
+                there: Operation::name_of(other),
+            }));
+        }
+        let peer = &self.peers[from];
+        (peer.left_after == Some(peer.received))
+            .then(|| Err(GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) }))
+    }
+
+    /// Who is in another operation, and in which, at the place in the order where this member is in that of `key`.
+    /// It need not be the member that this one waits for: that one may wait for somebody else. Messages from member
+    /// to member have an order of their own.
+    fn other_operation(&self, key: GroupKey) -> Option<(usize, u8)> {
+        let message = Operation::Message as u8;
+        if key.operation == message {
+            return None;
+        }
+        let other = self.inbox.iter().find(|(_, other, _)| {
+            other.sequence == key.sequence && other.operation != key.operation && other.operation != message
+        });
+        other.map(|(member, other, _)| (*member, other.operation))
+    }
+}

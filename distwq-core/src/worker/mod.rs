@@ -1,0 +1,12 @@
+//! A worker rank: it receives tasks, fetches their inputs from the ranks that hold them, runs them, keeps what
+//! is large. It decides nothing about order or place.
+
+mod engine;
+mod executor;
+mod inputs;
+mod membership;
+mod store;
+mod task;
+
+pub(crate) use engine::WorkerEngine;
+pub(crate) use executor::serve;

@@ -1,0 +1,46 @@
+//! Raw MPI inside a collective task: the communicator of the group as rsmpi has it, for code that wants MPI itself.
+//! Where there is no MPI the group's own operations do the same.
+
+use distwq::prelude::*;
+
+/// The sum of the squares of the members' numbers, counted from 1.
+#[remote(collective)]
+fn squares(group: &Group) -> Result<u64, GroupError> {
+    let own = (group.rank() as u64 + 1).pow(2);
+    match sum_by_mpi(group, own) {
+        // On the local backend the members are threads of one process.
+        Err(GroupError::NotMpi) => group.all_reduce(own, |left, right| left + right),
+        sum => sum,
+    }
+}
+
+#[cfg(feature = "mpi")]
+fn sum_by_mpi(group: &Group, own: u64) -> Result<u64, GroupError> {
+    // Here and not above: rsmpi has a trait of the name `Group`.
+    use distwq::mpi::{collective::SystemOperation, traits::*};
+
+    group.with_mpi(|communicator| {
+        assert_eq!((communicator.rank() as usize, communicator.size() as usize), (group.rank(), group.size()));
+        let mut sum = 0;
+        communicator.all_reduce_into(&own, &mut sum, SystemOperation::sum());
+        sum
+    })
+}
+
+#[cfg(not(feature = "mpi"))]
+fn sum_by_mpi(_: &Group, _: u64) -> Result<u64, GroupError> {
+    Err(GroupError::NotMpi)
+}
+
+#[distwq::main]
+fn main(cluster: &Cluster) -> Result<(), TaskError> {
+    if cfg!(not(feature = "mpi")) {
+        println!("built without the feature `mpi`, so there is no raw communicator");
+    }
+    for ranks in 1..=cluster.workers() as u64 {
+        let sum = cluster.submit(squares::call().ranks(ranks as usize)).get()?;
+        assert_eq!(sum, ranks * (ranks + 1) * (2 * ranks + 1) / 6);
+        println!("ranks {ranks}: {sum}");
+    }
+    Ok(())
+}

@@ -1,0 +1,413 @@
+//! Typed graphs of tasks over MPI: annotate functions, describe a graph of calls, launch one binary with `mpirun`, and
+//! get typed values back. This page is the guide; each section ends where the documentation of an item goes on.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn square(x: i64) -> i64 {
+//!     x * x
+//! }
+//!
+//! #[remote]
+//! fn sum(values: Vec<i64>) -> i64 {
+//!     values.iter().sum()
+//! }
+//!
+//! #[distwq::main]
+//! fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut graph = Graph::new();
+//!     let squares: Vec<_> = (1..=10).map(|x| graph.add(square::call(x))).collect();
+//!     let total = graph.add(sum::call(&squares));
+//!     cluster.run(&mut graph)?;
+//!     assert_eq!(total.get()?, 385);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The words: a *rank* is a process of an MPI program. One rank is the *controller*, which runs the body of `main`; the
+//! others are *workers*, which run *tasks*. A *call* describes one task, a *graph* many, and a *handle* is what you hold
+//! of a task: a promise of its output. Without an MPI launcher all of this is threads of one process, the *local
+//! backend*.
+//!
+//! 1. [Functions](#functions)
+//! 2. [Arguments](#arguments)
+//! 3. [Options of a task](#options-of-a-task)
+//! 4. [Graphs](#graphs)
+//! 5. [One task at a time](#one-task-at-a-time)
+//! 6. [Handles](#handles)
+//! 7. [Values](#values)
+//! 8. [Collective tasks](#collective-tasks)
+//! 9. [Errors](#errors)
+//! 10. [Launching](#launching)
+//! 11. [Configuration](#configuration)
+//! 12. [Testing](#testing)
+//! 13. [Limits of type inference](#limits-of-type-inference)
+//!
+//! # Functions
+//!
+//! [`#[remote]`](macro@remote) makes a free function one that workers can run. It stays an ordinary function, and gets a
+//! companion of its name, `call`, which describes a task.
+//!
+//! ```
+//! use distwq::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Window {
+//!     weights: Vec<f64>,
+//! }
+//!
+//! /// By value: every task has a copy of its own. By reference: the tasks of a worker share one.
+//! #[remote]
+//! fn weighted(samples: Vec<f64>, window: &Window) -> Result<f64, String> {
+//!     if samples.len() != window.weights.len() {
+//!         return Err(format!("{} samples for {} weights", samples.len(), window.weights.len()));
+//!     }
+//!     Ok(samples.iter().zip(&window.weights).map(|(sample, weight)| sample * weight).sum())
+//! }
+//!
+//! let window = Window { weights: vec![0.5, 0.5] };
+//! assert_eq!(weighted(vec![1.0, 3.0], &window), Ok(2.0)); // the function
+//! let call: Call<f64> = weighted::call(&[1.0, 3.0], &window); // a description of a task
+//! # let _ = call;
+//! ```
+//!
+//! What goes in and out implements serde's `Serialize` and `Deserialize` and is `Send`; what is taken by reference (`&T`,
+//! `&[T]`, `&str`) also `Sync`. The encoding does not describe itself, so serde's `untagged`, `flatten` and
+//! `skip_serializing_if` do not travel: a task that meets one fails with [`TaskError::Codec`] or is refused. Large byte
+//! strings are best wrapped in the type of the crate `serde_bytes`, which encodes them as one piece.
+//!
+//! A function that returns `Result<T, E>` has a `Handle<T>`: its error fails the task, and is told as text with its
+//! sources. `E` only has to be `Display`.
+//!
+//! Functions without type parameters, lifetimes, `self`, `async` and `&mut` can be remote; the compiler says for each
+//! what to do instead. They may stand in any module, in a library, and in the body of another function. Every rank runs
+//! the same executable, so every rank knows them all.
+//!
+//! # Arguments
+//!
+//! Where the function takes a | the call takes
+//! ---|---
+//! `T` or `&T` | `T`, `&T` (encoded, not cloned), `Handle<T>`, `&Handle<T>`
+//! `Vec<T>` or `&[T]` | also `&[T]`, `&[T; N]`, and several outputs: `Vec<Handle<T>>`, `&Vec<Handle<T>>`, `&[Handle<T>]`
+//! `String` or `&str` | also `&str`
+//!
+//! Anything else is an error of the compiler at the call. A handle as an argument makes the task wait for that output;
+//! its bytes go from the worker that has it to the one that needs it. A plain value travels with the call, each time:
+//! what many tasks need is better given once, see [Values](#values).
+//!
+//! # Options of a task
+//!
+//! method of [`Call`] | effect
+//! ---|---
+//! [`label`](Call::label) | a name for people, in errors and drawings
+//! [`after`](Call::after), [`after_all`](Call::after_all) | waits for other tasks without taking their outputs
+//! [`follow`](Call::follow) | runs on the worker that ran another task, after it
+//! [`priority`](Call::priority) | among ready tasks the higher goes first
+//! [`retries`](Call::retries) | how many more attempts after a failure, on other workers first
+//! [`ranks`](Call::ranks) | how many ranks a [collective task](#collective-tasks) runs on
+//!
+//! Among tasks of equal priority those go first that the longest path of a graph hangs on. A task runs where it can
+//! begin soonest, the time to move its inputs included.
+//!
+//! # Graphs
+//!
+//! A [`Graph`] is a description: it is built without any rank, and can be drawn ([`to_dot`](Graph::to_dot)) and measured
+//! ([`width`](Graph::width), [`critical_path`](Graph::critical_path)) before it runs. [`Cluster::run`] runs it to its
+//! end; [`Cluster::start`] starts it and goes on, and its handles are waited for one by one. A graph runs once.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn load(part: u32) -> Vec<u32> {
+//!     (0..part).collect()
+//! }
+//!
+//! #[remote]
+//! fn count(values: &[u32]) -> usize {
+//!     values.len()
+//! }
+//!
+//! #[remote]
+//! fn report(counts: Vec<usize>) -> String {
+//!     format!("{counts:?}")
+//! }
+//!
+//! #[distwq::main]
+//! fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut graph = Graph::new();
+//!     let mut counts = Vec::new();
+//!     for part in 1..=3 {
+//!         let values = graph.add(load::call(part).label(format!("load {part}")));
+//!         counts.push(graph.add(count::call(&values)));
+//!     }
+//!     let text = graph.add(report::call(&counts)); // fan-in: handles of usize where a Vec<usize> is taken
+//!     assert_eq!((graph.len(), graph.width()), (7, 3));
+//!     cluster.run(&mut graph)?;
+//!     assert_eq!(text.get()?, "[1, 2, 3]");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Outputs can only be given to tasks that are added later, so a graph has no cycles. [`Graph::order`] puts an edge
+//! between tasks that both exist already; one that would close a cycle is refused, with the cycle named.
+//!
+//! # One task at a time
+//!
+//! [`Cluster::submit`] takes one call and gives its handle; the task starts as soon as a worker is free, while the body
+//! goes on. Handles are arguments here too, so a graph can grow from what its results say. A [`Cluster`] can be cloned
+//! and used from any thread.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn step(x: u64) -> u64 {
+//!     if x.is_multiple_of(2) { x / 2 } else { 3 * x + 1 }
+//! }
+//!
+//! #[distwq::main]
+//! fn main(cluster: &Cluster) -> Result<(), TaskError> {
+//!     let mut x = cluster.submit(step::call(7));
+//!     for _ in 1..16 {
+//!         x = cluster.submit(step::call(&x)); // does not wait
+//!     }
+//!     assert_eq!(x.get()?, 1);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Handles
+//!
+//! [`Handle::get`] waits for the task, fetches its output and decodes it, anew at each call.
+//! [`get_timeout`](Handle::get_timeout) waits for so long at most, [`try_get`](Handle::try_get) not at all,
+//! [`is_done`](Handle::is_done) only asks, and [`info`](Handle::info) says when and where the task ran, how long, and at
+//! which attempt. Clones are the same task.
+//!
+//! `add` and `submit` never return an error: what cannot run is a handle that has ended already, and its error says why.
+//! A handle of a graph that has not started says [`TaskError::NotStarted`] at once.
+//!
+//! A task runs whether or not somebody holds its handle. When the last handle and the last task that takes the output are
+//! gone, the *value* goes; so keep the handles of what you will ask for, and drop those of large intermediate values.
+//!
+//! # Values
+//!
+//! Outputs of up to 4 KiB travel back to the controller with the news that their task is done. Larger ones stay in the
+//! memory of the worker that made them, and go from there to each worker that needs them, once. `get` fetches a copy.
+//! [`Cluster::stats`] says how many bytes live on which rank.
+//!
+//! [`Graph::value`] and [`Cluster::value`] make a handle of a value of yours. It is sent to a worker once, for as many
+//! tasks as take it there; those that take it by reference share what was decoded once.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn look_up(table: &[f64], place: usize) -> Option<f64> {
+//!     table.get(place).copied()
+//! }
+//!
+//! #[distwq::main]
+//! fn main(cluster: &Cluster) -> Result<(), TaskError> {
+//!     let table: Vec<f64> = (0..100_000).map(f64::from).collect();
+//!     let table = cluster.value(&table);
+//!     let found: Vec<_> = [3, 7, 200_000].map(|place| cluster.submit(look_up::call(&table, place))).into();
+//!     let found: Vec<_> = found.iter().map(Handle::get).collect::<Result<_, _>>()?;
+//!     assert_eq!(found, [Some(3.0), Some(7.0), None]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Collective tasks
+//!
+//! `#[remote(collective)]` makes a function that runs on several ranks at once. Its first parameter is the [`Group`] of
+//! these ranks, through which they talk; the call does not name it. All members get the same arguments, and the value of
+//! the task is what member 0 returns. [`Call::ranks`] says how many ranks, from 1 to the number of workers; without it,
+//! all.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote(collective)]
+//! fn variance(group: &Group, samples: &[f64]) -> Result<f64, GroupError> {
+//!     let own: Vec<f64> = samples.iter().copied().skip(group.rank()).step_by(group.size()).collect();
+//!     let count = samples.len() as f64;
+//!     let mean = group.all_reduce(own.iter().sum::<f64>(), |a, b| a + b)? / count;
+//!     let squares = own.iter().map(|sample| (sample - mean).powi(2)).sum::<f64>();
+//!     Ok(group.all_reduce(squares, |a, b| a + b)? / count)
+//! }
+//!
+//! #[distwq::main]
+//! fn main(cluster: &Cluster) -> Result<(), TaskError> {
+//!     let ranks = cluster.workers().min(4);
+//!     let variance = cluster.submit(variance::call(&[1.0, 2.0, 3.0, 4.0]).ranks(ranks));
+//!     assert_eq!(variance.get()?, 1.25);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! All members call the same operations in the same order, as in MPI. Unlike there, nobody is left waiting: when a member
+//! returns an error, panics, or returns early, the operations of the others end with a [`GroupError`]; hand it on with
+//! `?`, and the task fails with the error where it began. The members begin only when all of them have all inputs.
+//!
+//! Locally the members are threads. With the feature `mpi` and over MPI,
+#![cfg_attr(feature = "mpi", doc = "[`Group::with_mpi`] lends the raw communicator")]
+#![cfg_attr(not(feature = "mpi"), doc = "`Group::with_mpi` lends the raw communicator")]
+//! of the group, for code and libraries that want one; the crate of that communicator, rsmpi, is `distwq::mpi` then.
+//!
+//! # Errors
+//!
+//! [`TaskError`] says why a task gave no value, for which task, on which rank and host, and at which attempt.
+//!
+//! error | when
+//! ---|---
+//! [`Failed`](TaskError::Failed) | the function returned an `Err`
+//! [`Panicked`](TaskError::Panicked) | the function panicked; the worker goes on
+//! [`Upstream`](TaskError::Upstream) | an input or a task before it failed: names the one where it began, and the path
+//! [`Group`](TaskError::Group) | a member of a collective task left the others
+//! [`Codec`](TaskError::Codec) | an argument or output could not be encoded or decoded
+//! [`ValueLost`](TaskError::ValueLost), [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone
+//! [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why
+//! [`Stalled`](TaskError::Stalled) | nothing can move any more; says who waits for what
+//! [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout) | about the asking, not about the task
+//! [`Closed`](TaskError::Closed) | the cluster had shut down
+//!
+//! [`Cluster::run`] is an `Err` when a task failed; all that did not hang on it have run even so, and their handles give
+//! values.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn half(x: u32) -> Result<u32, String> {
+//!     if x % 2 == 0 { Ok(x / 2) } else { Err(format!("{x} is odd")) }
+//! }
+//!
+//! #[distwq::main]
+//! fn main(cluster: &Cluster) {
+//!     let mut graph = Graph::new();
+//!     let three = graph.add(half::call(6));
+//!     let wrong = graph.add(half::call(&three));
+//!     let never = graph.add(half::call(&wrong).label("the end"));
+//!     assert!(cluster.run(&mut graph).is_err());
+//!     assert_eq!(three.get(), Ok(3));
+//!     assert_eq!(wrong.get().unwrap_err().message(), Some("3 is odd"));
+//!     let error = never.get().unwrap_err();
+//!     assert!(matches!(error, TaskError::Upstream { .. }));
+//!     assert_eq!(error.root(), &wrong.get().unwrap_err());
+//! }
+//! ```
+//!
+//! A panic still prints what the panic hook prints, on the standard error of its rank. What cannot be contained (a task
+//! that calls `process::exit`, aborts or overflows its stack, a killed rank, and any panic under `panic = "abort"`) ends
+//! the whole run with a message and an exit code that is not 0.
+//!
+//! # Launching
+//!
+//! [`#[distwq::main]`](macro@main) makes `main` the body of the controller. Started by `mpirun -n 4`, a program built
+//! with the feature `mpi` has a controller and three workers; started without a launcher or with `-n 1`, it has a worker
+//! thread for each core. A program that was built without the feature and is started with several ranks says so and ends.
+//!
+//! For arguments of the command line, write `main` yourself and call [`launch()`]: the code before it runs on every rank.
+//!
+//! ```
+//! use distwq::prelude::*;
+//! use std::process::ExitCode;
+//!
+//! #[remote]
+//! fn greet(name: &str) -> String {
+//!     format!("hello, {name}")
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     let name = std::env::args().nth(1).unwrap_or_else(|| "world".to_owned());
+//!     distwq::launch(Config::new().slots(2), |cluster| -> Result<(), TaskError> {
+//!         println!("{}", cluster.submit(greet::call(name)).get()?);
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! When the body returns, the tasks that were taken are finished and all ranks end with exit code 0. An `Err` or a panic
+//! of the body drops what has not begun, and every rank ends with a code that is not 0. Return from the body rather than
+//! calling `process::exit` in it.
+//!
+//! To build with MPI, have `mpicc` on `PATH` (or name it in `MPICC`) and libclang installed (or its folder named in
+//! `LIBCLANG_PATH`), and enable the feature: `cargo build --features mpi`, with `mpi = ["distwq/mpi"]` among the features
+//! of your crate. If the MPI library is in no folder that the loader knows, name it in `LD_LIBRARY_PATH` when the program
+//! starts. Ranks that run different executables are refused at the start.
+//!
+//! # Configuration
+//!
+//! [`Config`] has the settings of a run, each with its default and its variable, in one table. Variables win over the
+//! code: `DISTWQ_WORKERS=8 cargo run`. They only need to be set for the controller's rank; the others are told.
+//!
+//! # Testing
+//!
+//! [`#[distwq::test]`](macro@test) makes an ordinary test of `cargo test` whose body gets a cluster: on the local
+//! backend, and with the feature `mpi` again under `mpirun`, for each number of ranks.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn square(x: i64) -> i64 {
+//!     x * x
+//! }
+//!
+//! #[distwq::test(ranks = [2, 4])]
+//! fn squares_are_computed(cluster: &Cluster) -> Result<(), TaskError> {
+//!     assert_eq!(cluster.submit(square::call(3)).get()?, 9);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`testing`] tells where tests run and how that is narrowed down, and has a
+#![doc = "[`Launcher`](testing::Launcher) to test whole programs: their exit codes, what they print, killed ranks."]
+//!
+//! # Limits of type inference
+//!
+//! Since an argument can be a value or a handle, the compiler has to see which type it is. Where the type of an
+//! expression would come from its context, say it:
+//!
+//! instead of | write
+//! ---|---
+//! `mean::call(values.collect())` | `mean::call(values.collect::<Vec<_>>())`
+//! `mean::call(vec![])` | `mean::call(Vec::<f64>::new())`
+//! `greet::call(name.into())` | `greet::call(String::from(name))`, or `greet::call(name)` for a `&str`
+//! `mean::call(text.parse()?)` | `mean::call(text.parse::<f64>()?)`
+//!
+//! Numbers without a suffix take the type of the parameter. `call` is itself a function: `(0..9).map(square::call)`.
+
+pub use distwq_core::remote::Portable;
+pub use distwq_core::{
+    BodyResult, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle, IntoArg, OrderError,
+    Rank, RankStats, Refusal, RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
+};
+#[cfg(feature = "mpi")]
+pub use distwq_core::{Communicator, mpi};
+pub use distwq_macros::{main, remote, test};
+
+/// What most programs use: `use distwq::prelude::*;`.
+pub mod prelude {
+    pub use crate::{Call, Cluster, Config, Graph, Group, GroupError, Handle, RunError, TaskError, remote};
+}
+
+/// What the code that the macros generate names. Not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use distwq_core::call::{Call, CallBuilder, IntoArg};
+    pub use distwq_core::linkme;
+    pub use distwq_core::registry::{Body, DISTWQ_REMOTES, Remote};
+    pub use distwq_core::remote::{
+        BoxedErrorText, DisplayText, ErrorText, Failure, Invocation, PlainErrorText, Portable, Shareable,
+    };
+    pub use distwq_core::returned::{IsNoResult, Returned, UntoldText, tellable};
+}
+
+// The examples of the README are compiled and run like those here.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

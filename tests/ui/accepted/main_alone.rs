@@ -1,0 +1,4 @@
+//! The least there can be.
+
+#[distwq::main]
+fn main(_: &distwq::Cluster) {}

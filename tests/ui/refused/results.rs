@@ -1,0 +1,10 @@
+//! A `Result` whose value cannot be seen.
+
+use distwq::prelude::*;
+
+#[remote]
+fn formats() -> std::fmt::Result {
+    Ok(())
+}
+
+fn main() {}
