@@ -29,10 +29,10 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("registry", &["group", "remote"]),
     ("fingerprint", &["registry"]),
     ("message", &["fingerprint", "frame", "id", "registry", "remote"]),
-    ("cell", &["codec", "error", "id", "info"]),
-    ("handle", &["cell", "codec", "error", "info"]),
-    ("call", &["cell", "codec", "error", "handle", "registry"]),
-    ("graph", &["call", "cell", "codec", "error", "handle"]),
+    ("reference", &["codec", "error", "id", "info"]),
+    ("handle", &["codec", "error", "info", "reference"]),
+    ("call", &["codec", "error", "handle", "reference", "registry"]),
+    ("graph", &["call", "codec", "error", "handle", "reference", "registry"]),
     (
         "worker",
         &[
@@ -55,7 +55,6 @@ const HOUSE: &[(&str, &[&str])] = &[
         "controller",
         &[
             "call",
-            "cell",
             "clock",
             "codec",
             "drive",
@@ -67,6 +66,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "id",
             "info",
             "message",
+            "reference",
             "registry",
             "remote",
             "scheduler",
@@ -74,7 +74,10 @@ const HOUSE: &[(&str, &[&str])] = &[
             "transport",
         ],
     ),
-    ("cluster", &["call", "cell", "codec", "controller", "drive", "error", "graph", "handle", "id", "info", "stats"]),
+    (
+        "cluster",
+        &["call", "codec", "controller", "drive", "error", "graph", "handle", "id", "info", "reference", "stats"],
+    ),
     ("handshake", &["codec", "fault", "fingerprint", "frame", "id", "message", "transport"]),
     (
         "launch",

@@ -1,16 +1,15 @@
 //! What a user says of one task: the function, its arguments, its options. One builder for graphs and `submit`.
 
-use crate::cell::Cell;
 use crate::codec::{CodecError, Payload, PayloadWriter};
 use crate::error::Refusal;
 use crate::handle::Handle;
+use crate::reference::Reference;
 use crate::registry::Remote;
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 /// A call of a `#[remote]` function that gives a `T`: a description of one task, made by `function::call(…)`,
 /// refined by the methods below, and handed to [`Graph::add`](crate::Graph::add) or
@@ -46,7 +45,7 @@ pub(crate) struct Parts {
     /// The arguments that came as values, encoded one after another.
     pub(crate) plain: Payload,
     /// The arguments that are outputs of other tasks.
-    pub(crate) inputs: Vec<Input>,
+    pub(crate) inputs: Inputs,
     /// What most calls do not say, and so need not carry from hand to hand.
     options: Option<Box<Options>>,
 }
@@ -58,8 +57,8 @@ pub(crate) struct Options {
     unencodable: Option<(usize, CodecError)>,
     pub(crate) label: Option<Cow<'static, str>>,
     /// Tasks to wait for without taking their outputs.
-    pub(crate) after: Vec<Arc<Cell>>,
-    pub(crate) follow: Option<Arc<Cell>>,
+    pub(crate) after: Vec<Reference>,
+    pub(crate) follow: Option<Reference>,
     pub(crate) ranks: Option<u32>,
     pub(crate) priority: i32,
     pub(crate) retries: u32,
@@ -85,8 +84,14 @@ impl Parts {
     }
 
     /// It depends on no other task and has no options: nothing can be wrong with it.
+    #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.inputs.is_empty() && self.options.is_none()
+        self.inputs.is_empty() && self.has_no_options()
+    }
+
+    #[inline]
+    pub(crate) fn has_no_options(&self) -> bool {
+        self.options.is_none()
     }
 
     /// The label, or else the function.
@@ -108,20 +113,31 @@ impl Parts {
     }
 
     /// All tasks that this one depends on.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = &Arc<Cell>> {
-        let inputs = self.inputs.iter().flat_map(|input| &input.sources);
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
+        let inputs = self.inputs.iter().map(|input| &input.source);
         let options = self.options();
         inputs.chain(&options.after).chain(&options.follow)
     }
 }
 
-/// One argument that is the output of another task, or of several.
+/// The outputs of other tasks that are arguments, in the order of the parameters. Few calls have more than two.
+pub(crate) type Inputs = SmallVec<[Input; 2]>;
+
+/// The output of another task as an argument.
 #[derive(Debug)]
 pub(crate) struct Input {
+    pub(crate) source: Reference,
+    pub(crate) place: InputPlace,
+}
+
+/// Where among the arguments an output belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct InputPlace {
+    /// How many bytes the arguments before it have that came as values.
+    pub(crate) offset: u32,
     pub(crate) parameter: u16,
-    /// Several outputs make one `Vec`.
+    /// All outputs of this parameter, one behind another here, make one `Vec`.
     pub(crate) gathered: bool,
-    pub(crate) sources: SmallVec<[Arc<Cell>; 1]>,
 }
 
 impl<T> Call<T> {
@@ -134,7 +150,7 @@ impl<T> Call<T> {
     /// Starts only when `other` has given its value, without taking it. If `other` fails, this task does not run and
     /// ends as [`Upstream`](crate::TaskError::Upstream). May be said several times.
     pub fn after<U>(mut self, other: &Handle<U>) -> Self {
-        self.parts.options_mut().after.push(Arc::clone(other.cell()));
+        self.parts.options_mut().after.push(other.reference().clone());
         self
     }
 
@@ -152,8 +168,8 @@ impl<T> Call<T> {
     /// # let _ = last;
     /// ```
     pub fn after_all<'a, U: 'a>(mut self, others: impl IntoIterator<Item = &'a Handle<U>>) -> Self {
-        let cells = others.into_iter().map(|other| Arc::clone(other.cell()));
-        self.parts.options_mut().after.extend(cells);
+        let others = others.into_iter().map(|other| other.reference().clone());
+        self.parts.options_mut().after.extend(others);
         self
     }
 
@@ -162,7 +178,7 @@ impl<T> Call<T> {
     /// its output alone there is no need, tasks go where their inputs are anyway. A value that no task made has no
     /// worker, and then this says nothing. Said again, it replaces what was said before.
     pub fn follow<U>(mut self, other: &Handle<U>) -> Self {
-        self.parts.options_mut().follow = Some(Arc::clone(other.cell()));
+        self.parts.options_mut().follow = Some(other.reference().clone());
         self
     }
 
@@ -203,7 +219,7 @@ impl<T> fmt::Debug for Call<T> {
 pub struct CallBuilder {
     remote: &'static Remote,
     plain: PayloadWriter,
-    inputs: Vec<Input>,
+    inputs: Inputs,
     parameter: u16,
     unencodable: Option<Box<(usize, CodecError)>>,
 }
@@ -212,7 +228,7 @@ impl CallBuilder {
     /// A call of `remote` without arguments yet.
     #[must_use]
     pub fn new(remote: &'static Remote) -> Self {
-        Self { remote, plain: PayloadWriter::default(), inputs: Vec::new(), parameter: 0, unencodable: None }
+        Self { remote, plain: PayloadWriter::default(), inputs: Inputs::new(), parameter: 0, unencodable: None }
     }
 
     /// Adds the next argument.
@@ -237,17 +253,17 @@ impl CallBuilder {
         }
     }
 
-    fn handle<T>(&mut self, handle: &Handle<T>) {
-        self.input(false, SmallVec::from_buf([Arc::clone(handle.cell())]));
+    fn input(&mut self, source: Reference, gathered: bool) {
+        let offset = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
+        self.inputs.push(Input { source, place: InputPlace { offset, parameter: self.parameter, gathered } });
     }
 
     fn handles<T>(&mut self, handles: &[Handle<T>]) {
-        let sources = handles.iter().map(|handle| Arc::clone(handle.cell()));
-        self.input(true, sources.collect());
-    }
-
-    fn input(&mut self, gathered: bool, sources: SmallVec<[Arc<Cell>; 1]>) {
-        self.inputs.push(Input { parameter: self.parameter, gathered, sources });
+        if handles.is_empty() {
+            // No outputs make an empty sequence, which is a value like any other.
+            return self.value(&[(); 0].as_slice());
+        }
+        handles.iter().for_each(|handle| self.input(handle.reference().clone(), true));
     }
 }
 
@@ -296,13 +312,13 @@ impl IntoArg<String> for &str {
 
 impl<T> IntoArg<T> for Handle<T> {
     fn add_to(self, call: &mut CallBuilder) {
-        call.handle(&self);
+        call.input(self.into_reference(), false);
     }
 }
 
 impl<T> IntoArg<T> for &Handle<T> {
     fn add_to(self, call: &mut CallBuilder) {
-        call.handle(self);
+        call.input(self.reference().clone(), false);
     }
 }
 

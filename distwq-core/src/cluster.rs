@@ -1,15 +1,15 @@
 //! The running thing, as the body of a program sees it.
 
 use crate::call::Call;
-use crate::cell::{Binding, Cell, Outcomes};
 use crate::codec::{self, Payload};
-use crate::controller::{ControllerEngine, Released, RunId};
+use crate::controller::{ControllerEngine, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
 use crate::error::{Refusal, RunError, TaskError, TaskSite};
 use crate::graph::Graph;
 use crate::handle::Handle;
 use crate::id::TaskId;
 use crate::info::TaskInfo;
+use crate::reference::{Bound, Outcomes, Reference};
 use crate::stats::Stats;
 use serde::Serialize;
 use std::fmt;
@@ -49,7 +49,7 @@ pub struct Cluster {
 /// The controller's place: its engine and what is known without asking it.
 pub(crate) struct Seat {
     pub(crate) drive: Drive<ControllerEngine>,
-    released: Released,
+    notes: ReferenceNotes,
     workers: usize,
     session: u64,
 }
@@ -59,8 +59,8 @@ const REPORT_LIMIT: Duration = Duration::from_secs(5);
 
 impl Cluster {
     pub(crate) fn new(drive: Drive<ControllerEngine>, session: u64) -> Self {
-        let (released, workers) = drive.with(|engine| (engine.released(), engine.workers()));
-        Self { seat: Arc::new(Seat { drive, released, workers, session }) }
+        let (notes, workers) = drive.with(|engine| (engine.reference_notes(), engine.workers()));
+        Self { seat: Arc::new(Seat { drive, notes, workers, session }) }
     }
 
     pub(crate) fn seat(&self) -> &Arc<Seat> {
@@ -77,7 +77,7 @@ impl Cluster {
     /// run has ended as [`Refused`](TaskError::Refused) when this returns.
     pub fn submit<T>(&self, call: Call<T>) -> Handle<T> {
         let taken = self.seat.drive.with(|engine| engine.submit(call.parts));
-        Handle::new(Cell::bound(self.binding(taken)))
+        Handle::new(self.reference(taken))
     }
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
@@ -87,14 +87,18 @@ impl Cluster {
             Ok(payload) => self.seat.drive.with(|engine| engine.add_value(payload)),
             Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0))),
         };
-        Handle::new(Cell::bound(self.binding(taken)))
+        Handle::new(self.reference(taken))
     }
 
-    fn binding(&self, taken: Result<TaskId, TaskError>) -> Binding {
+    fn reference(&self, taken: Result<TaskId, TaskError>) -> Reference {
         match taken {
-            Ok(task) => Binding::Task { task, outcomes: Arc::clone(&self.seat) as Arc<dyn Outcomes> },
-            Err(error) => Binding::Refused(Box::new(error)),
+            Ok(task) => Reference::Task(self.bound(task)),
+            Err(error) => Reference::Refused(Arc::new(error)),
         }
+    }
+
+    fn bound(&self, task: TaskId) -> Bound {
+        Bound::first(task, Arc::clone(&self.seat) as Arc<dyn Outcomes>)
     }
 
     /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that were submitted before go on
@@ -126,7 +130,7 @@ impl Cluster {
             let error = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
             match error {
                 Some(error) => Err(error),
-                None => Ok(engine.start_graph(graph.start(), |task| self.binding(Ok(task)))),
+                None => Ok(engine.start_graph(graph.start(), |task| self.bound(task))),
             }
         });
         started.map_err(|error| {
@@ -191,8 +195,12 @@ impl Outcomes for Seat {
         TaskError::Codec { site: self.site(task), message }
     }
 
+    fn retained(&self, task: TaskId) {
+        self.notes.lock().push(ReferenceNote::Retained(task));
+    }
+
     fn dropped(&self, task: TaskId) {
-        self.released.lock().push(task);
+        self.notes.lock().push(ReferenceNote::Dropped(task));
     }
 
     fn session(&self) -> u64 {

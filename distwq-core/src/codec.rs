@@ -224,6 +224,11 @@ impl PayloadWriter {
         bincode::serde::encode_into_writer(value, self, CONFIG).map_err(|error| CodecError(error.to_string()))
     }
 
+    /// How many bytes were written.
+    pub(crate) fn len(&self) -> usize {
+        if self.large.is_empty() { usize::from(self.small_len) } else { self.large.len() }
+    }
+
     /// What was written.
     #[must_use]
     #[inline]

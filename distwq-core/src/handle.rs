@@ -1,13 +1,12 @@
 //! What a user holds of a task: a typed promise of its output.
 
-use crate::cell::{Binding, Cell};
 use crate::codec;
 use crate::error::TaskError;
 use crate::info::{TaskInfo, TaskState};
+use crate::reference::{Reference, State};
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The output of a task, now or later. Clones are the same task; when the last one is dropped the *value* may
@@ -39,40 +38,44 @@ use std::time::{Duration, Instant};
 /// }
 /// ```
 pub struct Handle<T> {
-    cell: Arc<Cell>,
+    reference: Reference,
     output: PhantomData<fn() -> T>,
 }
 
 impl<T> Handle<T> {
-    pub(crate) fn new(cell: Arc<Cell>) -> Self {
-        Self { cell, output: PhantomData }
+    pub(crate) fn new(reference: Reference) -> Self {
+        Self { reference, output: PhantomData }
     }
 
-    pub(crate) fn cell(&self) -> &Arc<Cell> {
-        &self.cell
+    pub(crate) fn into_reference(self) -> Reference {
+        self.reference
+    }
+
+    pub(crate) fn reference(&self) -> &Reference {
+        &self.reference
     }
 
     /// Whether the task has ended, with a value or without. Never waits, and moves things on like a wait does, so that
     /// a loop that asks comes to an end. False if its graph has not been started.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        match self.cell.binding() {
-            Some(Binding::Task { task, outcomes }) => outcomes.is_done(*task),
-            Some(Binding::Refused(_)) => true,
-            None => false,
+        match self.reference.state() {
+            State::Bound(bound) => bound.outcomes().is_done(bound.task()),
+            State::Refused(_) => true,
+            State::Unbound(_) => false,
         }
     }
 
     /// When it was submitted, where it ran, how long, how many times it was tried: a picture of this moment.
     #[must_use]
     pub fn info(&self) -> TaskInfo {
-        let (state, name) = match self.cell.binding() {
-            Some(Binding::Task { task, outcomes }) => return outcomes.info(*task),
-            Some(Binding::Refused(error)) => match &**error {
+        let (state, name) = match self.reference.state() {
+            State::Bound(bound) => return bound.outcomes().info(bound.task()),
+            State::Refused(error) => match &**error {
                 TaskError::Refused { task, .. } => (TaskState::Failed, task.to_string()),
                 _ => (TaskState::Failed, String::new()),
             },
-            None => (TaskState::NotStarted, String::new()),
+            State::Unbound(_) => (TaskState::NotStarted, String::new()),
         };
         TaskInfo {
             id: 0,
@@ -123,25 +126,26 @@ impl<T: DeserializeOwned> Handle<T> {
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Result<T, TaskError> {
-        match self.cell.binding() {
-            Some(Binding::Task { task, outcomes }) => {
-                let payload = outcomes.wait(*task, deadline)?;
-                codec::decode(payload.as_slice()).map_err(|error| outcomes.undecodable(*task, error.0))
+        match self.reference.state() {
+            State::Bound(bound) => {
+                let (task, outcomes) = (bound.task(), bound.outcomes());
+                let payload = outcomes.wait(task, deadline)?;
+                codec::decode(payload.as_slice()).map_err(|error| outcomes.undecodable(task, error.0))
             }
-            Some(Binding::Refused(error)) => Err((**error).clone()),
-            None => Err(TaskError::NotStarted),
+            State::Refused(error) => Err((**error).clone()),
+            State::Unbound(_) => Err(TaskError::NotStarted),
         }
     }
 }
 
 impl<T> Clone for Handle<T> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.cell))
+        Self::new(self.reference.clone())
     }
 }
 
 impl<T> fmt::Debug for Handle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({:?})", self.cell)
+        write!(f, "Handle({:?})", self.reference)
     }
 }

@@ -5,7 +5,6 @@
 
 mod buffers;
 pub mod call;
-mod cell;
 mod clock;
 mod cluster;
 pub mod codec;
@@ -26,6 +25,7 @@ mod id;
 mod info;
 pub mod launch;
 mod message;
+mod reference;
 pub mod registry;
 pub mod remote;
 pub mod returned;

@@ -204,18 +204,41 @@ const RUN_BYTES: usize = 1 + 1 + 8 + 4;
 /// Mark, count of output bytes, task, start, duration; behind them the output bytes.
 const DONE_BYTES: usize = 1 + 1 + 8 + 8 + 8;
 
+/// Bytes of arguments or of an output that a short form has at most.
+pub(crate) const SHORT_BYTES_MAX: usize = u8::MAX as usize;
+
+/// Appends the short form of a [`Run`] whose arguments `push` appends. If that gives nothing, or too many bytes, nothing
+/// is appended and this is false.
+#[inline]
+pub(crate) fn push_run(
+    body: &mut Vec<u8>,
+    task: TaskId,
+    function: FunctionId,
+    push: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+) -> bool {
+    let begin = body.len();
+    let mut head = [0; RUN_BYTES];
+    head[0] = RUN;
+    head[2..10].copy_from_slice(&task.to_bytes());
+    head[10..14].copy_from_slice(&function.0.to_le_bytes());
+    body.extend_from_slice(&head);
+    let len = push(body).and_then(|()| u8::try_from(body.len() - begin - RUN_BYTES).ok());
+    match len {
+        Some(len) => body[begin + 1] = len,
+        None => body.truncate(begin),
+    }
+    len.is_some()
+}
+
 /// The short form is that of a `Run` without inputs of other tasks, and with few argument bytes.
 impl<'a> Message<'a> for ToWorker<'a> {
     fn push_short(&self, body: &mut Vec<u8>) -> bool {
         let Self::Run(Run { task, function, plain: Blob::Inline(plain), inputs }) = self else { return false };
-        let (Ok(len), true) = (u8::try_from(plain.len()), inputs.is_empty()) else { return false };
-        let mut head = [0; RUN_BYTES];
-        (head[0], head[1]) = (RUN, len);
-        head[2..10].copy_from_slice(&task.to_bytes());
-        head[10..14].copy_from_slice(&function.0.to_le_bytes());
-        body.extend_from_slice(&head);
-        body.extend_from_slice(plain);
-        true
+        inputs.is_empty()
+            && push_run(body, *task, *function, |body| {
+                body.extend_from_slice(plain);
+                Some(())
+            })
     }
 
     fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {

@@ -43,6 +43,12 @@ impl Remote {
         matches!(self.body, Body::Collective(_))
     }
 
+    /// Whether a parameter is a reference, whose value the tasks of a worker share.
+    #[inline]
+    pub(crate) fn shares(&self, parameter: u16) -> bool {
+        self.shared & 1_u64.checked_shl(parameter.into()).unwrap_or(0) != 0
+    }
+
     fn key(&self) -> (&'static str, &'static str, u32, u32) {
         (self.path, self.file, self.line, self.column)
     }

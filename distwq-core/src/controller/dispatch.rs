@@ -1,10 +1,13 @@
 //! Carries out what the scheduler says: ids become messages here.
 
 use super::engine::ControllerEngine;
-use super::table::{Entry, Output, Place};
+use super::table::{Argument, Entry, Output, Place, Table};
+use crate::call::InputPlace;
+use crate::codec::{self, Payload};
 use crate::frame::Frame;
 use crate::id::{TaskId, WorkerId};
-use crate::message::{Run, RunInput, Source, ToWorker};
+use crate::message::{self, Run, RunInput, SHORT_BYTES_MAX, Source, ToWorker};
+use crate::registry::{FunctionId, Registry, Remote};
 use crate::scheduler::{Action, End, Event, Stall, Waits};
 use smallvec::SmallVec;
 use std::mem::take;
@@ -57,8 +60,12 @@ impl ControllerEngine {
 
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
         let prompt = self.submitting && self.workers[worker.index()].in_flight == 0;
-        #[expect(clippy::redundant_closure, reason = "the variant itself is for one lifetime only")]
-        self.fill_frame(task, worker, |run| ToWorker::Run(run));
+        if self.push_short(task, worker) {
+            self.pushed(worker);
+        } else {
+            #[expect(clippy::redundant_closure, reason = "the variant itself is for one lifetime only")]
+            self.push_run(task, worker, |run| ToWorker::Run(run));
+        }
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;
             entry.place = Place::Single(worker);
@@ -68,51 +75,65 @@ impl ControllerEngine {
         }
     }
 
+    /// Encodes a task whose arguments are few bytes, all of them here, and for it alone: to the worker it makes no
+    /// difference then whether they came as values or are outputs of other tasks. False if it is no such task.
+    #[inline]
+    fn push_short(&mut self, task: TaskId, worker: WorkerId) -> bool {
+        let Self { table, workers, registry, .. } = self;
+        let (entry, remote, plain) = startable(table, task);
+        let function = function_of(registry, remote);
+        let body = &mut workers[worker.index()].out.body;
+        message::push_run(body, task, function, |body| match entry.inputs() {
+            [] if plain.len() <= SHORT_BYTES_MAX => {
+                body.extend_from_slice(plain.as_slice());
+                Some(())
+            }
+            [] => None,
+            inputs => push_arguments(table, remote, plain.as_slice(), inputs, body),
+        })
+    }
+
     /// Encodes a task for a worker: small inputs travel with it, large ones are named with who holds them.
-    pub(super) fn fill_frame(
+    pub(super) fn push_run(
         &mut self,
         task: TaskId,
         worker: WorkerId,
         message: impl for<'a> FnOnce(Run<'a>) -> ToWorker<'a>,
     ) {
-        let place = &mut self.workers[worker.index()];
-        place.in_flight += 1;
-        self.in_flight += 1;
-        let entry = self.table.get(task).expect("what starts has not gone");
-        let (function, remote) = entry.function.expect("a value does not start");
-        if entry.inputs.is_empty() {
-            // Nine tasks of ten: no input to look up, no allocation.
-            let plain = place.out.blob(&entry.plain);
-            let run = Run { task, function, plain, inputs: SmallVec::new() };
-            let message = message(run);
-            place.out.push(&message);
-        } else {
-            // Attachments are numbered as they are met, so they are gathered on the side.
-            let mut frame = take(&mut place.out);
-            let plain = frame.blob(&entry.plain);
-            let mut inputs = SmallVec::with_capacity(entry.inputs.len());
-            let mut copied = Vec::new();
-            for argument in &entry.inputs {
-                let shared = remote.shared & (1_u64.checked_shl(argument.parameter.into()).unwrap_or(0)) != 0;
-                let mut values = SmallVec::with_capacity(argument.values.len());
-                for value in &argument.values {
-                    let source = self.source_of(*value, worker, shared, &mut frame, &mut copied);
-                    values.push((*value, source));
-                }
-                inputs.push(RunInput { parameter: argument.parameter, gathered: argument.gathered, values });
+        // Attachments are numbered as they are met, so they are gathered on the side.
+        let mut frame = take(&mut self.workers[worker.index()].out);
+        let (entry, remote, plain) = startable(&self.table, task);
+        let plain = frame.blob(plain);
+        let mut inputs = SmallVec::new();
+        let mut copied = Vec::new();
+        for arguments in entry.inputs().chunk_by(|one, next| one.place.parameter == next.place.parameter) {
+            let InputPlace { parameter, gathered, .. } = arguments[0].place;
+            let mut values = SmallVec::with_capacity(arguments.len());
+            for argument in arguments {
+                let shared = remote.shares(parameter);
+                let source = self.source_of(argument.value, worker, shared, &mut frame, &mut copied);
+                values.push((argument.value, source));
             }
-            let run = Run { task, function, plain, inputs };
-            let message = message(run);
-            frame.push(&message);
-            drop(message);
-            self.workers[worker.index()].out = frame;
-            for value in copied {
-                if self.copies.insert((value, worker)) {
-                    self.tell_scheduler_later(Event::Copied { task: value, worker });
-                }
+            inputs.push(RunInput { parameter, gathered, values });
+        }
+        let message = message(Run { task, function: function_of(self.registry, remote), plain, inputs });
+        frame.push(&message);
+        drop(message);
+        self.workers[worker.index()].out = frame;
+        for value in copied {
+            if self.copies.insert((value, worker)) {
+                self.tell_scheduler_later(Event::Copied { task: value, worker });
             }
         }
+        self.pushed(worker);
+    }
+
+    /// A task is on its way to a worker.
+    #[inline]
+    fn pushed(&mut self, worker: WorkerId) {
+        self.in_flight += 1;
         let place = &mut self.workers[worker.index()];
+        place.in_flight += 1;
         place.out_count += 1;
         if !place.out.attachments.is_empty() || place.out_count >= super::engine::BATCH_COUNT {
             self.flush_to(worker);
@@ -155,7 +176,7 @@ impl ControllerEngine {
                 }
                 Source::Held { by: self.workers[by.index()].rank }
             }
-            Output::Pending | Output::Failed(_) | Output::Upstream(_) => {
+            Output::Pending(_) | Output::Failed(_) | Output::Upstream(_) => {
                 unreachable!("a task starts when its inputs have values")
             }
         }
@@ -183,4 +204,46 @@ impl ControllerEngine {
         let shown: Vec<String> = waits.by_ref().take(WAITS_SHOWN_MAX).collect();
         format!("{} tasks are left; {}", stall.pending, shown.join("; "))
     }
+}
+
+/// What a task that starts is made of: its entry, its function, the arguments that came as values.
+#[inline]
+fn startable(table: &Table, task: TaskId) -> (&Entry, &'static Remote, &Payload) {
+    let entry = table.get(task).expect("what starts has not gone");
+    match (entry.function, &entry.output) {
+        (Some(remote), Output::Pending(plain)) => (entry, remote, plain),
+        _ => unreachable!("a value does not start, and a task not after its end"),
+    }
+}
+
+#[inline]
+fn function_of(registry: &Registry, remote: &'static Remote) -> FunctionId {
+    registry.id_of(remote).expect("every remote function is in the table")
+}
+
+/// Appends all arguments in the order of the parameters, as if all had come as values. Nothing if one is not here, is
+/// to be shared, or they are too many bytes; what was appended by then is left to the caller.
+fn push_arguments(table: &Table, remote: &Remote, plain: &[u8], inputs: &[Argument], body: &mut Vec<u8>) -> Option<()> {
+    if inputs.len() > SHORT_BYTES_MAX {
+        return None;
+    }
+    let mut done = 0;
+    let mut last = None;
+    for (index, Argument { value, place }) in inputs.iter().enumerate() {
+        let Output::Here(payload) = &table.get(*value)?.output else { return None };
+        if payload.len() > SHORT_BYTES_MAX || remote.shares(place.parameter) {
+            return None;
+        }
+        let offset = place.offset as usize;
+        body.extend_from_slice(plain.get(done..offset)?);
+        done = offset;
+        if place.gathered && last != Some(place.parameter) {
+            let same = inputs[index..].iter().take_while(|other| other.place.parameter == place.parameter);
+            codec::encode_sequence_length(same.count(), body);
+        }
+        last = Some(place.parameter);
+        body.extend_from_slice(payload.as_slice());
+    }
+    body.extend_from_slice(&plain[done..]);
+    Some(())
 }

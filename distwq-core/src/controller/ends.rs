@@ -2,7 +2,6 @@
 
 use super::engine::{ControllerEngine, WorkerPlace};
 use super::table::{Entry, Output};
-use crate::codec::Payload;
 use crate::error::{TaskError, TaskSite, UpstreamPath};
 use crate::id::{TaskId, WorkerId};
 use crate::remote::Failure;
@@ -66,7 +65,7 @@ impl Entry {
         TaskSite {
             task: self.serial,
             function: self.path().to_owned(),
-            label: self.label.as_deref().map(str::to_owned),
+            label: self.label().map(str::to_owned),
             rank: place.map(|place| place.rank),
             host: place.map(|place| place.host.clone()),
             attempts: self.attempts,
@@ -97,10 +96,7 @@ impl ControllerEngine {
         let Some(entry) = self.table.get_mut(task) else {
             return;
         };
-        entry.plain = Payload::EMPTY;
-        if !entry.inputs.is_empty() {
-            entry.inputs = Box::default();
-        }
+        entry.forget_inputs();
         self.wake |= entry.watched;
         let failed = output.is_some();
         match output {
@@ -113,9 +109,10 @@ impl ControllerEngine {
                 }
             }
         }
-        let (run, output) = (entry.run, &entry.output);
-        if let Some(run) = run.and_then(|run| self.runs.get_mut(&run)) {
-            run.ended(failed.then_some(output));
+        if let Some(run) = entry.run
+            && let Some(run) = self.runs.get_mut(&run)
+        {
+            run.ended(failed.then_some(&entry.output));
             self.wake |= run.is_over();
         }
     }

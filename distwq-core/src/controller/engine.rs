@@ -21,8 +21,18 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Tasks whose last handle is gone, noted by any thread. The lock is held for the moment of noting or taking only.
-pub(crate) type Released = Arc<Mutex<Vec<TaskId>>>;
+/// What became of the references of users, noted by any thread in the order in which it happened. The lock is held for
+/// the moment of noting or taking only.
+pub(crate) type ReferenceNotes = Arc<Mutex<Vec<ReferenceNote>>>;
+
+/// What became of a reference to a task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ReferenceNote {
+    /// There is one more.
+    Retained(TaskId),
+    /// There is one less.
+    Dropped(TaskId),
+}
 
 /// Messages to one worker wait for company until there are so many.
 pub(super) const BATCH_COUNT: u32 = 32;
@@ -99,9 +109,9 @@ pub(crate) struct ControllerEngine {
     pub(super) groups: Groups,
     pub(super) runs: FxHashMap<RunId, GraphRun>,
     pub(super) run_serial: NonZeroU32,
-    released: Released,
-    /// What was taken of `released`; empty in between, kept for its memory.
-    dropped: Vec<TaskId>,
+    reference_notes: ReferenceNotes,
+    /// What was taken of them; empty in between, kept for its memory.
+    taken_notes: Vec<ReferenceNote>,
     pub(super) counts: Counts,
     pub(super) now_ns: u64,
     /// Messages that no worker has answered yet.
@@ -142,8 +152,8 @@ impl ControllerEngine {
             groups: Groups::default(),
             runs: FxHashMap::default(),
             run_serial: NonZeroU32::MIN,
-            released: Released::default(),
-            dropped: Vec::new(),
+            reference_notes: ReferenceNotes::default(),
+            taken_notes: Vec::new(),
             counts: Counts::default(),
             now_ns: now_ns(),
             in_flight: 0,
@@ -162,8 +172,8 @@ impl ControllerEngine {
         engine
     }
 
-    pub(crate) fn released(&self) -> Released {
-        Arc::clone(&self.released)
+    pub(crate) fn reference_notes(&self) -> ReferenceNotes {
+        Arc::clone(&self.reference_notes)
     }
 
     pub(crate) fn workers(&self) -> usize {
@@ -261,14 +271,22 @@ impl ControllerEngine {
         }
     }
 
-    /// Lets go of what nobody holds any more.
+    /// Counts the references of users, and lets go of what nobody holds any more.
     fn release(&mut self) {
-        let mut dropped = std::mem::take(&mut self.dropped);
-        std::mem::swap(&mut *self.released.lock(), &mut dropped);
-        for task in dropped.drain(..) {
-            self.tell_scheduler(Event::Dropped { task });
+        let mut notes = std::mem::take(&mut self.taken_notes);
+        std::mem::swap(&mut *self.reference_notes.lock(), &mut notes);
+        for note in notes.drain(..) {
+            let (ReferenceNote::Retained(task) | ReferenceNote::Dropped(task)) = note;
+            let Some(entry) = self.table.get_mut(task) else { continue };
+            match note {
+                ReferenceNote::Retained(_) => entry.references += 1,
+                ReferenceNote::Dropped(_) => entry.references -= 1,
+            }
+            if entry.references == 0 {
+                self.tell_scheduler(Event::Dropped { task });
+            }
         }
-        self.dropped = dropped;
+        self.taken_notes = notes;
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame) -> Result<(), CodecError> {

@@ -83,7 +83,7 @@ impl ControllerEngine {
         let ranks: Vec<_> = workers.iter().map(|worker| self.workers[worker.index()].rank).collect();
         for worker in &workers {
             let members = ranks.clone();
-            self.fill_frame(task, *worker, |run| ToWorker::Prepare { epoch, members, run });
+            self.push_run(task, *worker, |run| ToWorker::Prepare { epoch, members, run });
         }
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;

@@ -9,5 +9,5 @@ mod submit;
 mod table;
 mod waits;
 
-pub(crate) use engine::{ControllerEngine, Limits, Released, WorkerPlace};
+pub(crate) use engine::{ControllerEngine, Limits, ReferenceNote, ReferenceNotes, WorkerPlace};
 pub(crate) use submit::RunId;

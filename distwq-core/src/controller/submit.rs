@@ -1,14 +1,14 @@
 //! Takes tasks, values and graphs from users, or refuses them.
 
 use super::engine::ControllerEngine;
-use super::table::{Argument, Entry, Output, Place};
+use super::table::{Argument, Entry, Extra, Output, Place};
 use crate::call::Parts;
-use crate::cell::{Binding, Cell};
 use crate::codec::Payload;
 use crate::error::{Refusal, RunError, TaskError};
 use crate::graph::{Content, Graph, GraphTask};
 use crate::id::TaskId;
 use crate::info::{TaskInfo, TaskState};
+use crate::reference::{Bound, Reference, State};
 use crate::scheduler::{Event, Spec};
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
@@ -72,17 +72,16 @@ impl ControllerEngine {
         let task = self.table.insert(|serial| Entry {
             serial,
             function: None,
-            label: None,
-            plain: Payload::EMPTY,
-            inputs: Box::default(),
-            attempts: 0,
+            output: Output::Here(payload),
+            extra: None,
             place: Place::Nowhere,
+            attempts: 0,
+            references: 1,
             submitted_ns: now_ns,
             started_ns: now_ns,
             finished_ns: now_ns,
-            output: Output::Here(payload),
-            watched: false,
             run: None,
+            watched: false,
         });
         self.tell_scheduler(Event::Value { task, bytes });
         Ok(task)
@@ -98,7 +97,7 @@ impl ControllerEngine {
             let wanted = parts.options().ranks.filter(|wanted| *wanted > workers)?;
             Some(Refusal::TooManyRanks { wanted, workers })
         };
-        let dependency = || parts.cells().find_map(|cell| self.refusal_of(cell, graph));
+        let dependency = || parts.dependencies().find_map(|other| self.refusal_of(other, graph));
         let reason = if self.is_closing() {
             Some(Refusal::Closed)
         } else {
@@ -109,15 +108,12 @@ impl ControllerEngine {
     }
 
     /// Why a handle cannot be a dependency.
-    fn refusal_of(&self, cell: &Cell, graph: Option<u64>) -> Option<Refusal> {
-        match (cell.binding(), cell.node()) {
-            (Some(Binding::Task { outcomes, .. }), _) if outcomes.session() != self.session => {
-                Some(Refusal::ForeignHandle)
-            }
-            (Some(Binding::Task { .. }), _) => None,
-            (Some(Binding::Refused(error)), _) => Some(Refusal::RefusedDependency(error.clone())),
-            (None, Some(node)) if Some(node.graph) == graph => None,
-            (None, _) => Some(Refusal::NotStartedDependency),
+    fn refusal_of(&self, other: &Reference, graph: Option<u64>) -> Option<Refusal> {
+        match other.state() {
+            State::Bound(bound) => (bound.outcomes().session() != self.session).then_some(Refusal::ForeignHandle),
+            State::Refused(error) => Some(Refusal::RefusedDependency(Box::new((**error).clone()))),
+            State::Unbound(node) if Some(node.graph) == graph => None,
+            State::Unbound(_) => Some(Refusal::NotStartedDependency),
         }
     }
 
@@ -126,27 +122,33 @@ impl ControllerEngine {
         if self.is_closing() {
             return Some(TaskError::refused("graph", Refusal::Closed));
         }
-        graph.calls().find_map(|parts| self.check(parts, Some(graph.id())).err())
+        graph.unchecked().find_map(|parts| self.check(parts, Some(graph.id())).err())
     }
 
     /// Takes a graph whose nodes stand in an order in which dependencies come first, all checked before.
-    pub(crate) fn start_graph(&mut self, tasks: Vec<GraphTask>, bind: impl Fn(TaskId) -> Binding) -> RunId {
+    pub(crate) fn start_graph(
+        &mut self,
+        tasks: impl Iterator<Item = GraphTask>,
+        bind: impl Fn(TaskId) -> Bound,
+    ) -> RunId {
         self.now_ns = crate::clock::now_ns();
         self.run_serial = self.run_serial.checked_add(1).expect("fewer than 2^32 graphs are started");
         let run = RunId(self.run_serial);
         self.runs.insert(run, GraphRun::default());
         self.tell_scheduler(Event::Hold);
+        let mut outstanding = 0;
         for node in tasks {
             let task = match node.content {
                 Content::Task(parts) => {
-                    if let Some(run) = self.runs.get_mut(&run) {
-                        run.outstanding += 1;
-                    }
-                    self.add(*parts, &node.before, node.level, Some(run))
+                    outstanding += 1;
+                    self.add(parts, &node.before, node.level, Some(run))
                 }
                 Content::Value(payload) => self.add_value(payload).expect("a graph is checked before it starts"),
             };
-            node.cell.bind(bind(task));
+            node.cell.bind(Ok(bind(task)));
+        }
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.outstanding += outstanding;
         }
         self.tell_scheduler(Event::Resume);
         self.turn_now();
@@ -178,55 +180,45 @@ impl ControllerEngine {
         self.runs.remove(&run);
     }
 
-    fn add(&mut self, parts: Parts, before: &[Arc<Cell>], level: u32, run: Option<RunId>) -> TaskId {
-        let options = parts.options();
-        let function = self.registry.id_of(parts.remote);
-        let function = function.expect("every remote function is in the table");
-        let id_of = |cell: &Arc<Cell>| match cell.binding() {
-            Some(Binding::Task { task, .. }) => *task,
-            _ => unreachable!("dependencies were checked, and are bound before what depends on them"),
-        };
-        let inputs: Box<[Argument]> = parts
-            .inputs
-            .iter()
-            .map(|input| Argument {
-                parameter: input.parameter,
-                gathered: input.gathered,
-                values: input.sources.iter().map(id_of).collect(),
-            })
-            .collect();
-        let mut values = SmallVec::<[TaskId; 8]>::new();
-        inputs.iter().for_each(|input| values.extend_from_slice(&input.values));
-        let mut after = SmallVec::<[TaskId; 8]>::new();
-        options.after.iter().chain(before).for_each(|cell| after.push(id_of(cell)));
+    fn add(&mut self, parts: Parts, before: &[Reference], level: u32, run: Option<RunId>) -> TaskId {
         let collective = parts.remote.is_collective();
         let every = if collective { self.workers() as u32 } else { 1 };
-        let spec = Spec {
-            inputs: &values,
-            after: &after,
-            follow: options.follow.as_ref().map(id_of),
-            ranks: options.ranks.unwrap_or(every),
-            collective,
-            priority: options.priority,
-            retries: options.retries,
-            level,
-        };
-        let label = options.label.as_deref().map(Box::from);
+        let mut spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
+        let mut extra = None;
+        let mut inputs = SmallVec::<[TaskId; 8]>::new();
+        let mut after = SmallVec::<[TaskId; 8]>::new();
+        if !parts.is_plain() || !before.is_empty() {
+            inputs.extend(parts.inputs.iter().map(|input| input.source.task()));
+            let options = parts.options();
+            after.extend(options.after.iter().chain(before).map(Reference::task));
+            spec = Spec {
+                inputs: &inputs,
+                after: &after,
+                follow: options.follow.as_ref().map(Reference::task),
+                ranks: options.ranks.unwrap_or(every),
+                priority: options.priority,
+                retries: options.retries,
+                ..spec
+            };
+            let arguments = parts.inputs.iter().zip(&inputs);
+            let arguments = arguments.map(|(input, &value)| Argument { value, place: input.place });
+            let label = options.label.as_deref().map(Box::from);
+            extra = Some(Box::new(Extra { label, inputs: arguments.collect() }));
+        }
         let submitted_ns = self.now_ns;
         let task = self.table.insert(|serial| Entry {
             serial,
-            function: Some((function, parts.remote)),
-            label,
-            plain: parts.plain,
-            inputs,
-            attempts: 0,
+            function: Some(parts.remote),
+            output: Output::Pending(parts.plain),
+            extra,
             place: Place::Nowhere,
+            attempts: 0,
+            references: 1,
             submitted_ns,
             started_ns: 0,
             finished_ns: 0,
-            output: Output::Pending,
-            watched: false,
             run,
+            watched: false,
         });
         self.counts.submitted += 1;
         self.tell_scheduler(Event::Added { task, spec });
@@ -237,8 +229,8 @@ impl ControllerEngine {
     pub(crate) fn info(&self, task: TaskId) -> Option<TaskInfo> {
         let entry = self.table.get(task)?;
         let state = match entry.output {
-            Output::Pending if entry.attempts == 0 => TaskState::Waiting,
-            Output::Pending => TaskState::Sent,
+            Output::Pending(_) if entry.attempts == 0 => TaskState::Waiting,
+            Output::Pending(_) => TaskState::Sent,
             Output::Here(_) | Output::Resident { .. } => TaskState::Done,
             Output::Failed(_) | Output::Upstream(_) => TaskState::Failed,
         };
@@ -246,7 +238,7 @@ impl ControllerEngine {
         Some(TaskInfo {
             id: entry.serial,
             function: entry.path().to_owned(),
-            label: entry.label.as_deref().map(str::to_owned),
+            label: entry.label().map(str::to_owned),
             state,
             ranks: places().map(|place| place.rank).collect(),
             hosts: places().map(|place| place.host.clone()).collect(),
@@ -271,11 +263,11 @@ impl ControllerEngine {
                 let link = Arc::clone(link);
                 return Some(Err(link.error(entry.site(workers, None))));
             }
-            Output::Pending | Output::Resident { .. } if over => {
+            Output::Pending(_) | Output::Resident { .. } if over => {
                 let site = Arc::new(entry.site(workers, None));
                 return Some(Err(TaskError::Closed { site }));
             }
-            Output::Pending | Output::Resident { asked: true, .. } => None,
+            Output::Pending(_) | Output::Resident { asked: true, .. } => None,
             Output::Resident { by, asked, .. } => {
                 *asked = true;
                 Some(*by)
@@ -290,7 +282,7 @@ impl ControllerEngine {
 
     /// Whether a task has ended.
     pub(crate) fn has_ended(&self, task: TaskId) -> bool {
-        self.is_over() || self.table.get(task).is_none_or(|entry| !matches!(entry.output, Output::Pending))
+        self.is_over() || self.table.get(task).is_none_or(|entry| !matches!(entry.output, Output::Pending(_)))
     }
 
     /// The task in words, for errors made outside.

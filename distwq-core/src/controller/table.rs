@@ -2,42 +2,49 @@
 
 use super::ends::Upstream;
 use super::submit::RunId;
+use crate::call::InputPlace;
 use crate::codec::Payload;
 use crate::error::TaskError;
 use crate::id::{TaskId, WorkerId};
-use crate::registry::{FunctionId, Remote};
+use crate::registry::Remote;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
-/// What the controller knows of one task or value.
+/// What the controller knows of one task or value. There may be millions: what few have lies apart.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) serial: u32,
     /// The function; a value has none.
-    pub(super) function: Option<(FunctionId, &'static Remote)>,
-    pub(super) label: Option<Box<str>>,
-    /// The arguments that came as values; gone when the task has ended.
-    pub(super) plain: Payload,
-    pub(super) inputs: Box<[Argument]>,
-    pub(super) attempts: u32,
+    pub(super) function: Option<&'static Remote>,
+    pub(super) output: Output,
+    pub(super) extra: Option<Box<Extra>>,
     /// Who ran the last attempt.
     pub(super) place: Place,
+    pub(super) attempts: u32,
+    /// References of users to the task.
+    pub(super) references: u32,
     pub(super) submitted_ns: u64,
     pub(super) started_ns: u64,
     pub(super) finished_ns: u64,
-    pub(super) output: Output,
-    /// Somebody waits for the end of this task.
-    pub(super) watched: bool,
     /// The graph run that it belongs to.
     pub(super) run: Option<RunId>,
+    /// Somebody waits for the end of this task.
+    pub(super) watched: bool,
 }
 
-/// An argument that is the output of other tasks.
+/// What most tasks do not have.
 #[derive(Debug)]
+pub(super) struct Extra {
+    pub(super) label: Option<Box<str>>,
+    /// In the order of the parameters; gone when the task has ended.
+    pub(super) inputs: SmallVec<[Argument; 2]>,
+}
+
+/// An argument that is the output of another task, or one of several that make an argument.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Argument {
-    pub(super) parameter: u16,
-    pub(super) gathered: bool,
-    pub(super) values: SmallVec<[TaskId; 1]>,
+    pub(super) value: TaskId,
+    pub(super) place: InputPlace,
 }
 
 /// Where an attempt ran.
@@ -62,8 +69,8 @@ impl Place {
 /// What a task has given.
 #[derive(Debug)]
 pub(super) enum Output {
-    /// Nothing yet.
-    Pending,
+    /// Nothing yet. The arguments that came as values are kept until then.
+    Pending(Payload),
     /// A value, here.
     Here(Payload),
     /// A value that stayed on a worker; with a copy here if the user has asked for it.
@@ -77,13 +84,34 @@ pub(super) enum Output {
 impl Entry {
     /// The name of the function.
     pub(super) fn path(&self) -> &'static str {
-        self.function.map_or("value", |(_, remote)| remote.path)
+        self.function.map_or("value", |remote| remote.path)
     }
 
     /// How a path names the task.
     pub(super) fn name(&self) -> String {
-        let name = self.label.as_deref().unwrap_or(self.path());
+        let name = self.label().unwrap_or(self.path());
         format!("{name} #{}", self.serial)
+    }
+
+    pub(super) fn label(&self) -> Option<&str> {
+        self.extra.as_ref()?.label.as_deref()
+    }
+
+    /// The arguments that are outputs of other tasks; none once it has ended.
+    #[inline]
+    pub(super) fn inputs(&self) -> &[Argument] {
+        self.extra.as_ref().map_or(&[], |extra| &extra.inputs)
+    }
+
+    /// Lets go of what only a task that has not ended needs.
+    #[inline]
+    pub(super) fn forget_inputs(&mut self) {
+        if let Some(extra) = &mut self.extra {
+            extra.inputs = SmallVec::new();
+            if extra.label.is_none() {
+                self.extra = None;
+            }
+        }
     }
 
     pub(super) fn output_bytes(&self) -> u64 {

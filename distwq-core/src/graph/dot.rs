@@ -10,8 +10,8 @@ pub(super) fn draw(nodes: &DiGraph<Node, Edge>) -> String {
     let mut text = String::from("digraph {\n    rankdir=LR\n");
     for index in nodes.node_indices() {
         let node = &nodes[index];
-        let shape = if node.is_task { "box" } else { "ellipse" };
-        let label = node.name.replace('\\', "\\\\").replace('"', "\\\"");
+        let shape = if node.is_task() { "box" } else { "ellipse" };
+        let label = node.name().replace('\\', "\\\\").replace('"', "\\\"");
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "    {} [shape={shape} label=\"{label}\"]", index.index());
     }

@@ -3,13 +3,15 @@
 mod dot;
 
 use crate::call::{Call, Parts};
-use crate::cell::{Binding, Cell};
 use crate::codec::{self, Payload};
 use crate::error::{Refusal, TaskError};
 use crate::handle::Handle;
+use crate::reference::{Cell, Reference, State};
+use crate::registry::Remote;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -47,28 +49,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Graph {
     id: u64,
     nodes: DiGraph<Node, Edge>,
+    /// What each node is to run, by its place; nothing once the graph has started.
+    waiting: Vec<Waiting>,
+    /// Nodes with something that only a cluster can check.
+    unchecked: Vec<u32>,
+    /// Whether an explicit edge may lead from a later node to an earlier one.
+    is_reordered: bool,
     started: bool,
     /// The first thing that was refused when it was added.
     refusal: Option<TaskError>,
 }
 
-/// One task or value.
+/// One task or value: what there is to draw and to measure, also after the graph has run.
 struct Node {
-    /// Until the graph starts; from then on only handles keep it.
-    cell: Option<Arc<Cell>>,
-    name: Name,
-    is_task: bool,
-    /// Until the graph starts.
-    content: Option<Content>,
+    /// The function; a value has none.
+    remote: Option<&'static Remote>,
+    label: Option<Cow<'static, str>>,
 }
 
-/// The name of a node; most are names of functions or literals, which cost nothing.
-type Name = Cow<'static, str>;
+/// A node that has not started.
+struct Waiting {
+    cell: Arc<Cell>,
+    content: Content,
+}
 
 /// What a node is.
 pub(crate) enum Content {
     /// A task.
-    Task(Box<Parts>),
+    Task(Parts),
     /// A value.
     Value(Payload),
 }
@@ -78,10 +86,13 @@ pub(crate) struct GraphTask {
     pub(crate) cell: Arc<Cell>,
     pub(crate) content: Content,
     /// The tasks that explicit edges put before it.
-    pub(crate) before: Vec<Arc<Cell>>,
+    pub(crate) before: Vec<Reference>,
     /// How many tasks the longest path has that hangs on it.
     pub(crate) level: u32,
 }
+
+/// The name of a value.
+const VALUE: &str = "value";
 
 /// Why one node comes before another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,7 +133,15 @@ impl Graph {
     #[must_use]
     pub fn new() -> Self {
         static GRAPHS: AtomicU64 = AtomicU64::new(1);
-        Self { id: GRAPHS.fetch_add(1, Ordering::Relaxed), nodes: DiGraph::new(), started: false, refusal: None }
+        Self {
+            id: GRAPHS.fetch_add(1, Ordering::Relaxed),
+            nodes: DiGraph::new(),
+            waiting: Vec::new(),
+            unchecked: Vec::new(),
+            is_reordered: false,
+            started: false,
+            refusal: None,
+        }
     }
 
     /// Adds a task. What can never run has ended as [`Refused`](crate::TaskError::Refused) when this returns, and
@@ -130,19 +149,26 @@ impl Graph {
     /// workers, is refused at the start.
     pub fn add<T>(&mut self, call: Call<T>) -> Handle<T> {
         let parts = call.parts;
-        let name = parts.name();
         if let Some(reason) = self.refusal_of(&parts) {
-            return Handle::new(self.refuse(name, reason));
+            return Handle::new(self.refuse(&parts.name(), reason));
         }
-        let inputs = parts.inputs.iter().flat_map(|input| &input.sources).map(|cell| (cell, Edge::Input));
-        let order = parts.options().after.iter().chain(&parts.options().follow).map(|cell| (cell, Edge::After));
-        let before: Vec<_> =
-            inputs.chain(order).filter_map(|(cell, edge)| Some((self.index_of(cell)?, edge))).collect();
-        let (node, cell) = self.node(name, Content::Task(Box::new(parts)));
-        for (parent, edge) in before {
-            self.nodes.add_edge(parent, node, edge);
+        let index = self.nodes.add_node(Node { remote: Some(parts.remote), label: parts.options().label.clone() });
+        let mut unchecked = !parts.has_no_options();
+        for input in &parts.inputs {
+            match self.index_of(&input.source) {
+                Some(parent) => _ = self.nodes.add_edge(parent, index, Edge::Input),
+                None => unchecked = true,
+            }
         }
-        Handle::new(cell)
+        for before in parts.options().after.iter().chain(&parts.options().follow) {
+            if let Some(parent) = self.index_of(before) {
+                self.nodes.add_edge(parent, index, Edge::After);
+            }
+        }
+        if unchecked {
+            self.unchecked.push(index.index() as u32);
+        }
+        Handle::new(self.wait(index, Content::Task(parts)))
     }
 
     /// Adds a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that take
@@ -159,15 +185,17 @@ impl Graph {
     /// # let _ = found;
     /// ```
     pub fn value<T: Serialize>(&mut self, value: &T) -> Handle<T> {
-        let name = Cow::Borrowed("value");
         let content = match codec::encode(value) {
             _ if self.started => Err(Refusal::StartedTwice),
             Err(error) => Err(Refusal::Value(error.0)),
             Ok(payload) => Ok(Content::Value(payload)),
         };
         Handle::new(match content {
-            Err(reason) => self.refuse(name, reason),
-            Ok(content) => self.node(name, content).1,
+            Err(reason) => self.refuse(VALUE, reason),
+            Ok(content) => {
+                let index = self.nodes.add_node(Node { remote: None, label: None });
+                self.wait(index, content)
+            }
         })
     }
 
@@ -192,14 +220,15 @@ impl Graph {
         if self.started {
             return Err(OrderError::Started);
         }
-        let index = |cell: &Arc<Cell>| self.index_of(cell).ok_or_else(|| OrderError::Foreign(format!("{cell:?}")));
-        let (from, to) = (index(earlier.cell())?, index(later.cell())?);
+        let index = |of: &Reference| self.index_of(of).ok_or_else(|| OrderError::Foreign(format!("{of:?}")));
+        let (from, to) = (index(earlier.reference())?, index(later.reference())?);
         if let Some(path) = self.path(to, from) {
             let around = path.iter().chain(path.first());
             let path = around.map(|node| self.nodes[*node].name_with(*node)).collect();
             return Err(CycleError { path }.into());
         }
         self.nodes.add_edge(from, to, Edge::Order);
+        self.is_reordered |= from > to;
         Ok(())
     }
 
@@ -258,21 +287,29 @@ impl Graph {
 
     /// For each node, the number of tasks on the longest path that leads to it or from it, itself not counted.
     fn longest(&self, direction: Direction) -> Vec<u32> {
+        self.longest_in(&self.in_order(), direction)
+    }
+
+    /// The same, given an order in which each node comes after those before it.
+    fn longest_in(&self, order: &[NodeIndex], direction: Direction) -> Vec<u32> {
         let mut longest = vec![0; self.nodes.node_count()];
-        let mut order = self.in_order();
-        if direction == Direction::Outgoing {
-            order.reverse();
-        }
-        for node in order {
+        let mut measure = |node: NodeIndex| {
             let beyond = self.nodes.neighbors_directed(node, direction);
             longest[node.index()] =
                 beyond.map(|other| longest[other.index()] + u32::from(self.nodes[other].is_task())).max().unwrap_or(0);
+        };
+        match direction {
+            Direction::Outgoing => order.iter().rev().for_each(|node| measure(*node)),
+            Direction::Incoming => order.iter().for_each(|node| measure(*node)),
         }
         longest
     }
 
-    /// All nodes, each after those before it; as they were added unless explicit edges say otherwise (Kahn 1962).
+    /// All nodes, each after those before it: as they were added unless an explicit edge says otherwise (Kahn 1962).
     fn in_order(&self) -> Vec<NodeIndex> {
+        if !self.is_reordered {
+            return self.nodes.node_indices().collect();
+        }
         let mut waits_for: Vec<usize> = self
             .nodes
             .node_indices()
@@ -298,19 +335,18 @@ impl Graph {
         petgraph::algo::astar(&self.nodes, from, |node| node == to, |_| 1_u32, |_| 0).map(|(_, path)| path)
     }
 
-    fn node(&mut self, name: Name, content: Content) -> (NodeIndex, Arc<Cell>) {
-        let cell = Cell::of_node(self.id, self.nodes.node_count() as u32);
-        let is_task = matches!(content, Content::Task(_));
-        let node = Node { cell: Some(Arc::clone(&cell)), name, is_task, content: Some(content) };
-        (self.nodes.add_node(node), cell)
+    /// Keeps what the newest node is to run.
+    fn wait(&mut self, index: NodeIndex, content: Content) -> Reference {
+        let cell = Cell::new(self.id, index.index() as u32);
+        self.waiting.push(Waiting { cell: Arc::clone(&cell), content });
+        Reference::Node(cell)
     }
 
     /// A node that will never run; its graph will not either.
-    fn refuse(&mut self, name: Name, reason: Refusal) -> Arc<Cell> {
-        let error = TaskError::refused(&name, reason);
-        let cell = Cell::bound(Binding::Refused(Box::new(error.clone())));
-        self.refusal.get_or_insert(error);
-        cell
+    fn refuse(&mut self, name: &str, reason: Refusal) -> Reference {
+        let error = TaskError::refused(name, reason);
+        self.refusal.get_or_insert_with(|| error.clone());
+        Reference::Refused(Arc::new(error))
     }
 
     fn refusal_of(&self, parts: &Parts) -> Option<Refusal> {
@@ -320,17 +356,17 @@ impl Graph {
         if let Some(reason) = parts.refusal() {
             return Some(reason);
         }
-        parts.cells().find_map(|cell| match (cell.binding(), cell.node()) {
-            (Some(Binding::Refused(error)), _) => Some(Refusal::RefusedDependency(error.clone())),
-            (Some(Binding::Task { .. }), _) => None,
-            (None, Some(node)) if node.graph == self.id => None,
-            (None, _) => Some(Refusal::NotStartedDependency),
+        parts.dependencies().find_map(|other| match other.state() {
+            State::Refused(error) => Some(Refusal::RefusedDependency(Box::new((**error).clone()))),
+            State::Bound(_) => None,
+            State::Unbound(node) if node.graph == self.id => None,
+            State::Unbound(_) => Some(Refusal::NotStartedDependency),
         })
     }
 
-    /// The node of a cell of this graph.
-    fn index_of(&self, cell: &Arc<Cell>) -> Option<NodeIndex> {
-        let node = cell.node().filter(|node| node.graph == self.id)?;
+    /// The node of a task of this graph.
+    fn index_of(&self, task: &Reference) -> Option<NodeIndex> {
+        let node = task.node().filter(|node| node.graph == self.id)?;
         Some(NodeIndex::new(node.index as usize))
     }
 
@@ -344,54 +380,56 @@ impl Graph {
         self.refusal.clone().or_else(|| self.started.then(twice))
     }
 
-    /// All calls of the graph, to be checked.
-    pub(crate) fn calls(&self) -> impl Iterator<Item = &Parts> {
-        self.nodes.node_weights().filter_map(|node| match &node.content {
-            Some(Content::Task(parts)) => Some(&**parts),
-            _ => None,
+    /// The calls that only a cluster can check.
+    pub(crate) fn unchecked(&self) -> impl Iterator<Item = &Parts> {
+        self.unchecked.iter().filter_map(|index| match &self.waiting.get(*index as usize)?.content {
+            Content::Task(parts) => Some(parts),
+            Content::Value(_) => None,
         })
     }
 
-    /// Gives up all cells that have not been bound: they were refused with the graph.
+    /// Gives up all nodes that have not been bound: they were refused with the graph.
     pub(crate) fn refuse_all(&mut self, error: &TaskError) {
         self.started = true;
-        for node in self.nodes.node_weights_mut() {
-            node.content = None;
-            if let Some(cell) = node.cell.take() {
-                cell.bind(Binding::Refused(Box::new(error.clone())));
-            }
+        let error = Arc::new(error.clone());
+        for waiting in std::mem::take(&mut self.waiting) {
+            waiting.cell.bind(Err(Arc::clone(&error)));
         }
     }
 
-    /// Takes out what is to run, in an order in which dependencies come first.
-    pub(crate) fn start(&mut self) -> Vec<GraphTask> {
+    /// Takes out what is to run, in an order in which dependencies come first. From here on handles alone keep the
+    /// values.
+    pub(crate) fn start(&mut self) -> impl Iterator<Item = GraphTask> + use<> {
         self.started = true;
-        let levels = self.longest(Direction::Outgoing);
         let order = self.in_order();
-        let mut tasks = Vec::with_capacity(order.len());
-        for node in order {
-            let before = self.nodes.edges_directed(node, Direction::Incoming);
-            let before = before.filter(|edge| *edge.weight() == Edge::Order);
-            let before = before.filter_map(|edge| self.nodes[edge.source()].cell.clone()).collect();
-            let (content, cell) = (self.nodes[node].content.take(), self.nodes[node].cell.clone());
-            let (Some(content), Some(cell)) = (content, cell) else {
-                unreachable!("a graph starts once, and nodes keep what they are until then");
-            };
-            tasks.push(GraphTask { cell, content, before, level: levels[node.index()] });
+        let levels = self.longest_in(&order, Direction::Outgoing);
+        let mut before = FxHashMap::<u32, Vec<Reference>>::default();
+        for edge in self.nodes.edge_references().filter(|edge| *edge.weight() == Edge::Order) {
+            let earlier = Reference::Node(Arc::clone(&self.waiting[edge.source().index()].cell));
+            before.entry(edge.target().index() as u32).or_default().push(earlier);
         }
-        // From here on handles alone keep the values.
-        self.nodes.node_weights_mut().for_each(|node| node.cell = None);
-        tasks
+        let mut waiting: Vec<Option<Waiting>> = std::mem::take(&mut self.waiting).into_iter().map(Some).collect();
+        order.into_iter().map(move |index| {
+            let index = index.index();
+            let Waiting { cell, content } = waiting[index].take().expect("each node comes once in the order");
+            let before = if before.is_empty() { None } else { before.remove(&(index as u32)) };
+            GraphTask { cell, content, before: before.unwrap_or_default(), level: levels[index] }
+        })
     }
 }
 
 impl Node {
     fn is_task(&self) -> bool {
-        self.is_task
+        self.remote.is_some()
+    }
+
+    /// The label, or else the function.
+    fn name(&self) -> &str {
+        self.label.as_deref().unwrap_or_else(|| self.remote.map_or(VALUE, |remote| remote.path))
     }
 
     fn name_with(&self, index: NodeIndex) -> String {
-        format!("{} [{}]", self.name, index.index())
+        format!("{} [{}]", self.name(), index.index())
     }
 }
 
