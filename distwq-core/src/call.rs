@@ -227,23 +227,26 @@ pub struct CallBuilder {
 impl CallBuilder {
     /// A call of `remote` without arguments yet.
     #[must_use]
+    #[inline]
     pub fn new(remote: &'static Remote) -> Self {
         Self { remote, plain: PayloadWriter::default(), inputs: Inputs::new(), parameter: 0, unencodable: None }
     }
 
     /// Adds the next argument.
-    #[must_use]
-    pub fn argument<T>(mut self, argument: impl IntoArg<T>) -> Self {
-        argument.add_to(&mut self);
+    #[inline]
+    pub fn argument<T>(&mut self, argument: impl IntoArg<T>) -> &mut Self {
+        argument.add_to(self);
         self.parameter += 1;
         self
     }
 
-    /// The call, whose output is a `T`.
-    pub fn finish<T>(self) -> Call<T> {
-        let Self { remote, plain, inputs, unencodable, .. } = self;
+    /// The call, whose output is a `T`. The builder is empty then.
+    #[inline]
+    pub fn finish<T>(&mut self) -> Call<T> {
+        let unencodable = self.unencodable.take();
         let options = unencodable.map(|error| Box::new(Options { unencodable: Some(*error), ..Options::default() }));
-        Call { parts: Parts { remote, plain: plain.finish(), inputs, options }, output: PhantomData }
+        let (plain, inputs) = (self.plain.take(), std::mem::take(&mut self.inputs));
+        Call { parts: Parts { remote: self.remote, plain, inputs, options }, output: PhantomData }
     }
 
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) {

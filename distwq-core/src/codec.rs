@@ -232,11 +232,17 @@ impl PayloadWriter {
     /// What was written.
     #[must_use]
     #[inline]
-    pub fn finish(self) -> Payload {
+    pub fn finish(mut self) -> Payload {
+        self.take()
+    }
+
+    /// What was written; nothing is, afterwards.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Payload {
         if !self.large.is_empty() {
-            return Payload::from(self.large);
+            return Payload::from(std::mem::take(&mut self.large));
         }
-        Payload(Repr::Inline { len: self.small_len, bytes: self.small })
+        Payload(Repr::Inline { len: std::mem::take(&mut self.small_len), bytes: self.small })
     }
 
     /// Appends to `large`, what was small first.

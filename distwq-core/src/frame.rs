@@ -97,6 +97,12 @@ impl<'a> Messages<'a> {
         Self(&frame.body)
     }
 
+    /// Whether all messages have been read.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The next message, or nothing at the end of the frame.
     #[inline]
     pub(crate) fn next<M: Message<'a>>(&mut self) -> Result<Option<M>, CodecError> {

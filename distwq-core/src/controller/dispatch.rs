@@ -17,7 +17,14 @@ const WAITS_SHOWN_MAX: usize = 8;
 
 impl ControllerEngine {
     /// Carries out all actions, in order, those included that follow from them.
+    #[inline]
     pub(super) fn carry_out(&mut self) {
+        if !self.actions.is_empty() {
+            self.carry_out_all();
+        }
+    }
+
+    fn carry_out_all(&mut self) {
         while !self.actions.is_empty() {
             let mut actions = take(&mut self.actions);
             actions.iter_mut().for_each(|action| self.act(action, None));
@@ -52,10 +59,12 @@ impl ControllerEngine {
 
     fn ended(&mut self, task: TaskId, end: End, stall: Option<&str>) {
         let failure = match end {
+            // Settled when its output came.
+            End::Done => return,
             End::Failed => self.failures.remove(&task),
             _ => None,
         };
-        self.settle(task, end, failure, stall);
+        self.failed(task, end, failure, stall);
     }
 
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {

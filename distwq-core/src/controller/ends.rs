@@ -1,6 +1,7 @@
 //! How tasks end, in words: from what a worker reported to the error that a handle gives.
 
 use super::engine::{ControllerEngine, WorkerPlace};
+use super::submit::GraphRun;
 use super::table::{Entry, Output};
 use crate::error::{TaskError, TaskSite, UpstreamPath};
 use crate::id::{TaskId, WorkerId};
@@ -73,7 +74,7 @@ impl Entry {
     }
 
     /// The error that a failure makes.
-    pub(super) fn failed(&self, workers: &[WorkerPlace], failure: &Failure, at: WorkerId) -> TaskError {
+    pub(super) fn error_of(&self, workers: &[WorkerPlace], failure: &Failure, at: WorkerId) -> TaskError {
         let site = Arc::new(self.site(workers, Some(at)));
         let text = || Arc::from(failure.to_string());
         match failure {
@@ -87,34 +88,35 @@ impl Entry {
 }
 
 impl ControllerEngine {
-    /// A task has ended: what its handles give from now on is settled here, if its output is not yet.
-    pub(super) fn settle(&mut self, task: TaskId, end: End, failure: Option<(Failure, WorkerId)>, stall: Option<&str>) {
-        let output = match end {
-            End::Done => None,
-            _ => self.failed_output(task, end, failure, stall),
+    /// A task has given this: from now on its handles do.
+    #[inline]
+    pub(super) fn succeeded(&mut self, task: TaskId, output: Output, (started_ns, ended_ns): (u64, u64)) -> bool {
+        let Some(entry) = self.table.get_mut(task) else {
+            return false;
         };
+        (entry.started_ns, entry.finished_ns) = (started_ns, ended_ns);
+        entry.output = output;
+        entry.forget_inputs();
+        self.counts.done += 1;
+        self.wake |= entry.watched;
+        self.wake |= GraphRun::tell(&mut self.runs, entry);
+        true
+    }
+
+    /// A task has ended without a value: from now on its handles give why.
+    pub(super) fn failed(&mut self, task: TaskId, end: End, failure: Option<(Failure, WorkerId)>, stall: Option<&str>) {
+        let output = self.failed_output(task, end, failure, stall);
         let Some(entry) = self.table.get_mut(task) else {
             return;
         };
+        entry.output = output;
         entry.forget_inputs();
+        if entry.finished_ns == 0 {
+            entry.finished_ns = self.now_ns;
+        }
+        self.counts.failed += 1;
         self.wake |= entry.watched;
-        let failed = output.is_some();
-        match output {
-            None => self.counts.done += 1,
-            Some(output) => {
-                self.counts.failed += 1;
-                entry.output = output;
-                if entry.finished_ns == 0 {
-                    entry.finished_ns = self.now_ns;
-                }
-            }
-        }
-        if let Some(run) = entry.run
-            && let Some(run) = self.runs.get_mut(&run)
-        {
-            run.ended(failed.then_some(&entry.output));
-            self.wake |= run.is_over();
-        }
+        self.wake |= GraphRun::tell(&mut self.runs, entry);
     }
 
     fn failed_output(
@@ -123,19 +125,19 @@ impl ControllerEngine {
         end: End,
         failure: Option<(Failure, WorkerId)>,
         stall: Option<&str>,
-    ) -> Option<Output> {
-        let entry = self.table.get(task)?;
+    ) -> Output {
+        let entry = self.table.get(task).expect("a task that ends has not gone");
         let workers = &self.workers;
         let site = |at| Arc::new(entry.site(workers, at));
         let error = match end {
-            End::Done => return None,
+            End::Done => unreachable!("it has a value"),
             End::Upstream { via } => {
                 let link = self.table.get(via).and_then(Upstream::of);
-                return Some(Output::Upstream(link.expect("a task ends upstream of one that gave no value")));
+                return Output::Upstream(link.expect("a task ends upstream of one that gave no value"));
             }
             End::Failed => {
                 let (failure, at) = failure.expect("a failed task has failed of something");
-                entry.failed(workers, &failure, at)
+                entry.error_of(workers, &failure, at)
             }
             End::WorkerLost { worker } => {
                 TaskError::WorkerLost { site: site(Some(worker)), message: Arc::from("its worker is gone") }
@@ -152,6 +154,6 @@ impl ControllerEngine {
                 message: Arc::from(stall.unwrap_or("it waits for what cannot come")),
             },
         };
-        Some(Output::Failed(Arc::new(error)))
+        Output::Failed(Arc::new(error))
     }
 }

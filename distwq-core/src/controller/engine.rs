@@ -226,10 +226,17 @@ impl ControllerEngine {
     }
 
     /// Passes an event on and carries out what follows. Events that follow from that come after it.
+    #[inline]
     pub(super) fn tell_scheduler(&mut self, event: Event<'_>) {
+        self.note_to_scheduler(event);
+        self.carry_out();
+    }
+
+    /// Passes an event on; the caller sees to it that what follows is carried out soon.
+    #[inline]
+    pub(super) fn note_to_scheduler(&mut self, event: Event<'_>) {
         let fits = self.scheduler.handle(self.now_ns, event, &mut self.actions);
         debug_assert!(fits, "the workers keep to the protocol");
-        self.carry_out();
     }
 
     /// Appends a message to what goes to a worker next.
@@ -283,10 +290,11 @@ impl ControllerEngine {
                 ReferenceNote::Dropped(_) => entry.references -= 1,
             }
             if entry.references == 0 {
-                self.tell_scheduler(Event::Dropped { task });
+                self.note_to_scheduler(Event::Dropped { task });
             }
         }
         self.taken_notes = notes;
+        self.carry_out();
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame) -> Result<(), CodecError> {
@@ -294,7 +302,13 @@ impl ControllerEngine {
             return Err(CodecError("it is no worker".to_owned()));
         };
         let mut messages = Messages::of(frame);
+        let mut several = false;
         while let Some(message) = messages.next()? {
+            if !several && !messages.is_empty() {
+                // What they set free is handed out together.
+                several = true;
+                self.note_to_scheduler(Event::Hold);
+            }
             match message {
                 ToController::Done(done) => self.done(worker, frame, done)?,
                 ToController::Returned { tasks } => {
@@ -320,6 +334,10 @@ impl ControllerEngine {
                 }
             }
         }
+        if several {
+            self.note_to_scheduler(Event::Resume);
+        }
+        self.carry_out();
         Ok(())
     }
 
@@ -339,19 +357,21 @@ impl ControllerEngine {
             self.member_done(task, worker, (started_ns, ran_ns), raw, value);
             return Ok(());
         }
-        let Some(entry) = self.table.get_mut(task) else {
-            return Err(CodecError(format!("there is no task {task}")));
-        };
-        entry.started_ns = started_ns;
-        entry.finished_ns = started_ns + ran_ns;
         match value {
             Ok(output) => {
-                entry.output = output;
-                let (bytes, resident) = (entry.output_bytes(), matches!(entry.output, Output::Resident { .. }));
-                self.tell_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
+                let (bytes, resident) = output.size();
+                if !self.succeeded(task, output, (started_ns, started_ns + ran_ns)) {
+                    return Err(CodecError(format!("there is no task {task}")));
+                }
+                self.note_to_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
             }
             Err(failure) => {
+                let Some(entry) = self.table.get_mut(task) else {
+                    return Err(CodecError(format!("there is no task {task}")));
+                };
+                (entry.started_ns, entry.finished_ns) = (started_ns, started_ns + ran_ns);
                 let retry = is_worth_a_retry(&failure);
+                self.carry_out();
                 self.failures.insert(task, (failure, worker));
                 self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry });
                 self.failures.remove(&task);
@@ -393,7 +413,7 @@ impl ControllerEngine {
                 None => {
                     let by = *by;
                     let failure = Failure::Input(format!("its output is not on {by} any more"));
-                    let error = entry.failed(&self.workers, &failure, by);
+                    let error = entry.error_of(&self.workers, &failure, by);
                     entry.output = Output::Failed(Arc::new(error));
                 }
             }

@@ -206,18 +206,14 @@ impl ControllerEngine {
         };
         self.groups.tasks.remove(&attempt.epoch);
         self.groups.leaving -= usize::from(attempt.leaving.is_some());
-        let Some(entry) = self.table.get_mut(task) else {
-            return;
-        };
-        entry.started_ns = attempt.started_ns;
-        entry.finished_ns = attempt.ended_ns;
+        let times = (attempt.started_ns, attempt.ended_ns);
         let ran_ns = attempt.ended_ns.saturating_sub(attempt.started_ns);
         let communicator = attempt.raw.then(|| (attempt.members.clone(), attempt.failure.is_some()));
         let result = match (attempt.failure, attempt.output) {
             (None, Some(output)) => {
-                entry.output = output;
-                let resident = matches!(entry.output, Output::Resident { .. });
-                Ok(GroupValue { bytes: entry.output_bytes(), resident })
+                let (bytes, resident) = output.size();
+                self.succeeded(task, output, times);
+                Ok(GroupValue { bytes, resident })
             }
             (failure, output) => {
                 if let Some(Output::Resident { .. }) = output {
@@ -227,6 +223,9 @@ impl ControllerEngine {
                 let (failure, worker) = failure.expect("a member that gives nothing has failed");
                 let retry = is_worth_a_retry(&failure);
                 self.failures.insert(task, (failure, worker));
+                if let Some(entry) = self.table.get_mut(task) {
+                    (entry.started_ns, entry.finished_ns) = times;
+                }
                 Err(GroupFailure { retry })
             }
         };

@@ -1,7 +1,7 @@
 //! Takes tasks, values and graphs from users, or refuses them.
 
 use super::engine::ControllerEngine;
-use super::table::{Argument, Entry, Extra, Output, Place};
+use super::table::{Argument, Entry, Extra, Output};
 use crate::call::Parts;
 use crate::codec::Payload;
 use crate::error::{Refusal, RunError, TaskError};
@@ -10,6 +10,7 @@ use crate::id::TaskId;
 use crate::info::{TaskInfo, TaskState};
 use crate::reference::{Bound, Reference, State};
 use crate::scheduler::{Event, Spec};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -29,16 +30,25 @@ pub(super) struct GraphRun {
 }
 
 impl GraphRun {
-    /// One of its tasks has ended, with this output if it gave no value.
-    pub(super) fn ended(&mut self, failed: Option<&Output>) {
+    /// Tells the run that a task belongs to, if it does, that it has ended. True if that is over then.
+    #[inline]
+    pub(super) fn tell(runs: &mut FxHashMap<RunId, Self>, task: &Entry) -> bool {
+        let run = task.run.and_then(|run| runs.get_mut(&run));
+        run.is_some_and(|run| {
+            run.ended(&task.output);
+            run.is_over()
+        })
+    }
+
+    fn ended(&mut self, output: &Output) {
         self.outstanding -= 1;
-        match failed {
-            Some(Output::Failed(error)) => self.failed.push(Arc::clone(error)),
-            Some(Output::Upstream(link)) => {
+        match output {
+            Output::Failed(error) => self.failed.push(Arc::clone(error)),
+            Output::Upstream(link) => {
                 self.upstream += 1;
                 self.cause.get_or_insert_with(|| link.root());
             }
-            Some(_) | None => {}
+            Output::Pending(_) | Output::Here(_) | Output::Resident { .. } => {}
         }
     }
 
@@ -48,9 +58,9 @@ impl GraphRun {
 }
 
 impl ControllerEngine {
-    /// Takes one task, or says why not.
-    pub(crate) fn submit(&mut self, parts: Parts) -> Result<TaskId, TaskError> {
-        self.check(&parts, None)?;
+    /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
+    pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, TaskError> {
+        self.check(parts, None)?;
         if self.in_flight == 0 {
             // While tasks flow, turns keep the time.
             self.now_ns = crate::clock::now_ns();
@@ -69,19 +79,9 @@ impl ControllerEngine {
         }
         let bytes = payload.len() as u64;
         let now_ns = self.now_ns;
-        let task = self.table.insert(|serial| Entry {
-            serial,
-            function: None,
-            output: Output::Here(payload),
-            extra: None,
-            place: Place::Nowhere,
-            attempts: 0,
-            references: 1,
-            submitted_ns: now_ns,
-            started_ns: now_ns,
-            finished_ns: now_ns,
-            run: None,
-            watched: false,
+        let task = self.table.insert(|entry| {
+            entry.output = Output::Here(payload);
+            (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (now_ns, now_ns, now_ns);
         });
         self.tell_scheduler(Event::Value { task, bytes });
         Ok(task)
@@ -139,9 +139,9 @@ impl ControllerEngine {
         let mut outstanding = 0;
         for node in tasks {
             let task = match node.content {
-                Content::Task(parts) => {
+                Content::Task(mut parts) => {
                     outstanding += 1;
-                    self.add(parts, &node.before, node.level, Some(run))
+                    self.add(&mut parts, &node.before, node.level, Some(run))
                 }
                 Content::Value(payload) => self.add_value(payload).expect("a graph is checked before it starts"),
             };
@@ -180,7 +180,7 @@ impl ControllerEngine {
         self.runs.remove(&run);
     }
 
-    fn add(&mut self, parts: Parts, before: &[Reference], level: u32, run: Option<RunId>) -> TaskId {
+    fn add(&mut self, parts: &mut Parts, before: &[Reference], level: u32, run: Option<RunId>) -> TaskId {
         let collective = parts.remote.is_collective();
         let every = if collective { self.workers() as u32 } else { 1 };
         let mut spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
@@ -205,20 +205,12 @@ impl ControllerEngine {
             let label = options.label.as_deref().map(Box::from);
             extra = Some(Box::new(Extra { label, inputs: arguments.collect() }));
         }
-        let submitted_ns = self.now_ns;
-        let task = self.table.insert(|serial| Entry {
-            serial,
-            function: Some(parts.remote),
-            output: Output::Pending(parts.plain),
-            extra,
-            place: Place::Nowhere,
-            attempts: 0,
-            references: 1,
-            submitted_ns,
-            started_ns: 0,
-            finished_ns: 0,
-            run,
-            watched: false,
+        let task = self.table.insert(|entry| {
+            entry.function = Some(parts.remote);
+            entry.output = Output::Pending(std::mem::take(&mut parts.plain));
+            entry.extra = extra;
+            entry.submitted_ns = self.now_ns;
+            entry.run = run;
         });
         self.counts.submitted += 1;
         self.tell_scheduler(Event::Added { task, spec });
@@ -246,7 +238,7 @@ impl ControllerEngine {
             submitted_ns: entry.submitted_ns,
             started_ns: (entry.started_ns > 0).then_some(entry.started_ns),
             finished_ns: (entry.finished_ns > 0).then_some(entry.finished_ns),
-            output_bytes: entry.output_bytes(),
+            output_bytes: entry.output.size().0,
         })
     }
 

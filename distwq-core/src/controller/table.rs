@@ -81,7 +81,34 @@ pub(super) enum Output {
     Upstream(Arc<Upstream>),
 }
 
+impl Output {
+    /// The size of the value, and whether it stayed on a worker. Nothing has no bytes.
+    pub(super) fn size(&self) -> (u64, bool) {
+        match self {
+            Self::Here(payload) => (payload.len() as u64, false),
+            Self::Resident { bytes, .. } => (*bytes, true),
+            Self::Pending(_) | Self::Failed(_) | Self::Upstream(_) => (0, false),
+        }
+    }
+}
+
 impl Entry {
+    /// What a free slot has, and a task begins with.
+    const VACANT: Self = Self {
+        serial: 0,
+        function: None,
+        output: Output::Pending(Payload::EMPTY),
+        extra: None,
+        place: Place::Nowhere,
+        attempts: 0,
+        references: 1,
+        submitted_ns: 0,
+        started_ns: 0,
+        finished_ns: 0,
+        run: None,
+        watched: false,
+    };
+
     /// The name of the function.
     pub(super) fn path(&self) -> &'static str {
         self.function.map_or("value", |remote| remote.path)
@@ -114,14 +141,6 @@ impl Entry {
         }
     }
 
-    pub(super) fn output_bytes(&self) -> u64 {
-        match &self.output {
-            Output::Here(payload) => payload.len() as u64,
-            Output::Resident { bytes, .. } => *bytes,
-            _ => 0,
-        }
-    }
-
     /// The bytes of the output that lie here.
     pub(super) fn payload_here(&self) -> Option<&Payload> {
         match &self.output {
@@ -136,7 +155,7 @@ impl Entry {
 #[derive(Default, Debug)]
 pub(super) struct Table {
     /// Blocks of [`BLOCK`] entries, all but the last full: a table of any size grows without moving what it has.
-    blocks: Vec<Vec<Option<Entry>>>,
+    blocks: Vec<Vec<Entry>>,
     free: Vec<u32>,
     serial: u32,
 }
@@ -145,52 +164,51 @@ pub(super) struct Table {
 const BLOCK: usize = 256;
 
 impl Table {
-    /// Makes an entry and gives its id; `build` is told the serial.
-    pub(super) fn insert(&mut self, build: impl FnOnce(u32) -> Entry) -> TaskId {
+    /// Makes an entry and gives its id. `fill` is given an entry of a task with one reference that never ran.
+    #[inline]
+    pub(super) fn insert(&mut self, fill: impl FnOnce(&mut Entry)) -> TaskId {
+        // 0 is no entry's.
         self.serial = self.serial.wrapping_add(1).max(1);
-        let entry = Some(build(self.serial));
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.blocks[slot as usize / BLOCK][slot as usize % BLOCK] = entry;
-                slot
-            }
-            None => self.append(entry),
-        };
+        let slot = self.free.pop().unwrap_or_else(|| self.append());
+        let entry = &mut self.blocks[slot as usize / BLOCK][slot as usize % BLOCK];
+        entry.serial = self.serial;
+        fill(entry);
         TaskId::new(slot, self.serial)
     }
 
-    /// Puts an entry into a slot that was never used, and gives that.
-    fn append(&mut self, entry: Option<Entry>) -> u32 {
+    /// A slot that was never used.
+    fn append(&mut self) -> u32 {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
         let before = (self.blocks.len() - 1) * BLOCK;
         let block = &mut self.blocks[before / BLOCK];
-        block.push(entry);
+        block.push(Entry::VACANT);
         (before + block.len() - 1) as u32
     }
 
     #[inline]
     pub(super) fn get(&self, task: TaskId) -> Option<&Entry> {
-        let entry = self.blocks.get(task.slot() / BLOCK)?.get(task.slot() % BLOCK)?.as_ref()?;
+        let entry = self.blocks.get(task.slot() / BLOCK)?.get(task.slot() % BLOCK)?;
         (entry.serial == task.serial()).then_some(entry)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, task: TaskId) -> Option<&mut Entry> {
-        let entry = self.blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?.as_mut()?;
+        let entry = self.blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?;
         (entry.serial == task.serial()).then_some(entry)
     }
 
     /// Drops an entry: nothing in it is a user's own, so that may happen under the lock.
+    #[inline]
     pub(super) fn remove(&mut self, task: TaskId) {
-        if self.get(task).is_some() {
-            self.blocks[task.slot() / BLOCK][task.slot() % BLOCK] = None;
+        if let Some(entry) = self.get_mut(task) {
+            *entry = Entry::VACANT;
             self.free.push(task.slot() as u32);
         }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.blocks.iter().flatten().flatten()
+        self.blocks.iter().flatten().filter(|entry| entry.serial != Entry::VACANT.serial)
     }
 }

@@ -144,9 +144,10 @@ pub enum Event<'a> {
         /// Which.
         task: TaskId,
     },
-    /// Tasks are about to be added together: none of them starts before `Resume`, so that the most urgent is first.
+    /// Several events come together: nothing starts before `Resume`, so that the most urgent of what is there then is
+    /// first, and finding it takes its time once.
     Hold,
-    /// All of them are added.
+    /// All of them have come.
     Resume,
     /// Time has passed.
     Tick,

@@ -101,6 +101,8 @@ pub struct Scheduler {
     reservation: Option<Reservation>,
     /// Between `Hold` and `Resume`.
     held: bool,
+    /// Workers that have become less loaded meanwhile.
+    freed_while_held: Vec<u32>,
     /// Collective tasks that run.
     groups: FxHashMap<u32, Group>,
     /// The members of the last group of each size: taken again if they are free, their communicator exists.
@@ -137,6 +139,7 @@ impl Scheduler {
             too_wide: Queue::default(),
             reservation: None,
             held: false,
+            freed_while_held: Vec::new(),
             groups: FxHashMap::default(),
             last_groups: FxHashMap::default(),
             to_serve: Vec::new(),
@@ -176,6 +179,10 @@ impl Scheduler {
             }
             Event::Resume => {
                 self.held = false;
+                while let Some(worker) = self.freed_while_held.pop() {
+                    self.step();
+                    self.freed(worker, actions);
+                }
                 self.settle(actions);
                 true
             }

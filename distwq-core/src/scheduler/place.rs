@@ -47,6 +47,13 @@ impl Scheduler {
 
     /// A worker has become less loaded: gives it to the wide task that waits for it, or finds it work.
     pub(super) fn freed(&mut self, worker: u32, actions: &mut Vec<Action>) {
+        if self.held {
+            self.workers.relist(worker);
+            if self.freed_while_held.last() != Some(&worker) {
+                self.freed_while_held.push(worker);
+            }
+            return;
+        }
         match self.workers[worker].standing {
             Standing::Reserved => self.reserved_freed(worker),
             Standing::Open => {

@@ -11,7 +11,7 @@ impl Scheduler {
     /// # Panics
     /// If the state contradicts itself, which is a fault of the scheduler.
     pub fn validate(&self) {
-        assert!(self.to_serve.is_empty() || self.held);
+        assert!((self.to_serve.is_empty() && self.freed_while_held.is_empty()) || self.held);
         assert!(self.ending.is_empty() && self.touched.is_empty() && !self.ran_dry);
         self.workers.validate();
         self.validate_links();

@@ -119,9 +119,14 @@ impl World {
         let mut count = 0_u64;
         while let Some(((at_ns, _), happening)) = self.agenda.pop_first() {
             self.now_ns = at_ns;
-            self.happen(happening);
-            count += 1;
-            if self.thorough || count.is_multiple_of(32) {
+            count += match happening {
+                Happening::Told(report) if self.random.percent(30) => self.told_several(report),
+                happening => {
+                    self.happen(happening);
+                    1
+                }
+            };
+            if self.thorough || self.random.percent(3) {
                 self.scheduler.validate();
             }
             assert!(count < 1_000_000, "the run ends");
@@ -232,6 +237,24 @@ impl World {
         place.last_out_ns = place.last_out_ns.max(at_ns);
         let delay_ns = place.last_out_ns - self.now_ns;
         self.after(delay_ns, Happening::Told(report));
+    }
+
+    /// A report comes in one message with those that would come soon after it. Says how many they were.
+    fn told_several(&mut self, first: Report) -> u64 {
+        self.tell(Event::Hold);
+        self.told(first);
+        let until_ns = self.now_ns + self.profile.delay_ns_max / 4;
+        let mut count = 1;
+        while let Some(next) = self.agenda.first_entry()
+            && next.key().0 <= until_ns
+            && let Happening::Told(report) = next.get().clone()
+        {
+            next.remove();
+            self.told(report);
+            count += 1;
+        }
+        self.tell(Event::Resume);
+        count
     }
 
     fn told(&mut self, report: Report) {
