@@ -133,7 +133,7 @@ impl Crowd {
         if self.held.len() > HELD
             && let Some(task) = self.held.pop_front()
         {
-            self.tell(Event::Dropped { task });
+            self.tell(Event::Dropped { tasks: &[task] });
         }
     }
 

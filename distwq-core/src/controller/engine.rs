@@ -17,6 +17,7 @@ use crate::stats::RankStats;
 use crate::transport::{Flow, Transport};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,9 @@ pub(crate) enum ReferenceNote {
 
 /// Messages to one worker wait for company until there are so many.
 pub(super) const BATCH_COUNT: u32 = 32;
+
+/// Tasks whose last handle is gone are told of together, but so few that what follows stays in the cache.
+const DROPPED_TOGETHER: usize = 64;
 
 /// A worker as the controller knows it.
 #[derive(Debug)]
@@ -282,19 +286,32 @@ impl ControllerEngine {
     fn release(&mut self) {
         let mut notes = std::mem::take(&mut self.taken_notes);
         std::mem::swap(&mut *self.reference_notes.lock(), &mut notes);
+        let mut dropped = SmallVec::<[TaskId; DROPPED_TOGETHER]>::new();
         for note in notes.drain(..) {
-            let (ReferenceNote::Retained(task) | ReferenceNote::Dropped(task)) = note;
-            let Some(entry) = self.table.get_mut(task) else { continue };
             match note {
-                ReferenceNote::Retained(_) => entry.references += 1,
-                ReferenceNote::Dropped(_) => entry.references -= 1,
-            }
-            if entry.references == 0 {
-                self.note_to_scheduler(Event::Dropped { task });
+                ReferenceNote::Retained(task) => {
+                    if let Some(entry) = self.table.get_mut(task) {
+                        entry.references += 1;
+                    }
+                }
+                ReferenceNote::Dropped(task) => {
+                    if let Some(entry) = self.table.get_mut(task) {
+                        entry.references -= 1;
+                        if entry.references == 0 {
+                            dropped.push(task);
+                        }
+                    }
+                    if dropped.len() == DROPPED_TOGETHER {
+                        self.tell_scheduler(Event::Dropped { tasks: &dropped });
+                        dropped.clear();
+                    }
+                }
             }
         }
+        if !dropped.is_empty() {
+            self.tell_scheduler(Event::Dropped { tasks: &dropped });
+        }
         self.taken_notes = notes;
-        self.carry_out();
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame) -> Result<(), CodecError> {

@@ -93,7 +93,7 @@ impl Output {
 }
 
 impl Entry {
-    /// What a free slot has, and a task begins with.
+    /// What a slot holds that was never used.
     const VACANT: Self = Self {
         serial: 0,
         function: None,
@@ -108,6 +108,25 @@ impl Entry {
         run: None,
         watched: false,
     };
+
+    /// Makes it that of a new task with one reference, with nothing known of it yet.
+    #[inline]
+    fn begin(&mut self, serial: u32) {
+        self.serial = serial;
+        self.function = None;
+        (self.attempts, self.references) = (0, 1);
+        (self.submitted_ns, self.started_ns, self.finished_ns) = (0, 0, 0);
+        (self.run, self.watched) = (None, false);
+    }
+
+    /// Lets go of all that it holds.
+    #[inline]
+    fn vacate(&mut self) {
+        self.serial = Self::VACANT.serial;
+        self.output = Self::VACANT.output;
+        self.extra = None;
+        self.place = Place::Nowhere;
+    }
 
     /// The name of the function.
     pub(super) fn path(&self) -> &'static str {
@@ -171,7 +190,7 @@ impl Table {
         self.serial = self.serial.wrapping_add(1).max(1);
         let slot = self.free.pop().unwrap_or_else(|| self.append());
         let entry = &mut self.blocks[slot as usize / BLOCK][slot as usize % BLOCK];
-        entry.serial = self.serial;
+        entry.begin(self.serial);
         fill(entry);
         TaskId::new(slot, self.serial)
     }
@@ -203,7 +222,7 @@ impl Table {
     #[inline]
     pub(super) fn remove(&mut self, task: TaskId) {
         if let Some(entry) = self.get_mut(task) {
-            *entry = Entry::VACANT;
+            entry.vacate();
             self.free.push(task.slot() as u32);
         }
     }

@@ -67,10 +67,16 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn dropped(&mut self, id: TaskId, actions: &mut Vec<Action>) -> bool {
-        let Some(slot) = self.tasks.find(id) else { return false };
-        let fits = std::mem::take(&mut self.tasks[slot].handle);
-        self.try_release(slot, actions);
+    pub(super) fn dropped(&mut self, ids: &[TaskId], actions: &mut Vec<Action>) -> bool {
+        let mut fits = true;
+        for &id in ids {
+            self.step();
+            let slot = self.tasks.find(id);
+            fits &= slot.is_some_and(|slot| std::mem::take(&mut self.tasks[slot].handle));
+            if let Some(slot) = slot {
+                self.try_release(slot, actions);
+            }
+        }
         fits
     }
 

@@ -139,10 +139,10 @@ pub enum Event<'a> {
         /// Who has the copy.
         worker: WorkerId,
     },
-    /// The last handle of a task is gone: nobody outside will ask for its value. Never cancels the task.
+    /// The last handles of tasks are gone: nobody outside will ask for their values. Never cancels a task.
     Dropped {
         /// Which.
-        task: TaskId,
+        tasks: &'a [TaskId],
     },
     /// Several events come together: nothing starts before `Resume`, so that the most urgent of what is there then is
     /// first, and finding it takes its time once.

@@ -164,7 +164,7 @@ impl Scheduler {
                 self.finished(worker, task, bytes, resident, ran_ns, actions)
             }
             Event::Added { task, spec } => self.added(task, &spec, actions),
-            Event::Dropped { task } => self.dropped(task, actions),
+            Event::Dropped { tasks } => self.dropped(tasks, actions),
             Event::Copied { task, worker } => self.copied(task, worker),
             Event::Value { task, bytes } => {
                 self.tasks.insert(task, Task::value(task.serial(), bytes));
@@ -179,10 +179,7 @@ impl Scheduler {
             }
             Event::Resume => {
                 self.held = false;
-                while let Some(worker) = self.freed_while_held.pop() {
-                    self.step();
-                    self.freed(worker, actions);
-                }
+                self.free_held(actions);
                 self.settle(actions);
                 true
             }

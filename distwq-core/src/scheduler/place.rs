@@ -48,7 +48,6 @@ impl Scheduler {
     /// A worker has become less loaded: gives it to the wide task that waits for it, or finds it work.
     pub(super) fn freed(&mut self, worker: u32, actions: &mut Vec<Action>) {
         if self.held {
-            self.workers.relist(worker);
             if self.freed_while_held.last() != Some(&worker) {
                 self.freed_while_held.push(worker);
             }
@@ -63,6 +62,20 @@ impl Scheduler {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Does what was put off while events were held.
+    pub(super) fn free_held(&mut self, actions: &mut Vec<Action>) {
+        if self.freed_while_held.len() > 1 {
+            // Each is to see what room the others have.
+            for &worker in &self.freed_while_held {
+                self.workers.relist(worker);
+            }
+        }
+        while let Some(worker) = self.freed_while_held.pop() {
+            self.step();
+            self.freed(worker, actions);
         }
     }
 

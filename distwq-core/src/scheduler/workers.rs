@@ -7,7 +7,13 @@ use super::Settings;
 use super::tasks::{List, NONE, Tasks, successors};
 
 /// Degrees of load: 0 is idle, 1 to 7 some slots free, from [`BUSY`] on all slots taken and more and more queued.
-const DEGREES: u32 = 96;
+const DEGREES: u32 = 48;
+
+/// So many tasks queued for each slot have a degree each; above, [`COARSE`] of them share one.
+const FINE: u32 = 8;
+
+/// How far a worker is ahead matters less the farther it is, and a worker that keeps its degree costs nothing.
+const COARSE: u32 = 8;
 
 /// The first degree of a worker without a free slot.
 const BUSY: u32 = 8;
@@ -128,14 +134,16 @@ impl Worker {
 
     #[inline]
     fn degree_now(&self) -> u32 {
-        match (self.in_flight, self.slots) {
-            (0, _) => 0,
-            (in_flight, 1) => (BUSY - 1 + in_flight).min(DEGREES - 1),
+        let queued = match (self.in_flight, self.slots) {
+            (0, _) => return 0,
+            (in_flight, 1) => in_flight - 1,
             (in_flight, slots) if in_flight < slots => {
-                1 + u32::try_from(u64::from(in_flight) * 7 / u64::from(slots)).expect("less than 7")
+                return 1 + u32::try_from(u64::from(in_flight) * 7 / u64::from(slots)).expect("less than 7");
             }
-            (in_flight, slots) => (BUSY + (in_flight - slots) / slots).min(DEGREES - 1),
-        }
+            (in_flight, slots) => (in_flight - slots) / slots,
+        };
+        let degree = if queued < FINE { queued } else { FINE + (queued - FINE) / COARSE };
+        (BUSY + degree).min(DEGREES - 1)
     }
 }
 

@@ -341,7 +341,7 @@ impl World {
 
     pub(super) fn drop_handle(&mut self, task: TaskId) {
         if std::mem::take(&mut self.book.task_mut(task).handle) {
-            self.tell(Event::Dropped { task });
+            self.tell(Event::Dropped { tasks: &[task] });
         }
     }
 }

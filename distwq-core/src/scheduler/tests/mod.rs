@@ -104,7 +104,7 @@ impl Play {
     }
 
     fn drop_handle(&mut self, task: TaskId) -> Vec<Action> {
-        self.feed(Event::Dropped { task })
+        self.feed(Event::Dropped { tasks: &[task] })
     }
 
     fn give_back(&mut self, worker: WorkerId, tasks: &[TaskId]) -> Vec<Action> {

@@ -22,7 +22,7 @@ fn a_value_nobody_waits_for_goes_with_its_handle() {
     let a = play.add_started(Spec::PLAIN, W0);
     assert_eq!(play.finish_resident(a, W0, 100), [done(a)]);
     assert_eq!(play.drop_handle(a), [release(a, &[W0])]);
-    play.misfit(Event::Dropped { task: a });
+    play.misfit(Event::Dropped { tasks: &[a] });
 }
 
 #[test]
