@@ -75,9 +75,8 @@ impl Cluster {
 
     /// Takes one task, which starts as soon as its inputs are there and a worker has room. Does not wait. What cannot
     /// run has ended as [`Refused`](TaskError::Refused) when this returns.
-    pub fn submit<T>(&self, call: Call<T>) -> Handle<T> {
-        let mut parts = call.parts;
-        let taken = self.seat.drive.with(|engine| engine.submit(&mut parts));
+    pub fn submit<T>(&self, mut call: Call<T>) -> Handle<T> {
+        let taken = self.seat.drive.with(|engine| engine.submit(&mut call.parts));
         Handle::new(self.reference(taken))
     }
 

@@ -105,7 +105,11 @@ impl Payload {
     #[inline]
     fn inline(bytes: &[u8]) -> Option<Self> {
         let mut array = [0; INLINE_BYTES_MAX];
-        array.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        match <&[u8; 8]>::try_from(bytes) {
+            // A number, as most small values: a copy of a size that the compiler knows.
+            Ok(number) => array[..8].copy_from_slice(number),
+            Err(_) => array.get_mut(..bytes.len())?.copy_from_slice(bytes),
+        }
         Some(Self(Repr::Inline { len: bytes.len() as u8, bytes: array }))
     }
 
@@ -119,8 +123,23 @@ impl Payload {
         }
     }
 
+    /// Appends the bytes.
+    #[inline]
+    pub(crate) fn append_to(&self, into: &mut Vec<u8>) {
+        match &self.0 {
+            Repr::Inline { len, bytes } => {
+                // A copy of a size that the compiler knows, and the surplus cut off: no call, no loop.
+                let end = into.len() + usize::from(*len);
+                into.extend_from_slice(bytes);
+                into.truncate(end);
+            }
+            Repr::Shared(bytes) => into.extend_from_slice(bytes),
+        }
+    }
+
     /// How many bytes.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.as_slice().len()
     }

@@ -100,6 +100,7 @@ impl<E: Engine> Drive<E> {
     }
 
     /// Does something with the engine, at once.
+    #[inline]
     pub(crate) fn with<R>(&self, action: impl FnOnce(&mut E) -> R) -> R {
         let mut state = self.state.lock();
         let result = action(&mut state.engine);
@@ -208,7 +209,15 @@ impl<E: Engine> Drive<E> {
     }
 
     /// Unlocks; wakes the watcher if the rank is busy and it sleeps.
+    #[inline]
     fn leave(&self, mut state: MutexGuard<'_, State<E>>) {
+        let unwatched = !state.driven && self.watcher.parked.load(Ordering::Relaxed);
+        if unwatched || !state.engine.garbage().is_empty() {
+            self.leave_with(state);
+        }
+    }
+
+    fn leave_with(&self, mut state: MutexGuard<'_, State<E>>) {
         let garbage = take_some(state.engine.garbage());
         let unwatched = !state.driven && self.watcher.parked.load(Ordering::Relaxed) && state.engine.is_busy();
         drop(state);

@@ -11,6 +11,7 @@ use crate::registry::{FunctionId, Registry, Remote};
 use crate::scheduler::{Action, End, Event, Stall, Waits};
 use smallvec::SmallVec;
 use std::mem::take;
+use std::ptr;
 
 /// Entries of a stall that its message tells.
 const WAITS_SHOWN_MAX: usize = 8;
@@ -27,23 +28,24 @@ impl ControllerEngine {
     fn carry_out_all(&mut self) {
         while !self.actions.is_empty() {
             let mut actions = take(&mut self.actions);
-            actions.iter_mut().for_each(|action| self.act(action, None));
             // The vector is kept for its memory.
-            actions.clear();
+            actions.drain(..).for_each(|action| self.act(action, None));
             if self.actions.is_empty() {
                 self.actions = actions;
             }
         }
     }
 
-    /// Carries out one action, and takes out of it what it needs.
-    fn act(&mut self, action: &mut Action, stall: Option<&str>) {
+    // Within the loop: most tasks have three actions, and two of them are a few instructions each.
+    #[inline(always)]
+    fn act(&mut self, action: Action, stall: Option<&str>) {
         match action {
-            Action::Start { task, worker, attempt } => self.start(*task, *worker, *attempt),
-            Action::StartGroup { task, workers, attempt } => self.start_group(*task, take(workers), *attempt),
-            Action::TakeBack { worker, tasks } => self.post(*worker, &ToWorker::TakeBack { tasks: take(tasks) }),
-            Action::Ended { task, end } => self.ended(*task, *end, stall),
-            Action::Release { task, holders } => self.let_go(*task, holders),
+            Action::Start { task, worker, attempt } => self.start(task, worker, attempt),
+            Action::StartGroup { task, workers, attempt } => self.start_group(task, workers, attempt),
+            Action::TakeBack { worker, tasks } => self.post(worker, &ToWorker::TakeBack { tasks }),
+            Action::Ended { task, end } => self.ended(task, end, stall),
+            Action::Release { task, holders } if holders.is_empty() => self.table.remove(task),
+            Action::Release { task, holders } => self.let_go(task, &holders),
         }
     }
 
@@ -52,21 +54,29 @@ impl ControllerEngine {
         let message = self.describe_stall(stall);
         let fits = self.scheduler.handle(self.now_ns, Event::GiveUp, &mut self.actions);
         debug_assert!(fits, "giving up always fits");
-        for action in &mut take(&mut self.actions) {
+        for action in take(&mut self.actions) {
             self.act(action, Some(&message));
         }
     }
 
+    #[inline]
     fn ended(&mut self, task: TaskId, end: End, stall: Option<&str>) {
+        // One with a value was settled when that came.
+        if end != End::Done {
+            self.ended_badly(task, end, stall);
+        }
+    }
+
+    #[inline(never)]
+    fn ended_badly(&mut self, task: TaskId, end: End, stall: Option<&str>) {
         let failure = match end {
-            // Settled when its output came.
-            End::Done => return,
             End::Failed => self.failures.remove(&task),
             _ => None,
         };
         self.failed(task, end, failure, stall);
     }
 
+    #[inline(never)]
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
         let prompt = self.submitting && self.workers[worker.index()].in_flight == 0;
         if self.push_short(task, worker) {
@@ -88,16 +98,12 @@ impl ControllerEngine {
     /// difference then whether they came as values or are outputs of other tasks. False if it is no such task.
     #[inline]
     fn push_short(&mut self, task: TaskId, worker: WorkerId) -> bool {
-        let Self { table, workers, registry, .. } = self;
+        let Self { table, workers, functions, .. } = self;
         let (entry, remote, plain) = startable(table, task);
-        let function = function_of(registry, remote);
+        let function = functions.id_of(remote);
         let body = &mut workers[worker.index()].out.body;
         message::push_run(body, task, function, |body| match entry.inputs() {
-            [] if plain.len() <= SHORT_BYTES_MAX => {
-                body.extend_from_slice(plain.as_slice());
-                Some(())
-            }
-            [] => None,
+            [] => (plain.len() <= SHORT_BYTES_MAX).then(|| plain.append_to(body)),
             inputs => push_arguments(table, remote, plain.as_slice(), inputs, body),
         })
     }
@@ -112,6 +118,7 @@ impl ControllerEngine {
         // Attachments are numbered as they are met, so they are gathered on the side.
         let mut frame = take(&mut self.workers[worker.index()].out);
         let (entry, remote, plain) = startable(&self.table, task);
+        let function = self.functions.id_of(remote);
         let plain = frame.blob(plain);
         let mut inputs = SmallVec::new();
         let mut copied = Vec::new();
@@ -125,7 +132,7 @@ impl ControllerEngine {
             }
             inputs.push(RunInput { parameter, gathered, values });
         }
-        let message = message(Run { task, function: function_of(self.registry, remote), plain, inputs });
+        let message = message(Run { task, function, plain, inputs });
         frame.push(&message);
         drop(message);
         self.workers[worker.index()].out = frame;
@@ -192,6 +199,7 @@ impl ControllerEngine {
     }
 
     /// Nobody needs the task any more.
+    #[inline(never)]
     fn let_go(&mut self, task: TaskId, holders: &[WorkerId]) {
         for holder in holders {
             self.copies.remove(&(task, *holder));
@@ -225,9 +233,29 @@ fn startable(table: &Table, task: TaskId) -> (&Entry, &'static Remote, &Payload)
     }
 }
 
-#[inline]
-fn function_of(registry: &Registry, remote: &'static Remote) -> FunctionId {
-    registry.id_of(remote).expect("every remote function is in the table")
+/// The functions of the program, with the one that was looked up last: as a rule it is the next one too.
+#[derive(Debug)]
+pub(super) struct Functions {
+    registry: &'static Registry,
+    last: Option<(&'static Remote, FunctionId)>,
+}
+
+impl Functions {
+    pub(super) fn new(registry: &'static Registry) -> Self {
+        Self { registry, last: None }
+    }
+
+    #[inline]
+    fn id_of(&mut self, remote: &'static Remote) -> FunctionId {
+        match self.last {
+            Some((last, id)) if ptr::eq(last, remote) => id,
+            _ => {
+                let id = self.registry.id_of(remote).expect("every remote function is in the table");
+                self.last = Some((remote, id));
+                id
+            }
+        }
+    }
 }
 
 /// Appends all arguments in the order of the parameters, as if all had come as values. Nothing if one is not here, is
@@ -251,7 +279,7 @@ fn push_arguments(table: &Table, remote: &Remote, plain: &[u8], inputs: &[Argume
             codec::encode_sequence_length(same.count(), body);
         }
         last = Some(place.parameter);
-        body.extend_from_slice(payload.as_slice());
+        payload.append_to(body);
     }
     body.extend_from_slice(&plain[done..]);
     Some(())

@@ -1,5 +1,6 @@
 //! The state of the controller rank, advanced in turns by whoever waits.
 
+use super::dispatch::Functions;
 use super::groups::Groups;
 use super::submit::{GraphRun, RunId};
 use super::table::{Output, Table};
@@ -100,7 +101,7 @@ pub(super) struct Counts {
 /// The state of the controller rank.
 pub(crate) struct ControllerEngine {
     pub(crate) transport: Box<dyn Transport>,
-    pub(super) registry: &'static Registry,
+    pub(super) functions: Functions,
     pub(super) limits: Limits,
     pub(super) session: u64,
     pub(super) scheduler: Scheduler,
@@ -144,7 +145,7 @@ impl ControllerEngine {
         let worker_of = workers.iter().zip(ids).map(|(place, id)| (place.rank, id));
         let mut engine = Self {
             transport,
-            registry,
+            functions: Functions::new(registry),
             limits,
             session,
             scheduler: Scheduler::new(crate::scheduler::Settings::default()),
@@ -230,14 +231,14 @@ impl ControllerEngine {
     }
 
     /// Passes an event on and carries out what follows. Events that follow from that come after it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn tell_scheduler(&mut self, event: Event<'_>) {
         self.note_to_scheduler(event);
         self.carry_out();
     }
 
     /// Passes an event on; the caller sees to it that what follows is carried out soon.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_to_scheduler(&mut self, event: Event<'_>) {
         let fits = self.scheduler.handle(self.now_ns, event, &mut self.actions);
         debug_assert!(fits, "the workers keep to the protocol");

@@ -76,6 +76,7 @@ impl Attempt {
 }
 
 impl ControllerEngine {
+    #[inline(never)]
     pub(super) fn start_group(&mut self, task: TaskId, workers: Vec<WorkerId>, attempt: u32) {
         let workers = workers.into_boxed_slice();
         self.groups.epoch += 1;

@@ -180,31 +180,47 @@ impl ControllerEngine {
         self.runs.remove(&run);
     }
 
+    #[inline]
     fn add(&mut self, parts: &mut Parts, before: &[Reference], level: u32, run: Option<RunId>) -> TaskId {
         let collective = parts.remote.is_collective();
         let every = if collective { self.workers() as u32 } else { 1 };
-        let mut spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
-        let mut extra = None;
-        let mut inputs = SmallVec::<[TaskId; 8]>::new();
-        let mut after = SmallVec::<[TaskId; 8]>::new();
-        if !parts.is_plain() || !before.is_empty() {
-            inputs.extend(parts.inputs.iter().map(|input| input.source.task()));
-            let options = parts.options();
-            after.extend(options.after.iter().chain(before).map(Reference::task));
-            spec = Spec {
-                inputs: &inputs,
-                after: &after,
-                follow: options.follow.as_ref().map(Reference::task),
-                ranks: options.ranks.unwrap_or(every),
-                priority: options.priority,
-                retries: options.retries,
-                ..spec
-            };
-            let arguments = parts.inputs.iter().zip(&inputs);
-            let arguments = arguments.map(|(input, &value)| Argument { value, place: input.place });
-            let label = options.label.as_deref().map(Box::from);
-            extra = Some(Box::new(Extra { label, inputs: arguments.collect() }));
+        let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
+        if parts.is_plain() && before.is_empty() {
+            self.add_as(parts, spec, None, run)
+        } else {
+            self.add_with_wishes(parts, spec, before, run)
         }
+    }
+
+    /// Adds a task that says more than its function and its arguments.
+    fn add_with_wishes(
+        &mut self,
+        parts: &mut Parts,
+        spec: Spec<'_>,
+        before: &[Reference],
+        run: Option<RunId>,
+    ) -> TaskId {
+        let arguments = parts.inputs.iter().map(|input| Argument { value: input.source.task(), place: input.place });
+        let arguments: SmallVec<[Argument; 2]> = arguments.collect();
+        let inputs: SmallVec<[TaskId; 8]> = arguments.iter().map(|argument| argument.value).collect();
+        let options = parts.options();
+        let after: SmallVec<[TaskId; 8]> = options.after.iter().chain(before).map(Reference::task).collect();
+        let spec = Spec {
+            inputs: &inputs,
+            after: &after,
+            follow: options.follow.as_ref().map(Reference::task),
+            ranks: options.ranks.unwrap_or(spec.ranks),
+            priority: options.priority,
+            retries: options.retries,
+            ..spec
+        };
+        let label = options.label.as_deref().map(Box::from);
+        let extra = (label.is_some() || !arguments.is_empty()).then(|| Box::new(Extra { label, inputs: arguments }));
+        self.add_as(parts, spec, extra, run)
+    }
+
+    #[inline]
+    fn add_as(&mut self, parts: &mut Parts, spec: Spec<'_>, extra: Option<Box<Extra>>, run: Option<RunId>) -> TaskId {
         let task = self.table.insert(|entry| {
             entry.function = Some(parts.remote);
             entry.output = Output::Pending(std::mem::take(&mut parts.plain));

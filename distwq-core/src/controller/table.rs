@@ -82,6 +82,9 @@ pub(super) enum Output {
 }
 
 impl Output {
+    /// That of a task without arguments that has not ended.
+    const NOTHING: Self = Self::Pending(Payload::EMPTY);
+
     /// The size of the value, and whether it stayed on a worker. Nothing has no bytes.
     pub(super) fn size(&self) -> (u64, bool) {
         match self {
@@ -95,9 +98,9 @@ impl Output {
 impl Entry {
     /// What a slot holds that was never used.
     const VACANT: Self = Self {
-        serial: 0,
+        serial: NO_SERIAL,
         function: None,
-        output: Output::Pending(Payload::EMPTY),
+        output: Output::NOTHING,
         extra: None,
         place: Place::Nowhere,
         attempts: 0,
@@ -122,8 +125,8 @@ impl Entry {
     /// Lets go of all that it holds.
     #[inline]
     fn vacate(&mut self) {
-        self.serial = Self::VACANT.serial;
-        self.output = Self::VACANT.output;
+        self.serial = NO_SERIAL;
+        self.output = Output::NOTHING;
         self.extra = None;
         self.place = Place::Nowhere;
     }
@@ -179,6 +182,9 @@ pub(super) struct Table {
     serial: u32,
 }
 
+/// The serial of no task: that of a free slot.
+const NO_SERIAL: u32 = 0;
+
 /// Entries in one block: enough to make blocks rare, few enough to make a first one cheap.
 const BLOCK: usize = 256;
 
@@ -186,7 +192,6 @@ impl Table {
     /// Makes an entry and gives its id. `fill` is given an entry of a task with one reference that never ran.
     #[inline]
     pub(super) fn insert(&mut self, fill: impl FnOnce(&mut Entry)) -> TaskId {
-        // 0 is no entry's.
         self.serial = self.serial.wrapping_add(1).max(1);
         let slot = self.free.pop().unwrap_or_else(|| self.append());
         let entry = &mut self.blocks[slot as usize / BLOCK][slot as usize % BLOCK];
@@ -228,6 +233,6 @@ impl Table {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.blocks.iter().flatten().filter(|entry| entry.serial != Entry::VACANT.serial)
+        self.blocks.iter().flatten().filter(|entry| entry.serial != NO_SERIAL)
     }
 }

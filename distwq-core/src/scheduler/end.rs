@@ -13,7 +13,9 @@ impl Scheduler {
         self.leave(slot, actions);
         let draws = self.tasks[slot].draws();
         let mut waiting = std::mem::replace(&mut self.tasks[slot].dependents, NONE);
-        waiting = self.links.reverse(waiting);
+        if waiting != NONE {
+            waiting = self.links.reverse(waiting);
+        }
         while let Some(dependent) = self.links.pop(&mut waiting) {
             self.step();
             if draws {
@@ -21,7 +23,9 @@ impl Scheduler {
             }
             self.unblock(dependent, slot, worker, actions);
         }
-        self.try_release(slot, actions);
+        if !self.tasks[slot].handle {
+            self.try_release(slot, actions);
+        }
     }
 
     /// The dependency `before` of `slot` has ended with a value.

@@ -73,7 +73,7 @@ use ready::Queue;
 use report::Turn;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use tasks::{Kind, Links, State, Task, Tasks};
+use tasks::{Kind, Links, State, Tasks};
 use workers::{Standing, Workers};
 
 /// The state machine. See the [module documentation](self) for the order of calls.
@@ -157,6 +157,8 @@ impl Scheduler {
     ///
     /// # Panics
     /// If a slot is used for a new task before its release.
+    // Where the event is known at compile time, only its own arm is left.
+    #[inline(always)]
     pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Vec<Action>) -> bool {
         self.now_ns = now_ns;
         match event {
@@ -166,23 +168,12 @@ impl Scheduler {
             Event::Added { task, spec } => self.added(task, &spec, actions),
             Event::Dropped { tasks } => self.dropped(tasks, actions),
             Event::Copied { task, worker } => self.copied(task, worker),
-            Event::Value { task, bytes } => {
-                self.tasks.insert(task, Task::value(task.serial(), bytes));
-                true
-            }
+            Event::Value { task, bytes } => self.given(task, bytes),
             Event::Failed { worker, task, ran_ns, retry } => self.failed(worker, task, ran_ns, retry, actions),
             Event::GroupFinished { task, result, ran_ns: _ } => self.group_finished(task, result, actions),
             Event::Returned { worker, tasks } => self.returned(worker, tasks, actions),
-            Event::Hold => {
-                self.held = true;
-                true
-            }
-            Event::Resume => {
-                self.held = false;
-                self.free_held(actions);
-                self.settle(actions);
-                true
-            }
+            Event::Hold => self.hold(),
+            Event::Resume => self.resume(actions),
             Event::Tick => self.tick(actions),
             Event::Joined { worker, slots } => self.joined(worker, slots, actions),
             Event::Lost { worker } => self.lost(worker, actions),
@@ -226,6 +217,18 @@ impl Scheduler {
         let task = &self.tasks[slot];
         let made_here = (task.state == State::Done && task.kind == Kind::Resident).then_some(task.worker);
         made_here.into_iter().chain(self.links.iter(task.copies)).filter(|&worker| self.workers.is_living(worker))
+    }
+
+    fn hold(&mut self) -> bool {
+        self.held = true;
+        true
+    }
+
+    fn resume(&mut self, actions: &mut Vec<Action>) -> bool {
+        self.held = false;
+        self.free_held(actions);
+        self.settle(actions);
+        true
     }
 
     fn joined(&mut self, worker: WorkerId, slots: u32, actions: &mut Vec<Action>) -> bool {
