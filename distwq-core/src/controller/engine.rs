@@ -37,7 +37,7 @@ pub(crate) enum ReferenceNote {
 }
 
 /// Messages to one worker wait for company until there are so many.
-pub(super) const BATCH_COUNT: u32 = 32;
+pub(super) const BATCH_COUNT: u32 = 64;
 
 /// Tasks whose last handle is gone are told of together, but so few that what follows stays in the cache.
 const DROPPED_TOGETHER: usize = 64;

@@ -23,7 +23,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            prefetch_tasks_max: 64,
+            prefetch_tasks_max: 128,
             prefetch_ns: 500_000,
             take_back_ns: 200_000,
             silent_ns: 1_000_000,

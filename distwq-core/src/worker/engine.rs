@@ -24,7 +24,7 @@ const FLUSH_NS: u64 = 50_000;
 /// How many later groups begin before one whose `Leave` has come alone is forgotten.
 const EPOCHS_REMEMBERED: u64 = 1_000;
 /// So many results go out at once, even if none has waited that long.
-const FLUSH_COUNT: u32 = 16;
+const FLUSH_COUNT: u32 = 32;
 
 /// The state of a worker rank.
 pub(crate) struct WorkerEngine {

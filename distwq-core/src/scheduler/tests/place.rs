@@ -58,11 +58,11 @@ fn short_tasks_are_sent_ahead_as_soon_as_they_are_known_to_be_short() {
 fn no_more_than_the_most_is_sent_ahead() {
     let mut play = Play::with_workers(1);
     let [a, _] = play.fill(1)[..] else { unreachable!() };
-    for _ in 0..100 {
+    for _ in 0..200 {
         play.add_waiting(Spec::PLAIN);
     }
     play.feed(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 10 });
-    assert_eq!(play.scheduler.in_flight(W0), 1 + 64);
+    assert_eq!(play.scheduler.in_flight(W0), 1 + 128);
 }
 
 /// ```text
