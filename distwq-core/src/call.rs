@@ -113,6 +113,7 @@ impl Parts {
     }
 
     /// All tasks that this one depends on.
+    #[inline]
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
         let inputs = self.inputs.iter().map(|input| &input.source);
         let options = self.options();

@@ -5,7 +5,7 @@ use super::table::{Argument, Entry, Extra, Output};
 use crate::call::Parts;
 use crate::codec::Payload;
 use crate::error::{Refusal, RunError, TaskError};
-use crate::graph::{Content, Graph, GraphTask};
+use crate::graph::{Content, Graph, StartedGraph};
 use crate::id::TaskId;
 use crate::info::{TaskInfo, TaskState};
 use crate::reference::{Bound, Reference, State};
@@ -125,28 +125,27 @@ impl ControllerEngine {
         graph.unchecked().find_map(|parts| self.check(parts, Some(graph.id())).err())
     }
 
-    /// Takes a graph whose nodes stand in an order in which dependencies come first, all checked before.
-    pub(crate) fn start_graph(
-        &mut self,
-        tasks: impl Iterator<Item = GraphTask>,
-        bind: impl Fn(TaskId) -> Bound,
-    ) -> RunId {
+    /// Takes a graph, all of it checked before.
+    pub(crate) fn start_graph(&mut self, graph: StartedGraph, bind: impl Fn(TaskId) -> Bound) -> RunId {
         self.now_ns = crate::clock::now_ns();
         self.run_serial = self.run_serial.checked_add(1).expect("fewer than 2^32 graphs are started");
         let run = RunId(self.run_serial);
         self.runs.insert(run, GraphRun::default());
         self.tell_scheduler(Event::Hold);
         let mut outstanding = 0;
-        for node in tasks {
+        graph.for_each(|node| {
             let task = match node.content {
-                Content::Task(mut parts) => {
+                Content::Task(parts) => {
                     outstanding += 1;
-                    self.add(&mut parts, &node.before, node.level, Some(run))
+                    self.add(parts, node.before, node.level, Some(run))
                 }
-                Content::Value(payload) => self.add_value(payload).expect("a graph is checked before it starts"),
+                Content::Value(payload) => {
+                    let payload = std::mem::take(payload);
+                    self.add_value(payload).expect("a graph is checked before it starts")
+                }
             };
             node.cell.bind(Ok(bind(task)));
-        }
+        });
         if let Some(run) = self.runs.get_mut(&run) {
             run.outstanding += outstanding;
         }
@@ -200,11 +199,19 @@ impl ControllerEngine {
         before: &[Reference],
         run: Option<RunId>,
     ) -> TaskId {
-        let arguments = parts.inputs.iter().map(|input| Argument { value: input.source.task(), place: input.place });
-        let arguments: SmallVec<[Argument; 2]> = arguments.collect();
-        let inputs: SmallVec<[TaskId; 8]> = arguments.iter().map(|argument| argument.value).collect();
+        // Loops, because collecting into these vectors costs several times as much.
+        let mut arguments = SmallVec::<[Argument; 2]>::with_capacity(parts.inputs.len());
+        let mut inputs = SmallVec::<[TaskId; 8]>::with_capacity(parts.inputs.len());
+        for input in &parts.inputs {
+            let value = input.source.task();
+            arguments.push(Argument { value, place: input.place });
+            inputs.push(value);
+        }
         let options = parts.options();
-        let after: SmallVec<[TaskId; 8]> = options.after.iter().chain(before).map(Reference::task).collect();
+        let mut after = SmallVec::<[TaskId; 8]>::new();
+        for other in options.after.iter().chain(before) {
+            after.push(other.task());
+        }
         let spec = Spec {
             inputs: &inputs,
             after: &after,

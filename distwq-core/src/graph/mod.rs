@@ -53,7 +53,8 @@ pub struct Graph {
     waiting: Vec<Waiting>,
     /// Nodes with something that only a cluster can check.
     unchecked: Vec<u32>,
-    /// Whether an explicit edge may lead from a later node to an earlier one.
+    has_explicit_edges: bool,
+    /// Whether one of them leads from a later node to an earlier one.
     is_reordered: bool,
     started: bool,
     /// The first thing that was refused when it was added.
@@ -81,14 +82,36 @@ pub(crate) enum Content {
     Value(Payload),
 }
 
+/// A graph on its way to the controller.
+pub(crate) struct StartedGraph {
+    waiting: Vec<Waiting>,
+    /// Places in `waiting` such that dependencies come first; none if that is so already.
+    order: Option<Vec<NodeIndex>>,
+    levels: Vec<u32>,
+    before: FxHashMap<u32, Vec<Reference>>,
+}
+
 /// A node on its way to the controller.
-pub(crate) struct GraphTask {
-    pub(crate) cell: Arc<Cell>,
-    pub(crate) content: Content,
+pub(crate) struct GraphTask<'a> {
+    pub(crate) cell: &'a Cell,
+    pub(crate) content: &'a mut Content,
     /// The tasks that explicit edges put before it.
-    pub(crate) before: Vec<Reference>,
+    pub(crate) before: &'a [Reference],
     /// How many tasks the longest path has that hangs on it.
     pub(crate) level: u32,
+}
+
+impl StartedGraph {
+    /// Hands over each node, in an order in which dependencies come first.
+    pub(crate) fn for_each(mut self, mut take: impl FnMut(GraphTask<'_>)) {
+        for place in 0..self.waiting.len() {
+            let index = self.order.as_ref().map_or(place, |order| order[place].index());
+            let before = if self.before.is_empty() { None } else { self.before.get(&(index as u32)) };
+            let Waiting { cell, content } = &mut self.waiting[index];
+            let before = before.map_or(&[] as &[_], Vec::as_slice);
+            take(GraphTask { cell, content, before, level: self.levels[index] });
+        }
+    }
 }
 
 /// The name of a value.
@@ -138,6 +161,7 @@ impl Graph {
             nodes: DiGraph::new(),
             waiting: Vec::new(),
             unchecked: Vec::new(),
+            has_explicit_edges: false,
             is_reordered: false,
             started: false,
             refusal: None,
@@ -228,6 +252,7 @@ impl Graph {
             return Err(CycleError { path }.into());
         }
         self.nodes.add_edge(from, to, Edge::Order);
+        self.has_explicit_edges = true;
         self.is_reordered |= from > to;
         Ok(())
     }
@@ -287,29 +312,31 @@ impl Graph {
 
     /// For each node, the number of tasks on the longest path that leads to it or from it, itself not counted.
     fn longest(&self, direction: Direction) -> Vec<u32> {
-        self.longest_in(&self.in_order(), direction)
+        let order = self.in_order();
+        match direction {
+            Direction::Incoming => self.longest_in(order.into_iter(), direction),
+            Direction::Outgoing => self.longest_in(order.into_iter().rev(), direction),
+        }
     }
 
-    /// The same, given an order in which each node comes after those before it.
-    fn longest_in(&self, order: &[NodeIndex], direction: Direction) -> Vec<u32> {
+    /// The same, given an order in which each node comes after those that are beyond it.
+    fn longest_in(&self, order: impl Iterator<Item = NodeIndex>, beyond: Direction) -> Vec<u32> {
         let mut longest = vec![0; self.nodes.node_count()];
-        let mut measure = |node: NodeIndex| {
-            let beyond = self.nodes.neighbors_directed(node, direction);
+        for node in order {
+            let others = self.nodes.neighbors_directed(node, beyond);
             longest[node.index()] =
-                beyond.map(|other| longest[other.index()] + u32::from(self.nodes[other].is_task())).max().unwrap_or(0);
-        };
-        match direction {
-            Direction::Outgoing => order.iter().rev().for_each(|node| measure(*node)),
-            Direction::Incoming => order.iter().for_each(|node| measure(*node)),
+                others.map(|other| longest[other.index()] + u32::from(self.nodes[other].is_task())).max().unwrap_or(0);
         }
         longest
     }
 
-    /// All nodes, each after those before it: as they were added unless an explicit edge says otherwise (Kahn 1962).
+    /// All nodes, each after those before it: as they were added, unless an explicit edge says otherwise.
     fn in_order(&self) -> Vec<NodeIndex> {
-        if !self.is_reordered {
-            return self.nodes.node_indices().collect();
-        }
+        if self.is_reordered { self.sorted() } else { self.nodes.node_indices().collect() }
+    }
+
+    /// All nodes, each after those before it (Kahn 1962).
+    fn sorted(&self) -> Vec<NodeIndex> {
         let mut waits_for: Vec<usize> = self
             .nodes
             .node_indices()
@@ -336,6 +363,7 @@ impl Graph {
     }
 
     /// Keeps what the newest node is to run.
+    #[inline]
     fn wait(&mut self, index: NodeIndex, content: Content) -> Reference {
         let cell = Cell::new(self.id, index.index() as u32);
         self.waiting.push(Waiting { cell: Arc::clone(&cell), content });
@@ -356,12 +384,13 @@ impl Graph {
         if let Some(reason) = parts.refusal() {
             return Some(reason);
         }
-        parts.dependencies().find_map(|other| match other.state() {
+        let refusal_of = |other: &Reference| match other.state() {
             State::Refused(error) => Some(Refusal::RefusedDependency(Box::new((**error).clone()))),
             State::Bound(_) => None,
             State::Unbound(node) if node.graph == self.id => None,
             State::Unbound(_) => Some(Refusal::NotStartedDependency),
-        })
+        };
+        parts.dependencies().find_map(refusal_of)
     }
 
     /// The node of a task of this graph.
@@ -397,24 +426,22 @@ impl Graph {
         }
     }
 
-    /// Takes out what is to run, in an order in which dependencies come first. From here on handles alone keep the
-    /// values.
-    pub(crate) fn start(&mut self) -> impl Iterator<Item = GraphTask> + use<> {
+    /// Takes out what is to run. From here on handles alone keep the values.
+    pub(crate) fn start(&mut self) -> StartedGraph {
         self.started = true;
-        let order = self.in_order();
-        let levels = self.longest_in(&order, Direction::Outgoing);
+        let order = self.is_reordered.then(|| self.sorted());
+        let levels = match &order {
+            Some(order) => self.longest_in(order.iter().rev().copied(), Direction::Outgoing),
+            None => self.longest_in(self.nodes.node_indices().rev(), Direction::Outgoing),
+        };
         let mut before = FxHashMap::<u32, Vec<Reference>>::default();
-        for edge in self.nodes.edge_references().filter(|edge| *edge.weight() == Edge::Order) {
-            let earlier = Reference::Node(Arc::clone(&self.waiting[edge.source().index()].cell));
-            before.entry(edge.target().index() as u32).or_default().push(earlier);
+        if self.has_explicit_edges {
+            for edge in self.nodes.edge_references().filter(|edge| *edge.weight() == Edge::Order) {
+                let earlier = Reference::Node(Arc::clone(&self.waiting[edge.source().index()].cell));
+                before.entry(edge.target().index() as u32).or_default().push(earlier);
+            }
         }
-        let mut waiting: Vec<Option<Waiting>> = std::mem::take(&mut self.waiting).into_iter().map(Some).collect();
-        order.into_iter().map(move |index| {
-            let index = index.index();
-            let Waiting { cell, content } = waiting[index].take().expect("each node comes once in the order");
-            let before = if before.is_empty() { None } else { before.remove(&(index as u32)) };
-            GraphTask { cell, content, before: before.unwrap_or_default(), level: levels[index] }
-        })
+        StartedGraph { waiting: std::mem::take(&mut self.waiting), order, levels, before }
     }
 }
 

@@ -142,7 +142,10 @@ impl Book {
         let (model, seen) = (self.task(task), &self.workers[worker.index()]);
         assert!(!model.collective, "{task} needs a group");
         assert!(seen.living && seen.group.is_none(), "{worker} can take tasks");
-        assert!(seen.in_flight.len() < (seen.slots + seen.slots * Settings::default().prefetch_tasks_max) as usize, "{worker} is given too much");
+        assert!(
+            seen.in_flight.len() < (seen.slots + seen.slots * Settings::default().prefetch_tasks_max) as usize,
+            "{worker} is given too much"
+        );
         if let Some(leader) = self.leader(task) {
             assert_eq!(leader, worker, "{task} follows");
         } else if model.tried.contains(&worker) {
