@@ -23,7 +23,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("transport", &["buffers", "codec", "config", "frame", "id"]),
     ("drive", &["contain", "transport"]),
     ("fault", &["codec", "current", "id", "transport"]),
-    ("remote", &["codec", "id"]),
+    ("remote", &["buffers", "codec", "id"]),
     ("returned", &["remote"]),
     ("group", &["codec", "id", "remote", "transport"]),
     ("registry", &["group", "remote"]),

@@ -104,7 +104,11 @@ impl Payload {
     #[must_use]
     #[inline]
     pub fn copy_of(bytes: &[u8]) -> Self {
-        Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(bytes))))
+        Self::inline(bytes).unwrap_or_else(|| {
+            let mut copy = buffers::take(bytes.len());
+            copy.extend_from_slice(bytes);
+            Self(Repr::Shared(shared(copy)))
+        })
     }
 
     #[inline]
@@ -272,6 +276,9 @@ impl Writer for &mut PayloadWriter {
             Some(place) if self.large.is_empty() => {
                 place.copy_from_slice(bytes);
                 self.small_len = end as u8;
+            }
+            _ if !self.large.is_empty() && bytes.len() <= self.large.capacity() - self.large.len() => {
+                self.large.extend_from_slice(bytes);
             }
             _ => self.write_large(bytes),
         }
