@@ -1,4 +1,7 @@
-//! Large buffers, used again: touching fresh memory costs several times what copying into touched memory does.
+//! Large buffers. Touching fresh memory costs several times what copying into touched memory does, so what stays with
+//! the library is used again, and what is fresh is asked for in huge pages.
+
+#![allow(unsafe_code, reason = "advice to the system about memory goes by address; the block says what makes it sound")]
 
 use parking_lot::Mutex;
 
@@ -32,10 +35,53 @@ pub(crate) fn take(bytes: usize) -> Vec<u8> {
         }
         None => {
             drop(kept);
-            Vec::with_capacity(bytes)
+            fresh(bytes)
         }
     }
 }
+
+/// An empty buffer of its own with room for `bytes`: for what leaves the library and never comes back.
+pub(crate) fn fresh(bytes: usize) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(bytes);
+    if bytes >= HUGE_BYTES_MIN {
+        ask_for_huge_pages(&mut buffer);
+    }
+    buffer
+}
+
+/// A copy of `bytes` with memory of its own.
+pub(crate) fn copy_of(bytes: &[u8]) -> Vec<u8> {
+    let mut buffer = fresh(bytes.len());
+    buffer.extend_from_slice(bytes);
+    buffer
+}
+
+/// From here on memory is asked for in huge pages: wherever such a buffer begins, a whole one lies within.
+const HUGE_BYTES_MIN: usize = 2 * HUGE_PAGE_BYTES;
+
+/// The usual size. Where huge pages are larger, the advice is for nothing; it is never wrong.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Lets the system back the room of `buffer` with huge pages where it is not touched yet: one page fault instead of 512.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(buffer: &mut Vec<u8>) {
+    use rustix::mm::{Advice, madvise};
+
+    let room = buffer.spare_capacity_mut();
+    let before = room.as_ptr().align_offset(HUGE_PAGE_BYTES);
+    let Some(len) = room.len().checked_sub(before).map(|len| len / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES) else {
+        return;
+    };
+    let pages = room[before..before + len].as_mut_ptr();
+    // SAFETY: the range lies within memory that `buffer` alone uses, and this advice changes how the system backs it,
+    // not what it holds.
+    let advised = unsafe { madvise(pages.cast(), len, Advice::LinuxHugepage) };
+    // A system without huge pages says so, and gives small ones as always.
+    let _ = advised;
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_buffer: &mut Vec<u8>) {}
 
 /// Takes a buffer back. What was kept longest goes if there is too much.
 pub(crate) fn give_back(mut buffer: Vec<u8>) {
@@ -92,6 +138,16 @@ mod tests {
         let again = take(BYTES);
         assert!(again.is_empty());
         assert_eq!(again.as_ptr(), place);
+    }
+
+    #[test]
+    fn a_copy_has_the_bytes_and_no_more_room() {
+        for len in [0, 1, LARGE_BYTES_MIN, HUGE_BYTES_MIN, HUGE_BYTES_MIN + 12_345] {
+            let bytes: Vec<u8> = (0..len).map(|place| (place % 251) as u8).collect();
+            let copy = copy_of(&bytes);
+            assert!(copy == bytes);
+            assert_eq!(copy.capacity(), len);
+        }
     }
 
     #[test]

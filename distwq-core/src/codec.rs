@@ -1,14 +1,18 @@
 //! How values become bytes and back. The only place that names the encoding (bincode over serde, fixed-width
 //! integers, little endian).
 
+mod runs;
+
 use crate::buffers::{self, Reused};
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
 use bytes::Bytes;
+use runs::Runs;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
+use std::marker::PhantomData;
 
 const CONFIG: Configuration<LittleEndian, Fixint> = bincode::config::standard().with_fixed_int_encoding();
 
@@ -53,7 +57,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, CodecError> {
 /// # Errors
 /// What the value's `Deserialize` reports, or that the bytes end too early.
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
-    bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|error| CodecError(error.to_string()))
+    decode_borrowed(bytes)
 }
 
 /// The value that `bytes` hold, all of them.
@@ -71,7 +75,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 
 /// The value at the start of `bytes`, borrowing from them, and how many bytes it took.
 pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usize), CodecError> {
-    bincode::serde::borrow_decode_from_slice(bytes, CONFIG).map_err(|error| CodecError(error.to_string()))
+    let seed = Runs(PhantomData);
+    bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG).map_err(|error| CodecError(error.to_string()))
 }
 
 /// Encodes `count`, as a sequence of that many elements begins: what follows are the elements.
@@ -99,7 +104,11 @@ impl Payload {
     #[must_use]
     #[inline]
     pub fn copy_of(bytes: &[u8]) -> Self {
-        Self::inline(bytes).unwrap_or_else(|| Self(Repr::Shared(Bytes::copy_from_slice(bytes))))
+        Self::inline(bytes).unwrap_or_else(|| {
+            let mut copy = buffers::take(bytes.len());
+            copy.extend_from_slice(bytes);
+            Self(Repr::Shared(shared(copy)))
+        })
     }
 
     #[inline]
@@ -297,6 +306,9 @@ impl Writer for &mut PayloadWriter {
             Some(place) if self.large.is_empty() => {
                 place.copy_from_slice(bytes);
                 self.small_len = end as u8;
+            }
+            _ if !self.large.is_empty() && bytes.len() <= self.large.capacity() - self.large.len() => {
+                self.large.extend_from_slice(bytes);
             }
             _ => self.write_large(bytes),
         }

@@ -1,6 +1,7 @@
 //! What the code that `#[remote]` generates calls: bounds on types, reading arguments, writing the output.
 //! Nobody else should need it.
 
+use crate::buffers;
 use crate::codec::{self, CodecError, Payload, PayloadWriter};
 use crate::id::TaskId;
 use parking_lot::Mutex;
@@ -210,12 +211,14 @@ impl fmt::Debug for Invocation<'_> {
 /// Several outputs as one `Vec`: a sequence is its length and then its elements.
 fn gather<T: DeserializeOwned>(input: &InputArgument) -> Result<T, CodecError> {
     let bytes: usize = input.residents().map(|value| value.payload().len()).sum();
-    let mut joined = Vec::with_capacity(bytes + size_of::<u64>());
+    let mut joined = buffers::take(bytes + size_of::<u64>());
     codec::encode_sequence_length(input.values.len(), &mut joined);
     for value in input.residents() {
         joined.extend_from_slice(value.payload().as_slice());
     }
-    codec::decode(&joined)
+    let value = codec::decode(&joined);
+    buffers::give_back(joined);
+    value
 }
 
 fn undecodable(parameter: u16, error: CodecError) -> Failure {
