@@ -398,7 +398,7 @@ pub mod prelude {
 /// What the code that the macros generate names. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use distwq_core::call::{Call, CallBuilder, IntoArg};
+    pub use distwq_core::call::{Call, IntoArg};
     pub use distwq_core::linkme;
     pub use distwq_core::registry::{Body, DISTWQ_REMOTES, Remote};
     pub use distwq_core::remote::{

@@ -1,6 +1,6 @@
 //! What a user says of one task: the function, its arguments, its options. One builder for graphs and `submit`.
 
-use crate::codec::{CodecError, Payload, PayloadWriter};
+use crate::codec::{CodecError, PayloadWriter};
 use crate::error::Refusal;
 use crate::handle::Handle;
 use crate::reference::Reference;
@@ -42,19 +42,27 @@ pub struct Call<T> {
 /// All that a call says, without its type.
 pub(crate) struct Parts {
     pub(crate) remote: &'static Remote,
-    /// The arguments that came as values, encoded one after another.
-    pub(crate) plain: Payload,
-    /// The arguments that are outputs of other tasks.
-    pub(crate) inputs: Inputs,
+    pub(crate) arguments: Arguments,
     /// What most calls do not say, and so need not carry from hand to hand.
     options: Option<Box<Options>>,
+}
+
+/// The arguments of a call, collected in order.
+#[derive(Debug)]
+pub struct Arguments {
+    /// Those that came as values, encoded one after another.
+    pub(crate) plain: PayloadWriter,
+    /// Those that are outputs of other tasks.
+    pub(crate) inputs: Inputs,
+    /// The parameter that comes next.
+    parameter: u16,
+    /// The first that could not be encoded, counted from 1, and why.
+    unencodable: Option<Box<(usize, CodecError)>>,
 }
 
 /// What a call may say besides its function and its arguments.
 #[derive(Default)]
 pub(crate) struct Options {
-    /// The first argument that could not be encoded, counted from 1, and why.
-    unencodable: Option<(usize, CodecError)>,
     pub(crate) label: Option<Cow<'static, str>>,
     /// Tasks to wait for without taking their outputs.
     pub(crate) after: Vec<Reference>,
@@ -68,7 +76,6 @@ impl Parts {
     /// What the call says besides its function and its arguments.
     pub(crate) fn options(&self) -> &Options {
         static NONE: Options = Options {
-            unencodable: None,
             label: None,
             after: Vec::new(),
             follow: None,
@@ -86,12 +93,12 @@ impl Parts {
     /// It depends on no other task and has no options: nothing can be wrong with it.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.inputs.is_empty() && self.has_no_options()
+        self.arguments.inputs.is_empty() && self.has_no_options()
     }
 
     #[inline]
     pub(crate) fn has_no_options(&self) -> bool {
-        self.options.is_none()
+        self.options.is_none() && self.arguments.unencodable.is_none()
     }
 
     /// The label, or else the function.
@@ -102,7 +109,7 @@ impl Parts {
     /// Why this can never run, whatever the cluster.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         let options = self.options();
-        if let Some(error) = &options.unencodable {
+        if let Some(error) = &self.arguments.unencodable {
             return Some(Refusal::Encode { argument: error.0, message: error.1.0.clone() });
         }
         match options.ranks {
@@ -115,7 +122,7 @@ impl Parts {
     /// All tasks that this one depends on.
     #[inline]
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
-        let inputs = self.inputs.iter().map(|input| &input.source);
+        let inputs = self.arguments.inputs.iter().map(|input| &input.source);
         let options = self.options();
         inputs.chain(&options.after).chain(&options.follow)
     }
@@ -210,46 +217,34 @@ impl<T> fmt::Debug for Call<T> {
         f.debug_struct("Call")
             .field("function", &self.parts.remote.path)
             .field("label", &self.parts.options().label)
-            .field("inputs", &self.parts.inputs)
+            .field("inputs", &self.parts.arguments.inputs)
             .finish_non_exhaustive()
     }
 }
 
-/// Collects the arguments of a call, in order. What generated code uses.
-#[derive(Debug)]
-pub struct CallBuilder {
-    remote: &'static Remote,
-    plain: PayloadWriter,
-    inputs: Inputs,
-    parameter: u16,
-    unencodable: Option<Box<(usize, CodecError)>>,
-}
-
-impl CallBuilder {
-    /// A call of `remote` without arguments yet.
-    #[must_use]
+/// What generated code calls.
+impl<T> Call<T> {
+    /// A call of `remote` without arguments yet, put together where it will stay.
+    #[doc(hidden)]
     #[inline]
-    pub fn new(remote: &'static Remote) -> Self {
-        Self { remote, plain: PayloadWriter::default(), inputs: Inputs::new(), parameter: 0, unencodable: None }
+    pub fn of(remote: &'static Remote) -> Self {
+        let plain = PayloadWriter::new();
+        let arguments = Arguments { plain, inputs: Inputs::new(), parameter: 0, unencodable: None };
+        Self { parts: Parts { remote, arguments, options: None }, output: PhantomData }
     }
 
     /// Adds the next argument.
+    #[doc(hidden)]
     #[inline]
-    pub fn argument<T>(&mut self, argument: impl IntoArg<T>) -> &mut Self {
-        argument.add_to(self);
-        self.parameter += 1;
-        self
+    pub fn argument<A>(&mut self, argument: impl IntoArg<A>) {
+        let arguments = &mut self.parts.arguments;
+        argument.add_to(arguments);
+        arguments.parameter += 1;
     }
+}
 
-    /// The call, whose output is a `T`. The builder is empty then.
+impl Arguments {
     #[inline]
-    pub fn finish<T>(&mut self) -> Call<T> {
-        let unencodable = self.unencodable.take();
-        let options = unencodable.map(|error| Box::new(Options { unencodable: Some(*error), ..Options::default() }));
-        let (plain, inputs) = (self.plain.take(), std::mem::take(&mut self.inputs));
-        Call { parts: Parts { remote: self.remote, plain, inputs, options }, output: PhantomData }
-    }
-
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
         if let Err(error) = self.plain.append(value) {
             let argument = usize::from(self.parameter) + 1;
@@ -262,7 +257,7 @@ impl CallBuilder {
         self.inputs.push(Input { source, place: InputPlace { offset, parameter: self.parameter, gathered } });
     }
 
-    fn handles<T>(&mut self, handles: &[Handle<T>]) {
+    fn inputs<T>(&mut self, handles: &[Handle<T>]) {
         if handles.is_empty() {
             // No outputs make an empty sequence, which is a value like any other.
             return self.value(&[(); 0].as_slice());
@@ -279,67 +274,67 @@ impl CallBuilder {
     label = "expected `{T}`, `&{T}` or a handle of it, `&Handle<{T}>`"
 )]
 pub trait IntoArg<T> {
-    /// Adds the argument to a call.
+    /// Adds the argument to those of a call.
     #[doc(hidden)]
-    fn add_to(self, call: &mut CallBuilder);
+    fn add_to(self, to: &mut Arguments);
 }
 
 impl<T: Serialize> IntoArg<T> for T {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.value(&self);
+    fn add_to(self, to: &mut Arguments) {
+        to.value(&self);
     }
 }
 
 impl<T: Serialize> IntoArg<T> for &T {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.value(self);
+    fn add_to(self, to: &mut Arguments) {
+        to.value(self);
     }
 }
 
 impl<T: Serialize> IntoArg<Vec<T>> for &[T] {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.value(self);
+    fn add_to(self, to: &mut Arguments) {
+        to.value(self);
     }
 }
 
 impl<T: Serialize, const N: usize> IntoArg<Vec<T>> for &[T; N] {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.value(self.as_slice());
+    fn add_to(self, to: &mut Arguments) {
+        to.value(self.as_slice());
     }
 }
 
 impl IntoArg<String> for &str {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.value(self);
+    fn add_to(self, to: &mut Arguments) {
+        to.value(self);
     }
 }
 
 impl<T> IntoArg<T> for Handle<T> {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.input(self.into_reference(), false);
+    fn add_to(self, to: &mut Arguments) {
+        to.input(self.into_reference(), false);
     }
 }
 
 impl<T> IntoArg<T> for &Handle<T> {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.input(self.reference().clone(), false);
+    fn add_to(self, to: &mut Arguments) {
+        to.input(self.reference().clone(), false);
     }
 }
 
 impl<T> IntoArg<Vec<T>> for Vec<Handle<T>> {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.handles(&self);
+    fn add_to(self, to: &mut Arguments) {
+        to.inputs(&self);
     }
 }
 
 impl<T> IntoArg<Vec<T>> for &Vec<Handle<T>> {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.handles(self);
+    fn add_to(self, to: &mut Arguments) {
+        to.inputs(self);
     }
 }
 
 impl<T> IntoArg<Vec<T>> for &[Handle<T>] {
-    fn add_to(self, call: &mut CallBuilder) {
-        call.handles(self);
+    fn add_to(self, to: &mut Arguments) {
+        to.inputs(self);
     }
 }

@@ -114,11 +114,7 @@ impl Payload {
     #[inline]
     fn inline(bytes: &[u8]) -> Option<Self> {
         let mut array = [0; INLINE_BYTES_MAX];
-        match <&[u8; 8]>::try_from(bytes) {
-            // A number, as most small values: a copy of a size that the compiler knows.
-            Ok(number) => array[..8].copy_from_slice(number),
-            Err(_) => array.get_mut(..bytes.len())?.copy_from_slice(bytes),
-        }
+        array.get_mut(..bytes.len())?.copy_from_slice(bytes);
         Some(Self(Repr::Inline { len: bytes.len() as u8, bytes: array }))
     }
 
@@ -129,6 +125,25 @@ impl Payload {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Repr::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Makes it a copy of `bytes`, put together where it stays: a value made elsewhere is moved in larger pieces than
+    /// it was written in, and the processor must finish all writes before it can read one such piece.
+    #[inline]
+    pub(crate) fn set(&mut self, bytes: &[u8]) {
+        self.0 = Repr::Inline { len: 0, bytes: [0; INLINE_BYTES_MAX] };
+        match (&mut self.0, <&[u8; 8]>::try_from(bytes)) {
+            // A number, as most small values: a copy of a size that the compiler knows.
+            (Repr::Inline { len, bytes: place }, Ok(number)) => {
+                *len = 8;
+                place[..8].copy_from_slice(number);
+            }
+            (Repr::Inline { len, bytes: place }, Err(_)) if bytes.len() <= INLINE_BYTES_MAX => {
+                *len = bytes.len() as u8;
+                place[..bytes.len()].copy_from_slice(bytes);
+            }
+            _ => *self = Self::copy_of(bytes),
         }
     }
 

@@ -97,6 +97,14 @@ impl<'a> Messages<'a> {
         Self(&frame.body)
     }
 
+    /// The next message, if `read` knows its short form and says what it is and how many bytes it took.
+    #[inline]
+    pub(crate) fn next_short<S>(&mut self, read: impl FnOnce(&'a [u8]) -> Option<(S, usize)>) -> Option<S> {
+        let (short, used) = read(self.0)?;
+        self.0 = &self.0[used..];
+        Some(short)
+    }
+
     /// Whether all messages have been read.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What a user holds of a task: a typed promise of its output.
 
-use crate::codec;
+use crate::codec::{self, Payload};
 use crate::error::TaskError;
 use crate::info::{TaskInfo, TaskState};
 use crate::reference::{Reference, State};
@@ -129,7 +129,8 @@ impl<T: DeserializeOwned> Handle<T> {
         match self.reference.state() {
             State::Bound(bound) => {
                 let (task, outcomes) = (bound.task(), bound.outcomes());
-                let payload = outcomes.wait(task, deadline)?;
+                let mut payload = Payload::EMPTY;
+                outcomes.wait(task, deadline, &mut payload)?;
                 codec::decode(payload.as_slice()).map_err(|error| outcomes.undecodable(task, error.0))
             }
             State::Refused(error) => Err((**error).clone()),

@@ -242,14 +242,29 @@ impl<'a> Message<'a> for ToWorker<'a> {
     }
 
     fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {
+        let (ShortRun { task, function, plain }, used) = ShortRun::read(bytes)?;
+        Some((Self::Run(Run { task, function, plain: Blob::Inline(plain), inputs: SmallVec::new() }), used))
+    }
+}
+
+/// What the short form of a [`Run`] says.
+pub(crate) struct ShortRun<'a> {
+    pub(crate) task: TaskId,
+    pub(crate) function: FunctionId,
+    pub(crate) plain: &'a [u8],
+}
+
+impl<'a> ShortRun<'a> {
+    /// Reads one, if it is what `bytes` begin with, and says how many bytes it took.
+    #[inline]
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let (&[RUN, len, ref head @ ..], rest) = bytes.split_first_chunk::<RUN_BYTES>()? else { return None };
-        let run = Run {
+        let run = Self {
             task: TaskId::from_bytes(field(head, 0)?),
             function: FunctionId(u32::from_le_bytes(field(head, 8)?)),
-            plain: Blob::Inline(rest.get(..usize::from(len))?),
-            inputs: SmallVec::new(),
+            plain: rest.get(..usize::from(len))?,
         };
-        Some((Self::Run(run), RUN_BYTES + usize::from(len)))
+        Some((run, RUN_BYTES + usize::from(len)))
     }
 }
 
@@ -270,15 +285,32 @@ impl<'a> Message<'a> for ToController<'a> {
     }
 
     fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {
+        let (ShortDone { task, started_ns, ran_ns, output }, used) = ShortDone::read(bytes)?;
+        let outcome = Outcome::Value(Blob::Inline(output));
+        Some((Self::Done(Done { task, started_ns, ran_ns, raw: false, outcome }), used))
+    }
+}
+
+/// What the short form of a [`Done`] says.
+pub(crate) struct ShortDone<'a> {
+    pub(crate) task: TaskId,
+    pub(crate) started_ns: u64,
+    pub(crate) ran_ns: u64,
+    pub(crate) output: &'a [u8],
+}
+
+impl<'a> ShortDone<'a> {
+    /// Reads one, if it is what `bytes` begin with, and says how many bytes it took.
+    #[inline]
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let (&[DONE, len, ref head @ ..], rest) = bytes.split_first_chunk::<DONE_BYTES>()? else { return None };
-        let done = Done {
+        let done = Self {
             task: TaskId::from_bytes(field(head, 0)?),
             started_ns: u64::from_le_bytes(field(head, 8)?),
             ran_ns: u64::from_le_bytes(field(head, 16)?),
-            raw: false,
-            outcome: Outcome::Value(Blob::Inline(rest.get(..usize::from(len))?)),
+            output: rest.get(..usize::from(len))?,
         };
-        Some((Self::Done(done), DONE_BYTES + usize::from(len)))
+        Some((done, DONE_BYTES + usize::from(len)))
     }
 }
 

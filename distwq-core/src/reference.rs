@@ -10,8 +10,8 @@ use std::time::Instant;
 
 /// Where the ends of tasks are asked for: the controller, seen from a handle.
 pub(crate) trait Outcomes: Send + Sync {
-    /// The output of a task, waiting for it until `deadline`; without one, until the task ends.
-    fn wait(&self, task: TaskId, deadline: Option<Instant>) -> Result<Payload, TaskError>;
+    /// Gives the output of a task, waiting for it until `deadline`; without one, until the task ends.
+    fn wait(&self, task: TaskId, deadline: Option<Instant>, into: &mut Payload) -> Result<(), TaskError>;
     /// Whether the task has ended. Drives the engine for one turn, so that polling makes progress.
     fn is_done(&self, task: TaskId) -> bool;
     /// What is known of the task.

@@ -29,7 +29,7 @@ pub(crate) fn expand(function: &Function, remote: &Remote, args: &RemoteArgs) ->
     });
     let arguments = remote.parameters.iter().map(|parameter| {
         let (name, ty) = (&parameter.name, &parameter.travels);
-        quote!(.argument::<#ty>(#name))
+        quote!(__distwq_call.argument::<#ty>(#name);)
     });
     let output = output_type(&remote.output);
     let entry = entry(function, remote, &private);
@@ -45,9 +45,9 @@ pub(crate) fn expand(function: &Function, remote: &Remote, args: &RemoteArgs) ->
             #(#deprecated)*
             #visibility fn call(#(#parameters),*) -> #private::Call<#output> {
                 #entry
-                #private::CallBuilder::new(&__DISTWQ_ENTRY)
-                    #(#arguments)*
-                    .finish::<#output>()
+                let mut __distwq_call = #private::Call::<#output>::of(&__DISTWQ_ENTRY);
+                #(#arguments)*
+                __distwq_call
             }
         }
     }

@@ -1,8 +1,9 @@
 //! How tasks end, in words: from what a worker reported to the error that a handle gives.
 
-use super::engine::{ControllerEngine, WorkerPlace};
+use super::engine::{ControllerEngine, WorkerPlace, unknown};
 use super::submit::GraphRun;
 use super::table::{Entry, Output};
+use crate::codec::CodecError;
 use crate::error::{TaskError, TaskSite, UpstreamPath};
 use crate::id::{TaskId, WorkerId};
 use crate::remote::Failure;
@@ -88,19 +89,22 @@ impl Entry {
 }
 
 impl ControllerEngine {
-    /// A task has given this: from now on its handles do.
+    /// A task has given what `put` puts in its place: from now on its handles do. An error if there is no such task.
     #[inline]
-    pub(super) fn succeeded(&mut self, task: TaskId, output: Output, (started_ns, ended_ns): (u64, u64)) -> bool {
-        let Some(entry) = self.table.get_mut(task) else {
-            return false;
-        };
+    pub(super) fn succeeded(
+        &mut self,
+        task: TaskId,
+        (started_ns, ended_ns): (u64, u64),
+        put: impl FnOnce(&mut Output),
+    ) -> Result<(), CodecError> {
+        let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
         (entry.started_ns, entry.finished_ns) = (started_ns, ended_ns);
-        entry.output = output;
+        put(&mut entry.output);
         entry.forget_inputs();
         self.counts.done += 1;
         self.wake |= entry.watched;
         self.wake |= GraphRun::tell(&mut self.runs, entry);
-        true
+        Ok(())
     }
 
     /// A task has ended without a value: from now on its handles give why.

@@ -213,7 +213,9 @@ impl ControllerEngine {
         let result = match (attempt.failure, attempt.output) {
             (None, Some(output)) => {
                 let (bytes, resident) = output.size();
-                self.succeeded(task, output, times);
+                if self.succeeded(task, times, |place| *place = output).is_err() {
+                    return;
+                }
                 Ok(GroupValue { bytes, resident })
             }
             (failure, output) => {

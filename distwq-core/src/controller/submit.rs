@@ -200,9 +200,9 @@ impl ControllerEngine {
         run: Option<RunId>,
     ) -> TaskId {
         // Loops, because collecting into these vectors costs several times as much.
-        let mut arguments = SmallVec::<[Argument; 2]>::with_capacity(parts.inputs.len());
-        let mut inputs = SmallVec::<[TaskId; 8]>::with_capacity(parts.inputs.len());
-        for input in &parts.inputs {
+        let mut arguments = SmallVec::<[Argument; 2]>::with_capacity(parts.arguments.inputs.len());
+        let mut inputs = SmallVec::<[TaskId; 8]>::with_capacity(parts.arguments.inputs.len());
+        for input in &parts.arguments.inputs {
             let value = input.source.task();
             arguments.push(Argument { value, place: input.place });
             inputs.push(value);
@@ -230,7 +230,7 @@ impl ControllerEngine {
     fn add_as(&mut self, parts: &mut Parts, spec: Spec<'_>, extra: Option<Box<Extra>>, run: Option<RunId>) -> TaskId {
         let task = self.table.insert(|entry| {
             entry.function = Some(parts.remote);
-            entry.output = Output::Pending(std::mem::take(&mut parts.plain));
+            entry.output = Output::Pending(parts.arguments.plain.take());
             entry.extra = extra;
             entry.submitted_ns = self.now_ns;
             entry.run = run;
@@ -265,14 +265,30 @@ impl ControllerEngine {
         })
     }
 
-    /// The output of a task, if it is here or there is none. Asks for it if it lies on a worker.
-    pub(crate) fn output(&mut self, task: TaskId) -> Option<Result<Payload, TaskError>> {
+    /// Gives the output of a task, if it is here or there is none. Asks for it if it lies on a worker.
+    #[inline]
+    pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
+        let entry = self.table.get(task)?;
+        if let Output::Here(payload) = &entry.output {
+            into.clone_from(payload);
+            return Some(Ok(()));
+        }
+        self.output_from_afar(task, into)
+    }
+
+    fn output_from_afar(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
         let over = self.is_over();
         let workers = &self.workers;
         let entry = self.table.get_mut(task)?;
         let ask = match &mut entry.output {
-            Output::Here(payload) => return Some(Ok(payload.clone())),
-            Output::Resident { copy: Some(payload), .. } => return Some(Ok(Payload::clone(payload))),
+            Output::Here(payload) => {
+                into.clone_from(payload);
+                return Some(Ok(()));
+            }
+            Output::Resident { copy: Some(payload), .. } => {
+                into.clone_from(payload);
+                return Some(Ok(()));
+            }
             Output::Failed(error) => return Some(Err((**error).clone())),
             Output::Upstream(link) => {
                 let link = Arc::clone(link);

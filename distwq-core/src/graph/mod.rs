@@ -178,7 +178,7 @@ impl Graph {
         }
         let index = self.nodes.add_node(Node { remote: Some(parts.remote), label: parts.options().label.clone() });
         let mut unchecked = !parts.has_no_options();
-        for input in &parts.inputs {
+        for input in &parts.arguments.inputs {
             match self.index_of(&input.source) {
                 Some(parent) => _ = self.nodes.add_edge(parent, index, Edge::Input),
                 None => unchecked = true,

@@ -1,16 +1,17 @@
 use super::*;
-use crate::call::CallBuilder;
 use crate::registry::{Body, Remote};
 
 static STEP: Remote =
     Remote { path: "step", file: "f.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 0 };
 
 fn step(name: &'static str) -> Call<u8> {
-    CallBuilder::new(&STEP).finish().label(name)
+    Call::of(&STEP).label(name)
 }
 
 fn step_of(name: &'static str, input: &Handle<u8>) -> Call<u8> {
-    CallBuilder::new(&STEP).argument::<u8>(input).finish().label(name)
+    let mut call = Call::of(&STEP);
+    call.argument::<u8>(input);
+    call.label(name)
 }
 
 /// a ─▶ b ─▶ d

@@ -9,7 +9,7 @@ impl Scheduler {
     pub(super) fn done(&mut self, slot: u32, worker: u32, bytes: u64, resident: bool, actions: &mut Vec<Action>) {
         self.pending -= 1;
         self.tasks[slot].become_value(worker, bytes, resident);
-        actions.push(Action::Ended { task: self.tasks.id(slot), end: End::Done });
+        Action::push(actions, || Action::Ended { task: self.tasks.id(slot), end: End::Done });
         self.leave(slot, actions);
         let draws = self.tasks[slot].draws();
         let mut waiting = std::mem::replace(&mut self.tasks[slot].dependents, NONE);
@@ -101,7 +101,7 @@ impl Scheduler {
             return;
         }
         let holders = self.release_copies(slot);
-        actions.push(Action::Release { task: self.tasks.id(slot), holders });
+        Action::push(actions, || Action::Release { task: self.tasks.id(slot), holders });
         self.tasks[slot].state = State::Vacant;
     }
 

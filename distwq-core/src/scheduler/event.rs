@@ -216,6 +216,18 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Appends the action that `make` makes, put together in the vector: one put together elsewhere is moved in larger
+    /// pieces than it was written in, and the processor must finish all writes before it can read one such piece.
+    #[inline(always)]
+    pub(super) fn push(actions: &mut Vec<Self>, make: impl FnOnce() -> Self) {
+        actions.push(Self::Ended { task: TaskId::new(0, 0), end: End::Done });
+        if let Some(place) = actions.last_mut() {
+            *place = make();
+        }
+    }
+}
+
 /// How a task ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -161,7 +161,7 @@ impl Scheduler {
         let task = &mut self.tasks[slot];
         task.state = State::InFlight;
         let attempt = task.attempt();
-        actions.push(Action::Start { task: self.tasks.id(slot), worker: WorkerId(worker), attempt });
+        Action::push(actions, || Action::Start { task: self.tasks.id(slot), worker: WorkerId(worker), attempt });
     }
 
     /// An argument whose holders are all lost.
