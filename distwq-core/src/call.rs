@@ -75,14 +75,8 @@ pub(crate) struct Options {
 impl Parts {
     /// What the call says besides its function and its arguments.
     pub(crate) fn options(&self) -> &Options {
-        static NONE: Options = Options {
-            label: None,
-            after: Vec::new(),
-            follow: None,
-            ranks: None,
-            priority: 0,
-            retries: 0,
-        };
+        static NONE: Options =
+            Options { label: None, after: Vec::new(), follow: None, ranks: None, priority: 0, retries: 0 };
         self.options.as_deref().unwrap_or(&NONE)
     }
 

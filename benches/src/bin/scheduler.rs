@@ -9,7 +9,7 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are what this program is for")]
 
-use distwq_core::scheduler::{Action, Event, Scheduler, Settings, Spec};
+use distwq_core::scheduler::{Action, ActionRef, Actions, Event, Scheduler, Settings, Spec};
 use distwq_core::{TaskId, WorkerId};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -64,7 +64,7 @@ impl Ring {
 /// The scheduler and its workers.
 struct Crowd {
     scheduler: Scheduler,
-    actions: Vec<Action>,
+    actions: Actions,
     in_flight: Vec<Ring>,
     /// Workers asked to give tasks back.
     asked: Vec<WorkerId>,
@@ -81,7 +81,7 @@ impl Crowd {
     fn new(workers: u32) -> Self {
         let mut crowd = Self {
             scheduler: Scheduler::new(Settings::default()),
-            actions: Vec::new(),
+            actions: Actions::default(),
             in_flight: vec![Ring { tasks: [TaskId::new(0, 0); Ring::TASKS], first: 0, count: 0 }; workers as usize],
             asked: Vec::new(),
             held: VecDeque::new(),
@@ -110,15 +110,16 @@ impl Crowd {
         self.events += 1;
         self.now_ns += 100;
         assert!(self.scheduler.handle(self.now_ns, event, &mut self.actions), "{event:?} fits");
-        for action in self.actions.drain(..) {
+        for action in self.actions.iter() {
             match action {
-                Action::Start { task, worker, .. } => self.in_flight[worker.index()].push(task),
-                Action::Release { task, .. } => self.free_slots.push(task.slot() as u32),
-                Action::TakeBack { worker, .. } => self.asked.push(worker),
-                Action::Ended { .. } => {}
+                ActionRef::Start(task, worker, _) => self.in_flight[worker.index()].push(task),
+                ActionRef::Release(task) => self.free_slots.push(task.slot() as u32),
+                ActionRef::Rare(Action::TakeBack { worker, .. }) => self.asked.push(*worker),
+                ActionRef::Done(_) => {}
                 other => panic!("{other:?} has no place here"),
             }
         }
+        self.actions.clear();
     }
 
     /// Adds one task, and drops the handle of an older one.

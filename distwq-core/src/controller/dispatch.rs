@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::id::{TaskId, WorkerId};
 use crate::message::{self, Run, RunInput, SHORT_BYTES_MAX, Source, ToWorker};
 use crate::registry::{FunctionId, Registry, Remote};
-use crate::scheduler::{Action, End, Event, Stall, Waits};
+use crate::scheduler::{Action, ActionRef, End, Event, Stall, Waits};
 use smallvec::SmallVec;
 use std::mem::take;
 use std::ptr;
@@ -27,48 +27,47 @@ impl ControllerEngine {
 
     fn carry_out_all(&mut self) {
         while !self.actions.is_empty() {
-            let mut actions = take(&mut self.actions);
-            // The vector is kept for its memory.
-            actions.drain(..).for_each(|action| self.act(action, None));
-            if self.actions.is_empty() {
-                self.actions = actions;
-            }
+            self.carry_out_these(None);
         }
     }
 
-    // Within the loop: most tasks have three actions, and two of them are a few instructions each.
-    #[inline(always)]
-    fn act(&mut self, action: Action, stall: Option<&str>) {
+    fn carry_out_these(&mut self, stall: Option<&str>) {
+        let mut actions = take(&mut self.actions);
+        for action in actions.iter() {
+            match action {
+                ActionRef::Start(task, worker, attempt) => self.start(task, worker, attempt),
+                // Settled when its output came.
+                ActionRef::Done(_) => {}
+                ActionRef::Release(task) => self.table.remove(task),
+                ActionRef::Rare(action) => self.act(action, stall),
+            }
+        }
+        // They are kept for their memory.
+        actions.clear();
+        if self.actions.is_empty() {
+            self.actions = actions;
+        }
+    }
+
+    fn act(&mut self, action: &Action, stall: Option<&str>) {
         match action {
-            Action::Start { task, worker, attempt } => self.start(task, worker, attempt),
-            Action::StartGroup { task, workers, attempt } => self.start_group(task, workers, attempt),
-            Action::TakeBack { worker, tasks } => self.post(worker, &ToWorker::TakeBack { tasks }),
-            Action::Ended { task, end } => self.ended(task, end, stall),
-            Action::Release { task, holders } if holders.is_empty() => self.table.remove(task),
-            Action::Release { task, holders } => self.let_go(task, &holders),
+            Action::Start { task, worker, attempt } => self.start(*task, *worker, *attempt),
+            Action::StartGroup { task, workers, attempt } => self.start_group(*task, workers, *attempt),
+            Action::TakeBack { worker, tasks } => self.post(*worker, &ToWorker::TakeBack { tasks: tasks.clone() }),
+            Action::Ended { task, end } => self.ended(*task, *end, stall),
+            Action::Release { task, holders } => self.let_go(*task, holders),
         }
     }
 
     /// Ends all that waits for what cannot come, saying who waits for what.
     pub(super) fn give_up(&mut self, stall: &Stall) {
         let message = self.describe_stall(stall);
-        let fits = self.scheduler.handle(self.now_ns, Event::GiveUp, &mut self.actions);
-        debug_assert!(fits, "giving up always fits");
-        for action in take(&mut self.actions) {
-            self.act(action, Some(&message));
-        }
+        self.note_to_scheduler(Event::GiveUp);
+        self.carry_out_these(Some(&message));
+        self.carry_out();
     }
 
-    #[inline]
     fn ended(&mut self, task: TaskId, end: End, stall: Option<&str>) {
-        // One with a value was settled when that came.
-        if end != End::Done {
-            self.ended_badly(task, end, stall);
-        }
-    }
-
-    #[inline(never)]
-    fn ended_badly(&mut self, task: TaskId, end: End, stall: Option<&str>) {
         let failure = match end {
             End::Failed => self.failures.remove(&task),
             _ => None,

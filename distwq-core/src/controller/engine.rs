@@ -13,7 +13,7 @@ use crate::id::{Rank, TaskId, WorkerId};
 use crate::message::{Done, Outcome, ShortDone, ToController, ToPeer, ToWorker};
 use crate::registry::Registry;
 use crate::remote::Failure;
-use crate::scheduler::{Action, Event, Scheduler};
+use crate::scheduler::{Actions, Event, Scheduler};
 use crate::stats::RankStats;
 use crate::transport::{Flow, Transport};
 use parking_lot::Mutex;
@@ -105,7 +105,7 @@ pub(crate) struct ControllerEngine {
     pub(super) limits: Limits,
     pub(super) session: u64,
     pub(super) scheduler: Scheduler,
-    pub(super) actions: Vec<Action>,
+    pub(super) actions: Actions,
     pub(super) table: Table,
     pub(super) workers: Vec<WorkerPlace>,
     worker_of: FxHashMap<Rank, WorkerId>,
@@ -149,7 +149,7 @@ impl ControllerEngine {
             limits,
             session,
             scheduler: Scheduler::new(crate::scheduler::Settings::default()),
-            actions: Vec::new(),
+            actions: Actions::default(),
             table: Table::default(),
             worker_of: worker_of.collect(),
             workers,

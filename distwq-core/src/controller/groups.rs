@@ -77,8 +77,8 @@ impl Attempt {
 
 impl ControllerEngine {
     #[inline(never)]
-    pub(super) fn start_group(&mut self, task: TaskId, workers: Vec<WorkerId>, attempt: u32) {
-        let workers = workers.into_boxed_slice();
+    pub(super) fn start_group(&mut self, task: TaskId, workers: &[WorkerId], attempt: u32) {
+        let workers: Box<[WorkerId]> = workers.into();
         self.groups.epoch += 1;
         let epoch = self.groups.epoch;
         let ranks: Vec<_> = workers.iter().map(|worker| self.workers[worker.index()].rank).collect();

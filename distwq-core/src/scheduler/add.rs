@@ -1,11 +1,11 @@
 //! How tasks come in and are tied to those before them; handles that go, copies that come.
 
 use super::tasks::{State, Task};
-use super::{Action, End, Scheduler, Spec, Turn};
+use super::{Actions, End, Scheduler, Spec, Turn};
 use crate::id::{TaskId, WorkerId};
 
 impl Scheduler {
-    pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Vec<Action>) -> bool {
+    pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Actions) -> bool {
         let slot = self.tasks.insert(id, Task::new(id.serial(), spec));
         self.pending += 1;
         let mut doom = None;
@@ -72,7 +72,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn dropped(&mut self, ids: &[TaskId], actions: &mut Vec<Action>) -> bool {
+    pub(super) fn dropped(&mut self, ids: &[TaskId], actions: &mut Actions) -> bool {
         let mut fits = true;
         for &id in ids {
             self.step();

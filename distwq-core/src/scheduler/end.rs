@@ -1,15 +1,15 @@
 //! How tasks end, what that sets free, and how failure spreads.
 
 use super::tasks::{Kind, NONE, State, Task, upstream};
-use super::{Action, End, Scheduler, Turn};
+use super::{Action, Actions, End, Scheduler, Turn};
 use crate::id::WorkerId;
 
 impl Scheduler {
     /// A task has ended with a value, made by `worker`.
-    pub(super) fn done(&mut self, slot: u32, worker: u32, bytes: u64, resident: bool, actions: &mut Vec<Action>) {
+    pub(super) fn done(&mut self, slot: u32, worker: u32, bytes: u64, resident: bool, actions: &mut Actions) {
         self.pending -= 1;
         self.tasks[slot].become_value(worker, bytes, resident);
-        Action::push(actions, || Action::Ended { task: self.tasks.id(slot), end: End::Done });
+        actions.done(self.tasks.id(slot));
         self.leave(slot, actions);
         let draws = self.tasks[slot].draws();
         let mut waiting = std::mem::replace(&mut self.tasks[slot].dependents, NONE);
@@ -29,7 +29,7 @@ impl Scheduler {
     }
 
     /// The dependency `before` of `slot` has ended with a value.
-    fn unblock(&mut self, slot: u32, before: u32, worker: u32, actions: &mut Vec<Action>) {
+    fn unblock(&mut self, slot: u32, before: u32, worker: u32, actions: &mut Actions) {
         let task = &mut self.tasks[slot];
         task.blockers -= 1;
         if task.follows && task.pin == before {
@@ -43,7 +43,7 @@ impl Scheduler {
     }
 
     /// A task, in no queue any more, ends without a value, and with it all that depend on it.
-    pub(super) fn end(&mut self, slot: u32, end: End, actions: &mut Vec<Action>) {
+    pub(super) fn end(&mut self, slot: u32, end: End, actions: &mut Actions) {
         debug_assert!(self.ending.is_empty(), "ends do not nest");
         self.tasks[slot].state = State::Doomed;
         self.ending.push((slot, end));
@@ -53,7 +53,7 @@ impl Scheduler {
         }
     }
 
-    fn end_one(&mut self, slot: u32, end: End, actions: &mut Vec<Action>) {
+    fn end_one(&mut self, slot: u32, end: End, actions: &mut Actions) {
         let id = self.tasks.id(slot);
         self.pending -= 1;
         self.tasks[slot].state = State::Failed;
@@ -77,7 +77,7 @@ impl Scheduler {
 
     /// What every end sets free: the arguments, and the memory of attempts.
     #[inline]
-    fn leave(&mut self, slot: u32, actions: &mut Vec<Action>) {
+    fn leave(&mut self, slot: u32, actions: &mut Actions) {
         let task = &mut self.tasks[slot];
         let mut inputs = std::mem::replace(&mut task.inputs, NONE);
         if task.failures > 0 {
@@ -94,14 +94,14 @@ impl Scheduler {
     ///
     /// One that has failed stays while links of pending dependencies lead to it: its slot must not be another's by
     /// the time these end.
-    pub(super) fn try_release(&mut self, slot: u32, actions: &mut Vec<Action>) {
+    pub(super) fn try_release(&mut self, slot: u32, actions: &mut Actions) {
         let task = &self.tasks[slot];
         let ended = matches!(task.state, State::Done | State::Failed);
         if !ended || task.handle || task.needed > 0 || task.blockers > 0 {
             return;
         }
         let holders = self.release_copies(slot);
-        Action::push(actions, || Action::Release { task: self.tasks.id(slot), holders });
+        actions.release(self.tasks.id(slot), holders);
         self.tasks[slot].state = State::Vacant;
     }
 

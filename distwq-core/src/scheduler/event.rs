@@ -216,14 +216,121 @@ pub enum Action {
     },
 }
 
-impl Action {
-    /// Appends the action that `make` makes, put together in the vector: one put together elsewhere is moved in larger
-    /// pieces than it was written in, and the processor must finish all writes before it can read one such piece.
-    #[inline(always)]
-    pub(super) fn push(actions: &mut Vec<Self>, make: impl FnOnce() -> Self) {
-        actions.push(Self::Ended { task: TaskId::new(0, 0), end: End::Done });
-        if let Some(place) = actions.last_mut() {
-            *place = make();
+/// Actions in their order. The three that most tasks have are kept as plain numbers, which go straight from registers
+/// to where they stay; a whole [`Action`] would be put together first and then moved in larger pieces than it was
+/// written in, for which the processor has to wait until all is written.
+#[derive(Debug, Default)]
+pub struct Actions {
+    common: Vec<Common>,
+    rare: Vec<Action>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Common {
+    kind: Kind,
+    /// The worker; of a rare action its place among them.
+    index: u32,
+    attempt: u32,
+    task: TaskId,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Start,
+    Done,
+    Release,
+    Rare,
+}
+
+/// One of [`Actions`].
+#[derive(Clone, Copy, Debug)]
+pub enum ActionRef<'a> {
+    /// [`Action::Start`].
+    Start(TaskId, WorkerId, u32),
+    /// [`Action::Ended`] with a value.
+    Done(TaskId),
+    /// [`Action::Release`] of a task whose value no worker holds.
+    Release(TaskId),
+    /// Any other.
+    Rare(&'a Action),
+}
+
+impl Actions {
+    /// How many there are.
+    #[must_use]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.common.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.common.is_empty()
+    }
+
+    /// The action at a place.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<ActionRef<'_>> {
+        let &Common { kind, index, attempt, task } = self.common.get(at)?;
+        Some(match kind {
+            Kind::Start => ActionRef::Start(task, WorkerId(index), attempt),
+            Kind::Done => ActionRef::Done(task),
+            Kind::Release => ActionRef::Release(task),
+            Kind::Rare => ActionRef::Rare(&self.rare[index as usize]),
+        })
+    }
+
+    /// All of them in order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = ActionRef<'_>> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    /// Forgets them all.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.common.clear();
+        self.rare.clear();
+    }
+
+    #[inline]
+    pub(super) fn start(&mut self, task: TaskId, worker: u32, attempt: u32) {
+        self.common.push(Common { kind: Kind::Start, index: worker, attempt, task });
+    }
+
+    #[inline]
+    pub(super) fn done(&mut self, task: TaskId) {
+        self.common.push(Common { kind: Kind::Done, index: 0, attempt: 0, task });
+    }
+
+    #[inline]
+    pub(super) fn release(&mut self, task: TaskId, holders: Vec<WorkerId>) {
+        if holders.is_empty() {
+            self.common.push(Common { kind: Kind::Release, index: 0, attempt: 0, task });
+        } else {
+            self.push(Action::Release { task, holders });
+        }
+    }
+
+    pub(super) fn push(&mut self, action: Action) {
+        let index = u32::try_from(self.rare.len()).expect("actions are carried out before there are so many");
+        self.rare.push(action);
+        self.common.push(Common { kind: Kind::Rare, index, attempt: 0, task: TaskId::new(0, 0) });
+    }
+}
+
+impl ActionRef<'_> {
+    /// The action as a value of its own.
+    #[must_use]
+    pub fn to_action(self) -> Action {
+        match self {
+            Self::Start(task, worker, attempt) => Action::Start { task, worker, attempt },
+            Self::Done(task) => Action::Ended { task, end: End::Done },
+            Self::Release(task) => Action::Release { task, holders: Vec::new() },
+            Self::Rare(action) => action.clone(),
         }
     }
 }

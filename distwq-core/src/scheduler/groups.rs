@@ -9,7 +9,7 @@
 
 use super::tasks::{NONE, State, priority_of};
 use super::workers::Standing;
-use super::{Action, End, GroupFailure, GroupValue, Scheduler};
+use super::{Action, Actions, End, GroupFailure, GroupValue, Scheduler};
 use crate::id::{TaskId, WorkerId};
 
 /// Sizes of groups whose last members are remembered.
@@ -58,7 +58,7 @@ impl Scheduler {
     }
 
     /// Reserves for the first wide task and starts it if all its workers are free; then for the next.
-    pub(super) fn arrange(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn arrange(&mut self, actions: &mut Actions) {
         loop {
             self.step();
             self.give_way();
@@ -100,7 +100,7 @@ impl Scheduler {
 
     /// Makes a reservation for the first wide task. False if there are too few workers for it: to keep all of them
     /// free would not help it and stop the others.
-    fn reserve_next(&mut self, actions: &mut Vec<Action>) -> bool {
+    fn reserve_next(&mut self, actions: &mut Actions) -> bool {
         let task = self.wide.pop(&mut self.tasks).expect("a wide task is due");
         let place = &mut self.tasks[task];
         if place.ranks > self.workers.living {
@@ -117,7 +117,7 @@ impl Scheduler {
     }
 
     /// Reserves as many workers as are missing, if there are so many.
-    fn top_up(&mut self, actions: &mut Vec<Action>) {
+    fn top_up(&mut self, actions: &mut Actions) {
         self.claim_root(actions);
         while self.missing() > 0 {
             self.step();
@@ -128,7 +128,7 @@ impl Scheduler {
     }
 
     /// Reserves the worker that has to be the first of the group.
-    fn claim_root(&mut self, actions: &mut Vec<Action>) {
+    fn claim_root(&mut self, actions: &mut Actions) {
         let root = self.reserving().root;
         if root != NONE && self.workers[root].standing == Standing::Open {
             self.claim(root, actions);
@@ -143,7 +143,7 @@ impl Scheduler {
     }
 
     /// The idle members of the last group of this size: the communicator of the same ranks exists already.
-    fn claim_last_group(&mut self, ranks: u32, actions: &mut Vec<Action>) {
+    fn claim_last_group(&mut self, ranks: u32, actions: &mut Actions) {
         let Some(last) = self.last_groups.remove(&ranks) else { return };
         for &WorkerId(worker) in &last {
             self.step();
@@ -156,7 +156,7 @@ impl Scheduler {
         self.last_groups.insert(ranks, last);
     }
 
-    fn claim(&mut self, worker: u32, actions: &mut Vec<Action>) {
+    fn claim(&mut self, worker: u32, actions: &mut Actions) {
         let place = &mut self.workers[worker];
         place.standing = Standing::Reserved;
         let busy = place.in_flight > 0;
@@ -192,7 +192,7 @@ impl Scheduler {
     }
 
     /// Offers an idle worker to the reservation; true if it was taken.
-    pub(super) fn offer(&mut self, worker: u32, actions: &mut Vec<Action>) -> bool {
+    pub(super) fn offer(&mut self, worker: u32, actions: &mut Actions) -> bool {
         let root = self.reserving().root;
         if root != worker && self.missing() == 0 {
             // The one reserved last was expected to be free last.
@@ -235,7 +235,7 @@ impl Scheduler {
         self.reserving().empty.retain(|&empty| empty != worker);
     }
 
-    fn start_group(&mut self, actions: &mut Vec<Action>) {
+    fn start_group(&mut self, actions: &mut Actions) {
         let Reservation { task, ranks, root, mut empty, .. } =
             self.reservation.take().expect("a complete reservation is held");
         // A fixed order gives the same set the same ranks each time, so its communicator fits.
@@ -261,7 +261,7 @@ impl Scheduler {
         &mut self,
         id: TaskId,
         result: Result<GroupValue, GroupFailure>,
-        actions: &mut Vec<Action>,
+        actions: &mut Actions,
     ) -> bool {
         let Some(slot) = self.tasks.find(id) else { return false };
         if self.tasks[slot].state != State::Running {
@@ -289,7 +289,7 @@ impl Scheduler {
         slot: u32,
         group: &Group,
         result: Result<GroupValue, GroupFailure>,
-        actions: &mut Vec<Action>,
+        actions: &mut Actions,
     ) {
         let WorkerId(root) = group.members[0];
         match result {
@@ -305,7 +305,7 @@ impl Scheduler {
     }
 
     /// A member of a running group is lost. The others report when they are out of it; if there are none, it is over.
-    pub(super) fn member_lost(&mut self, worker: u32, actions: &mut Vec<Action>) {
+    pub(super) fn member_lost(&mut self, worker: u32, actions: &mut Actions) {
         let slot = self.workers[worker].place;
         let group = self.groups.get_mut(&slot).expect("a grouped worker knows its task");
         group.living -= 1;

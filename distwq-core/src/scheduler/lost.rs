@@ -2,12 +2,12 @@
 
 use super::tasks::{NONE, State};
 use super::workers::Standing;
-use super::{Action, End, Scheduler, Turn};
+use super::{Actions, End, Scheduler, Turn};
 use crate::id::WorkerId;
 
 impl Scheduler {
     /// A worker is gone. Values that it alone held are found lost when a task that needs one would start.
-    pub(super) fn lost(&mut self, WorkerId(worker): WorkerId, actions: &mut Vec<Action>) -> bool {
+    pub(super) fn lost(&mut self, WorkerId(worker): WorkerId, actions: &mut Actions) -> bool {
         if !self.workers.is_living(worker) {
             return false;
         }
@@ -27,7 +27,7 @@ impl Scheduler {
     }
 
     /// What may have begun has used up an attempt; the rest goes back as if never started.
-    fn lose_in_flight(&mut self, worker: u32, actions: &mut Vec<Action>) {
+    fn lose_in_flight(&mut self, worker: u32, actions: &mut Actions) {
         let place = &self.workers[worker];
         let begun = place.slots as usize;
         let in_flight: Vec<u32> = place.tasks.iter(&self.tasks).collect();
@@ -44,7 +44,7 @@ impl Scheduler {
         }
     }
 
-    fn lose_pinned(&mut self, worker: u32, actions: &mut Vec<Action>) {
+    fn lose_pinned(&mut self, worker: u32, actions: &mut Actions) {
         self.workers[worker].pinned = 0;
         for slot in self.pinned[worker as usize].drain(&mut self.tasks) {
             self.step();
@@ -53,7 +53,7 @@ impl Scheduler {
     }
 
     /// Ends the ready tasks that now need more workers, or another one, than there are.
-    fn end_infeasible(&mut self, actions: &mut Vec<Action>) {
+    fn end_infeasible(&mut self, actions: &mut Actions) {
         if let Some(reservation) = &self.reservation {
             let task = reservation.task;
             if let Some(end) = self.why_impossible(task) {
@@ -75,7 +75,7 @@ impl Scheduler {
         }
     }
 
-    fn requeue(&mut self, slot: u32, actions: &mut Vec<Action>) {
+    fn requeue(&mut self, slot: u32, actions: &mut Actions) {
         self.step();
         // Seen as waiting for a queue, which it is: the one it was in has been emptied.
         self.tasks[slot].state = State::Blocked;

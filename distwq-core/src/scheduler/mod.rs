@@ -7,7 +7,7 @@
 //!
 //! # Calling order
 //!
-//! - [`Scheduler::handle`] appends to `actions`; the caller empties that vector when it likes, but carries the
+//! - [`Scheduler::handle`] appends to `actions`; the caller clears them when it likes, but carries the
 //!   actions out in their order. What goes to one worker must arrive there in order, and its reports come back in order.
 //! - [`Event::Added`] only names tasks that were added before: a graph is added in an order in which dependencies
 //!   come first. The caller says [`Event::Dropped`] of a task after the last `Added` that names it.
@@ -64,7 +64,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Action, End, Event, GroupFailure, GroupValue, Settings, Spec};
+pub use event::{Action, ActionRef, Actions, End, Event, GroupFailure, GroupValue, Settings, Spec};
 pub use stall::{Stall, Waits};
 
 use crate::id::{TaskId, WorkerId};
@@ -159,7 +159,7 @@ impl Scheduler {
     /// If a slot is used for a new task before its release.
     // Where the event is known at compile time, only its own arm is left.
     #[inline(always)]
-    pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Vec<Action>) -> bool {
+    pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Actions) -> bool {
         self.now_ns = now_ns;
         match event {
             Event::Finished { worker, task, bytes, resident, ran_ns } => {
@@ -224,14 +224,14 @@ impl Scheduler {
         true
     }
 
-    fn resume(&mut self, actions: &mut Vec<Action>) -> bool {
+    fn resume(&mut self, actions: &mut Actions) -> bool {
         self.held = false;
         self.free_held(actions);
         self.settle(actions);
         true
     }
 
-    fn joined(&mut self, worker: WorkerId, slots: u32, actions: &mut Vec<Action>) -> bool {
+    fn joined(&mut self, worker: WorkerId, slots: u32, actions: &mut Actions) -> bool {
         if !self.workers.join(worker.0, slots, self.now_ns) {
             return false;
         }

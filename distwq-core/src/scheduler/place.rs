@@ -2,8 +2,8 @@
 
 use super::tasks::{Kind, Links, NONE, State, Tasks};
 use super::workers::Standing;
-use super::{Action, End, Scheduler};
-use crate::id::{TaskId, WorkerId};
+use super::{Actions, End, Scheduler};
+use crate::id::TaskId;
 
 /// A value held by more workers than this is taken to be everywhere: it does not decide where a task goes, and
 /// looking for it stays cheap.
@@ -12,7 +12,7 @@ const HOLDERS_MAX: usize = 16;
 impl Scheduler {
     /// Hands out work until there is none for the workers that have room.
     #[inline]
-    pub(super) fn settle(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn settle(&mut self, actions: &mut Actions) {
         if !self.held && self.has_to_settle() {
             self.hand_out(actions);
         }
@@ -31,7 +31,7 @@ impl Scheduler {
             || self.wide_is_due()
     }
 
-    fn hand_out(&mut self, actions: &mut Vec<Action>) {
+    fn hand_out(&mut self, actions: &mut Actions) {
         loop {
             if self.reservation.is_some() || self.wide_is_due() {
                 self.arrange(actions);
@@ -46,7 +46,7 @@ impl Scheduler {
     }
 
     /// A worker has become less loaded: gives it to the wide task that waits for it, or finds it work.
-    pub(super) fn freed(&mut self, worker: u32, actions: &mut Vec<Action>) {
+    pub(super) fn freed(&mut self, worker: u32, actions: &mut Actions) {
         if self.held {
             if self.freed_while_held.last() != Some(&worker) {
                 self.freed_while_held.push(worker);
@@ -66,7 +66,7 @@ impl Scheduler {
     }
 
     /// Does what was put off while events were held.
-    pub(super) fn free_held(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn free_held(&mut self, actions: &mut Actions) {
         if self.freed_while_held.len() > 1 {
             // Each is to see what room the others have.
             for &worker in &self.freed_while_held {
@@ -79,7 +79,7 @@ impl Scheduler {
         }
     }
 
-    fn feed(&mut self, worker: u32, actions: &mut Vec<Action>) {
+    fn feed(&mut self, worker: u32, actions: &mut Actions) {
         // While nobody else has room it takes what it can before it is sorted in again: under full load each report
         // is answered by one start, and the lists of loads are never touched.
         if !self.workers.any_open() && !self.wide_is_due() {
@@ -99,7 +99,7 @@ impl Scheduler {
     }
 
     /// Starts tasks of workers' own queues.
-    fn serve_pinned(&mut self, until: Until, actions: &mut Vec<Action>) {
+    fn serve_pinned(&mut self, until: Until, actions: &mut Actions) {
         let mut at = 0;
         while let Some(&worker) = self.to_serve.get(at) {
             at += 1;
@@ -129,7 +129,7 @@ impl Scheduler {
     }
 
     /// Places ready tasks while anybody has room and no wide task comes before them.
-    fn dispatch(&mut self, actions: &mut Vec<Action>) {
+    fn dispatch(&mut self, actions: &mut Actions) {
         while self.workers.any_open() {
             self.step();
             if let Some((slot, worker)) = self.match_retry() {
@@ -148,12 +148,12 @@ impl Scheduler {
     }
 
     /// Hands a task to a worker, unless an argument of it is lost.
-    fn start(&mut self, slot: u32, worker: u32, actions: &mut Vec<Action>) {
+    fn start(&mut self, slot: u32, worker: u32, actions: &mut Actions) {
         self.start_unlisted(slot, worker, actions);
         self.workers.relist(worker);
     }
 
-    fn start_unlisted(&mut self, slot: u32, worker: u32, actions: &mut Vec<Action>) {
+    fn start_unlisted(&mut self, slot: u32, worker: u32, actions: &mut Actions) {
         if let Some(value) = self.lost_input(slot) {
             return self.end(slot, End::ValueLost { value }, actions);
         }
@@ -161,7 +161,7 @@ impl Scheduler {
         let task = &mut self.tasks[slot];
         task.state = State::InFlight;
         let attempt = task.attempt();
-        Action::push(actions, || Action::Start { task: self.tasks.id(slot), worker: WorkerId(worker), attempt });
+        actions.start(self.tasks.id(slot), worker, attempt);
     }
 
     /// An argument whose holders are all lost.

@@ -1,7 +1,7 @@
 //! Reports of single-rank tasks, and the queue that a task goes to when it may start, for the first time or again.
 
 use super::tasks::{NONE, State, Task};
-use super::{Action, End, Scheduler};
+use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, WorkerId};
 
 /// Whether a task goes before or behind its like.
@@ -21,7 +21,7 @@ impl Scheduler {
         bytes: u64,
         resident: bool,
         ran_ns: u64,
-        actions: &mut Vec<Action>,
+        actions: &mut Actions,
     ) -> bool {
         let Some(slot) = self.reported(worker, id, ran_ns) else { return false };
         self.done(slot, worker, bytes, resident, actions);
@@ -36,7 +36,7 @@ impl Scheduler {
         id: TaskId,
         ran_ns: u64,
         retry: bool,
-        actions: &mut Vec<Action>,
+        actions: &mut Actions,
     ) -> bool {
         let Some(slot) = self.reported(worker, id, ran_ns) else { return false };
         self.note_tried(slot, worker);
@@ -66,7 +66,7 @@ impl Scheduler {
     }
 
     /// A task has used up an attempt: it goes back to wait for the next one, or ends.
-    pub(super) fn attempt_failed(&mut self, slot: u32, retry: bool, end: End, actions: &mut Vec<Action>) {
+    pub(super) fn attempt_failed(&mut self, slot: u32, retry: bool, end: End, actions: &mut Actions) {
         let task = &mut self.tasks[slot];
         let again = retry && task.failures < task.retries;
         task.failures = task.failures.saturating_add(1);
@@ -79,7 +79,7 @@ impl Scheduler {
 
     /// Puts a task that may start into the queue it belongs to.
     #[inline]
-    pub(super) fn enqueue(&mut self, slot: u32, turn: Turn, actions: &mut Vec<Action>) {
+    pub(super) fn enqueue(&mut self, slot: u32, turn: Turn, actions: &mut Actions) {
         if let Some(end) = self.why_impossible(slot) {
             return self.end(slot, end, actions);
         }

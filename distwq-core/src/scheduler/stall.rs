@@ -2,7 +2,7 @@
 
 use super::tasks::{List, NONE, State, Task};
 use super::workers::Standing;
-use super::{Action, End, Scheduler};
+use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, WorkerId};
 
 /// Entries of a [`Stall`] at most.
@@ -62,7 +62,7 @@ impl Scheduler {
     }
 
     /// Ends all pending tasks, also those in flight: whatever is reported of them later does not fit any more.
-    pub(super) fn give_up(&mut self, actions: &mut Vec<Action>) -> bool {
+    pub(super) fn give_up(&mut self, actions: &mut Actions) -> bool {
         let pending: Vec<u32> =
             self.tasks.iter().filter(|(_, task)| task.state.is_pending()).map(|(slot, _)| slot).collect();
         self.forget_queues();

@@ -2,7 +2,7 @@
 //! reserved.
 
 use super::tasks::NONE;
-use super::{Action, Scheduler, Turn};
+use super::{Action, Actions, Scheduler, Turn};
 use crate::id::{TaskId, WorkerId};
 
 /// How many loaded workers are looked at before the search is given up until the next occasion.
@@ -10,13 +10,13 @@ const LOOKED_AT_MAX: usize = 4;
 
 impl Scheduler {
     /// Time has passed: workers that have been silent for long may have become worth asking.
-    pub(super) fn tick(&mut self, actions: &mut Vec<Action>) -> bool {
+    pub(super) fn tick(&mut self, actions: &mut Actions) -> bool {
         self.balance(actions);
         true
     }
 
     /// Asks one loaded worker for half of what it has queued, if another has a free slot and nothing is ready.
-    pub(super) fn balance(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn balance(&mut self, actions: &mut Actions) {
         if !self.ready.is_empty() || !self.workers.any_free_slot() {
             return;
         }
@@ -48,7 +48,7 @@ impl Scheduler {
 
     /// Asks for the later half of a queue, without tasks that must stay or whose inputs cost more to move than
     /// they would have to wait. False if there are none.
-    fn take_back_half(&mut self, worker: u32, actions: &mut Vec<Action>) -> bool {
+    fn take_back_half(&mut self, worker: u32, actions: &mut Actions) -> bool {
         let place = &self.workers[worker];
         let queued = place.queued() as usize;
         let wait_ns = place.wait_ns(0).max(self.silent_ns(worker));
@@ -63,7 +63,7 @@ impl Scheduler {
     }
 
     /// Asks for all that a reserved worker cannot have begun.
-    pub(super) fn take_back_all(&mut self, worker: u32, actions: &mut Vec<Action>) {
+    pub(super) fn take_back_all(&mut self, worker: u32, actions: &mut Actions) {
         let place = &self.workers[worker];
         if place.queued() == 0 || place.asked {
             return;
@@ -74,7 +74,7 @@ impl Scheduler {
     }
 
     /// Sends the question for tasks collected from the tail on.
-    fn ask(&mut self, worker: u32, mut tasks: Vec<TaskId>, actions: &mut Vec<Action>) -> bool {
+    fn ask(&mut self, worker: u32, mut tasks: Vec<TaskId>, actions: &mut Actions) -> bool {
         if tasks.is_empty() {
             self.workers[worker].ask_from_ns = self.now_ns.saturating_add(self.settings.silent_ns);
             return false;
@@ -85,7 +85,7 @@ impl Scheduler {
         true
     }
 
-    pub(super) fn returned(&mut self, WorkerId(worker): WorkerId, ids: &[TaskId], actions: &mut Vec<Action>) -> bool {
+    pub(super) fn returned(&mut self, WorkerId(worker): WorkerId, ids: &[TaskId], actions: &mut Actions) -> bool {
         let fits = self.workers.get(worker).is_some_and(|place| place.asked && place.is_living())
             && ids.iter().all(|&id| self.in_flight_on(worker, id).is_some());
         if !fits {

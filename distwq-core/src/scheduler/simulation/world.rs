@@ -1,6 +1,6 @@
 //! The world around the scheduler: what happens when, messages on their way, and the controller's part.
 
-use super::super::{Action, Event, GroupFailure, GroupValue, Scheduler, Settings};
+use super::super::{Action, ActionRef, Actions, Event, GroupFailure, GroupValue, Scheduler, Settings};
 use super::model::{Book, Seen, Tally};
 use super::places::{Party, Place};
 use super::{Profile, Random};
@@ -56,7 +56,7 @@ pub(super) struct World {
     pub(super) book: Book,
     pub(super) places: Vec<Place>,
     pub(super) parties: BTreeMap<TaskId, Party>,
-    pub(super) actions: Vec<Action>,
+    pub(super) actions: Actions,
     pub(super) free_slots: Vec<u32>,
     pub(super) slots_used: u32,
     pub(super) to_add: u64,
@@ -77,7 +77,7 @@ impl World {
             book: Book::default(),
             places: Vec::new(),
             parties: BTreeMap::new(),
-            actions: Vec::new(),
+            actions: Actions::default(),
             free_slots: Vec::new(),
             slots_used: 0,
             to_add,
@@ -188,9 +188,9 @@ impl World {
     pub(super) fn tell(&mut self, event: Event<'_>) {
         let mut actions = std::mem::take(&mut self.actions);
         assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "the event fits: {event:?}");
-        for action in &actions {
-            self.book.take(self.now_ns, action);
-            self.carry_out(action);
+        for action in actions.iter().map(ActionRef::to_action) {
+            self.book.take(self.now_ns, &action);
+            self.carry_out(&action);
         }
         actions.clear();
         self.actions = actions;

@@ -9,7 +9,7 @@ mod size;
 mod take_back;
 mod values;
 
-use super::{Action, End, Event, Scheduler, Settings, Spec};
+use super::{Action, ActionRef, Actions, End, Event, Scheduler, Settings, Spec};
 use crate::id::{TaskId, WorkerId};
 
 const W0: WorkerId = WorkerId(0);
@@ -38,17 +38,17 @@ impl Play {
     }
 
     fn feed(&mut self, event: Event<'_>) -> Vec<Action> {
-        let mut actions = Vec::new();
+        let mut actions = Actions::default();
         assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "{event:?} fits");
         self.scheduler.validate();
-        actions
+        actions.iter().map(ActionRef::to_action).collect()
     }
 
     /// The event is refused and changes nothing.
     fn misfit(&mut self, event: Event<'_>) {
-        let mut actions = Vec::new();
+        let mut actions = Actions::default();
         assert!(!self.scheduler.handle(self.now_ns, event, &mut actions), "{event:?} does not fit");
-        assert_eq!(actions, []);
+        assert!(actions.is_empty(), "{actions:?}");
         self.scheduler.validate();
     }
 
