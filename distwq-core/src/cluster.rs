@@ -171,6 +171,9 @@ impl Seat {
 
 impl Outcomes for Seat {
     fn wait(&self, task: TaskId, deadline: Option<Instant>, into: &mut Payload) -> Result<(), TaskError> {
+        if self.drive.with(|engine| engine.output_here(task, into)) {
+            return Ok(());
+        }
         // Without a deadline this ends because every task ends.
         let output = self.drive.wait_until(deadline, |engine| engine.output(task, into));
         output.unwrap_or_else(|| Err(TaskError::Timeout { site: self.site(task), waited_ms: 0 }))

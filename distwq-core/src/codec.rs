@@ -276,16 +276,22 @@ impl PayloadWriter {
     #[must_use]
     #[inline]
     pub fn finish(mut self) -> Payload {
-        self.take()
+        let mut payload = Payload::EMPTY;
+        self.move_to(&mut payload);
+        payload
     }
 
-    /// What was written; nothing is, afterwards.
+    /// Moves what was written to its place; nothing is, afterwards.
     #[inline]
-    pub(crate) fn take(&mut self) -> Payload {
+    pub(crate) fn move_to(&mut self, place: &mut Payload) {
         if !self.large.is_empty() {
-            return Payload::from(std::mem::take(&mut self.large));
+            *place = Payload::from(std::mem::take(&mut self.large));
+            return;
         }
-        Payload(Repr::Inline { len: std::mem::take(&mut self.small_len), bytes: self.small })
+        *place = Payload::EMPTY;
+        if let Repr::Inline { len, bytes } = &mut place.0 {
+            (*len, *bytes) = (std::mem::take(&mut self.small_len), self.small);
+        }
     }
 
     /// Appends to `large`, what was small first.

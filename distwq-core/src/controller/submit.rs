@@ -230,7 +230,9 @@ impl ControllerEngine {
     fn add_as(&mut self, parts: &mut Parts, spec: Spec<'_>, extra: Option<Box<Extra>>, run: Option<RunId>) -> TaskId {
         let task = self.table.insert(|entry| {
             entry.function = Some(parts.remote);
-            entry.output = Output::Pending(parts.arguments.plain.take());
+            if let Output::Pending(plain) = &mut entry.output {
+                parts.arguments.plain.move_to(plain);
+            }
             entry.extra = extra;
             entry.submitted_ns = self.now_ns;
             entry.run = run;
@@ -265,30 +267,26 @@ impl ControllerEngine {
         })
     }
 
-    /// Gives the output of a task, if it is here or there is none. Asks for it if it lies on a worker.
+    /// Gives the output of a task if it is here. False if not.
     #[inline]
-    pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
-        let entry = self.table.get(task)?;
-        if let Output::Here(payload) = &entry.output {
+    pub(crate) fn output_here(&self, task: TaskId, into: &mut Payload) -> bool {
+        let here = self.table.get(task).and_then(Entry::payload_here);
+        here.is_some_and(|payload| {
             into.clone_from(payload);
-            return Some(Ok(()));
-        }
-        self.output_from_afar(task, into)
+            true
+        })
     }
 
-    fn output_from_afar(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
+    /// The same, if it is here or there is none. Asks for it if it lies on a worker.
+    pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
+        if self.output_here(task, into) {
+            return Some(Ok(()));
+        }
         let over = self.is_over();
         let workers = &self.workers;
         let entry = self.table.get_mut(task)?;
         let ask = match &mut entry.output {
-            Output::Here(payload) => {
-                into.clone_from(payload);
-                return Some(Ok(()));
-            }
-            Output::Resident { copy: Some(payload), .. } => {
-                into.clone_from(payload);
-                return Some(Ok(()));
-            }
+            Output::Here(_) | Output::Resident { copy: Some(_), .. } => return None,
             Output::Failed(error) => return Some(Err((**error).clone())),
             Output::Upstream(link) => {
                 let link = Arc::clone(link);

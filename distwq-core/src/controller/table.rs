@@ -164,6 +164,7 @@ impl Entry {
     }
 
     /// The bytes of the output that lie here.
+    #[inline]
     pub(super) fn payload_here(&self) -> Option<&Payload> {
         match &self.output {
             Output::Here(payload) => Some(payload),
@@ -189,7 +190,8 @@ const NO_SERIAL: u32 = 0;
 const BLOCK: usize = 256;
 
 impl Table {
-    /// Makes an entry and gives its id. `fill` is given an entry of a task with one reference that never ran.
+    /// Makes an entry and gives its id. `fill` is given that of a task with one reference that never ran and has no
+    /// arguments.
     #[inline]
     pub(super) fn insert(&mut self, fill: impl FnOnce(&mut Entry)) -> TaskId {
         self.serial = self.serial.wrapping_add(1).max(1);
