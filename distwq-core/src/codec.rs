@@ -128,11 +128,30 @@ impl Payload {
         }
     }
 
+    /// Lets go of bytes behind a shared pointer. Bytes in place stay, they cost nothing.
+    #[inline]
+    pub(crate) fn unshare(&mut self) {
+        if let Repr::Shared(_) = &self.0 {
+            *self = Self::EMPTY;
+        }
+    }
+
+    /// Makes it a clone of `other`, put together where it stays.
+    #[inline]
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        match (&mut self.0, &other.0) {
+            (Repr::Inline { len, bytes }, Repr::Inline { len: others_len, bytes: others }) => {
+                (*len, *bytes) = (*others_len, *others);
+            }
+            _ => *self = other.clone(),
+        }
+    }
+
     /// Makes it a copy of `bytes`, put together where it stays: a value made elsewhere is moved in larger pieces than
     /// it was written in, and the processor must finish all writes before it can read one such piece.
     #[inline]
     pub(crate) fn set(&mut self, bytes: &[u8]) {
-        self.0 = Repr::Inline { len: 0, bytes: [0; INLINE_BYTES_MAX] };
+        self.unshare();
         match (&mut self.0, <&[u8; 8]>::try_from(bytes)) {
             // A number, as most small values: a copy of a size that the compiler knows.
             (Repr::Inline { len, bytes: place }, Ok(number)) => {
@@ -288,7 +307,7 @@ impl PayloadWriter {
             *place = Payload::from(std::mem::take(&mut self.large));
             return;
         }
-        *place = Payload::EMPTY;
+        place.unshare();
         if let Repr::Inline { len, bytes } = &mut place.0 {
             (*len, *bytes) = (std::mem::take(&mut self.small_len), self.small);
         }

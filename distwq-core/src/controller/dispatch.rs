@@ -174,14 +174,14 @@ impl ControllerEngine {
         let entry = self.table.get(value).expect("an input does not go before its consumer");
         let is_here = || self.copies.contains(&(value, worker));
         match &entry.output {
-            Output::Here(payload) if payload.len() as u64 <= self.limits.inline_bytes_max && !(shared && is_here()) => {
+            Output::Here if entry.payload.len() as u64 <= self.limits.inline_bytes_max && !(shared && is_here()) => {
                 if shared {
                     copied.push(value);
                 }
-                Source::Inline { bytes: frame.blob(payload), keep: shared }
+                Source::Inline { bytes: frame.blob(&entry.payload), keep: shared }
             }
             // The worker looks at home first, and asks who has it for certain.
-            Output::Here(_) => {
+            Output::Here => {
                 copied.push(value);
                 Source::Held { by: self.transport.rank() }
             }
@@ -191,7 +191,7 @@ impl ControllerEngine {
                 }
                 Source::Held { by: self.workers[by.index()].rank }
             }
-            Output::Pending(_) | Output::Failed(_) | Output::Upstream(_) => {
+            Output::Pending | Output::Failed(_) | Output::Upstream(_) => {
                 unreachable!("a task starts when its inputs have values")
             }
         }
@@ -227,7 +227,7 @@ impl ControllerEngine {
 fn startable(table: &Table, task: TaskId) -> (&Entry, &'static Remote, &Payload) {
     let entry = table.get(task).expect("what starts has not gone");
     match (entry.function, &entry.output) {
-        (Some(remote), Output::Pending(plain)) => (entry, remote, plain),
+        (Some(remote), Output::Pending) => (entry, remote, &entry.payload),
         _ => unreachable!("a value does not start, and a task not after its end"),
     }
 }
@@ -266,7 +266,8 @@ fn push_arguments(table: &Table, remote: &Remote, plain: &[u8], inputs: &[Argume
     let mut done = 0;
     let mut last = None;
     for (index, Argument { value, place }) in inputs.iter().enumerate() {
-        let Output::Here(payload) = &table.get(*value)?.output else { return None };
+        let input = table.get(*value)?;
+        let (Output::Here, payload) = (&input.output, &input.payload) else { return None };
         if payload.len() > SHORT_BYTES_MAX || remote.shares(place.parameter) {
             return None;
         }

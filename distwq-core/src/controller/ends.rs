@@ -3,7 +3,7 @@
 use super::engine::{ControllerEngine, WorkerPlace, unknown};
 use super::submit::GraphRun;
 use super::table::{Entry, Output};
-use crate::codec::CodecError;
+use crate::codec::{CodecError, Payload};
 use crate::error::{TaskError, TaskSite, UpstreamPath};
 use crate::id::{TaskId, WorkerId};
 use crate::remote::Failure;
@@ -89,17 +89,17 @@ impl Entry {
 }
 
 impl ControllerEngine {
-    /// A task has given what `put` puts in its place: from now on its handles do. An error if there is no such task.
+    /// A task has given what `give` puts into its entry: from now on its handles do. An error if there is no such task.
     #[inline]
     pub(super) fn succeeded(
         &mut self,
         task: TaskId,
         (started_ns, ended_ns): (u64, u64),
-        put: impl FnOnce(&mut Output),
+        give: impl FnOnce(&mut Entry),
     ) -> Result<(), CodecError> {
         let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
         (entry.started_ns, entry.finished_ns) = (started_ns, ended_ns);
-        put(&mut entry.output);
+        give(entry);
         entry.forget_inputs();
         self.counts.done += 1;
         self.wake |= entry.watched;
@@ -114,6 +114,7 @@ impl ControllerEngine {
             return;
         };
         entry.output = output;
+        entry.payload = Payload::EMPTY;
         entry.forget_inputs();
         if entry.finished_ns == 0 {
             entry.finished_ns = self.now_ns;

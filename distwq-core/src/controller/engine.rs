@@ -3,7 +3,7 @@
 use super::dispatch::Functions;
 use super::groups::Groups;
 use super::submit::{GraphRun, RunId};
-use super::table::{Output, Table};
+use super::table::{Given, HomeCopy, Output, Table};
 use crate::clock::now_ns;
 use crate::codec::{CodecError, Payload};
 use crate::drive::{Engine, Turn};
@@ -378,11 +378,9 @@ impl ControllerEngine {
             return self.done(worker, frame, Done { task, started_ns, ran_ns, raw: false, outcome });
         }
         self.answered(worker, ran_ns);
-        self.succeeded(task, (started_ns, started_ns + ran_ns), |place| {
-            *place = Output::Here(Payload::EMPTY);
-            if let Output::Here(payload) = place {
-                payload.set(output);
-            }
+        self.succeeded(task, (started_ns, started_ns + ran_ns), |entry| {
+            entry.payload.set(output);
+            entry.output = Output::Here;
         })?;
         let bytes = output.len() as u64;
         self.note_to_scheduler(Event::Finished { worker, task, bytes, resident: false, ran_ns });
@@ -394,8 +392,8 @@ impl ControllerEngine {
         self.answered(worker, ran_ns);
         let value = match outcome {
             Outcome::Failed(failure) => Err(failure),
-            Outcome::Value(blob) => Ok(Output::Here(frame.payload(blob)?)),
-            Outcome::Resident { bytes } => Ok(Output::Resident { by: worker, bytes, copy: None, asked: false }),
+            Outcome::Value(blob) => Ok(Given::Here(frame.payload(blob)?)),
+            Outcome::Resident { bytes } => Ok(Given::Resident { by: worker, bytes }),
         };
         if self.groups.contains(task) {
             self.member_done(task, worker, (started_ns, ran_ns), raw, value);
@@ -403,9 +401,9 @@ impl ControllerEngine {
         }
         let times = (started_ns, started_ns + ran_ns);
         match value {
-            Ok(output) => {
-                let (bytes, resident) = output.size();
-                self.succeeded(task, times, |place| *place = output)?;
+            Ok(given) => {
+                let (bytes, resident) = given.size();
+                self.succeeded(task, times, |entry| entry.give(given))?;
                 self.note_to_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
             }
             Err(failure) => {
@@ -460,7 +458,10 @@ impl ControllerEngine {
         };
         if let Output::Resident { by, copy, .. } = &mut entry.output {
             match payload {
-                Some(payload) => *copy = Some(Box::new(payload)),
+                Some(payload) => {
+                    *copy = HomeCopy::Here;
+                    entry.payload = payload;
+                }
                 None => {
                     let by = *by;
                     let failure = Failure::Input(format!("its output is not on {by} any more"));

@@ -1,7 +1,7 @@
 //! Collective tasks under way: all members get ready, then all enter, and the task ends when all have left.
 
 use super::engine::{ControllerEngine, is_worth_a_retry};
-use super::table::{Output, Place};
+use super::table::{Given, Place};
 use super::waits::{Verdict, Waits};
 use crate::fault;
 use crate::id::{TaskId, WorkerId};
@@ -22,7 +22,7 @@ struct Attempt {
     entered: bool,
     /// Which members have left.
     left: Vec<bool>,
-    output: Option<Output>,
+    output: Option<Given>,
     failure: Option<(Failure, WorkerId)>,
     /// Since when the members that have not left were told to, and which of them have heard.
     leaving: Option<(u64, Vec<bool>)>,
@@ -151,7 +151,7 @@ impl ControllerEngine {
         worker: WorkerId,
         (started_ns, ran_ns): (u64, u64),
         raw: bool,
-        value: Result<Output, Failure>,
+        value: Result<Given, Failure>,
     ) {
         let Some(attempt) = self.groups.attempts.get_mut(&task) else {
             return;
@@ -213,13 +213,13 @@ impl ControllerEngine {
         let result = match (attempt.failure, attempt.output) {
             (None, Some(output)) => {
                 let (bytes, resident) = output.size();
-                if self.succeeded(task, times, |place| *place = output).is_err() {
+                if self.succeeded(task, times, |entry| entry.give(output)).is_err() {
                     return;
                 }
                 Ok(GroupValue { bytes, resident })
             }
             (failure, output) => {
-                if let Some(Output::Resident { .. }) = output {
+                if let Some(Given::Resident { .. }) = output {
                     // The first member kept its output before another one failed.
                     self.post(attempt.members[0], &ToWorker::Forget { values: vec![task] });
                 }

@@ -1,7 +1,7 @@
 //! Takes tasks, values and graphs from users, or refuses them.
 
 use super::engine::ControllerEngine;
-use super::table::{Argument, Entry, Extra, Output};
+use super::table::{Argument, Entry, Extra, HomeCopy, Output};
 use crate::call::Parts;
 use crate::codec::Payload;
 use crate::error::{Refusal, RunError, TaskError};
@@ -48,7 +48,7 @@ impl GraphRun {
                 self.upstream += 1;
                 self.cause.get_or_insert_with(|| link.root());
             }
-            Output::Pending(_) | Output::Here(_) | Output::Resident { .. } => {}
+            Output::Pending | Output::Here | Output::Resident { .. } => {}
         }
     }
 
@@ -80,7 +80,7 @@ impl ControllerEngine {
         let bytes = payload.len() as u64;
         let now_ns = self.now_ns;
         let task = self.table.insert(|entry| {
-            entry.output = Output::Here(payload);
+            (entry.output, entry.payload) = (Output::Here, payload);
             (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (now_ns, now_ns, now_ns);
         });
         self.tell_scheduler(Event::Value { task, bytes });
@@ -230,9 +230,7 @@ impl ControllerEngine {
     fn add_as(&mut self, parts: &mut Parts, spec: Spec<'_>, extra: Option<Box<Extra>>, run: Option<RunId>) -> TaskId {
         let task = self.table.insert(|entry| {
             entry.function = Some(parts.remote);
-            if let Output::Pending(plain) = &mut entry.output {
-                parts.arguments.plain.move_to(plain);
-            }
+            parts.arguments.plain.move_to(&mut entry.payload);
             entry.extra = extra;
             entry.submitted_ns = self.now_ns;
             entry.run = run;
@@ -246,9 +244,9 @@ impl ControllerEngine {
     pub(crate) fn info(&self, task: TaskId) -> Option<TaskInfo> {
         let entry = self.table.get(task)?;
         let state = match entry.output {
-            Output::Pending(_) if entry.attempts == 0 => TaskState::Waiting,
-            Output::Pending(_) => TaskState::Sent,
-            Output::Here(_) | Output::Resident { .. } => TaskState::Done,
+            Output::Pending if entry.attempts == 0 => TaskState::Waiting,
+            Output::Pending => TaskState::Sent,
+            Output::Here | Output::Resident { .. } => TaskState::Done,
             Output::Failed(_) | Output::Upstream(_) => TaskState::Failed,
         };
         let places = || entry.place.workers().iter().map(|worker| &self.workers[worker.index()]);
@@ -263,7 +261,7 @@ impl ControllerEngine {
             submitted_ns: entry.submitted_ns,
             started_ns: (entry.started_ns > 0).then_some(entry.started_ns),
             finished_ns: (entry.finished_ns > 0).then_some(entry.finished_ns),
-            output_bytes: entry.output.size().0,
+            output_bytes: entry.output_bytes(),
         })
     }
 
@@ -272,7 +270,7 @@ impl ControllerEngine {
     pub(crate) fn output_here(&self, task: TaskId, into: &mut Payload) -> bool {
         let here = self.table.get(task).and_then(Entry::payload_here);
         here.is_some_and(|payload| {
-            into.clone_from(payload);
+            into.copy_from(payload);
             true
         })
     }
@@ -286,19 +284,19 @@ impl ControllerEngine {
         let workers = &self.workers;
         let entry = self.table.get_mut(task)?;
         let ask = match &mut entry.output {
-            Output::Here(_) | Output::Resident { copy: Some(_), .. } => return None,
+            Output::Here | Output::Resident { copy: HomeCopy::Here, .. } => return None,
             Output::Failed(error) => return Some(Err((**error).clone())),
             Output::Upstream(link) => {
                 let link = Arc::clone(link);
                 return Some(Err(link.error(entry.site(workers, None))));
             }
-            Output::Pending(_) | Output::Resident { .. } if over => {
+            Output::Pending | Output::Resident { .. } if over => {
                 let site = Arc::new(entry.site(workers, None));
                 return Some(Err(TaskError::Closed { site }));
             }
-            Output::Pending(_) | Output::Resident { asked: true, .. } => None,
-            Output::Resident { by, asked, .. } => {
-                *asked = true;
+            Output::Pending | Output::Resident { copy: HomeCopy::Asked, .. } => None,
+            Output::Resident { by, copy, .. } => {
+                *copy = HomeCopy::Asked;
                 Some(*by)
             }
         };
@@ -311,7 +309,7 @@ impl ControllerEngine {
 
     /// Whether a task has ended.
     pub(crate) fn has_ended(&self, task: TaskId) -> bool {
-        self.is_over() || self.table.get(task).is_none_or(|entry| !matches!(entry.output, Output::Pending(_)))
+        self.is_over() || self.table.get(task).is_none_or(|entry| !matches!(entry.output, Output::Pending))
     }
 
     /// The task in words, for errors made outside.

@@ -17,6 +17,8 @@ pub(super) struct Entry {
     /// The function; a value has none.
     pub(super) function: Option<&'static Remote>,
     pub(super) output: Output,
+    /// The arguments that came as values while the task has not ended; then its output, if the bytes are here.
+    pub(super) payload: Payload,
     pub(super) extra: Option<Box<Extra>>,
     /// Who ran the last attempt.
     pub(super) place: Place,
@@ -69,28 +71,44 @@ impl Place {
 /// What a task has given.
 #[derive(Debug)]
 pub(super) enum Output {
-    /// Nothing yet. The arguments that came as values are kept until then.
-    Pending(Payload),
+    /// Nothing yet.
+    Pending,
     /// A value, here.
-    Here(Payload),
-    /// A value that stayed on a worker; with a copy here if the user has asked for it.
-    Resident { by: WorkerId, bytes: u64, copy: Option<Box<Payload>>, asked: bool },
+    Here,
+    /// A value that stayed on a worker.
+    Resident { by: WorkerId, bytes: u64, copy: HomeCopy },
     /// An error of its own.
     Failed(Arc<TaskError>),
     /// Nothing, because of an error upstream.
     Upstream(Arc<Upstream>),
 }
 
-impl Output {
-    /// That of a task without arguments that has not ended.
-    const NOTHING: Self = Self::Pending(Payload::EMPTY);
+/// Whether the bytes of a value that stayed on a worker are here as well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum HomeCopy {
+    /// No.
+    None,
+    /// The user has asked for them.
+    Asked,
+    /// Yes.
+    Here,
+}
 
-    /// The size of the value, and whether it stayed on a worker. Nothing has no bytes.
+/// A value as its worker reports it.
+#[derive(Debug)]
+pub(super) enum Given {
+    /// Its bytes.
+    Here(Payload),
+    /// It stayed there.
+    Resident { by: WorkerId, bytes: u64 },
+}
+
+impl Given {
+    /// The size of the value, and whether it stayed on its worker.
     pub(super) fn size(&self) -> (u64, bool) {
         match self {
             Self::Here(payload) => (payload.len() as u64, false),
             Self::Resident { bytes, .. } => (*bytes, true),
-            Self::Pending(_) | Self::Failed(_) | Self::Upstream(_) => (0, false),
         }
     }
 }
@@ -100,7 +118,8 @@ impl Entry {
     const VACANT: Self = Self {
         serial: NO_SERIAL,
         function: None,
-        output: Output::NOTHING,
+        output: Output::Pending,
+        payload: Payload::EMPTY,
         extra: None,
         place: Place::Nowhere,
         attempts: 0,
@@ -126,7 +145,8 @@ impl Entry {
     #[inline]
     fn vacate(&mut self) {
         self.serial = NO_SERIAL;
-        self.output = Output::NOTHING;
+        self.output = Output::Pending;
+        self.payload.unshare();
         self.extra = None;
         self.place = Place::Nowhere;
     }
@@ -163,14 +183,33 @@ impl Entry {
         }
     }
 
+    /// The task has given this.
+    pub(super) fn give(&mut self, given: Given) {
+        match given {
+            Given::Here(payload) => {
+                self.payload = payload;
+                self.output = Output::Here;
+            }
+            Given::Resident { by, bytes } => {
+                self.payload = Payload::EMPTY;
+                self.output = Output::Resident { by, bytes, copy: HomeCopy::None };
+            }
+        }
+    }
+
+    /// The size of the output; nothing has no bytes.
+    pub(super) fn output_bytes(&self) -> u64 {
+        match &self.output {
+            Output::Here => self.payload.len() as u64,
+            Output::Resident { bytes, .. } => *bytes,
+            Output::Pending | Output::Failed(_) | Output::Upstream(_) => 0,
+        }
+    }
+
     /// The bytes of the output that lie here.
     #[inline]
     pub(super) fn payload_here(&self) -> Option<&Payload> {
-        match &self.output {
-            Output::Here(payload) => Some(payload),
-            Output::Resident { copy, .. } => copy.as_deref(),
-            _ => None,
-        }
+        matches!(self.output, Output::Here | Output::Resident { copy: HomeCopy::Here, .. }).then_some(&self.payload)
     }
 }
 
@@ -190,8 +229,8 @@ const NO_SERIAL: u32 = 0;
 const BLOCK: usize = 256;
 
 impl Table {
-    /// Makes an entry and gives its id. `fill` is given that of a task with one reference that never ran and has no
-    /// arguments.
+    /// Makes an entry and gives its id. `fill` is given that of a task with one reference that never ran, and sets
+    /// its payload.
     #[inline]
     pub(super) fn insert(&mut self, fill: impl FnOnce(&mut Entry)) -> TaskId {
         self.serial = self.serial.wrapping_add(1).max(1);
