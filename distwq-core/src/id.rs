@@ -6,51 +6,55 @@ use std::fmt;
 /// One task of one run. The slot is its place in the controller's tables and is used again when the task is
 /// gone; the serial counts tasks from 1 and is what people see.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TaskId {
-    serial: u32,
-    slot: u32,
-}
+pub struct TaskId(
+    /// The serial above, the slot below: one number, so that an id is written and read as one.
+    u64,
+);
 
 impl TaskId {
     /// The task number `serial` at place `slot`.
     #[must_use]
+    #[inline]
     pub const fn new(slot: u32, serial: u32) -> Self {
-        Self { serial, slot }
+        Self((serial as u64) << 32 | slot as u64)
     }
 
     /// The id as bytes, for a message.
+    #[inline]
     pub(crate) fn to_bytes(self) -> [u8; 8] {
-        (u64::from(self.serial) << 32 | u64::from(self.slot)).to_le_bytes()
+        self.0.to_le_bytes()
     }
 
     /// What [`to_bytes`](Self::to_bytes) gave.
+    #[inline]
     pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
-        let both = u64::from_le_bytes(bytes);
-        Self { serial: (both >> 32) as u32, slot: both as u32 }
+        Self(u64::from_le_bytes(bytes))
     }
 
     /// The place in the controller's tables.
     #[must_use]
+    #[inline]
     pub const fn slot(self) -> usize {
-        self.slot as usize
+        self.0 as u32 as usize
     }
 
     /// The number that people see, counted from 1 in the order of addition.
     #[must_use]
+    #[inline]
     pub const fn serial(self) -> u32 {
-        self.serial
+        (self.0 >> 32) as u32
     }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.serial)
+        write!(f, "#{}", self.serial())
     }
 }
 
 impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}@{}", self.serial, self.slot)
+        write!(f, "#{}@{}", self.serial(), self.slot())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The whole protocol: what ranks say to each other, an enum for each direction. What carries it is a
 //! [`Frame`](crate::frame::Frame).
 
+use crate::codec::Payload;
 use crate::fingerprint::Fingerprint;
 use crate::frame::{Blob, GENERAL, Message};
 use crate::id::{GroupKey, Rank, TaskId};
@@ -268,22 +269,22 @@ impl<'a> ShortRun<'a> {
     }
 }
 
-/// The short form is that of a `Done` with few output bytes.
-impl<'a> Message<'a> for ToController<'a> {
-    fn push_short(&self, body: &mut Vec<u8>) -> bool {
-        let Self::Done(Done { task, started_ns, ran_ns, raw: false, outcome }) = self else { return false };
-        let Outcome::Value(Blob::Inline(output)) = outcome else { return false };
-        let Ok(len) = u8::try_from(output.len()) else { return false };
-        let mut head = [0; DONE_BYTES];
-        (head[0], head[1]) = (DONE, len);
-        head[2..10].copy_from_slice(&task.to_bytes());
-        head[10..18].copy_from_slice(&started_ns.to_le_bytes());
-        head[18..26].copy_from_slice(&ran_ns.to_le_bytes());
-        body.extend_from_slice(&head);
-        body.extend_from_slice(output);
-        true
-    }
+/// Appends the short form of a [`Done`] with this output, or nothing, and gives false, if that is too long.
+#[inline]
+pub(crate) fn push_done(body: &mut Vec<u8>, task: TaskId, started_ns: u64, ran_ns: u64, output: &Payload) -> bool {
+    let Ok(len) = u8::try_from(output.len()) else { return false };
+    let mut head = [0; DONE_BYTES];
+    (head[0], head[1]) = (DONE, len);
+    head[2..10].copy_from_slice(&task.to_bytes());
+    head[10..18].copy_from_slice(&started_ns.to_le_bytes());
+    head[18..26].copy_from_slice(&ran_ns.to_le_bytes());
+    body.extend_from_slice(&head);
+    output.append_to(body);
+    true
+}
 
+/// The short form of a `Done` with few output bytes is written by [`push_done`] alone.
+impl<'a> Message<'a> for ToController<'a> {
     fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let (ShortDone { task, started_ns, ran_ns, output }, used) = ShortDone::read(bytes)?;
         let outcome = Outcome::Value(Blob::Inline(output));
@@ -384,14 +385,28 @@ mod tests {
             let run = ToWorker::Run(Run { task: TaskId::new(7, 8), function: FunctionId(9), plain, inputs });
             assert_eq!(sent(frame, &run), (short, format!("{run:?}")));
         }
-        let value = |len: usize| Outcome::Value(Blob::Inline(&bytes[..len]));
-        let outcomes =
-            [(value(0), true), (value(255), true), (value(256), false), (Outcome::Resident { bytes: 1 }, false)];
-        for (outcome, short) in outcomes {
+        for (len, short) in [(0, true), (8, true), (31, true), (255, true), (256, false)] {
+            let outcome = Outcome::Value(Blob::Inline(&bytes[..len]));
             let done = Done { task: TaskId::new(7, 8), started_ns: 1 << 60, ran_ns: 3, raw: false, outcome };
+            let mut frame = Frame::default();
+            let payload = Payload::copy_of(&bytes[..len]);
+            assert_eq!(push_done(&mut frame.body, done.task, done.started_ns, done.ran_ns, &payload), short);
+            assert_eq!(frame.body.is_empty(), !short);
             let done = ToController::Done(done);
-            assert_eq!(sent(&mut Frame::default(), &done), (short, format!("{done:?}")));
+            let general = sent(&mut Frame::default(), &done);
+            assert_eq!(general, (false, format!("{done:?}")));
+            if short {
+                assert_eq!(sent_again(&frame), general.1);
+            }
         }
+    }
+
+    /// How the only message of a frame comes out.
+    fn sent_again(frame: &Frame) -> String {
+        let mut messages = Messages::of(frame);
+        let message = messages.next::<ToController<'_>>().expect("it is whole").expect("it is there");
+        assert!(messages.is_empty());
+        format!("{message:?}")
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::fault;
 use crate::frame::{Frame, Messages};
 use crate::group::GroupError;
 use crate::id::{GroupKey, Rank, TaskId};
-use crate::message::{Done, Outcome, Run, Settings, ShortRun, Source, ToController, ToPeer, ToWorker};
+use crate::message::{self, Done, Outcome, Run, Settings, ShortRun, Source, ToController, ToPeer, ToWorker};
 use crate::registry::{FunctionId, Registry, Remote};
 use crate::remote::{Failure, InputArgument, Resident};
 use crate::transport::{Flow, Transport};
@@ -44,6 +44,14 @@ pub(crate) struct WorkerEngine {
     stopped: Option<bool>,
     garbage: Vec<Box<dyn Send>>,
     wake: bool,
+}
+
+/// An attempt that has ended, and when it ran.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    pub(super) task: TaskId,
+    pub(super) started_ns: u64,
+    pub(super) ran_ns: u64,
 }
 
 /// The values that a task lacks, each with who holds it.
@@ -99,12 +107,21 @@ impl WorkerEngine {
         self.turned_ns
     }
 
-    /// A task has ended, here if it is one of a group. A small output goes to the controller, a large one stays.
-    pub(super) fn finished(&mut self, task: TaskId, started_ns: u64, ran_ns: u64, result: Result<Payload, Failure>) {
-        self.report(task, started_ns, ran_ns, false, result);
+    /// A task has ended, with this output if it has given one. A small output goes to the controller, a large one stays.
+    #[inline]
+    pub(super) fn finished(&mut self, attempt: Attempt, result: Result<(), Failure>, output: &mut Payload) {
+        let short = output.len() as u64 <= self.settings.inline_bytes_max;
+        let Attempt { task, started_ns, ran_ns } = attempt;
+        if result.is_ok() && short && message::push_done(&mut self.out.body, task, started_ns, ran_ns, output) {
+            self.running -= 1;
+            self.out_count += 1;
+        } else {
+            self.report(attempt, false, result.map(|()| std::mem::take(output)));
+        }
     }
 
-    fn report(&mut self, task: TaskId, started_ns: u64, ran_ns: u64, raw: bool, result: Result<Payload, Failure>) {
+    fn report(&mut self, attempt: Attempt, raw: bool, result: Result<Payload, Failure>) {
+        let Attempt { task, started_ns, ran_ns } = attempt;
         self.running -= 1;
         let payload;
         let outcome = match result {
@@ -126,11 +143,11 @@ impl WorkerEngine {
     pub(super) fn left_group(
         &mut self,
         epoch: u64,
-        task: TaskId,
-        started_ns: u64,
-        ran_ns: u64,
-        mut result: Result<Payload, Failure>,
+        attempt: Attempt,
+        result: Result<(), Failure>,
+        output: &mut Payload,
     ) {
+        let mut result = result.map(|()| std::mem::take(output));
         let mut raw = false;
         if let Some(membership) = self.groups.remove(&epoch) {
             raw = membership.raw;
@@ -145,7 +162,7 @@ impl WorkerEngine {
                 result = result.map(|_| Payload::EMPTY);
             }
         }
-        self.report(task, started_ns, ran_ns, raw, result);
+        self.report(attempt, raw, result);
     }
 
     fn tell_members(&mut self, epoch: u64, membership: &Membership, failure: Option<&str>) {

@@ -1,13 +1,13 @@
 //! The life of a worker rank: its executors, its watcher, the end.
 
-use super::engine::{Job, WorkerEngine};
+use super::engine::{Attempt, Job, WorkerEngine};
 use super::task::Task;
 use crate::clock::now_ns;
 use crate::codec::Payload;
 use crate::drive::{Drive, Engine as _};
 use crate::fault;
 use crate::group::{Group, GroupError, Link};
-use crate::id::{GroupKey, TaskId};
+use crate::id::GroupKey;
 use crate::message::Settings;
 use crate::remote::Failure;
 use std::sync::Arc;
@@ -61,15 +61,17 @@ fn close(drive: &Drive<WorkerEngine>, grace: Duration) {
 /// One executor: takes tasks and runs them on this thread, until the run is over.
 fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
     let mut last: Option<Finished> = None;
+    // That of the last task, reported with it.
+    let mut output = Payload::EMPTY;
     loop {
-        let now = last.as_ref().map_or_else(now_ns, |last| last.started_ns + last.ran_ns);
+        let now = last.as_ref().map_or_else(now_ns, |last| last.attempt.started_ns + last.attempt.ran_ns);
         let mut first_look = true;
         // Straight after another task the clock need not be read: this one begins when that has ended, or when the turn
         // was taken that came in between.
         let mut straight_ns = None;
         let job = drive.wait(|engine| {
             if let Some(last) = last.take() {
-                last.report(engine);
+                last.report(engine, &mut output);
             }
             // Only the first look may put off a turn, by the time at which the last task ended; after it the
             // driver takes them.
@@ -85,38 +87,37 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
             Job::Member { epoch, task } => (task, Some(epoch)),
         };
         let id = task.id;
-        let result = run(drive, task, epoch);
-        last = Some(Finished { id, epoch, started_ns, ran_ns: now_ns().saturating_sub(started_ns), result });
+        let result = match epoch {
+            None => task.run(None, &mut output),
+            Some(epoch) => run_in_group(drive, task, epoch, &mut output),
+        };
+        let attempt = Attempt { task: id, started_ns, ran_ns: now_ns().saturating_sub(started_ns) };
+        last = Some(Finished { attempt, epoch, result });
     }
 }
 
-fn run(drive: &Arc<Drive<WorkerEngine>>, task: Task, epoch: Option<u64>) -> Result<Payload, Failure> {
-    let Some(epoch) = epoch else {
-        return task.run(None);
-    };
+fn run_in_group(drive: &Arc<Drive<WorkerEngine>>, task: Task, epoch: u64, output: &mut Payload) -> Result<(), Failure> {
     let group = drive.with(|engine| {
         let membership = engine.membership(epoch);
         let link = Member { drive: Arc::clone(drive), epoch, in_raw: AtomicBool::new(false) };
         Group::new(Box::new(link), membership.index, membership.members.len())
     });
-    task.run(Some(&group))
+    task.run(Some(&group), output)
 }
 
 /// A task that has ended and of which the engine does not know yet.
 struct Finished {
-    id: TaskId,
+    attempt: Attempt,
     epoch: Option<u64>,
-    started_ns: u64,
-    ran_ns: u64,
-    result: Result<Payload, Failure>,
+    result: Result<(), Failure>,
 }
 
 impl Finished {
-    fn report(self, engine: &mut WorkerEngine) {
-        let Self { id, epoch, started_ns, ran_ns, result } = self;
-        match epoch {
-            None => engine.finished(id, started_ns, ran_ns, result),
-            Some(epoch) => engine.left_group(epoch, id, started_ns, ran_ns, result),
+    #[inline]
+    fn report(self, engine: &mut WorkerEngine, output: &mut Payload) {
+        match self.epoch {
+            None => engine.finished(self.attempt, self.result, output),
+            Some(epoch) => engine.left_group(epoch, self.attempt, self.result, output),
         }
     }
 }

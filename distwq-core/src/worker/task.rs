@@ -18,9 +18,9 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// Runs the function: on the calling thread, with its panics contained. Gives the encoded output. The arguments
-    /// are dropped here too.
-    pub(crate) fn run(self, group: Option<&Group>) -> Result<Payload, Failure> {
+    /// Runs the function: on the calling thread, with its panics contained. Puts the encoded output into its place. The
+    /// arguments are dropped here too.
+    pub(crate) fn run(self, group: Option<&Group>, place: &mut Payload) -> Result<(), Failure> {
         let mut output = PayloadWriter::new();
         current::set(Some((self.id, self.remote.path)));
         let result = contain::panics(|| {
@@ -34,7 +34,9 @@ impl Task {
         // What the task held may be the last of a shared value, whose Drop is the user's.
         contain::quietly(move || drop(self.inputs));
         current::set(None);
-        result.unwrap_or_else(|message| Err(Failure::Panicked(message))).map(|()| output.finish())
+        result.unwrap_or_else(|message| Err(Failure::Panicked(message)))?;
+        output.move_to(place);
+        Ok(())
     }
 }
 
