@@ -248,3 +248,41 @@ fn results_are_the_same_to_the_last_bit_on_every_backend(cluster: &Cluster) {
         }
     }
 }
+
+/// Submits squares now and then, each to a rank that sleeps for 75 ms and more if it is not woken: half of them have to
+/// be back sooner than that.
+fn expect_prompt_answers(cluster: &Cluster) -> Result<(), TaskError> {
+    let mut rounds: Vec<Duration> = Vec::new();
+    for x in 0..7 {
+        thread::sleep(Duration::from_millis(400));
+        let start = Instant::now();
+        assert_eq!(cluster.submit(square::call(x)).get()?, x * x);
+        rounds.push(start.elapsed());
+    }
+    rounds.sort_unstable();
+    let half = rounds[rounds.len() / 2];
+    assert!(half < Duration::from_millis(25), "a bell is not rung, or nobody listens: {rounds:?}");
+    Ok(())
+}
+
+#[distwq::test(ranks = [2, 4])]
+fn ranks_that_sleep_are_woken_by_a_task(cluster: &Cluster) -> Result<(), TaskError> {
+    expect_prompt_answers(cluster)
+}
+
+#[remote]
+fn waits(time: Duration) {
+    thread::sleep(time);
+}
+
+/// The thread that drives sleeps while another one submits to a worker that is not idle, which is not at once sent what
+/// it gets.
+#[distwq::test(ranks = [2], workers = 2, config = Config::new().slots(2))]
+fn a_thread_that_sleeps_is_woken_for_what_another_one_submits(cluster: &Cluster) -> Result<(), TaskError> {
+    let long = cluster.submit(waits::call(Duration::from_secs(4)));
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| long.get());
+        expect_prompt_answers(cluster)?;
+        waiter.join().expect("it does not panic")
+    })
+}

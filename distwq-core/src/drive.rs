@@ -3,10 +3,12 @@
 //! round trip costs no thread switch.
 //!
 //! At most one thread drives; others who wait sleep until it leaves or until something happened that may concern
-//! them. The lock is never held while a thread sleeps, runs a task or drops a user's value. While nobody drives
-//! because all threads of the rank compute, its watcher takes a turn now and then (see [`Drive::watch`]).
+//! them. A driver that finds nothing for a while naps until the bell of its rank is rung: by the transport for what
+//! arrives, and here by threads of the rank that have been at the engine meanwhile. The lock is never held while a
+//! thread sleeps, runs a task or drops a user's value. While nobody drives because all threads of the rank compute,
+//! its watcher takes a turn now and then (see [`Drive::watch`]).
 
-use crate::transport::{Arrivals, Bell};
+use crate::transport::{Bell, Listener};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +22,9 @@ pub(crate) trait Engine: Send {
 
     /// Whether turns are needed although nobody waits, because tasks run or messages flow.
     fn is_busy(&self) -> bool;
+
+    /// After how long at most a turn is needed although nobody has rung.
+    fn nap_max(&self) -> Duration;
 
     /// Values of users that have become garbage: taken from here, to be dropped outside the lock.
     fn garbage(&mut self) -> &mut Vec<Box<dyn Send>>;
@@ -42,7 +47,6 @@ pub(crate) struct Drive<E> {
     /// Something happened that may concern a thread that waits without driving, or nobody drives any more.
     changed: Condvar,
     bell: Arc<Bell>,
-    arrivals: Arrivals,
     patience: Patience,
     watcher: Watcher,
 }
@@ -50,9 +54,18 @@ pub(crate) struct Drive<E> {
 struct State<E> {
     engine: E,
     driven: bool,
+    /// The driver naps, and nobody has woken it for what was done here meanwhile.
+    naps: bool,
     waiters: usize,
     /// Counts the turns in which something happened.
     worked: u64,
+}
+
+impl<E> State<E> {
+    /// Whether there is a driver that naps, and has to be woken by the caller: what was done here may need a turn.
+    fn take_nap(&mut self) -> bool {
+        std::mem::take(&mut self.naps)
+    }
 }
 
 #[derive(Default)]
@@ -80,20 +93,19 @@ impl Patience {
     }
 }
 
-const NAP_MAX: Duration = Duration::from_millis(1);
 /// A nap is this part of the time without work so far: two ranks that answer each other must not learn to nap from
-/// each other's naps, so each nap is short beside what led to it.
+/// each other's naps, so each nap is short beside what led to it. So is what it costs if a ring comes before the message
+/// that it is for can be seen.
 const NAP_PART: u32 = 4;
 const WATCHER_NAP_MIN: Duration = Duration::from_millis(1);
 const WATCHER_NAP_MAX: Duration = Duration::from_millis(8);
 
 impl<E: Engine> Drive<E> {
-    pub(crate) fn new(engine: E, bell: Arc<Bell>, arrivals: Arrivals, patience: Patience) -> Self {
+    pub(crate) fn new(engine: E, bell: Arc<Bell>, patience: Patience) -> Self {
         Self {
-            state: Mutex::new(State { engine, driven: false, waiters: 0, worked: 0 }),
+            state: Mutex::new(State { engine, driven: false, naps: false, waiters: 0, worked: 0 }),
             changed: Condvar::new(),
             bell,
-            arrivals,
             patience,
             watcher: Watcher::default(),
         }
@@ -122,12 +134,12 @@ impl<E: Engine> Drive<E> {
         let mut state = self.state.lock();
         let mut drives = false;
         let mut backoff = Backoff::new(self.patience);
+        let mut listener = None;
         loop {
             let mut found = check(&mut state.engine);
             if found.is_none() && (drives || !state.driven) {
                 drives = true;
                 state.driven = true;
-                let rings = self.bell.rings();
                 let turn = state.engine.turn();
                 if let Turn::Worked { wake } = turn {
                     state.worked += 1;
@@ -137,9 +149,11 @@ impl<E: Engine> Drive<E> {
                 }
                 found = check(&mut state.engine);
                 if found.is_none() && !is_past(deadline) {
-                    self.drop_garbage(&mut state);
                     backoff.after(turn);
-                    self.pause(&mut state, &mut backoff, rings, turn, deadline);
+                    // Others may have been at the engine while garbage was dropped: they are seen before a nap.
+                    if !self.drop_garbage(&mut state) {
+                        self.pause(&mut state, &mut backoff, &mut listener, deadline);
+                    }
                     continue;
                 }
             }
@@ -155,6 +169,10 @@ impl<E: Engine> Drive<E> {
                 return found;
             }
             state.waiters += 1;
+            // What this thread has left at the engine may have to go out.
+            if state.take_nap() {
+                self.bell.ring();
+            }
             match deadline {
                 Some(deadline) => {
                     self.changed.wait_until(&mut state, deadline);
@@ -165,16 +183,20 @@ impl<E: Engine> Drive<E> {
         }
     }
 
-    /// Lets others at the lock, and passes the time if there is nothing to do.
-    fn pause(
-        &self,
+    /// Lets others at the lock, and passes the time if there is nothing to do. Before a nap it only announces it, so
+    /// that there is one more turn which sees what was not rung for. From that turn to the nap the lock is held.
+    fn pause<'a>(
+        &'a self,
         state: &mut MutexGuard<'_, State<E>>,
         backoff: &mut Backoff,
-        rings: u64,
-        turn: Turn,
+        listener: &mut Option<Listener<'a>>,
         deadline: Option<Instant>,
     ) {
-        match backoff.step() {
+        let step = backoff.step();
+        if !matches!(step, Step::Nap(_)) {
+            *listener = None;
+        }
+        match step {
             Step::Again => MutexGuard::bump(state),
             Step::Spin => {
                 MutexGuard::bump(state);
@@ -182,45 +204,62 @@ impl<E: Engine> Drive<E> {
             }
             Step::Yield => MutexGuard::unlocked(state, std::thread::yield_now),
             Step::Nap(nap) => {
-                let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-                let endless = self.arrivals == Arrivals::Ring && turn == Turn::Idle;
-                let limit = match (endless, left) {
-                    (true, left) => left,
-                    (false, None) => Some(nap),
-                    (false, Some(left)) => Some(nap.min(left)),
+                let Some(announced) = listener else {
+                    *listener = Some(self.bell.listen());
+                    return MutexGuard::bump(state);
                 };
-                MutexGuard::unlocked(state, || self.bell.sleep(rings, limit));
+                let nap = nap.min(state.engine.nap_max());
+                let left = deadline.map_or(nap, |at| at.saturating_duration_since(Instant::now()));
+                state.naps = true;
+                let rung = MutexGuard::unlocked(state, || announced.sleep(nap.min(left)));
+                let from_outside = state.take_nap();
+                if rung {
+                    // Awake it need not be rung for.
+                    *listener = None;
+                    if from_outside {
+                        backoff.rung();
+                    }
+                }
             }
         }
     }
 
-    /// Drops what users' values are garbage, unlocked and with their panics caught.
-    fn drop_garbage(&self, state: &mut MutexGuard<'_, State<E>>) {
-        if let Some(garbage) = take_some(state.engine.garbage()) {
+    /// Drops what users' values are garbage, unlocked and with their panics caught. Says whether there was any.
+    fn drop_garbage(&self, state: &mut MutexGuard<'_, State<E>>) -> bool {
+        let garbage = take_some(state.engine.garbage());
+        let any = garbage.is_some();
+        if let Some(garbage) = garbage {
             MutexGuard::unlocked(state, || drop_quietly(garbage));
         }
+        any
     }
 
     /// Wakes all who wait here, asleep or not: what they wait for may have become impossible.
     pub(crate) fn wake_all(&self) {
-        self.bell.ring();
-        drop(self.state.lock());
+        let naps = self.state.lock().take_nap();
+        if naps {
+            self.bell.ring();
+        }
         self.changed.notify_all();
     }
 
-    /// Unlocks; wakes the watcher if the rank is busy and it sleeps.
+    /// Unlocks; wakes the driver if it naps, and the watcher if the rank is busy and it sleeps.
     #[inline]
     fn leave(&self, mut state: MutexGuard<'_, State<E>>) {
         let unwatched = !state.driven && self.watcher.parked.load(Ordering::Relaxed);
-        if unwatched || !state.engine.garbage().is_empty() {
+        if unwatched || state.naps || !state.engine.garbage().is_empty() {
             self.leave_with(state);
         }
     }
 
     fn leave_with(&self, mut state: MutexGuard<'_, State<E>>) {
+        let naps = state.take_nap();
         let garbage = take_some(state.engine.garbage());
         let unwatched = !state.driven && self.watcher.parked.load(Ordering::Relaxed) && state.engine.is_busy();
         drop(state);
+        if naps {
+            self.bell.ring();
+        }
         if let Some(garbage) = garbage {
             drop_quietly(garbage);
         }
@@ -353,6 +392,11 @@ impl Backoff {
         }
     }
 
+    /// Somebody has brought something that may not be seen yet: it is worth staying awake for a while.
+    fn rung(&mut self) {
+        self.idle_since = None;
+    }
+
     fn step(&mut self) -> Step {
         if self.turns == 0 {
             // Something moves: at once again, but with more threads than cores the other side needs the core.
@@ -365,7 +409,7 @@ impl Backoff {
         } else if idle < self.patience.yielding {
             Step::Yield
         } else {
-            Step::Nap((idle / NAP_PART).min(NAP_MAX))
+            Step::Nap(idle / NAP_PART)
         }
     }
 }

@@ -33,8 +33,8 @@ const LOOK: Duration = Duration::from_micros(100);
 /// The next frame, waiting for it until `deadline`.
 fn receive(transport: &mut dyn Transport, deadline: Instant) -> Option<(Rank, Frame)> {
     let bell = transport.bell();
+    let mut listener = bell.listen();
     loop {
-        let rings = bell.rings();
         transport.progress();
         if let Some(received) = transport.receive() {
             return Some(received);
@@ -43,7 +43,7 @@ fn receive(transport: &mut dyn Transport, deadline: Instant) -> Option<(Rank, Fr
             return None;
         }
         thread::yield_now();
-        bell.sleep(rings, Some(LOOK));
+        listener.sleep(LOOK);
     }
 }
 

@@ -236,9 +236,9 @@ fn control<R: BodyResult>(
     })?;
     let places = hosts.into_iter().map(|(rank, host)| WorkerPlace::new(rank, host)).collect();
     let limits = Limits { inline_bytes_max: config.inline_bytes_max, collective_grace: config.collective_grace };
-    let (bell, arrivals) = (transport.bell(), transport.arrivals());
+    let bell = transport.bell();
     let engine = ControllerEngine::new(transport, registry, places, config.slots, limits, session);
-    let drive = Drive::new(engine, bell, arrivals, Patience::among(threads_on_host));
+    let drive = Drive::new(engine, bell, Patience::among(threads_on_host));
     let cluster = Cluster::new(drive, session);
     let seat = Arc::clone(cluster.seat());
     let end = thread::scope(|scope| {
@@ -303,8 +303,8 @@ fn work(
         }
         error.to_string()
     })?;
-    let (bell, arrivals) = (transport.bell(), transport.arrivals());
+    let bell = transport.bell();
     let engine = WorkerEngine::new(transport, registry, settings.clone());
-    let drive = Arc::new(Drive::new(engine, bell, arrivals, Patience::among(threads_on_host)));
+    let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));
     Ok(worker::serve(&drive, &settings))
 }

@@ -578,6 +578,10 @@ impl Engine for ControllerEngine {
         self.in_flight > 0 && !self.is_over()
     }
 
+    fn nap_max(&self) -> Duration {
+        self.transport.nap_max()
+    }
+
     fn garbage(&mut self) -> &mut Vec<Box<dyn Send>> {
         &mut self.garbage
     }

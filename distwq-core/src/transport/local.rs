@@ -1,10 +1,11 @@
 //! All ranks in one process: a mailbox each. The reference for the other fabrics.
 
-use super::{Arrivals, Bell, FRAME_BYTES, Flow, Transport};
+use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_RUNG, Transport};
 use crate::frame::Frame;
 use crate::id::Rank;
 use crossbeam_queue::SegQueue;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Mailboxes for a number of ranks.
 #[derive(Debug)]
@@ -77,8 +78,8 @@ impl Transport for LocalTransport {
         Arc::clone(&self.network.boxes[self.rank.index()].bell)
     }
 
-    fn arrivals(&self) -> Arrivals {
-        Arrivals::Ring
+    fn nap_max(&self) -> Duration {
+        NAP_MAX_RUNG
     }
 
     fn close(&mut self) -> bool {

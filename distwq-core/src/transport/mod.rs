@@ -5,7 +5,7 @@ mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
 
-pub(crate) use bell::Bell;
+pub(crate) use bell::{Bell, Listener};
 pub(crate) use local::Network;
 #[cfg(feature = "mpi")]
 pub use mpi::Communicator;
@@ -15,6 +15,7 @@ pub(crate) use mpi::Environment;
 use crate::frame::Frame;
 use crate::id::Rank;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One rank's end of the fabric. Nothing here waits: sends are taken and go out as they can, in order and
 /// without loss; `receive` gives what has come.
@@ -41,11 +42,11 @@ pub(crate) trait Transport: Send {
     /// Takes a buffer back to be used again.
     fn recycle(&mut self, buffer: Vec<u8>);
 
-    /// What wakes a thread of this rank that sleeps until something arrives.
+    /// What wakes the thread of this rank that sleeps until something arrives.
     fn bell(&self) -> Arc<Bell>;
 
-    /// How arrivals are noticed.
-    fn arrivals(&self) -> Arrivals;
+    /// After how long at most somebody has to look although the bell has not been rung.
+    fn nap_max(&self) -> Duration;
 
     /// Called once all is said: joins the others in the end of the run. Gives true when all have joined; until
     /// then it is called again and frames still arrive.
@@ -76,12 +77,10 @@ pub(crate) enum Flow {
     Moving,
 }
 
-/// How arrivals are noticed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Arrivals {
-    /// The bell rings: one may sleep until then.
-    Ring,
-    /// Somebody has to look.
-    #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI does"))]
-    Polled,
-}
+/// For a rank to which something may come without a ring.
+#[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI brings things silently"))]
+const NAP_MAX_UNHEARD: Duration = Duration::from_millis(1);
+
+/// For a rank for which all others ring. Nothing should ever wait for this; it bounds what a ring that came too early
+/// could cost, and how late what depends on time alone is noticed.
+const NAP_MAX_RUNG: Duration = Duration::from_millis(100);

@@ -18,6 +18,7 @@ use crate::transport::{Flow, Transport};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Results wait for company this long at most while there is more to run.
 const FLUSH_NS: u64 = 50_000;
@@ -549,6 +550,10 @@ impl Engine for WorkerEngine {
 
     fn is_busy(&self) -> bool {
         self.running > 0
+    }
+
+    fn nap_max(&self) -> Duration {
+        self.transport.nap_max()
     }
 
     fn garbage(&mut self) -> &mut Vec<Box<dyn Send>> {

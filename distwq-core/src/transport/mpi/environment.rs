@@ -1,6 +1,7 @@
 //! MPI itself: its start and its end, once in a process.
 
 use super::MpiTransport;
+use super::bells::Bells;
 use crate::config::{Config, ConfigError};
 use crate::id::Rank;
 use ::mpi::Threading;
@@ -18,6 +19,7 @@ pub(crate) struct Environment {
     controller: u32,
     piece_bytes: usize,
     ranks_on_host: usize,
+    bells: Option<Bells>,
 }
 
 /// Why MPI cannot be used.
@@ -64,10 +66,12 @@ impl Environment {
         world.process_at_rank(0).broadcast_into(&mut shared[..]);
         let config = config.clone().controller(shared[0] as i32).piece_bytes(shared[1] as usize);
         let controller = config.controller_rank(ranks)?;
-        let ranks_on_host = world.split_shared(world.rank()).size() as usize;
+        let host = world.split_shared(world.rank());
+        let ranks_on_host = host.size() as usize;
+        let bells = Some(Bells::share(&world, &host));
         RUNNING.store(true, Ordering::SeqCst);
         let private = Some(ManuallyDrop::new(world.duplicate()));
-        Ok(Self { universe, private, controller, piece_bytes: config.piece_bytes, ranks_on_host })
+        Ok(Self { universe, private, controller, piece_bytes: config.piece_bytes, ranks_on_host, bells })
     }
 
     pub(crate) fn controller(&self) -> Rank {
@@ -85,8 +89,9 @@ impl Environment {
     pub(crate) fn transport(&mut self) -> MpiTransport {
         // The transport frees the communicator when it closes.
         let comm = self.private.take().expect("there is one private communicator");
+        let bells = self.bells.take().expect("they come with the communicator");
         let world = self.universe.world();
-        MpiTransport::new(comm.as_raw(), world.rank() as u32, world.size() as u32, self.piece_bytes)
+        MpiTransport::new(comm.as_raw(), world.rank() as u32, world.size() as u32, self.piece_bytes, bells)
     }
 
     /// Ends all ranks if MPI is running in this process.

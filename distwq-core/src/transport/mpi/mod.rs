@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "MPI is a C library; each block says what makes it sound")]
 
+mod bells;
 mod environment;
 mod groups;
 mod receiving;
@@ -17,16 +18,18 @@ pub(crate) use environment::Environment;
 /// The raw rsmpi communicator that [`Group::with_mpi`](crate::Group::with_mpi) lends.
 pub type Communicator = ::mpi::topology::SimpleCommunicator;
 
-use super::{Arrivals, Bell, FRAME_BYTES, Flow, Transport};
+use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_UNHEARD, Transport};
 use crate::frame::Frame;
 use crate::id::Rank;
 use ::mpi::ffi;
+use bells::Bells;
 use groups::Groups;
 use receiving::Receiving;
 use request::Request;
 use sending::Sending;
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Tags of the private communicator. A frame without attachments that fits one piece is one message; any other is
 /// a head, which tells the lengths, and the pieces behind it.
@@ -47,7 +50,7 @@ pub(crate) struct MpiTransport {
     receiving: Receiving,
     groups: Groups,
     buffers: Vec<Vec<u8>>,
-    bell: Arc<Bell>,
+    bells: Bells,
     /// The barrier at the end, once entered.
     barrier: Option<Request>,
     closed: bool,
@@ -63,7 +66,7 @@ const BUFFER_BYTES_MAX: usize = 1 << 20;
 
 impl MpiTransport {
     /// The end of this rank on `comm`, which belongs to it alone from here on.
-    pub(super) fn new(comm: ffi::MPI_Comm, rank: u32, ranks: u32, piece_bytes: usize) -> Self {
+    fn new(comm: ffi::MPI_Comm, rank: u32, ranks: u32, piece_bytes: usize, bells: Bells) -> Self {
         Self {
             comm,
             rank: Rank(rank),
@@ -72,7 +75,7 @@ impl MpiTransport {
             receiving: Receiving::new(comm, ranks),
             groups: Groups::default(),
             buffers: Vec::new(),
-            bell: Arc::default(),
+            bells,
             barrier: None,
             closed: false,
         }
@@ -93,6 +96,7 @@ impl Transport for MpiTransport {
         if let Some(buffer) = self.sending.send(to, frame) {
             self.recycle(buffer);
         }
+        self.bells.ring(to);
     }
 
     fn receive(&mut self) -> Option<(Rank, Frame)> {
@@ -107,8 +111,8 @@ impl Transport for MpiTransport {
         if self.closed {
             return Flow::Still;
         }
-        let Self { sending, buffers, .. } = self;
-        sending.progress(|buffer| keep(buffers, buffer));
+        let Self { sending, buffers, bells, .. } = self;
+        sending.progress(|buffer| keep(buffers, buffer), |reached| bells.ring(reached));
         match self.sending.is_still() && self.receiving.is_still() {
             true => Flow::Still,
             false => Flow::Moving,
@@ -124,11 +128,12 @@ impl Transport for MpiTransport {
     }
 
     fn bell(&self) -> Arc<Bell> {
-        Arc::clone(&self.bell)
+        self.bells.own()
     }
 
-    fn arrivals(&self) -> Arrivals {
-        Arrivals::Polled
+    /// Nobody rings when the barrier completes.
+    fn nap_max(&self) -> Duration {
+        if self.barrier.is_some() { NAP_MAX_UNHEARD } else { self.bells.nap_max() }
     }
 
     /// A rank enters the barrier when its own sends are complete, and sends nothing from then on; when the barrier

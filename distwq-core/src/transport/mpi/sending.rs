@@ -68,11 +68,13 @@ impl Sending {
         buffer
     }
 
-    /// Moves on what is under way; hands back the buffers of messages that are complete.
-    pub(super) fn progress(&mut self, mut recycle: impl FnMut(Vec<u8>)) {
+    /// Moves on what is under way; hands back the buffers of messages that are complete. Names in `reached` who may
+    /// have got something only now: what MPI had no room for, or what has made room for more.
+    pub(super) fn progress(&mut self, mut recycle: impl FnMut(Vec<u8>), mut reached: impl FnMut(Rank)) {
         let Self { comm, peers, active, .. } = self;
         active.retain(|&rank| {
             let peer = &mut peers[rank as usize];
+            let before = peer.in_flight.len();
             while let Some((request, _)) = peer.in_flight.front_mut()
                 && request.is_complete()
             {
@@ -80,8 +82,12 @@ impl Sending {
                     recycle(buffer);
                 }
             }
+            let completed = peer.in_flight.len() < before;
             if let Some(buffer) = peer.start(*comm, rank) {
                 recycle(buffer);
+            }
+            if completed {
+                reached(Rank(rank));
             }
             peer.is_active = !peer.is_still();
             peer.is_active
