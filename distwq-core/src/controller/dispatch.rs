@@ -77,7 +77,7 @@ impl ControllerEngine {
 
     #[inline(never)]
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
-        let prompt = self.submitting && self.workers[worker.index()].in_flight == 0;
+        let prompt = self.submitting && self.workers[worker.index()].in_flight == 0 && self.goes_at_once();
         if self.push_short(task, worker) {
             self.pushed(worker);
         } else {

@@ -39,6 +39,12 @@ pub(crate) enum ReferenceNote {
 /// Messages to one worker wait for company until there are so many.
 pub(super) const BATCH_COUNT: u32 = 64;
 
+/// A turn waits for company for so many workers at most.
+const WORKERS_TOGETHER: u32 = 4;
+
+/// A user who adds tasks without this long a pause adds a burst of them.
+const BURST_NS: u64 = 20_000;
+
 /// Tasks whose last handle is gone are told of together, but so few that what follows stays in the cache.
 const DROPPED_TOGETHER: usize = 64;
 
@@ -129,6 +135,10 @@ pub(crate) struct ControllerEngine {
     submitted_since_turn: u32,
     /// A task is being added by a user, who may wait for it next.
     pub(super) submitting: bool,
+    /// When the last turn was taken.
+    turned_ns: u64,
+    /// Frames that may still go out at once because their worker is idle.
+    prompts: usize,
     phase: Phase,
 }
 
@@ -168,6 +178,8 @@ impl ControllerEngine {
             failures: FxHashMap::default(),
             submitted_since_turn: 0,
             submitting: false,
+            turned_ns: 0,
+            prompts: 0,
             phase: Phase::Open,
         };
         for index in 0..engine.workers.len() as u32 {
@@ -275,12 +287,25 @@ impl ControllerEngine {
         }
     }
 
-    /// After a task was added: a worker that has nothing gets it at once; otherwise messages gather company.
+    /// After a task was added: messages gather company, as many for each of a few workers as go well together.
+    #[inline]
     pub(super) fn submitted(&mut self) {
         self.submitted_since_turn += 1;
-        if self.submitted_since_turn >= BATCH_COUNT / 2 {
+        if self.submitted_since_turn >= BATCH_COUNT / 2 * (self.workers.len() as u32).min(WORKERS_TOGETHER) {
             self.turn_now();
         }
+    }
+
+    /// Whether a task that a user adds goes at once to its worker, which has nothing else. So it does as long as tasks
+    /// come one by one, and at the beginning of a burst, once for each worker. Within a burst a frame for each task would
+    /// cost more than the worker has to wait for company.
+    pub(super) fn goes_at_once(&mut self) -> bool {
+        if now_ns().saturating_sub(self.turned_ns) > BURST_NS {
+            self.prompts = self.workers.len();
+        }
+        let left = self.prompts.checked_sub(1);
+        self.prompts = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Counts the references of users, and lets go of what nobody holds any more.
@@ -551,6 +576,7 @@ impl Engine for ControllerEngine {
         }
         self.submitted_since_turn = 0;
         self.now_ns = now_ns();
+        self.turned_ns = self.now_ns;
         self.release();
         let mut worked = false;
         while let Some((from, frame)) = self.transport.receive() {
