@@ -72,6 +72,78 @@ fn expect_empty(cluster: &Cluster) {
     }
 }
 
+/// Arguments of every kind beside each other: what is given, what other tasks give, several at once, nothing.
+#[remote]
+fn list(a: String, b: Vec<String>, unit: (), c: i64, d: Vec<String>, e: &str, f: String) -> String {
+    let () = unit;
+    format!("{a}|{}|{c}|{}|{e}|{f}", b.join(","), d.join(","))
+}
+
+#[remote]
+fn letters(count: usize, letter: char) -> String {
+    std::iter::repeat_n(letter, count).collect()
+}
+
+#[remote]
+fn nothing() {}
+
+#[remote]
+fn number(c: i64) -> i64 {
+    c
+}
+
+/// Small inputs travel among the arguments that came as values, larger ones beside them; it must make no difference.
+#[distwq::test(ranks = [3])]
+fn arguments_keep_their_places_whether_given_or_made_and_whatever_their_size(cluster: &Cluster) -> Outcome {
+    let text = |count: usize, letter: char| std::iter::repeat_n(letter, count).collect::<String>();
+    // Around the sizes at which the way of a value changes: 8 bytes of length come before a text.
+    for size in [0, 1, 21, 22, 23, 24, 100, 246, 247, 248, 300, 5_000, 20_000] {
+        let made = |letter| cluster.submit(letters::call(size, letter));
+        let (a, f) = (made('a'), made('f'));
+        let several = [made('x'), made('y'), made('z')];
+        let (unit, c, e) = (cluster.submit(nothing::call()), cluster.submit(number::call(-7)), made('e'));
+        let [x, y, z] = ['x', 'y', 'z'].map(|letter| text(size, letter));
+        let expected =
+            |b: &str, d: &str| format!("{}|{b}|-7|{d}|{}|{}", text(size, 'a'), text(size, 'e'), text(size, 'f'));
+        let gathered = format!("{x},{y},{z}");
+        let none: Vec<Handle<String>> = Vec::new();
+        let given = vec!["g".to_owned(), "h".to_owned()];
+
+        let all_made = list::call(&a, &several[..], &unit, &c, &none, &e, &f);
+        assert_eq!(cluster.submit(all_made).get()?, expected(&gathered, ""), "{size}");
+        let mixed = list::call(text(size, 'a'), &given, (), &c, &several[..], text(size, 'e'), &f).retries(1);
+        assert_eq!(cluster.submit(mixed.after(&unit)).get()?, expected("g,h", &gathered), "{size}");
+        let mut graph = Graph::new();
+        let [a, f] = ['a', 'f'].map(|letter| graph.add(letters::call(size, letter)));
+        let several: Vec<_> = ['x', 'y', 'z'].map(|letter| graph.add(letters::call(size, letter))).into();
+        let listed = graph.add(list::call(a, &several, &unit, -7, given, &e, f));
+        cluster.run(&mut graph)?;
+        assert_eq!(listed.get()?, expected(&gathered, "g,h"), "{size}");
+    }
+    Ok(())
+}
+
+/// Calls hold what they take, whether they are submitted or not.
+#[distwq::test(ranks = [3])]
+fn a_call_that_is_dropped_lets_go_of_its_arguments(cluster: &Cluster) -> Outcome {
+    let value = cluster.submit(make::call(1, 100_000));
+    let kept = echo::call(&value);
+    let dropped = (echo::call(&value), sums_of::call(vec![value.clone(), value]));
+    drop(dropped);
+    // The call alone holds the value now.
+    assert_eq!(cluster.submit(nothing::call()).get(), Ok(()));
+    assert_eq!(cluster.submit(kept).get()?, pattern(1, 100_000));
+    let mut graph = Graph::new();
+    let node = graph.add(make::call(2, 100_000));
+    let from_node = echo::call(&node);
+    drop(node);
+    cluster.run(&mut graph)?;
+    drop(graph);
+    assert_eq!(cluster.submit(from_node).get()?, pattern(2, 100_000), "a call of before the start holds its node");
+    expect_empty(cluster);
+    Ok(())
+}
+
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn large_values_stay_on_the_workers_that_made_them_and_go_with_their_handles(cluster: &Cluster) -> Outcome {
     const BYTES: usize = 100_000;

@@ -1,6 +1,7 @@
 //! How tasks end, in words: from what a worker reported to the error that a handle gives.
 
-use super::engine::{ControllerEngine, WorkerPlace, unknown};
+use super::engine::{ControllerEngine, WorkerPlace};
+use super::reports::unknown;
 use super::submit::GraphRun;
 use super::table::{Entry, Output};
 use crate::codec::{CodecError, Payload};

@@ -2,39 +2,25 @@
 
 use super::dispatch::Functions;
 use super::groups::Groups;
+use super::references::{ReferenceNotes, References};
 use super::submit::{GraphRun, RunId};
-use super::table::{Given, HomeCopy, Output, Table};
+use super::table::{HomeCopy, Output, Table};
 use crate::clock::now_ns;
-use crate::codec::{CodecError, Payload};
+use crate::codec::Payload;
 use crate::drive::{Engine, Turn};
 use crate::fault;
-use crate::frame::{Blob, Frame, Messages};
+use crate::frame::Frame;
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::message::{Done, Outcome, ShortDone, ToController, ToPeer, ToWorker};
+use crate::message::{ToPeer, ToWorker};
 use crate::registry::Registry;
 use crate::remote::Failure;
 use crate::scheduler::{Actions, Event, Scheduler};
 use crate::stats::RankStats;
 use crate::transport::{Flow, Transport};
-use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
-use smallvec::SmallVec;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What became of the references of users, noted by any thread in the order in which it happened. The lock is held for
-/// the moment of noting or taking only.
-pub(crate) type ReferenceNotes = Arc<Mutex<Vec<ReferenceNote>>>;
-
-/// What became of a reference to a task.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ReferenceNote {
-    /// There is one more.
-    Retained(TaskId),
-    /// There is one less.
-    Dropped(TaskId),
-}
 
 /// Messages to one worker wait for company until there are so many.
 pub(super) const BATCH_COUNT: u32 = 64;
@@ -44,9 +30,6 @@ const WORKERS_TOGETHER: u32 = 4;
 
 /// A user who adds tasks without this long a pause adds a burst of them.
 const BURST_NS: u64 = 20_000;
-
-/// Tasks whose last handle is gone are told of together, but so few that what follows stays in the cache.
-const DROPPED_TOGETHER: usize = 64;
 
 /// A worker as the controller knows it.
 #[derive(Debug)]
@@ -114,20 +97,18 @@ pub(crate) struct ControllerEngine {
     pub(super) actions: Actions,
     pub(super) table: Table,
     pub(super) workers: Vec<WorkerPlace>,
-    worker_of: FxHashMap<Rank, WorkerId>,
+    pub(super) worker_of: FxHashMap<Rank, WorkerId>,
     /// Which workers hold a copy of which value, besides the one that made it.
     pub(super) copies: FxHashSet<(TaskId, WorkerId)>,
     pub(super) groups: Groups,
     pub(super) runs: FxHashMap<RunId, GraphRun>,
     pub(super) run_serial: NonZeroU32,
-    reference_notes: ReferenceNotes,
-    /// What was taken of them; empty in between, kept for its memory.
-    taken_notes: Vec<ReferenceNote>,
+    pub(super) references: References,
     pub(super) counts: Counts,
     pub(super) now_ns: u64,
     /// Messages that no worker has answered yet.
     pub(super) in_flight: usize,
-    reports_missing: usize,
+    pub(super) reports_missing: usize,
     pub(super) garbage: Vec<Box<dyn Send>>,
     pub(super) wake: bool,
     /// Why each attempt that ended in this turn gave no value.
@@ -167,8 +148,7 @@ impl ControllerEngine {
             groups: Groups::default(),
             runs: FxHashMap::default(),
             run_serial: NonZeroU32::MIN,
-            reference_notes: ReferenceNotes::default(),
-            taken_notes: Vec::new(),
+            references: References::default(),
             counts: Counts::default(),
             now_ns: now_ns(),
             in_flight: 0,
@@ -190,7 +170,7 @@ impl ControllerEngine {
     }
 
     pub(crate) fn reference_notes(&self) -> ReferenceNotes {
-        Arc::clone(&self.reference_notes)
+        Arc::clone(&self.references.notes)
     }
 
     pub(crate) fn workers(&self) -> usize {
@@ -308,152 +288,6 @@ impl ControllerEngine {
         left.is_some()
     }
 
-    /// Counts the references of users, and lets go of what nobody holds any more.
-    fn release(&mut self) {
-        let mut notes = std::mem::take(&mut self.taken_notes);
-        std::mem::swap(&mut *self.reference_notes.lock(), &mut notes);
-        let mut dropped = SmallVec::<[TaskId; DROPPED_TOGETHER]>::new();
-        for note in notes.drain(..) {
-            match note {
-                ReferenceNote::Retained(task) => {
-                    if let Some(entry) = self.table.get_mut(task) {
-                        entry.references += 1;
-                    }
-                }
-                ReferenceNote::Dropped(task) => {
-                    if let Some(entry) = self.table.get_mut(task) {
-                        entry.references -= 1;
-                        if entry.references == 0 {
-                            dropped.push(task);
-                        }
-                    }
-                    if dropped.len() == DROPPED_TOGETHER {
-                        self.tell_scheduler(Event::Dropped { tasks: &dropped });
-                        dropped.clear();
-                    }
-                }
-            }
-        }
-        if !dropped.is_empty() {
-            self.tell_scheduler(Event::Dropped { tasks: &dropped });
-        }
-        self.taken_notes = notes;
-    }
-
-    fn receive(&mut self, from: Rank, frame: &Frame) -> Result<(), CodecError> {
-        let Some(&worker) = self.worker_of.get(&from) else {
-            return Err(CodecError("it is no worker".to_owned()));
-        };
-        let mut messages = Messages::of(frame);
-        let mut several = false;
-        while !messages.is_empty() {
-            let done = messages.next_short(ShortDone::read);
-            let message = if done.is_some() { None } else { messages.next()? };
-            if !several && !messages.is_empty() {
-                // What they set free is handed out together.
-                several = true;
-                self.note_to_scheduler(Event::Hold);
-            }
-            let message = match (done, message) {
-                (Some(done), _) => {
-                    self.done_shortly(worker, frame, done)?;
-                    continue;
-                }
-                (None, Some(message)) => message,
-                (None, None) => break,
-            };
-            match message {
-                ToController::Done(done) => self.done(worker, frame, done)?,
-                ToController::Returned { tasks } => {
-                    self.in_flight -= tasks.len();
-                    self.workers[worker.index()].in_flight -= tasks.len() as u32;
-                    self.tell_scheduler(Event::Returned { worker, tasks: &tasks });
-                }
-                ToController::Ready { epoch } => self.group_ready(epoch),
-                ToController::Heard { epoch } => self.groups.heard(epoch, worker),
-                ToController::Waits(report) => self.member_waits(worker, report),
-                ToController::Report { resident_bytes, values } => {
-                    self.workers[worker.index()].reported = (resident_bytes, values);
-                    self.reports_missing = self.reports_missing.saturating_sub(1);
-                    self.wake = true;
-                }
-                ToController::Peer(ToPeer::Fetch { value }) => self.answer_fetch(worker, value),
-                ToController::Peer(ToPeer::Value { value, bytes }) => {
-                    let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
-                    self.fetched(value, payload);
-                }
-                ToController::Peer(_) | ToController::Hello(_) => {
-                    return Err(CodecError("it is out of place".to_owned()));
-                }
-            }
-        }
-        if several {
-            self.note_to_scheduler(Event::Resume);
-        }
-        self.carry_out();
-        Ok(())
-    }
-
-    /// Nine reports of ten: a single-rank task has given a few bytes.
-    #[inline]
-    fn done_shortly(&mut self, worker: WorkerId, frame: &Frame, done: ShortDone<'_>) -> Result<(), CodecError> {
-        let ShortDone { task, started_ns, ran_ns, output } = done;
-        if self.groups.contains(task) {
-            let outcome = Outcome::Value(Blob::Inline(output));
-            return self.done(worker, frame, Done { task, started_ns, ran_ns, raw: false, outcome });
-        }
-        self.answered(worker, ran_ns);
-        self.succeeded(task, (started_ns, started_ns + ran_ns), |entry| {
-            entry.payload.set(output);
-            entry.output = Output::Here;
-        })?;
-        let bytes = output.len() as u64;
-        self.note_to_scheduler(Event::Finished { worker, task, bytes, resident: false, ran_ns });
-        Ok(())
-    }
-
-    fn done(&mut self, worker: WorkerId, frame: &Frame, done: Done<'_>) -> Result<(), CodecError> {
-        let Done { task, started_ns, ran_ns, raw, outcome } = done;
-        self.answered(worker, ran_ns);
-        let value = match outcome {
-            Outcome::Failed(failure) => Err(failure),
-            Outcome::Value(blob) => Ok(Given::Here(frame.payload(blob)?)),
-            Outcome::Resident { bytes } => Ok(Given::Resident { by: worker, bytes }),
-        };
-        if self.groups.contains(task) {
-            self.member_done(task, worker, (started_ns, ran_ns), raw, value);
-            return Ok(());
-        }
-        let times = (started_ns, started_ns + ran_ns);
-        match value {
-            Ok(given) => {
-                let (bytes, resident) = given.size();
-                self.succeeded(task, times, |entry| entry.give(given))?;
-                self.note_to_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
-            }
-            Err(failure) => {
-                let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
-                (entry.started_ns, entry.finished_ns) = times;
-                let retry = is_worth_a_retry(&failure);
-                self.carry_out();
-                self.failures.insert(task, (failure, worker));
-                self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry });
-                self.failures.remove(&task);
-            }
-        }
-        Ok(())
-    }
-
-    /// A worker has answered one message.
-    #[inline]
-    fn answered(&mut self, worker: WorkerId, ran_ns: u64) {
-        let place = &mut self.workers[worker.index()];
-        place.attempts += 1;
-        place.busy_ns += ran_ns;
-        place.in_flight -= 1;
-        self.in_flight -= 1;
-    }
-
     /// A turn that the caller takes instead of whoever drives.
     pub(crate) fn turn_now(&mut self) {
         if let Turn::Worked { wake: true } = self.turn() {
@@ -468,14 +302,14 @@ impl ControllerEngine {
         self.flush_to(holder);
     }
 
-    fn answer_fetch(&mut self, worker: WorkerId, value: TaskId) {
+    pub(super) fn answer_fetch(&mut self, worker: WorkerId, value: TaskId) {
         let payload = self.table.get(value).and_then(|entry| entry.payload_here()).cloned();
         let place = &mut self.workers[worker.index()];
         let bytes = payload.as_ref().map(|payload| place.out.blob(payload));
         self.post(worker, &ToWorker::Peer(ToPeer::Value { value, bytes }));
     }
 
-    fn fetched(&mut self, value: TaskId, payload: Option<Payload>) {
+    pub(super) fn fetched(&mut self, value: TaskId, payload: Option<Payload>) {
         self.in_flight -= 1;
         self.wake = true;
         let Some(entry) = self.table.get_mut(value) else {
@@ -557,16 +391,6 @@ impl ControllerEngine {
             self.give_up(&stall);
         }
     }
-}
-
-/// What a worker reported makes no sense.
-pub(super) fn unknown(task: TaskId) -> CodecError {
-    CodecError(format!("there is no task {task}"))
-}
-
-/// Whether another attempt may do better: what does not decode here does not decode elsewhere.
-pub(super) fn is_worth_a_retry(failure: &Failure) -> bool {
-    !matches!(failure, Failure::Decode { .. })
 }
 
 impl Engine for ControllerEngine {

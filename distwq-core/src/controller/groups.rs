@@ -1,6 +1,7 @@
 //! Collective tasks under way: all members get ready, then all enter, and the task ends when all have left.
 
-use super::engine::{ControllerEngine, is_worth_a_retry};
+use super::engine::ControllerEngine;
+use super::reports::is_worth_a_retry;
 use super::table::{Given, Place};
 use super::waits::{Verdict, Waits};
 use crate::fault;

@@ -5,9 +5,12 @@ mod dispatch;
 mod ends;
 mod engine;
 mod groups;
+mod references;
+mod reports;
 mod submit;
 mod table;
 mod waits;
 
-pub(crate) use engine::{ControllerEngine, Limits, ReferenceNote, ReferenceNotes, WorkerPlace};
+pub(crate) use engine::{ControllerEngine, Limits, WorkerPlace};
+pub(crate) use references::{ReferenceNote, ReferenceNotes};
 pub(crate) use submit::RunId;
