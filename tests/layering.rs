@@ -28,7 +28,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("group", &["codec", "id", "remote", "transport"]),
     ("registry", &["group", "remote"]),
     ("fingerprint", &["registry"]),
-    ("message", &["fingerprint", "frame", "id", "registry", "remote"]),
+    ("message", &["codec", "fingerprint", "frame", "id", "registry", "remote"]),
     ("reference", &["codec", "error", "id", "info"]),
     ("handle", &["codec", "error", "info", "reference"]),
     ("call", &["codec", "error", "handle", "reference", "registry"]),
