@@ -195,6 +195,26 @@ fn takes_unwritable(_first: u8, _second: Unwritable) -> u8 {
     1
 }
 
+/// Writes two bytes and reads one.
+struct Shortened;
+
+impl Serialize for Shortened {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (1_u8, 2_u8).serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shortened {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        u8::deserialize(from).map(|_| Self)
+    }
+}
+
+#[remote]
+fn takes_shortened(x: u8, _shortened: Shortened) -> u8 {
+    x
+}
+
 #[remote]
 fn takes_unreadable(_first: u8, _second: Unreadable) -> u8 {
     1
@@ -251,6 +271,7 @@ fn a_value_that_cannot_be_exchanged_fails_its_task_alone(cluster: &Cluster) {
     };
     codec(takes_unreadable::call(1, Unreadable), "takes_unreadable", &["argument 2", "this cannot be read"]);
     codec(shares_unreadable::call(Unreadable), "shares_unreadable", &["argument 1", "this cannot be read"]);
+    codec(takes_shortened::call(1, Shortened), "takes_shortened", &["argument 2", "1 bytes are left over"]);
     let shared = cluster.value(&Unreadable);
     for _ in 0..2 {
         codec(shares_unreadable::call(&shared), "shares_unreadable", &["argument 1", "this cannot be read"]);

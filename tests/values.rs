@@ -92,6 +92,20 @@ fn number(c: i64) -> i64 {
     c
 }
 
+/// Which rank this is: its process, or on the local backend its thread.
+#[remote]
+fn here() -> String {
+    format!("{} {:?}", std::process::id(), thread::current().id())
+}
+
+#[remote]
+fn fails_on_one_worker(a: String, worker: String, several: Vec<String>) -> Result<String, String> {
+    if worker == format!("{} {:?}", std::process::id(), thread::current().id()) {
+        return Err("not here".to_owned());
+    }
+    Ok(a + &several.join(","))
+}
+
 /// Small inputs travel among the arguments that came as values, larger ones beside them; it must make no difference.
 #[distwq::test(ranks = [3])]
 fn arguments_keep_their_places_whether_given_or_made_and_whatever_their_size(cluster: &Cluster) -> Outcome {
@@ -111,8 +125,13 @@ fn arguments_keep_their_places_whether_given_or_made_and_whatever_their_size(clu
 
         let all_made = list::call(&a, &several[..], &unit, &c, &none, &e, &f);
         assert_eq!(cluster.submit(all_made).get()?, expected(&gathered, ""), "{size}");
-        let mixed = list::call(text(size, 'a'), &given, (), &c, &several[..], text(size, 'e'), &f).retries(1);
+        let all_but_shared = list::call(&a, &several[..], &unit, &c, &several[..], text(size, 'e'), &f);
+        assert_eq!(cluster.submit(all_but_shared).get()?, expected(&gathered, &gathered), "{size}");
+        let mixed = list::call(text(size, 'a'), &given, (), &c, &several[..], text(size, 'e'), &f);
         assert_eq!(cluster.submit(mixed.after(&unit)).get()?, expected("g,h", &gathered), "{size}");
+        let again = fails_on_one_worker::call(&a, cluster.submit(here::call()), &several[..]).retries(1);
+        let again = cluster.submit(again);
+        assert_eq!(again.get()?, format!("{}{gathered}", text(size, 'a')), "{size}");
         let mut graph = Graph::new();
         let [a, f] = ['a', 'f'].map(|letter| graph.add(letters::call(size, letter)));
         let several: Vec<_> = ['x', 'y', 'z'].map(|letter| graph.add(letters::call(size, letter))).into();

@@ -2,7 +2,7 @@
 
 use crate::call::Call;
 use crate::codec::{self, Payload};
-use crate::controller::{ControllerEngine, ReferenceNote, ReferenceNotes, RunId};
+use crate::controller::{ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
 use crate::error::{Refusal, RunError, TaskError, TaskSite};
 use crate::graph::Graph;
@@ -84,7 +84,7 @@ impl Cluster {
     /// take it by reference. It stays while its handle, or a task that takes it, is left.
     pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
         let taken = match codec::encode(value) {
-            Ok(payload) => self.seat.drive.with(|engine| engine.add_value(payload)),
+            Ok(payload) => self.seat.drive.with(|engine| engine.submit_value(payload)),
             Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0))),
         };
         Handle::new(self.reference(taken))
@@ -164,6 +164,19 @@ impl Seat {
         self.drive.wait(|engine| (engine.pending() == 0 || engine.is_over()).then_some(()));
     }
 
+    /// Leaves a note for the next turn. When they are many they are read if the engine is free, for a user who only
+    /// clones and drops handles takes no turns.
+    #[inline]
+    fn note(&self, note: ReferenceNote) {
+        let mut notes = self.notes.lock();
+        notes.push(note);
+        let many = notes.len().is_multiple_of(NOTES_TOGETHER);
+        drop(notes);
+        if many {
+            self.drive.try_with(ControllerEngine::count_references);
+        }
+    }
+
     fn site(&self, task: TaskId) -> Arc<TaskSite> {
         Arc::new(self.drive.with(|engine| engine.site(task)))
     }
@@ -199,11 +212,11 @@ impl Outcomes for Seat {
     }
 
     fn retained(&self, task: TaskId) {
-        self.notes.lock().push(ReferenceNote::Retained(task));
+        self.note(ReferenceNote::Retained(task));
     }
 
     fn dropped(&self, task: TaskId) {
-        self.notes.lock().push(ReferenceNote::Dropped(task));
+        self.note(ReferenceNote::Dropped(task));
     }
 
     fn session(&self) -> u64 {

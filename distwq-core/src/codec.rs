@@ -79,6 +79,9 @@ pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result
     bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG).map_err(|error| CodecError(error.to_string()))
 }
 
+/// What [`encode_sequence_length`] appends.
+pub(crate) const SEQUENCE_LENGTH_BYTES: usize = size_of::<u64>();
+
 /// Encodes `count`, as a sequence of that many elements begins: what follows are the elements.
 pub(crate) fn encode_sequence_length(count: usize, into: &mut Vec<u8>) {
     into.extend_from_slice(&(count as u64).to_le_bytes());

@@ -120,6 +120,14 @@ impl<E: Engine> Drive<E> {
         result
     }
 
+    /// Does something with the engine if nobody else does at this moment, this thread included.
+    pub(crate) fn try_with(&self, action: impl FnOnce(&mut E)) {
+        if let Some(mut state) = self.state.try_lock() {
+            action(&mut state.engine);
+            self.leave(state);
+        }
+    }
+
     /// Drives until `check` gives something. Its answer must come in the end: the caller names why.
     pub(crate) fn wait<R>(&self, check: impl FnMut(&mut E) -> Option<R>) -> R {
         self.wait_until(None, check).expect("without a deadline a wait ends with an answer")

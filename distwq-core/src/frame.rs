@@ -31,21 +31,8 @@ mod raw {
 /// Payloads of more bytes than this go beside the messages instead of within.
 pub(crate) const ATTACHED_BYTES_MIN: usize = 16 << 10;
 
-/// What a frame is made of. The few shapes of messages that travel once per task have a short form, written by hand:
-/// it costs a fraction of what the general encoding does. All others are a mark and then their general encoding.
-pub(crate) trait Message<'a>: Serialize + Deserialize<'a> {
-    /// Appends the short form, if this message has one. It begins with a byte other than [`GENERAL`].
-    fn push_short(&self, _body: &mut Vec<u8>) -> bool {
-        false
-    }
-
-    /// Reads a message from the short form that `bytes` begin with, and says how many bytes it took.
-    fn read_short(_bytes: &'a [u8]) -> Option<(Self, usize)> {
-        None
-    }
-}
-
-/// The mark of a message in the general encoding.
+/// The mark of a message in the general encoding. The few shapes of messages that travel once per task have a short form
+/// with a mark of its own, written and read by hand (`message.rs`): it costs a fraction of what the general encoding does.
 pub(crate) const GENERAL: u8 = 0;
 
 /// Encoded messages and the large payloads beside them.
@@ -66,13 +53,11 @@ impl Frame {
         Blob::Attached(self.attachments.len() as u32 - 1)
     }
 
-    /// Appends a message.
+    /// Appends a message in its general encoding.
     #[inline]
-    pub(crate) fn push<'m, M: Message<'m>>(&mut self, message: &M) {
-        if !message.push_short(&mut self.body) {
-            self.body.push(GENERAL);
-            codec::encode_into(message, &mut self.body).expect("messages are made of plain data");
-        }
+    pub(crate) fn push<M: Serialize>(&mut self, message: &M) {
+        self.body.push(GENERAL);
+        codec::encode_into(message, &mut self.body).expect("messages are made of plain data");
     }
 
     /// The payload of a blob of this frame.
@@ -111,22 +96,17 @@ impl<'a> Messages<'a> {
         self.0.is_empty()
     }
 
-    /// The next message, or nothing at the end of the frame.
+    /// The next message, which is in its general encoding, or nothing at the end of the frame.
     #[inline]
-    pub(crate) fn next<M: Message<'a>>(&mut self) -> Result<Option<M>, CodecError> {
-        let Some((&mark, general)) = self.0.split_first() else {
-            return Ok(None);
-        };
-        let message = if mark == GENERAL {
-            let (message, used) = codec::decode_borrowed(general)?;
-            self.0 = &general[used..];
-            message
-        } else {
-            let short = M::read_short(self.0);
-            let (message, used) = short.ok_or_else(|| CodecError("a short message is torn".to_owned()))?;
-            self.0 = &self.0[used..];
-            message
-        };
-        Ok(Some(message))
+    pub(crate) fn next<M: Deserialize<'a>>(&mut self) -> Result<Option<M>, CodecError> {
+        match self.0.split_first() {
+            None => Ok(None),
+            Some((&GENERAL, general)) => {
+                let (message, used) = codec::decode_borrowed(general)?;
+                self.0 = &general[used..];
+                Ok(Some(message))
+            }
+            Some(_) => Err(CodecError("a short message is torn".to_owned())),
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::codec::Payload;
 use crate::fingerprint::Fingerprint;
-use crate::frame::{Blob, GENERAL, Message};
+use crate::frame::{Blob, GENERAL};
 use crate::id::{GroupKey, Rank, TaskId};
 use crate::registry::FunctionId;
 use crate::remote::Failure;
@@ -231,23 +231,6 @@ pub(crate) fn push_run(
     len.is_some()
 }
 
-/// The short form is that of a `Run` without inputs of other tasks, and with few argument bytes.
-impl<'a> Message<'a> for ToWorker<'a> {
-    fn push_short(&self, body: &mut Vec<u8>) -> bool {
-        let Self::Run(Run { task, function, plain: Blob::Inline(plain), inputs }) = self else { return false };
-        inputs.is_empty()
-            && push_run(body, *task, *function, |body| {
-                body.extend_from_slice(plain);
-                Some(())
-            })
-    }
-
-    fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {
-        let (ShortRun { task, function, plain }, used) = ShortRun::read(bytes)?;
-        Some((Self::Run(Run { task, function, plain: Blob::Inline(plain), inputs: SmallVec::new() }), used))
-    }
-}
-
 /// What the short form of a [`Run`] says.
 pub(crate) struct ShortRun<'a> {
     pub(crate) task: TaskId,
@@ -283,15 +266,6 @@ pub(crate) fn push_done(body: &mut Vec<u8>, task: TaskId, started_ns: u64, ran_n
     true
 }
 
-/// The short form of a `Done` with few output bytes is written by [`push_done`] alone.
-impl<'a> Message<'a> for ToController<'a> {
-    fn read_short(bytes: &'a [u8]) -> Option<(Self, usize)> {
-        let (ShortDone { task, started_ns, ran_ns, output }, used) = ShortDone::read(bytes)?;
-        let outcome = Outcome::Value(Blob::Inline(output));
-        Some((Self::Done(Done { task, started_ns, ran_ns, raw: false, outcome }), used))
-    }
-}
-
 /// What the short form of a [`Done`] says.
 pub(crate) struct ShortDone<'a> {
     pub(crate) task: TaskId,
@@ -314,8 +288,6 @@ impl<'a> ShortDone<'a> {
         Some((done, DONE_BYTES + usize::from(len)))
     }
 }
-
-impl<'a> Message<'a> for ToPeer<'a> {}
 
 /// The field at a place of a short form.
 #[inline(always)]
@@ -361,67 +333,72 @@ mod tests {
         assert!(messages.next::<ToWorker<'_>>().is_err());
     }
 
-    /// Sends a message behind another one, and says whether it went in its short form and how it came out.
-    fn sent<'a, M: Message<'a> + std::fmt::Debug>(frame: &'a mut Frame, message: &M) -> (bool, String) {
-        frame.push(message);
-        let before = frame.body.len();
-        frame.push(message);
-        let is_short = frame.body[before] != GENERAL;
-        let mut messages = Messages::of(frame);
-        let [_, second] = [(); 2].map(|()| messages.next::<M>().expect("it is whole").expect("it is there"));
-        assert!(matches!(messages.next::<M>(), Ok(None)));
-        (is_short, format!("{second:?}"))
+    /// The short form of a run whose arguments are these bytes, if it has one.
+    fn pushed(body: &mut Vec<u8>, plain: &[u8]) -> bool {
+        push_run(body, TaskId::new(7, 8), FunctionId(9), |body| {
+            body.extend_from_slice(plain);
+            Some(())
+        })
     }
 
     #[test]
-    fn what_travels_once_per_task_goes_in_its_short_form() {
+    fn a_short_run_is_read_as_it_was_written_whatever_stands_beside_it() {
         let bytes = [5; 256];
-        let input = || RunInput { parameter: 1, gathered: false, values: SmallVec::new() };
-        let mut frames: [Frame; 5] = Default::default();
-        let cases = [(0, 0, true), (16, 0, true), (255, 0, true), (256, 0, false), (16, 1, false)];
-        for ((len, inputs, short), frame) in cases.into_iter().zip(&mut frames) {
-            let inputs = (0..inputs).map(|_| input()).collect();
-            let plain = Blob::Inline(&bytes[..len]);
-            let run = ToWorker::Run(Run { task: TaskId::new(7, 8), function: FunctionId(9), plain, inputs });
-            assert_eq!(sent(frame, &run), (short, format!("{run:?}")));
-        }
-        for (len, short) in [(0, true), (8, true), (31, true), (255, true), (256, false)] {
-            let outcome = Outcome::Value(Blob::Inline(&bytes[..len]));
-            let done = Done { task: TaskId::new(7, 8), started_ns: 1 << 60, ran_ns: 3, raw: false, outcome };
+        for len in [0, 1, 8, 255] {
             let mut frame = Frame::default();
-            let payload = Payload::copy_of(&bytes[..len]);
-            assert_eq!(push_done(&mut frame.body, done.task, done.started_ns, done.ran_ns, &payload), short);
-            assert_eq!(frame.body.is_empty(), !short);
-            let done = ToController::Done(done);
-            let general = sent(&mut Frame::default(), &done);
-            assert_eq!(general, (false, format!("{done:?}")));
-            if short {
-                assert_eq!(sent_again(&frame), general.1);
-            }
+            frame.push(&ToWorker::Stop { failed: false });
+            assert!(pushed(&mut frame.body, &bytes[..len]));
+            frame.push(&ToWorker::Stop { failed: true });
+            let mut messages = Messages::of(&frame);
+            assert!(messages.next_short(ShortRun::read).is_none());
+            assert!(matches!(messages.next(), Ok(Some(ToWorker::Stop { failed: false }))));
+            let run = messages.next_short(ShortRun::read).expect("it is there");
+            assert_eq!((run.task, run.function, run.plain), (TaskId::new(7, 8), FunctionId(9), &bytes[..len]));
+            assert!(messages.next_short(ShortRun::read).is_none());
+            assert!(matches!(messages.next(), Ok(Some(ToWorker::Stop { failed: true }))));
+            assert!(messages.is_empty());
         }
     }
 
-    /// How the only message of a frame comes out.
-    fn sent_again(frame: &Frame) -> String {
-        let mut messages = Messages::of(frame);
-        let message = messages.next::<ToController<'_>>().expect("it is whole").expect("it is there");
-        assert!(messages.is_empty());
-        format!("{message:?}")
+    #[test]
+    fn what_has_no_short_form_leaves_nothing_behind() {
+        let mut frame = Frame::default();
+        assert!(pushed(&mut frame.body, &[1, 2]));
+        let before = frame.body.clone();
+        assert!(!pushed(&mut frame.body, &[5; 256]), "too long");
+        let refused = push_run(&mut frame.body, TaskId::new(7, 8), FunctionId(9), |body| {
+            body.extend_from_slice(&[1; 40]);
+            None
+        });
+        assert!(!refused);
+        assert!(!push_done(&mut frame.body, TaskId::new(7, 8), 1, 2, &Payload::copy_of(&[5; 256])));
+        assert_eq!(frame.body, before);
+    }
+
+    #[test]
+    fn a_short_done_is_read_as_it_was_written() {
+        let bytes = [5; 255];
+        for len in [0, 1, 8, 30, 31, 255] {
+            let mut frame = Frame::default();
+            let payload = Payload::copy_of(&bytes[..len]);
+            assert!(push_done(&mut frame.body, TaskId::new(7, 8), 1 << 60, 3, &payload));
+            let mut messages = Messages::of(&frame);
+            let done = messages.next_short(ShortDone::read).expect("it is there");
+            assert_eq!((done.task, done.started_ns, done.ran_ns), (TaskId::new(7, 8), 1 << 60, 3));
+            assert_eq!(done.output, &bytes[..len]);
+            assert!(messages.is_empty());
+        }
     }
 
     #[test]
     fn a_torn_short_form_is_an_error() {
         let mut frame = Frame::default();
-        let plain = Blob::Inline(&[1, 2, 3]);
-        frame.push(&ToWorker::Run(Run {
-            task: TaskId::new(7, 8),
-            function: FunctionId(9),
-            plain,
-            inputs: SmallVec::new(),
-        }));
+        assert!(pushed(&mut frame.body, &[1, 2, 3]));
         for len in 1..frame.body.len() {
             let torn = Frame { body: frame.body[..len].to_vec(), attachments: Vec::new() };
-            assert!(Messages::of(&torn).next::<ToWorker<'_>>().is_err(), "{len} bytes");
+            let mut messages = Messages::of(&torn);
+            assert!(messages.next_short(ShortRun::read).is_none(), "{len} bytes");
+            assert!(messages.next::<ToWorker<'_>>().is_err(), "{len} bytes");
             assert!(Messages::of(&torn).next::<ToController<'_>>().is_err(), "{len} bytes");
         }
     }

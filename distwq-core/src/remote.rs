@@ -193,6 +193,19 @@ impl<'a> Invocation<'a> {
         Ok(value)
     }
 
+    /// Checks, behind the last argument, that nothing is left of what came as arguments.
+    ///
+    /// # Errors
+    /// [`Failure::Decode`] naming the last parameter: it or one before it read less than was written.
+    #[inline]
+    pub fn all_read(&self) -> Result<(), Failure> {
+        if self.plain.is_empty() {
+            return Ok(());
+        }
+        let error = CodecError(format!("{} bytes are left over behind it", self.plain.len()));
+        Err(undecodable(self.parameter.saturating_sub(1), error))
+    }
+
     /// Writes the output.
     ///
     /// # Errors

@@ -148,6 +148,7 @@ fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStr
     quote! {
         #private::Body::#kind(|#(#closure_parameters),*| {
             #(#read)*
+            #invocation.all_read()?;
             #finish
         })
     }

@@ -260,22 +260,22 @@ impl Functions {
 /// Appends all arguments in the order of the parameters, as if all had come as values. Nothing if one is not here, is
 /// to be shared, or they are too many bytes; what was appended by then is left to the caller.
 fn push_arguments(table: &Table, remote: &Remote, plain: &[u8], inputs: &[Argument], body: &mut Vec<u8>) -> Option<()> {
-    if inputs.len() > SHORT_BYTES_MAX {
-        return None;
-    }
+    let mut room = SHORT_BYTES_MAX.checked_sub(plain.len())?;
     let mut done = 0;
     let mut last = None;
     for (index, Argument { value, place }) in inputs.iter().enumerate() {
         let input = table.get(*value)?;
         let (Output::Here, payload) = (&input.output, &input.payload) else { return None };
-        if payload.len() > SHORT_BYTES_MAX || remote.shares(place.parameter) {
+        if remote.shares(place.parameter) {
             return None;
         }
+        room = room.checked_sub(payload.len())?;
         let offset = place.offset as usize;
         body.extend_from_slice(plain.get(done..offset)?);
         done = offset;
         if place.gathered && last != Some(place.parameter) {
             let same = inputs[index..].iter().take_while(|other| other.place.parameter == place.parameter);
+            room = room.checked_sub(codec::SEQUENCE_LENGTH_BYTES)?;
             codec::encode_sequence_length(same.count(), body);
         }
         last = Some(place.parameter);

@@ -28,8 +28,8 @@ pub(super) const BATCH_COUNT: u32 = 64;
 /// A turn waits for company for so many workers at most.
 const WORKERS_TOGETHER: u32 = 4;
 
-/// A user who adds tasks without this long a pause adds a burst of them.
-const BURST_NS: u64 = 20_000;
+/// A user who finds workers idle without this long a pause adds tasks in a burst.
+const BURST_NS: u64 = 10_000;
 
 /// A worker as the controller knows it.
 #[derive(Debug)]
@@ -116,8 +116,8 @@ pub(crate) struct ControllerEngine {
     submitted_since_turn: u32,
     /// A task is being added by a user, who may wait for it next.
     pub(super) submitting: bool,
-    /// When the last turn was taken.
-    turned_ns: u64,
+    /// When a user last added a task for an idle worker.
+    found_idle_ns: u64,
     /// Frames that may still go out at once because their worker is idle.
     prompts: usize,
     phase: Phase,
@@ -158,7 +158,7 @@ impl ControllerEngine {
             failures: FxHashMap::default(),
             submitted_since_turn: 0,
             submitting: false,
-            turned_ns: 0,
+            found_idle_ns: 0,
             prompts: 0,
             phase: Phase::Open,
         };
@@ -276,13 +276,15 @@ impl ControllerEngine {
         }
     }
 
-    /// Whether a task that a user adds goes at once to its worker, which has nothing else. So it does as long as tasks
-    /// come one by one, and at the beginning of a burst, once for each worker. Within a burst a frame for each task would
-    /// cost more than the worker has to wait for company.
+    /// Whether a task that a user adds goes at once to its worker, which has nothing else. So it does as long as that
+    /// happens now and then, and at the beginning of a burst, once for each worker. Within a burst a frame for each task
+    /// would cost more than the worker has to wait for company.
     pub(super) fn goes_at_once(&mut self) -> bool {
-        if now_ns().saturating_sub(self.turned_ns) > BURST_NS {
+        let now_ns = now_ns();
+        if now_ns.saturating_sub(self.found_idle_ns) > BURST_NS {
             self.prompts = self.workers.len();
         }
+        self.found_idle_ns = now_ns;
         let left = self.prompts.checked_sub(1);
         self.prompts = left.unwrap_or(0);
         left.is_some()
@@ -400,7 +402,6 @@ impl Engine for ControllerEngine {
         }
         self.submitted_since_turn = 0;
         self.now_ns = now_ns();
-        self.turned_ns = self.now_ns;
         self.release();
         let mut worked = false;
         while let Some((from, frame)) = self.transport.receive() {

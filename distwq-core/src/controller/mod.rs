@@ -12,5 +12,5 @@ mod table;
 mod waits;
 
 pub(crate) use engine::{ControllerEngine, Limits, WorkerPlace};
-pub(crate) use references::{ReferenceNote, ReferenceNotes};
+pub(crate) use references::{NOTES_TOGETHER, ReferenceNote, ReferenceNotes};
 pub(crate) use submit::RunId;

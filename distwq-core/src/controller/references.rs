@@ -4,12 +4,17 @@ use super::engine::ControllerEngine;
 use crate::id::TaskId;
 use crate::scheduler::Event;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What became of the references of users, noted by any thread in the order in which it happened. The lock is held for
 /// the moment of noting or taking only.
 pub(crate) type ReferenceNotes = Arc<Mutex<Vec<ReferenceNote>>>;
+
+/// So many notes want to be read although nobody takes a turn.
+pub(crate) const NOTES_TOGETHER: usize = 4 << 10;
+
+/// Memory for so many notes is kept.
+const NOTES_KEPT: usize = 256 << 10;
 
 /// What became of a reference to a task.
 #[derive(Clone, Copy, Debug)]
@@ -20,47 +25,54 @@ pub(crate) enum ReferenceNote {
     Dropped(TaskId),
 }
 
-/// The notes of users, and the memory in which they are read.
+/// The notes of users, and what was read in them.
 #[derive(Default)]
 pub(super) struct References {
     pub(super) notes: ReferenceNotes,
     /// What was taken of them; empty in between.
     taken: Vec<ReferenceNote>,
+    /// Tasks without references of which the scheduler has not been told.
+    dropped: Vec<TaskId>,
 }
 
 /// Tasks whose last handle is gone are told of together, but so few that what follows stays in the cache.
 const DROPPED_TOGETHER: usize = 64;
 
 impl ControllerEngine {
-    /// Counts the references of users, and lets go of what nobody holds any more.
-    pub(super) fn release(&mut self) {
+    /// Counts the references of users.
+    pub(crate) fn count_references(&mut self) {
         let mut notes = std::mem::take(&mut self.references.taken);
         std::mem::swap(&mut *self.references.notes.lock(), &mut notes);
-        let mut dropped = SmallVec::<[TaskId; DROPPED_TOGETHER]>::new();
         for note in notes.drain(..) {
+            let (ReferenceNote::Retained(task) | ReferenceNote::Dropped(task)) = note;
+            let Some(entry) = self.table.get_mut(task) else { continue };
             match note {
-                ReferenceNote::Retained(task) => {
-                    if let Some(entry) = self.table.get_mut(task) {
-                        entry.references += 1;
-                    }
-                }
-                ReferenceNote::Dropped(task) => {
-                    if let Some(entry) = self.table.get_mut(task) {
-                        entry.references -= 1;
-                        if entry.references == 0 {
-                            dropped.push(task);
-                        }
-                    }
-                    if dropped.len() == DROPPED_TOGETHER {
-                        self.tell_scheduler(Event::Dropped { tasks: &dropped });
-                        dropped.clear();
+                ReferenceNote::Retained(_) => entry.references += 1,
+                ReferenceNote::Dropped(_) => {
+                    debug_assert!(entry.references > 0, "a reference is dropped once");
+                    entry.references = entry.references.saturating_sub(1);
+                    if entry.references == 0 {
+                        self.references.dropped.push(task);
                     }
                 }
             }
         }
-        if !dropped.is_empty() {
-            self.tell_scheduler(Event::Dropped { tasks: &dropped });
-        }
+        notes.shrink_to(NOTES_KEPT);
         self.references.taken = notes;
+    }
+
+    /// Lets go of what nobody holds any more.
+    pub(super) fn release(&mut self) {
+        self.count_references();
+        if self.references.dropped.is_empty() {
+            return;
+        }
+        let mut dropped = std::mem::take(&mut self.references.dropped);
+        for tasks in dropped.chunks(DROPPED_TOGETHER) {
+            self.tell_scheduler(Event::Dropped { tasks });
+        }
+        dropped.clear();
+        dropped.shrink_to(NOTES_KEPT);
+        self.references.dropped = dropped;
     }
 }

@@ -3,7 +3,7 @@
 use super::engine::ControllerEngine;
 use super::table::{Given, Output};
 use crate::codec::CodecError;
-use crate::frame::{Blob, Frame, Messages};
+use crate::frame::{Frame, Messages};
 use crate::id::{Rank, TaskId, WorkerId};
 use crate::message::{Done, Outcome, ShortDone, ToController, ToPeer};
 use crate::remote::Failure;
@@ -16,22 +16,13 @@ impl ControllerEngine {
         };
         let mut messages = Messages::of(frame);
         let mut several = false;
-        while !messages.is_empty() {
-            let done = messages.next_short(ShortDone::read);
-            let message = if done.is_some() { None } else { messages.next()? };
-            if !several && !messages.is_empty() {
-                // What they set free is handed out together.
-                several = true;
-                self.note_to_scheduler(Event::Hold);
+        loop {
+            while let Some(done) = messages.next_short(ShortDone::read) {
+                self.hold_unless_last(&messages, &mut several);
+                self.done_shortly(worker, done)?;
             }
-            let message = match (done, message) {
-                (Some(done), _) => {
-                    self.done_shortly(worker, frame, done)?;
-                    continue;
-                }
-                (None, Some(message)) => message,
-                (None, None) => break,
-            };
+            let Some(message) = messages.next()? else { break };
+            self.hold_unless_last(&messages, &mut several);
             match message {
                 ToController::Done(done) => self.done(worker, frame, done)?,
                 ToController::Returned { tasks } => {
@@ -64,13 +55,21 @@ impl ControllerEngine {
         Ok(())
     }
 
+    /// What several messages set free is handed out together.
+    #[inline]
+    fn hold_unless_last(&mut self, messages: &Messages<'_>, several: &mut bool) {
+        if !*several && !messages.is_empty() {
+            *several = true;
+            self.note_to_scheduler(Event::Hold);
+        }
+    }
+
     /// Nine reports of ten: a single-rank task has given a few bytes.
     #[inline]
-    fn done_shortly(&mut self, worker: WorkerId, frame: &Frame, done: ShortDone<'_>) -> Result<(), CodecError> {
+    fn done_shortly(&mut self, worker: WorkerId, done: ShortDone<'_>) -> Result<(), CodecError> {
         let ShortDone { task, started_ns, ran_ns, output } = done;
         if self.groups.contains(task) {
-            let outcome = Outcome::Value(Blob::Inline(output));
-            return self.done(worker, frame, Done { task, started_ns, ran_ns, raw: false, outcome });
+            return Err(CodecError(format!("{task} has members, who report at length")));
         }
         self.answered(worker, ran_ns);
         self.succeeded(task, (started_ns, started_ns + ran_ns), |entry| {

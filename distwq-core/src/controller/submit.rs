@@ -72,8 +72,20 @@ impl ControllerEngine {
         Ok(task)
     }
 
+    /// Takes a value that a user gives. A large one is worth a turn, in which those that nobody holds any more go.
+    pub(crate) fn submit_value(&mut self, payload: Payload) -> Result<TaskId, TaskError> {
+        let large = payload.len() as u64 > self.limits.inline_bytes_max;
+        let task = self.add_value(payload)?;
+        if large {
+            self.turn_now();
+        } else {
+            self.submitted();
+        }
+        Ok(task)
+    }
+
     /// Takes a value.
-    pub(crate) fn add_value(&mut self, payload: Payload) -> Result<TaskId, TaskError> {
+    fn add_value(&mut self, payload: Payload) -> Result<TaskId, TaskError> {
         if self.is_closing() {
             return Err(TaskError::refused("value", Refusal::Closed));
         }

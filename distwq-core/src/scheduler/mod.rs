@@ -107,7 +107,7 @@ pub struct Scheduler {
     groups: FxHashMap<u32, Group>,
     /// The members of the last group of each size: taken again if they are free, their communicator exists.
     last_groups: FxHashMap<u32, Box<[WorkerId]>>,
-    /// Workers whose own queue may have something for them; empty between events.
+    /// Workers whose own queue may have something for them; empty between events that are not held.
     to_serve: Vec<u32>,
     /// A worker has a free slot since this event; false between events.
     ran_dry: bool,
@@ -153,7 +153,8 @@ impl Scheduler {
 
     /// Takes in one event and appends what is to be done to `actions`.
     ///
-    /// `now_ns` never goes back. Returns false if the event does not fit the state; then nothing has changed.
+    /// `now_ns` never goes back. Returns false if the event does not fit the state; then nothing has changed, but
+    /// for those of the tasks of a `Dropped` that do fit.
     ///
     /// # Panics
     /// If a slot is used for a new task before its release.

@@ -39,6 +39,8 @@ pub(crate) struct LocalTransport {
 }
 
 const BUFFERS_MAX: usize = 16;
+/// Larger buffers are not kept for small frames.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
 
 impl Transport for LocalTransport {
     fn rank(&self) -> Rank {
@@ -68,7 +70,7 @@ impl Transport for LocalTransport {
     }
 
     fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if self.buffers.len() < BUFFERS_MAX {
+        if self.buffers.len() < BUFFERS_MAX && buffer.capacity() <= BUFFER_BYTES_MAX {
             buffer.clear();
             self.buffers.push(buffer);
         }

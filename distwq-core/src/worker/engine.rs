@@ -92,8 +92,10 @@ impl WorkerEngine {
 
     /// The next thing to do for an executor. While there is something, a turn is taken only now and then.
     pub(crate) fn next_job(&mut self, now_ns: u64) -> Option<Job> {
-        if self.out_count >= FLUSH_COUNT || now_ns.saturating_sub(self.turned_ns) > FLUSH_NS {
-            self.turn();
+        let due = self.out_count >= FLUSH_COUNT || now_ns.saturating_sub(self.turned_ns) > FLUSH_NS;
+        if due && self.turn() == (Turn::Worked { wake: true }) {
+            // Told to the others who wait by whoever drives next.
+            self.wake = true;
         }
         if let Some(job) = self.ready.pop_front() {
             self.running += 1;
@@ -541,7 +543,7 @@ impl Engine for WorkerEngine {
         self.turned_ns = now_ns();
         let flow = self.transport.progress();
         let wake = std::mem::take(&mut self.wake);
-        match (worked, flow) {
+        match (worked || wake, flow) {
             (true, _) => Turn::Worked { wake },
             (false, Flow::Moving) => Turn::Moving,
             (false, Flow::Still) => Turn::Idle,
