@@ -17,8 +17,9 @@ pub(crate) enum HandshakeError {
     /// Two ranks run different programs.
     #[error("the ranks run different programs: {0}")]
     Different(String),
-    /// The controller has refused this rank.
-    #[error("{rank} was refused: {reason}")]
+    /// The controller has refused this rank. The launcher may end the others before they have said anything, so each
+    /// says it all.
+    #[error("{rank} was refused, the ranks run different programs: {reason}")]
     Refused { rank: Rank, reason: String },
     /// Ranks have not reported in time.
     #[error("no word from {} within {limit_ms} ms: is every rank a distwq program that reaches its launch?", .who.join(", "))]
