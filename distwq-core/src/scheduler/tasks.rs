@@ -377,11 +377,17 @@ impl Links {
         }
         let index = *head;
         let cell = &mut self.cells[index as usize];
-        *head = cell.next;
+        let Link { item, next } = *cell;
+        *head = next;
         cell.next = self.free;
         self.free = index;
         self.used -= 1;
-        Some(cell.item)
+        if self.used == 0 {
+            // What comes next is in order again: links that were given back lie in the order in which tasks have ended.
+            self.cells.clear();
+            self.free = NONE;
+        }
+        Some(item)
     }
 
     /// Turns a list round in place; lists grow at the head, so this restores the order of addition.
