@@ -32,7 +32,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("reference", &["codec", "error", "id", "info"]),
     ("handle", &["codec", "error", "info", "reference"]),
     ("call", &["codec", "error", "handle", "reference", "registry"]),
-    ("graph", &["call", "codec", "error", "handle", "reference", "registry"]),
+    ("graph", &["call", "codec", "error", "handle", "id", "reference", "registry"]),
     (
         "worker",
         &[

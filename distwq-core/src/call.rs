@@ -44,7 +44,7 @@ pub(crate) struct Parts {
     pub(crate) remote: &'static Remote,
     pub(crate) arguments: Arguments,
     /// What most calls do not say, and so need not carry from hand to hand.
-    options: Option<Box<Options>>,
+    pub(crate) options: Option<Box<Options>>,
 }
 
 /// The arguments of a call, collected in order.
@@ -72,12 +72,21 @@ pub(crate) struct Options {
     pub(crate) retries: u32,
 }
 
+impl Options {
+    /// What a call says that says nothing.
+    pub(crate) const NONE: &Self =
+        &Self { label: None, after: Vec::new(), follow: None, ranks: None, priority: 0, retries: 0 };
+
+    /// The tasks to wait for without taking their outputs.
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
+        self.after.iter().chain(&self.follow)
+    }
+}
+
 impl Parts {
     /// What the call says besides its function and its arguments.
     pub(crate) fn options(&self) -> &Options {
-        static NONE: Options =
-            Options { label: None, after: Vec::new(), follow: None, ranks: None, priority: 0, retries: 0 };
-        self.options.as_deref().unwrap_or(&NONE)
+        self.options.as_deref().unwrap_or(Options::NONE)
     }
 
     fn options_mut(&mut self) -> &mut Options {
@@ -117,18 +126,18 @@ impl Parts {
     #[inline]
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
         let inputs = self.arguments.inputs.iter().map(|input| &input.source);
-        let options = self.options();
-        inputs.chain(&options.after).chain(&options.follow)
+        inputs.chain(self.options().dependencies())
     }
 }
 
 /// The outputs of other tasks that are arguments, in the order of the parameters. Few calls have more than two.
-pub(crate) type Inputs = SmallVec<[Input; 2]>;
+pub(crate) type Inputs = SmallVec<[Input<Reference>; 2]>;
 
-/// The output of another task as an argument.
-#[derive(Debug)]
-pub(crate) struct Input {
-    pub(crate) source: Reference,
+/// The output of another task as an argument, or one of several that make an argument.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<S> {
+    /// The other task.
+    pub(crate) source: S,
     pub(crate) place: InputPlace,
 }
 

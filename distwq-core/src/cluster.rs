@@ -92,13 +92,13 @@ impl Cluster {
 
     fn reference(&self, taken: Result<TaskId, TaskError>) -> Reference {
         match taken {
-            Ok(task) => Reference::Task(self.bound(task)),
+            Ok(task) => Reference::Task(Bound::first(task, self.outcomes())),
             Err(error) => Reference::Refused(Arc::new(error)),
         }
     }
 
-    fn bound(&self, task: TaskId) -> Bound {
-        Bound::first(task, Arc::clone(&self.seat) as Arc<dyn Outcomes>)
+    fn outcomes(&self) -> Arc<dyn Outcomes> {
+        Arc::clone(&self.seat) as _
     }
 
     /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that were submitted before go on
@@ -130,7 +130,7 @@ impl Cluster {
             let error = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
             match error {
                 Some(error) => Err(error),
-                None => Ok(engine.start_graph(graph.start(), |task| self.bound(task))),
+                None => Ok(engine.start_graph(graph, &self.outcomes())),
             }
         });
         started.map_err(|error| {

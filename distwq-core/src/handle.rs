@@ -60,7 +60,7 @@ impl<T> Handle<T> {
     #[must_use]
     pub fn is_done(&self) -> bool {
         match self.reference.state() {
-            State::Bound(bound) => bound.outcomes().is_done(bound.task()),
+            State::Bound(task, outcomes) => outcomes.is_done(task),
             State::Refused(_) => true,
             State::Unbound(_) => false,
         }
@@ -70,7 +70,7 @@ impl<T> Handle<T> {
     #[must_use]
     pub fn info(&self) -> TaskInfo {
         let (state, name) = match self.reference.state() {
-            State::Bound(bound) => return bound.outcomes().info(bound.task()),
+            State::Bound(task, outcomes) => return outcomes.info(task),
             State::Refused(error) => match &**error {
                 TaskError::Refused { task, .. } => (TaskState::Failed, task.to_string()),
                 _ => (TaskState::Failed, String::new()),
@@ -127,8 +127,7 @@ impl<T: DeserializeOwned> Handle<T> {
 
     fn wait(&self, deadline: Option<Instant>) -> Result<T, TaskError> {
         match self.reference.state() {
-            State::Bound(bound) => {
-                let (task, outcomes) = (bound.task(), bound.outcomes());
+            State::Bound(task, outcomes) => {
                 let mut payload = Payload::EMPTY;
                 outcomes.wait(task, deadline, &mut payload)?;
                 codec::decode(payload.as_slice()).map_err(|error| outcomes.undecodable(task, error.0))

@@ -19,6 +19,18 @@ impl TaskId {
         Self((serial as u64) << 32 | slot as u64)
     }
 
+    /// The id as a number that is not 0.
+    #[inline]
+    pub(crate) fn to_number(self) -> u64 {
+        self.0
+    }
+
+    /// What [`to_number`](Self::to_number) gave; nothing if it is 0.
+    #[inline]
+    pub(crate) fn from_number(number: u64) -> Option<Self> {
+        (number != 0).then_some(Self(number))
+    }
+
     /// The id as bytes, for a message.
     #[inline]
     pub(crate) fn to_bytes(self) -> [u8; 8] {

@@ -5,6 +5,7 @@ use crate::error::TaskError;
 use crate::id::TaskId;
 use crate::info::TaskInfo;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -37,16 +38,6 @@ impl Bound {
     pub(crate) fn first(task: TaskId, outcomes: Arc<dyn Outcomes>) -> Self {
         Self { task, outcomes }
     }
-
-    #[inline]
-    pub(crate) fn task(&self) -> TaskId {
-        self.task
-    }
-
-    #[inline]
-    pub(crate) fn outcomes(&self) -> &dyn Outcomes {
-        &*self.outcomes
-    }
 }
 
 impl Clone for Bound {
@@ -69,21 +60,158 @@ pub(crate) struct Node {
     pub(crate) index: u32,
 }
 
-/// What the references to one node of a graph share: empty until the graph starts.
-pub(crate) struct Cell {
-    node: Node,
-    binding: OnceLock<Result<Bound, Arc<TaskError>>>,
+/// Nodes whose references share their memory: few enough that a last handle keeps little of it.
+const NODES_TOGETHER: usize = 64;
+
+/// All nodes of a graph, as references see them.
+pub(crate) struct Nodes {
+    graph: u64,
+    blocks: Vec<Arc<Block>>,
+    len: u32,
+}
+
+/// Some nodes of one graph. The graph counts among those that refer to a node until it starts.
+struct Block {
+    graph: u64,
+    /// The node of the first cell.
+    first: u32,
+    cells: [Cell; NODES_TOGETHER],
+    /// What became of the nodes: nothing until the graph starts.
+    binding: OnceLock<Result<Arc<dyn Outcomes>, Arc<TaskError>>>,
+}
+
+/// One node.
+struct Cell {
+    /// Its task as a number, 0 until there is one.
+    task: AtomicU64,
+    references: AtomicU32,
+}
+
+/// A reference to a node of a graph.
+pub(crate) struct NodeReference {
+    block: Arc<Block>,
+    cell: u32,
+}
+
+impl Nodes {
+    /// Those of a graph that has none yet.
+    pub(crate) fn new(graph: u64) -> Self {
+        Self { graph, blocks: Vec::new(), len: 0 }
+    }
+
+    /// One more node, and the first reference to it.
+    #[inline]
+    pub(crate) fn add(&mut self) -> NodeReference {
+        let cell = self.len % NODES_TOGETHER as u32;
+        if cell == 0 {
+            // The graph and the first reference.
+            let cells = [const { Cell { task: AtomicU64::new(0), references: AtomicU32::new(2) } }; NODES_TOGETHER];
+            let binding = OnceLock::new();
+            self.blocks.push(Arc::new(Block { graph: self.graph, first: self.len, cells, binding }));
+        }
+        self.len += 1;
+        let block = self.blocks.last().expect("the node is in the last block");
+        NodeReference { block: Arc::clone(block), cell }
+    }
+
+    /// The number of a task of this graph.
+    #[inline]
+    pub(crate) fn index_of(&self, reference: &Reference) -> Option<u32> {
+        let node = reference.node().filter(|node| node.graph == self.graph)?;
+        Some(node.index)
+    }
+
+    /// The task that a node has become.
+    #[inline]
+    pub(crate) fn task(&self, node: u32) -> TaskId {
+        self.cell(node).task().expect("dependencies come before what depends on them")
+    }
+
+    /// A node has become a task.
+    #[inline]
+    pub(crate) fn set_task(&self, node: u32, task: TaskId) {
+        self.cell(node).task.store(task.to_number(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn cell(&self, node: u32) -> &Cell {
+        &self.blocks[node as usize / NODES_TOGETHER].cells[node as usize % NODES_TOGETHER]
+    }
+
+    /// All nodes have become tasks: from now on handles alone refer to them.
+    pub(crate) fn start(self, outcomes: &Arc<dyn Outcomes>) {
+        for block in &self.blocks {
+            block.bind(Ok(Arc::clone(outcomes)));
+        }
+        for node in 0..self.len {
+            let block = &self.blocks[node as usize / NODES_TOGETHER];
+            block.let_go(node % NODES_TOGETHER as u32);
+        }
+    }
+
+    /// None of them ever will.
+    pub(crate) fn refuse(self, error: &Arc<TaskError>) {
+        for block in &self.blocks {
+            block.bind(Err(Arc::clone(error)));
+        }
+    }
+}
+
+impl Block {
+    fn bind(&self, to: Result<Arc<dyn Outcomes>, Arc<TaskError>>) {
+        assert!(self.binding.set(to).is_ok(), "a graph starts once");
+    }
+
+    /// There is one reference less to a node.
+    #[inline]
+    fn let_go(&self, cell: u32) {
+        let cell = &self.cells[cell as usize];
+        // The last one sees what was bound, because the graph lets go after that.
+        if cell.references.fetch_sub(1, Ordering::AcqRel) == 1
+            && let (Some(Ok(outcomes)), Some(task)) = (self.binding.get(), cell.task())
+        {
+            outcomes.dropped(task);
+        }
+    }
 }
 
 impl Cell {
-    /// The cell of a node of a graph that has not started.
-    pub(crate) fn new(graph: u64, index: u32) -> Arc<Self> {
-        Arc::new(Self { node: Node { graph, index }, binding: OnceLock::new() })
+    #[inline]
+    fn task(&self) -> Option<TaskId> {
+        TaskId::from_number(self.task.load(Ordering::Relaxed))
+    }
+}
+
+impl NodeReference {
+    #[inline]
+    fn cell(&self) -> &Cell {
+        &self.block.cells[self.cell as usize]
     }
 
-    /// Says what became of the node. Once only.
-    pub(crate) fn bind(&self, to: Result<Bound, Arc<TaskError>>) {
-        assert!(self.binding.set(to).is_ok(), "a node is bound once");
+    fn node(&self) -> Node {
+        Node { graph: self.block.graph, index: self.block.first + self.cell }
+    }
+
+    #[inline]
+    fn state(&self) -> State<'_> {
+        match (self.block.binding.get(), self.cell().task()) {
+            (Some(Ok(outcomes)), Some(task)) => State::Bound(task, &**outcomes),
+            (Some(Err(error)), _) => State::Refused(error),
+            _ => State::Unbound(self.node()),
+        }
+    }
+}
+
+impl Clone for NodeReference {
+    fn clone(&self) -> Self {
+        self.cell().references.fetch_add(1, Ordering::Relaxed);
+        Self { block: Arc::clone(&self.block), cell: self.cell }
+    }
+}
+
+impl Drop for NodeReference {
+    fn drop(&mut self) {
+        self.block.let_go(self.cell);
     }
 }
 
@@ -93,7 +221,7 @@ pub(crate) enum Reference {
     /// It runs, or has run.
     Task(Bound),
     /// It stands in a graph.
-    Node(Arc<Cell>),
+    Node(NodeReference),
     /// It was not taken.
     Refused(Arc<TaskError>),
 }
@@ -101,7 +229,7 @@ pub(crate) enum Reference {
 /// How far the task of a reference is.
 pub(crate) enum State<'a> {
     /// A cluster has it.
-    Bound(&'a Bound),
+    Bound(TaskId, &'a dyn Outcomes),
     /// Its graph has not been started.
     Unbound(Node),
     /// It was not taken.
@@ -112,13 +240,9 @@ impl Reference {
     #[inline]
     pub(crate) fn state(&self) -> State<'_> {
         match self {
-            Self::Task(bound) => State::Bound(bound),
+            Self::Task(bound) => State::Bound(bound.task, &*bound.outcomes),
+            Self::Node(reference) => reference.state(),
             Self::Refused(error) => State::Refused(error),
-            Self::Node(cell) => match cell.binding.get() {
-                Some(Ok(bound)) => State::Bound(bound),
-                Some(Err(error)) => State::Refused(error),
-                None => State::Unbound(cell.node),
-            },
         }
     }
 
@@ -126,28 +250,30 @@ impl Reference {
     #[inline]
     pub(crate) fn node(&self) -> Option<Node> {
         match self {
-            Self::Node(cell) => Some(cell.node),
+            Self::Node(reference) => Some(reference.node()),
             Self::Task(_) | Self::Refused(_) => None,
         }
     }
 
-    /// The task.
+    /// The task; of a node also while its graph starts.
     ///
     /// # Panics
-    /// If no cluster has it.
+    /// If there is none.
     #[inline]
     pub(crate) fn task(&self) -> TaskId {
-        match self.state() {
-            State::Bound(bound) => bound.task,
-            _ => unreachable!("dependencies are checked, and bound before what depends on them"),
-        }
+        let task = match self {
+            Self::Task(bound) => Some(bound.task),
+            Self::Node(reference) => reference.cell().task(),
+            Self::Refused(_) => None,
+        };
+        task.expect("dependencies are checked, and come before what depends on them")
     }
 }
 
 impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.state() {
-            State::Bound(bound) => write!(f, "{}", bound.task),
+            State::Bound(task, _) => write!(f, "{task}"),
             State::Refused(error) => write!(f, "refused: {error}"),
             State::Unbound(node) => write!(f, "node {}", node.index),
         }

@@ -1,8 +1,8 @@
 //! Carries out what the scheduler says: ids become messages here.
 
 use super::engine::ControllerEngine;
-use super::table::{Argument, Entry, Output, Place, Table};
-use crate::call::InputPlace;
+use super::table::{Entry, Output, Place, Table};
+use crate::call::{Input, InputPlace};
 use crate::codec::{self, Payload};
 use crate::frame::Frame;
 use crate::id::{TaskId, WorkerId};
@@ -101,7 +101,7 @@ impl ControllerEngine {
         let (entry, remote, plain) = startable(table, task);
         let function = functions.id_of(remote);
         let body = &mut workers[worker.index()].out.body;
-        message::push_run(body, task, function, |body| match entry.inputs() {
+        message::push_run(body, task, function, |body| match table.inputs(entry) {
             [] => (plain.len() <= SHORT_BYTES_MAX).then(|| plain.append_to(body)),
             inputs => push_arguments(table, remote, plain.as_slice(), inputs, body),
         })
@@ -121,13 +121,13 @@ impl ControllerEngine {
         let plain = frame.blob(plain);
         let mut inputs = SmallVec::new();
         let mut copied = Vec::new();
-        for arguments in entry.inputs().chunk_by(|one, next| one.place.parameter == next.place.parameter) {
+        for arguments in self.table.inputs(entry).chunk_by(|one, next| one.place.parameter == next.place.parameter) {
             let InputPlace { parameter, gathered, .. } = arguments[0].place;
             let mut values = SmallVec::with_capacity(arguments.len());
             for argument in arguments {
                 let shared = remote.shares(parameter);
-                let source = self.source_of(argument.value, worker, shared, &mut frame, &mut copied);
-                values.push((argument.value, source));
+                let source = self.source_of(argument.source, worker, shared, &mut frame, &mut copied);
+                values.push((argument.source, source));
             }
             inputs.push(RunInput { parameter, gathered, values });
         }
@@ -259,12 +259,18 @@ impl Functions {
 
 /// Appends all arguments in the order of the parameters, as if all had come as values. Nothing if one is not here, is
 /// to be shared, or they are too many bytes; what was appended by then is left to the caller.
-fn push_arguments(table: &Table, remote: &Remote, plain: &[u8], inputs: &[Argument], body: &mut Vec<u8>) -> Option<()> {
+fn push_arguments(
+    table: &Table,
+    remote: &Remote,
+    plain: &[u8],
+    inputs: &[Input<TaskId>],
+    body: &mut Vec<u8>,
+) -> Option<()> {
     let mut room = SHORT_BYTES_MAX.checked_sub(plain.len())?;
     let mut done = 0;
     let mut last = None;
-    for (index, Argument { value, place }) in inputs.iter().enumerate() {
-        let input = table.get(*value)?;
+    for (index, Input { source, place }) in inputs.iter().enumerate() {
+        let input = table.get(*source)?;
         let (Output::Here, payload) = (&input.output, &input.payload) else { return None };
         if remote.shares(place.parameter) {
             return None;

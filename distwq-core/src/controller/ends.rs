@@ -98,10 +98,9 @@ impl ControllerEngine {
         (started_ns, ended_ns): (u64, u64),
         give: impl FnOnce(&mut Entry),
     ) -> Result<(), CodecError> {
-        let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
+        let entry = self.table.end(task).ok_or_else(|| unknown(task))?;
         (entry.started_ns, entry.finished_ns) = (started_ns, ended_ns);
         give(entry);
-        entry.forget_inputs();
         self.counts.done += 1;
         self.wake |= entry.watched;
         self.wake |= GraphRun::tell(&mut self.runs, entry);
@@ -111,12 +110,11 @@ impl ControllerEngine {
     /// A task has ended without a value: from now on its handles give why.
     pub(super) fn failed(&mut self, task: TaskId, end: End, failure: Option<(Failure, WorkerId)>, stall: Option<&str>) {
         let output = self.failed_output(task, end, failure, stall);
-        let Some(entry) = self.table.get_mut(task) else {
+        let Some(entry) = self.table.end(task) else {
             return;
         };
         entry.output = output;
         entry.payload = Payload::EMPTY;
-        entry.forget_inputs();
         if entry.finished_ns == 0 {
             entry.finished_ns = self.now_ns;
         }

@@ -7,6 +7,7 @@ mod engine;
 mod groups;
 mod references;
 mod reports;
+mod spans;
 mod submit;
 mod table;
 mod waits;

@@ -1,18 +1,20 @@
 //! Takes tasks, values and graphs from users, or refuses them.
 
 use super::engine::ControllerEngine;
-use super::table::{Argument, Entry, Extra, HomeCopy, Output};
-use crate::call::Parts;
+use super::table::{Entry, HomeCopy, Output};
+use crate::call::{Input, Options, Parts};
 use crate::codec::Payload;
 use crate::error::{Refusal, RunError, TaskError};
-use crate::graph::{Content, Graph, StartedGraph};
+use crate::graph::{Graph, StartingNode};
 use crate::id::TaskId;
 use crate::info::{TaskInfo, TaskState};
-use crate::reference::{Bound, Reference, State};
+use crate::reference::{Outcomes, Reference, State};
+use crate::registry::Remote;
 use crate::scheduler::{Event, Spec};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
+use std::ptr;
 use std::sync::Arc;
 
 /// One started graph.
@@ -57,16 +59,35 @@ impl GraphRun {
     }
 }
 
+/// A task to be taken, with the tasks that it depends on by their ids.
+struct NewTask<'a> {
+    remote: &'static Remote,
+    inputs: &'a [Input<TaskId>],
+    options: &'a Options,
+    /// Tasks to wait for besides those that the options name.
+    before: &'a [TaskId],
+    level: u32,
+    run: Option<RunId>,
+}
+
 impl ControllerEngine {
     /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
     pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, TaskError> {
-        self.check(parts, None)?;
+        self.check(parts)?;
         if self.in_flight == 0 {
             // While tasks flow, turns keep the time.
             self.now_ns = crate::clock::now_ns();
         }
+        let mut inputs = SmallVec::<[Input<TaskId>; 4]>::new();
+        // A loop, because collecting costs several times as much.
+        for input in &parts.arguments.inputs {
+            inputs.push(Input { source: input.source.task(), place: input.place });
+        }
         self.submitting = true;
-        let task = self.add(parts, &[], 0, None);
+        let Parts { remote, arguments, options } = parts;
+        let options = options.as_deref().unwrap_or(Options::NONE);
+        let new = NewTask { remote, inputs: &inputs, options, before: &[], level: 0, run: None };
+        let task = self.add(&new, |payload| arguments.plain.move_to(payload));
         self.submitting = false;
         self.submitted();
         Ok(task)
@@ -91,7 +112,7 @@ impl ControllerEngine {
         }
         let bytes = payload.len() as u64;
         let now_ns = self.now_ns;
-        let task = self.table.insert(|entry| {
+        let task = self.table.insert(&[], |entry| {
             (entry.output, entry.payload) = (Output::Here, payload);
             (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (now_ns, now_ns, now_ns);
         });
@@ -99,30 +120,31 @@ impl ControllerEngine {
         Ok(task)
     }
 
-    /// Whether a task can run at all. Handles of graph `graph` may be unbound: they are about to be bound.
-    pub(crate) fn check(&self, parts: &Parts, graph: Option<u64>) -> Result<(), TaskError> {
+    /// Whether a task can run at all.
+    fn check(&self, parts: &Parts) -> Result<(), TaskError> {
         if parts.is_plain() && !self.is_closing() {
             return Ok(());
         }
-        let workers = self.workers() as u32;
-        let too_many = || {
-            let wanted = parts.options().ranks.filter(|wanted| *wanted > workers)?;
-            Some(Refusal::TooManyRanks { wanted, workers })
-        };
-        let dependency = || parts.dependencies().find_map(|other| self.refusal_of(other, graph));
+        let dependency = || parts.dependencies().find_map(|other| self.refusal_of(other, None));
         let reason = if self.is_closing() {
             Some(Refusal::Closed)
         } else {
             // What is wrong whatever the cluster comes first: more ranks would not help it.
-            parts.refusal().or_else(too_many).or_else(dependency)
+            parts.refusal().or_else(|| self.too_many_ranks(parts.options())).or_else(dependency)
         };
         reason.map_or(Ok(()), |reason| Err(TaskError::refused(&parts.name(), reason)))
     }
 
-    /// Why a handle cannot be a dependency.
+    fn too_many_ranks(&self, options: &Options) -> Option<Refusal> {
+        let workers = self.workers() as u32;
+        let wanted = options.ranks.filter(|wanted| *wanted > workers)?;
+        Some(Refusal::TooManyRanks { wanted, workers })
+    }
+
+    /// Why a handle cannot be a dependency. Those of graph `graph` may be unbound: they are about to be bound.
     fn refusal_of(&self, other: &Reference, graph: Option<u64>) -> Option<Refusal> {
         match other.state() {
-            State::Bound(bound) => (bound.outcomes().session() != self.session).then_some(Refusal::ForeignHandle),
+            State::Bound(_, outcomes) => (outcomes.session() != self.session).then_some(Refusal::ForeignHandle),
             State::Refused(error) => Some(Refusal::RefusedDependency(Box::new((**error).clone()))),
             State::Unbound(node) if Some(node.graph) == graph => None,
             State::Unbound(_) => Some(Refusal::NotStartedDependency),
@@ -134,29 +156,27 @@ impl ControllerEngine {
         if self.is_closing() {
             return Some(TaskError::refused("graph", Refusal::Closed));
         }
-        graph.unchecked().find_map(|parts| self.check(parts, Some(graph.id())).err())
+        let refusal_of = |other: &Reference| self.refusal_of(other, Some(graph.id()));
+        let options = |said: &Options| self.too_many_ranks(said).or_else(|| said.dependencies().find_map(refusal_of));
+        graph.refused_by(options, refusal_of)
     }
 
-    /// Takes a graph, all of it checked before.
-    pub(crate) fn start_graph(&mut self, graph: StartedGraph, bind: impl Fn(TaskId) -> Bound) -> RunId {
+    /// Takes a graph, all of it checked before. Its handles ask for their outputs at `outcomes`.
+    pub(crate) fn start_graph(&mut self, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> RunId {
         self.now_ns = crate::clock::now_ns();
         self.run_serial = self.run_serial.checked_add(1).expect("fewer than 2^32 graphs are started");
         let run = RunId(self.run_serial);
         self.runs.insert(run, GraphRun::default());
         self.tell_scheduler(Event::Hold);
         let mut outstanding = 0;
-        graph.for_each(|node| {
-            let task = match node.content {
-                Content::Task(parts) => {
-                    outstanding += 1;
-                    self.add(parts, node.before, node.level, Some(run))
-                }
-                Content::Value(payload) => {
-                    let payload = std::mem::take(payload);
-                    self.add_value(payload).expect("a graph is checked before it starts")
-                }
+        graph.start(outcomes, |node| {
+            let StartingNode { remote, plain, inputs, options, before, level } = node;
+            let Some(remote) = remote else {
+                return self.add_value(std::mem::take(plain)).expect("a graph is checked before it starts");
             };
-            node.cell.bind(Ok(bind(task)));
+            outstanding += 1;
+            let new = NewTask { remote, inputs, options, before, level, run: Some(run) };
+            self.add(&new, |payload| *payload = std::mem::take(plain))
         });
         if let Some(run) = self.runs.get_mut(&run) {
             run.outstanding += outstanding;
@@ -191,38 +211,39 @@ impl ControllerEngine {
         self.runs.remove(&run);
     }
 
+    /// Adds a task; `fill` puts the arguments that came as values into their place.
     #[inline]
-    fn add(&mut self, parts: &mut Parts, before: &[Reference], level: u32, run: Option<RunId>) -> TaskId {
-        let collective = parts.remote.is_collective();
+    fn add(&mut self, new: &NewTask<'_>, fill: impl FnOnce(&mut Payload)) -> TaskId {
+        let &NewTask { remote, inputs, options, before, level, run } = new;
+        let collective = remote.is_collective();
         let every = if collective { self.workers() as u32 } else { 1 };
+        let task = self.table.insert(inputs, |entry| {
+            entry.function = Some(remote);
+            fill(&mut entry.payload);
+            entry.submitted_ns = self.now_ns;
+            entry.run = run;
+        });
+        self.counts.submitted += 1;
         let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
-        if parts.is_plain() && before.is_empty() {
-            self.add_as(parts, spec, None, run)
+        if inputs.is_empty() && before.is_empty() && ptr::eq(options, Options::NONE) {
+            self.tell_scheduler(Event::Added { task, spec });
         } else {
-            self.add_with_wishes(parts, spec, before, run)
+            self.add_with_wishes(task, new, spec);
         }
+        task
     }
 
-    /// Adds a task that says more than its function and its arguments.
-    fn add_with_wishes(
-        &mut self,
-        parts: &mut Parts,
-        spec: Spec<'_>,
-        before: &[Reference],
-        run: Option<RunId>,
-    ) -> TaskId {
-        // Loops, because collecting into these vectors costs several times as much.
-        let mut arguments = SmallVec::<[Argument; 2]>::with_capacity(parts.arguments.inputs.len());
-        let mut inputs = SmallVec::<[TaskId; 8]>::with_capacity(parts.arguments.inputs.len());
-        for input in &parts.arguments.inputs {
-            let value = input.source.task();
-            arguments.push(Argument { value, place: input.place });
-            inputs.push(value);
+    /// Tells the scheduler of a task that depends on others or says more than its function and its arguments.
+    fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>) {
+        let mut inputs = SmallVec::<[TaskId; 8]>::new();
+        for input in new.inputs {
+            inputs.push(input.source);
         }
-        let options = parts.options();
-        let mut after = SmallVec::<[TaskId; 8]>::new();
-        for other in options.after.iter().chain(before) {
-            after.push(other.task());
+        let options = new.options;
+        let mut after = SmallVec::<[TaskId; 8]>::from_slice(new.before);
+        after.extend(options.after.iter().map(Reference::task));
+        if let (Some(label), Some(entry)) = (&options.label, self.table.get_mut(task)) {
+            entry.label = Some(Box::from(&**label));
         }
         let spec = Spec {
             inputs: &inputs,
@@ -233,23 +254,7 @@ impl ControllerEngine {
             retries: options.retries,
             ..spec
         };
-        let label = options.label.as_deref().map(Box::from);
-        let extra = (label.is_some() || !arguments.is_empty()).then(|| Box::new(Extra { label, inputs: arguments }));
-        self.add_as(parts, spec, extra, run)
-    }
-
-    #[inline]
-    fn add_as(&mut self, parts: &mut Parts, spec: Spec<'_>, extra: Option<Box<Extra>>, run: Option<RunId>) -> TaskId {
-        let task = self.table.insert(|entry| {
-            entry.function = Some(parts.remote);
-            parts.arguments.plain.move_to(&mut entry.payload);
-            entry.extra = extra;
-            entry.submitted_ns = self.now_ns;
-            entry.run = run;
-        });
-        self.counts.submitted += 1;
         self.tell_scheduler(Event::Added { task, spec });
-        task
     }
 
     /// What is known of a task.

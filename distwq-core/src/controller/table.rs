@@ -1,13 +1,13 @@
 //! All tasks and values that somebody still needs, by their slots.
 
 use super::ends::Upstream;
+use super::spans::{Span, Spans};
 use super::submit::RunId;
-use crate::call::InputPlace;
+use crate::call::Input;
 use crate::codec::Payload;
 use crate::error::TaskError;
 use crate::id::{TaskId, WorkerId};
 use crate::registry::Remote;
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What the controller knows of one task or value. There may be millions: what few have lies apart.
@@ -19,7 +19,9 @@ pub(super) struct Entry {
     pub(super) output: Output,
     /// The arguments that came as values while the task has not ended; then its output, if the bytes are here.
     pub(super) payload: Payload,
-    pub(super) extra: Option<Box<Extra>>,
+    /// The arguments that are outputs of other tasks, in the order of the parameters; none once the task has ended.
+    inputs: Span,
+    pub(super) label: Option<Box<str>>,
     /// Who ran the last attempt.
     pub(super) place: Place,
     pub(super) attempts: u32,
@@ -32,21 +34,6 @@ pub(super) struct Entry {
     pub(super) run: Option<RunId>,
     /// Somebody waits for the end of this task.
     pub(super) watched: bool,
-}
-
-/// What most tasks do not have.
-#[derive(Debug)]
-pub(super) struct Extra {
-    pub(super) label: Option<Box<str>>,
-    /// In the order of the parameters; gone when the task has ended.
-    pub(super) inputs: SmallVec<[Argument; 2]>,
-}
-
-/// An argument that is the output of another task, or one of several that make an argument.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Argument {
-    pub(super) value: TaskId,
-    pub(super) place: InputPlace,
 }
 
 /// Where an attempt ran.
@@ -120,7 +107,8 @@ impl Entry {
         function: None,
         output: Output::Pending,
         payload: Payload::EMPTY,
-        extra: None,
+        inputs: Span::EMPTY,
+        label: None,
         place: Place::Nowhere,
         attempts: 0,
         references: 1,
@@ -147,7 +135,7 @@ impl Entry {
         self.serial = NO_SERIAL;
         self.output = Output::Pending;
         self.payload.unshare();
-        self.extra = None;
+        self.label = None;
         self.place = Place::Nowhere;
     }
 
@@ -163,24 +151,7 @@ impl Entry {
     }
 
     pub(super) fn label(&self) -> Option<&str> {
-        self.extra.as_ref()?.label.as_deref()
-    }
-
-    /// The arguments that are outputs of other tasks; none once it has ended.
-    #[inline]
-    pub(super) fn inputs(&self) -> &[Argument] {
-        self.extra.as_ref().map_or(&[], |extra| &extra.inputs)
-    }
-
-    /// Lets go of what only a task that has not ended needs.
-    #[inline]
-    pub(super) fn forget_inputs(&mut self) {
-        if let Some(extra) = &mut self.extra {
-            extra.inputs = SmallVec::new();
-            if extra.label.is_none() {
-                self.extra = None;
-            }
-        }
+        self.label.as_deref()
     }
 
     /// The task has given this.
@@ -220,6 +191,7 @@ pub(super) struct Table {
     blocks: Vec<Vec<Entry>>,
     free: Vec<u32>,
     serial: u32,
+    inputs: Spans<Input<TaskId>>,
 }
 
 /// The serial of no task: that of a free slot.
@@ -232,11 +204,12 @@ impl Table {
     /// Makes an entry and gives its id. `fill` is given that of a task with one reference that never ran, and sets
     /// its payload.
     #[inline]
-    pub(super) fn insert(&mut self, fill: impl FnOnce(&mut Entry)) -> TaskId {
+    pub(super) fn insert(&mut self, inputs: &[Input<TaskId>], fill: impl FnOnce(&mut Entry)) -> TaskId {
         self.serial = self.serial.wrapping_add(1).max(1);
         let slot = self.free.pop().unwrap_or_else(|| self.append());
         let entry = &mut self.blocks[slot as usize / BLOCK][slot as usize % BLOCK];
         entry.begin(self.serial);
+        entry.inputs = self.inputs.add(inputs);
         fill(entry);
         TaskId::new(slot, self.serial)
     }
@@ -262,6 +235,24 @@ impl Table {
     pub(super) fn get_mut(&mut self, task: TaskId) -> Option<&mut Entry> {
         let entry = self.blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?;
         (entry.serial == task.serial()).then_some(entry)
+    }
+
+    /// The arguments of a task that has not ended which are outputs of other tasks.
+    #[inline]
+    pub(super) fn inputs(&self, entry: &Entry) -> &[Input<TaskId>] {
+        self.inputs.get(entry.inputs)
+    }
+
+    /// The entry of a task that has ended: what only others need is gone.
+    #[inline]
+    pub(super) fn end(&mut self, task: TaskId) -> Option<&mut Entry> {
+        let Self { blocks, inputs, .. } = self;
+        let entry = blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?;
+        if entry.serial != task.serial() {
+            return None;
+        }
+        inputs.remove(std::mem::replace(&mut entry.inputs, Span::EMPTY));
+        Some(entry)
     }
 
     /// Drops an entry: nothing in it is a user's own, so that may happen under the lock.

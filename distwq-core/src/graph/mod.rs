@@ -1,12 +1,16 @@
 //! A graph of tasks before it runs: a description that needs no rank to be built, checked, drawn or measured.
 
 mod dot;
+mod waiting;
 
-use crate::call::{Call, Parts};
-use crate::codec::{self, Payload};
+pub(crate) use waiting::StartingNode;
+
+use crate::call::{Call, Options, Parts};
+use crate::codec;
 use crate::error::{Refusal, TaskError};
 use crate::handle::Handle;
-use crate::reference::{Cell, Reference, State};
+use crate::id::TaskId;
+use crate::reference::{Outcomes, Reference, State};
 use crate::registry::Remote;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -17,6 +21,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use waiting::Waiting;
 
 /// Tasks and values with their dependencies, to be run by [`Cluster::run`](crate::Cluster::run). A graph runs
 /// once. Handles of a graph are arguments within it, and anywhere once it has started.
@@ -48,70 +53,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// ```
 pub struct Graph {
     id: u64,
-    nodes: DiGraph<Node, Edge>,
-    /// What each node is to run, by its place; nothing once the graph has started.
-    waiting: Vec<Waiting>,
-    /// Nodes with something that only a cluster can check.
-    unchecked: Vec<u32>,
+    /// The functions and the edges: what there is to draw and to measure, also after the graph has run. A value has no
+    /// function.
+    nodes: DiGraph<Option<&'static Remote>, Edge>,
+    /// Of those that have one.
+    labels: FxHashMap<NodeIndex, Cow<'static, str>>,
+    /// What is to run, and its references; nothing once the graph has started.
+    waiting: Waiting,
     has_explicit_edges: bool,
     /// Whether one of them leads from a later node to an earlier one.
     is_reordered: bool,
     started: bool,
     /// The first thing that was refused when it was added.
     refusal: Option<TaskError>,
-}
-
-/// One task or value: what there is to draw and to measure, also after the graph has run.
-struct Node {
-    /// The function; a value has none.
-    remote: Option<&'static Remote>,
-    label: Option<Cow<'static, str>>,
-}
-
-/// A node that has not started.
-struct Waiting {
-    cell: Arc<Cell>,
-    content: Content,
-}
-
-/// What a node is.
-pub(crate) enum Content {
-    /// A task.
-    Task(Parts),
-    /// A value.
-    Value(Payload),
-}
-
-/// A graph on its way to the controller.
-pub(crate) struct StartedGraph {
-    waiting: Vec<Waiting>,
-    /// Places in `waiting` such that dependencies come first; none if that is so already.
-    order: Option<Vec<NodeIndex>>,
-    levels: Vec<u32>,
-    before: FxHashMap<u32, Vec<Reference>>,
-}
-
-/// A node on its way to the controller.
-pub(crate) struct GraphTask<'a> {
-    pub(crate) cell: &'a Cell,
-    pub(crate) content: &'a mut Content,
-    /// The tasks that explicit edges put before it.
-    pub(crate) before: &'a [Reference],
-    /// How many tasks the longest path has that hangs on it.
-    pub(crate) level: u32,
-}
-
-impl StartedGraph {
-    /// Hands over each node, in an order in which dependencies come first.
-    pub(crate) fn for_each(mut self, mut take: impl FnMut(GraphTask<'_>)) {
-        for place in 0..self.waiting.len() {
-            let index = self.order.as_ref().map_or(place, |order| order[place].index());
-            let before = if self.before.is_empty() { None } else { self.before.get(&(index as u32)) };
-            let Waiting { cell, content } = &mut self.waiting[index];
-            let before = before.map_or(&[] as &[_], Vec::as_slice);
-            take(GraphTask { cell, content, before, level: self.levels[index] });
-        }
-    }
 }
 
 /// The name of a value.
@@ -156,11 +110,12 @@ impl Graph {
     #[must_use]
     pub fn new() -> Self {
         static GRAPHS: AtomicU64 = AtomicU64::new(1);
+        let id = GRAPHS.fetch_add(1, Ordering::Relaxed);
         Self {
-            id: GRAPHS.fetch_add(1, Ordering::Relaxed),
+            id,
             nodes: DiGraph::new(),
-            waiting: Vec::new(),
-            unchecked: Vec::new(),
+            labels: FxHashMap::default(),
+            waiting: Waiting::new(id),
             has_explicit_edges: false,
             is_reordered: false,
             started: false,
@@ -171,28 +126,28 @@ impl Graph {
     /// Adds a task. What can never run has ended as [`Refused`](crate::TaskError::Refused) when this returns, and
     /// makes the whole graph be refused when it starts. What only a cluster can know, such as more ranks than it has
     /// workers, is refused at the start.
-    pub fn add<T>(&mut self, call: Call<T>) -> Handle<T> {
-        let parts = call.parts;
-        if let Some(reason) = self.refusal_of(&parts) {
-            return Handle::new(self.refuse(&parts.name(), reason));
+    pub fn add<T>(&mut self, mut call: Call<T>) -> Handle<T> {
+        Handle::new(self.add_task(&mut call.parts))
+    }
+
+    fn add_task(&mut self, parts: &mut Parts) -> Reference {
+        if let Some(reason) = self.refusal_of(parts) {
+            return self.refuse(&parts.name(), reason);
         }
-        let index = self.nodes.add_node(Node { remote: Some(parts.remote), label: parts.options().label.clone() });
-        let mut unchecked = !parts.has_no_options();
-        for input in &parts.arguments.inputs {
-            match self.index_of(&input.source) {
-                Some(parent) => _ = self.nodes.add_edge(parent, index, Edge::Input),
-                None => unchecked = true,
+        let options = parts.options.take();
+        let Self { nodes, waiting, labels, .. } = self;
+        let index = nodes.add_node(Some(parts.remote));
+        let reference = waiting.add_task(parts, |parent| _ = nodes.add_edge(parent.into(), index, Edge::Input));
+        if let Some(options) = options {
+            for parent in options.dependencies().filter_map(|before| waiting.nodes.index_of(before)) {
+                nodes.add_edge(parent.into(), index, Edge::After);
             }
-        }
-        for before in parts.options().after.iter().chain(&parts.options().follow) {
-            if let Some(parent) = self.index_of(before) {
-                self.nodes.add_edge(parent, index, Edge::After);
+            if let Some(label) = &options.label {
+                labels.insert(index, label.clone());
             }
+            waiting.options.insert(index.index() as u32, options);
         }
-        if unchecked {
-            self.unchecked.push(index.index() as u32);
-        }
-        Handle::new(self.wait(index, Content::Task(parts)))
+        Reference::Node(reference)
     }
 
     /// Adds a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that take
@@ -212,13 +167,13 @@ impl Graph {
         let content = match codec::encode(value) {
             _ if self.started => Err(Refusal::StartedTwice),
             Err(error) => Err(Refusal::Value(error.0)),
-            Ok(payload) => Ok(Content::Value(payload)),
+            Ok(payload) => Ok(payload),
         };
         Handle::new(match content {
             Err(reason) => self.refuse(VALUE, reason),
-            Ok(content) => {
-                let index = self.nodes.add_node(Node { remote: None, label: None });
-                self.wait(index, content)
+            Ok(payload) => {
+                self.nodes.add_node(None);
+                Reference::Node(self.waiting.add_value(payload))
             }
         })
     }
@@ -248,7 +203,7 @@ impl Graph {
         let (from, to) = (index(earlier.reference())?, index(later.reference())?);
         if let Some(path) = self.path(to, from) {
             let around = path.iter().chain(path.first());
-            let path = around.map(|node| self.nodes[*node].name_with(*node)).collect();
+            let path = around.map(|node| self.name_with(*node)).collect();
             return Err(CycleError { path }.into());
         }
         self.nodes.add_edge(from, to, Edge::Order);
@@ -275,7 +230,7 @@ impl Graph {
     pub fn width(&self) -> usize {
         let mut tasks_at = Vec::new();
         let depths = self.longest(Direction::Incoming);
-        for node in self.nodes.node_indices().filter(|node| self.nodes[*node].is_task()) {
+        for node in self.nodes.node_indices().filter(|node| self.is_task(*node)) {
             let depth = depths[node.index()] as usize;
             tasks_at.resize(tasks_at.len().max(depth + 1), 0);
             tasks_at[depth] += 1;
@@ -288,15 +243,15 @@ impl Graph {
     #[must_use]
     pub fn critical_path(&self) -> Vec<String> {
         let levels = self.longest(Direction::Outgoing);
-        let weight = |node: &NodeIndex| levels[node.index()] + u32::from(self.nodes[*node].is_task());
+        let weight = |node: &NodeIndex| levels[node.index()] + u32::from(self.is_task(*node));
         let first = |nodes: &mut dyn Iterator<Item = NodeIndex>| {
             nodes.max_by_key(|node| (weight(node), std::cmp::Reverse(node.index())))
         };
         let mut path = Vec::new();
         let mut next = first(&mut self.nodes.node_indices());
         while let Some(node) = next {
-            if self.nodes[node].is_task() {
-                path.push(self.nodes[node].name_with(node));
+            if self.is_task(node) {
+                path.push(self.name_with(node));
             }
             next = first(&mut self.nodes.neighbors(node));
         }
@@ -307,7 +262,7 @@ impl Graph {
     /// without handing on a value. Also after the graph has run.
     #[must_use]
     pub fn to_dot(&self) -> String {
-        dot::draw(&self.nodes)
+        dot::draw(self)
     }
 
     /// For each node, the number of tasks on the longest path that leads to it or from it, itself not counted.
@@ -325,7 +280,7 @@ impl Graph {
         for node in order {
             let others = self.nodes.neighbors_directed(node, beyond);
             longest[node.index()] =
-                others.map(|other| longest[other.index()] + u32::from(self.nodes[other].is_task())).max().unwrap_or(0);
+                others.map(|other| longest[other.index()] + u32::from(self.is_task(other))).max().unwrap_or(0);
         }
         longest
     }
@@ -362,14 +317,6 @@ impl Graph {
         petgraph::algo::astar(&self.nodes, from, |node| node == to, |_| 1_u32, |_| 0).map(|(_, path)| path)
     }
 
-    /// Keeps what the newest node is to run.
-    #[inline]
-    fn wait(&mut self, index: NodeIndex, content: Content) -> Reference {
-        let cell = Cell::new(self.id, index.index() as u32);
-        self.waiting.push(Waiting { cell: Arc::clone(&cell), content });
-        Reference::Node(cell)
-    }
-
     /// A node that will never run; its graph will not either.
     fn refuse(&mut self, name: &str, reason: Refusal) -> Reference {
         let error = TaskError::refused(name, reason);
@@ -386,7 +333,7 @@ impl Graph {
         }
         let refusal_of = |other: &Reference| match other.state() {
             State::Refused(error) => Some(Refusal::RefusedDependency(Box::new((**error).clone()))),
-            State::Bound(_) => None,
+            State::Bound(..) => None,
             State::Unbound(node) if node.graph == self.id => None,
             State::Unbound(_) => Some(Refusal::NotStartedDependency),
         };
@@ -395,8 +342,7 @@ impl Graph {
 
     /// The node of a task of this graph.
     fn index_of(&self, task: &Reference) -> Option<NodeIndex> {
-        let node = task.node().filter(|node| node.graph == self.id)?;
-        Some(NodeIndex::new(node.index as usize))
+        task.node().filter(|node| node.graph == self.id).map(|node| NodeIndex::from(node.index))
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -409,54 +355,79 @@ impl Graph {
         self.refusal.clone().or_else(|| self.started.then(twice))
     }
 
-    /// The calls that only a cluster can check.
-    pub(crate) fn unchecked(&self) -> impl Iterator<Item = &Parts> {
-        self.unchecked.iter().filter_map(|index| match &self.waiting.get(*index as usize)?.content {
-            Content::Task(parts) => Some(parts),
-            Content::Value(_) => None,
-        })
+    /// The first node that a cluster refuses: for what its call says besides its function and arguments, or for an input
+    /// that is not of this graph. Everything else was checked when it was added.
+    pub(crate) fn refused_by(
+        &self,
+        options: impl Fn(&Options) -> Option<Refusal>,
+        outside: impl Fn(&Reference) -> Option<Refusal>,
+    ) -> Option<TaskError> {
+        let Waiting { options: said, outside: others, .. } = &self.waiting;
+        let by_options = said.iter().filter_map(|(node, said)| Some((*node, options(said)?)));
+        let by_input = others.iter().filter_map(|(node, other)| Some((*node, outside(other)?)));
+        let (node, reason) = by_options.chain(by_input).min_by_key(|(node, _)| *node)?;
+        Some(TaskError::refused(self.name(node.into()), reason))
     }
 
-    /// Gives up all nodes that have not been bound: they were refused with the graph.
+    /// Gives up all nodes if they have not been bound: they were refused with the graph.
     pub(crate) fn refuse_all(&mut self, error: &TaskError) {
-        self.started = true;
-        let error = Arc::new(error.clone());
-        for waiting in std::mem::take(&mut self.waiting) {
-            waiting.cell.bind(Err(Arc::clone(&error)));
-        }
+        self.take_waiting().nodes.refuse(&Arc::new(error.clone()));
     }
 
-    /// Takes out what is to run. From here on handles alone keep the values.
-    pub(crate) fn start(&mut self) -> StartedGraph {
-        self.started = true;
+    /// Hands over each node, in an order in which dependencies come first, to become a task. From here on handles alone
+    /// keep the values; they ask for them at `outcomes`.
+    pub(crate) fn start(&mut self, outcomes: &Arc<dyn Outcomes>, mut take: impl FnMut(StartingNode<'_>) -> TaskId) {
+        let mut waiting = self.take_waiting();
         let order = self.is_reordered.then(|| self.sorted());
         let levels = match &order {
             Some(order) => self.longest_in(order.iter().rev().copied(), Direction::Outgoing),
             None => self.longest_in(self.nodes.node_indices().rev(), Direction::Outgoing),
         };
-        let mut before = FxHashMap::<u32, Vec<Reference>>::default();
+        let earlier = self.earlier();
+        let (mut inputs, mut before) = (Vec::new(), Vec::new());
+        for place in 0..levels.len() {
+            let index = order.as_ref().map_or(NodeIndex::new(place), |order| order[place]);
+            let what = (self.nodes[index], levels[index.index()]);
+            before.clear();
+            if let Some(earlier) = earlier.get(&index) {
+                before.extend(earlier.iter().map(|node| waiting.nodes.task(node.index() as u32)));
+            }
+            waiting.start(index.index() as u32, what, &before, &mut inputs, &mut take);
+        }
+        waiting.nodes.start(outcomes);
+    }
+
+    /// The nodes that explicit edges put before others.
+    fn earlier(&self) -> FxHashMap<NodeIndex, Vec<NodeIndex>> {
+        let mut earlier = FxHashMap::<_, Vec<_>>::default();
         if self.has_explicit_edges {
             for edge in self.nodes.edge_references().filter(|edge| *edge.weight() == Edge::Order) {
-                let earlier = Reference::Node(Arc::clone(&self.waiting[edge.source().index()].cell));
-                before.entry(edge.target().index() as u32).or_default().push(earlier);
+                earlier.entry(edge.target()).or_default().push(edge.source());
             }
         }
-        StartedGraph { waiting: std::mem::take(&mut self.waiting), order, levels, before }
-    }
-}
-
-impl Node {
-    fn is_task(&self) -> bool {
-        self.remote.is_some()
+        earlier
     }
 
-    /// The label, or else the function.
-    fn name(&self) -> &str {
-        self.label.as_deref().unwrap_or_else(|| self.remote.map_or(VALUE, |remote| remote.path))
+    fn take_waiting(&mut self) -> Waiting {
+        self.started = true;
+        std::mem::replace(&mut self.waiting, Waiting::new(self.id))
     }
 
-    fn name_with(&self, index: NodeIndex) -> String {
-        format!("{} [{}]", self.name(), index.index())
+    fn is_task(&self, node: NodeIndex) -> bool {
+        self.nodes[node].is_some()
+    }
+
+    /// The label of a node, or else its function.
+    fn name(&self, node: NodeIndex) -> &str {
+        match (self.labels.get(&node), self.nodes[node]) {
+            (Some(label), _) => label,
+            (None, Some(remote)) => remote.path,
+            (None, None) => VALUE,
+        }
+    }
+
+    fn name_with(&self, node: NodeIndex) -> String {
+        format!("{} [{}]", self.name(node), node.index())
     }
 }
 

@@ -1,5 +1,8 @@
 use super::*;
+use crate::codec::Payload;
+use crate::info::TaskInfo;
 use crate::registry::{Body, Remote};
+use std::time::Instant;
 
 static STEP: Remote =
     Remote { path: "step", file: "f.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 0 };
@@ -65,13 +68,46 @@ fn an_explicit_edge_may_point_at_a_task_added_before() {
     let first = graph.add(step("first"));
     let second = graph.add(step("second"));
     assert_eq!(graph.order(&second, &first), Ok(()));
+    assert_eq!(
+        started(&mut graph),
+        [("second".to_owned(), 1, vec![]), ("first".to_owned(), 0, vec![TaskId::new(0, 1)])]
+    );
+    assert_eq!((first.reference().task(), second.reference().task()), (TaskId::new(1, 2), TaskId::new(0, 1)));
+}
+
+/// Starts the graph and says of each node its label, its level and what explicit edges put before it.
+fn started(graph: &mut Graph) -> Vec<(String, u32, Vec<TaskId>)> {
     let mut started = Vec::new();
-    graph.start().for_each(|task| started.push((task.level, task.before.len(), std::ptr::from_ref(task.cell))));
-    let cells = [second, first].map(|handle| match handle.into_reference() {
-        Reference::Node(cell) => Arc::as_ptr(&cell),
-        other => panic!("{other:?} is a node"),
+    let outcomes: Arc<dyn Outcomes> = Arc::new(Nobody);
+    graph.start(&outcomes, |node| {
+        let label = node.options.label.as_deref().unwrap_or_default();
+        started.push((label.to_owned(), node.level, node.before.to_vec()));
+        TaskId::new(started.len() as u32 - 1, started.len() as u32)
     });
-    assert_eq!(started, [(1, 0, cells[0]), (0, 1, cells[1])]);
+    started
+}
+
+/// Where nothing is asked for.
+struct Nobody;
+
+impl Outcomes for Nobody {
+    fn wait(&self, _: TaskId, _: Option<Instant>, _: &mut Payload) -> Result<(), TaskError> {
+        unreachable!()
+    }
+    fn is_done(&self, _: TaskId) -> bool {
+        unreachable!()
+    }
+    fn info(&self, _: TaskId) -> TaskInfo {
+        unreachable!()
+    }
+    fn undecodable(&self, _: TaskId, _: String) -> TaskError {
+        unreachable!()
+    }
+    fn retained(&self, _: TaskId) {}
+    fn dropped(&self, _: TaskId) {}
+    fn session(&self) -> u64 {
+        0
+    }
 }
 
 #[test]

@@ -1,0 +1,125 @@
+//! Short runs of things of many owners, in one piece of memory.
+
+/// A run: where it begins and how long it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Span {
+    begin: u32,
+    len: u32,
+}
+
+impl Span {
+    pub(super) const EMPTY: Self = Self { begin: 0, len: 0 };
+}
+
+/// Runs that come and go. The memory of one is used again for another of like length; when all have gone, what comes
+/// next lies in order again.
+#[derive(Debug)]
+pub(super) struct Spans<T> {
+    items: Vec<T>,
+    /// By the binary logarithm of their room, where runs begin that have gone.
+    free: Vec<Vec<u32>>,
+    /// Runs that have not.
+    used: usize,
+}
+
+impl<T> Default for Spans<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), free: Vec::new(), used: 0 }
+    }
+}
+
+impl<T: Copy> Spans<T> {
+    /// Keeps a copy of `run`.
+    #[inline]
+    pub(super) fn add(&mut self, run: &[T]) -> Span {
+        let Some(&first) = run.first() else { return Span::EMPTY };
+        self.used += 1;
+        let degree = degree_of(run.len());
+        let begin = match self.free.get_mut(degree).and_then(Vec::pop) {
+            Some(begin) => {
+                self.items[begin as usize..][..run.len()].copy_from_slice(run);
+                begin
+            }
+            None => {
+                let begin = self.items.len();
+                self.items.extend_from_slice(run);
+                self.items.resize(begin + (1 << degree), first);
+                u32::try_from(begin).expect("fewer than 2^32 inputs")
+            }
+        };
+        Span { begin, len: run.len() as u32 }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, span: Span) -> &[T] {
+        &self.items[span.begin as usize..][..span.len as usize]
+    }
+
+    /// Lets go of a run.
+    #[inline]
+    pub(super) fn remove(&mut self, span: Span) {
+        if span == Span::EMPTY {
+            return;
+        }
+        self.used -= 1;
+        if self.used == 0 {
+            self.items.clear();
+            self.free.iter_mut().for_each(Vec::clear);
+            return;
+        }
+        let degree = degree_of(span.len as usize);
+        if degree >= self.free.len() {
+            self.free.resize_with(degree + 1, Vec::new);
+        }
+        self.free[degree].push(span.begin);
+    }
+}
+
+fn degree_of(len: usize) -> usize {
+    len.next_power_of_two().trailing_zeros() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_keeps_its_things_while_others_come_and_go() {
+        let mut spans = Spans::default();
+        let mut kept = Vec::new();
+        for round in 0..200_u32 {
+            let run: Vec<u32> = (0..round % 11).map(|place| round * 100 + place).collect();
+            kept.push((spans.add(&run), run));
+            if round % 3 == 0 {
+                spans.remove(kept.swap_remove(round as usize % kept.len()).0);
+            }
+            for (span, run) in &kept {
+                assert_eq!(spans.get(*span), run);
+            }
+        }
+    }
+
+    #[test]
+    fn memory_is_used_again() {
+        let mut spans = Spans::default();
+        spans.add(&[0; 5]);
+        let first = spans.add(&[1, 2, 3]);
+        let room = spans.items.len();
+        spans.remove(first);
+        for _ in 0..100 {
+            let next = spans.add(&[4; 4]);
+            spans.remove(next);
+        }
+        assert_eq!(spans.items.len(), room);
+    }
+
+    #[test]
+    fn when_all_have_gone_what_comes_lies_in_order() {
+        let mut spans = Spans::default();
+        let gone: Vec<Span> = (0..10).map(|item| spans.add(&[item, item])).collect();
+        gone.into_iter().for_each(|span| spans.remove(span));
+        let begins: Vec<u32> = (0..10).map(|item| spans.add(&[item]).begin).collect();
+        assert_eq!(begins, (0..10).collect::<Vec<_>>());
+        assert_eq!(spans.add(&[]), Span::EMPTY);
+    }
+}
