@@ -12,7 +12,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("contain", &[]),
     ("id", &[]),
-    ("scheduler", &["id"]),
+    ("scheduler", &["buffers", "id"]),
     ("current", &["id"]),
     ("error", &["id"]),
     ("info", &["id"]),
@@ -54,6 +54,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     (
         "controller",
         &[
+            "buffers",
             "call",
             "clock",
             "codec",

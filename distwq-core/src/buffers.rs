@@ -49,6 +49,22 @@ pub(crate) fn fresh(bytes: usize) -> Vec<u8> {
     buffer
 }
 
+/// Makes room in a vector, of which much is asked for in huge pages: for tables that grow to any size.
+#[inline]
+pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) {
+    if vec.capacity() - vec.len() < additional {
+        grow(vec, additional);
+    }
+}
+
+#[cold]
+fn grow<T>(vec: &mut Vec<T>, additional: usize) {
+    vec.reserve(additional);
+    if vec.capacity() * size_of::<T>() >= HUGE_BYTES_MIN {
+        ask_for_huge_pages(vec);
+    }
+}
+
 /// A copy of `bytes` with memory of its own.
 pub(crate) fn copy_of(bytes: &[u8]) -> Vec<u8> {
     let mut buffer = fresh(bytes.len());
@@ -64,24 +80,24 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Lets the system back the room of `buffer` with huge pages where it is not touched yet: one page fault instead of 512.
 #[cfg(target_os = "linux")]
-fn ask_for_huge_pages(buffer: &mut Vec<u8>) {
+pub(crate) fn ask_for_huge_pages<T>(buffer: &mut Vec<T>) {
     use rustix::mm::{Advice, madvise};
 
     let room = buffer.spare_capacity_mut();
-    let before = room.as_ptr().align_offset(HUGE_PAGE_BYTES);
-    let Some(len) = room.len().checked_sub(before).map(|len| len / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES) else {
+    let (begin, len) = (room.as_mut_ptr().cast::<u8>(), size_of_val(room));
+    let before = begin.align_offset(HUGE_PAGE_BYTES);
+    let Some(len) = len.checked_sub(before).map(|len| len / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES) else {
         return;
     };
-    let pages = room[before..before + len].as_mut_ptr();
-    // SAFETY: the range lies within memory that `buffer` alone uses, and this advice changes how the system backs it,
-    // not what it holds.
-    let advised = unsafe { madvise(pages.cast(), len, Advice::LinuxHugepage) };
+    // SAFETY: the range lies within memory that `buffer` alone uses, `before` bytes behind its begin, and this advice
+    // changes how the system backs it, not what it holds.
+    let advised = unsafe { madvise(begin.add(before).cast(), len, Advice::LinuxHugepage) };
     // A system without huge pages says so, and gives small ones as always.
     let _ = advised;
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask_for_huge_pages(_buffer: &mut Vec<u8>) {}
+pub(crate) fn ask_for_huge_pages<T>(_buffer: &mut Vec<T>) {}
 
 /// Takes a buffer back. What was kept longest goes if there is too much.
 pub(crate) fn give_back(mut buffer: Vec<u8>) {

@@ -161,6 +161,7 @@ impl Payload {
                 *len = 8;
                 place[..8].copy_from_slice(number);
             }
+            (Repr::Inline { len, .. }, Err(_)) if bytes.is_empty() => *len = 0,
             (Repr::Inline { len, bytes: place }, Err(_)) if bytes.len() <= INLINE_BYTES_MAX => {
                 *len = bytes.len() as u8;
                 place[..bytes.len()].copy_from_slice(bytes);
@@ -173,12 +174,7 @@ impl Payload {
     #[inline]
     pub(crate) fn append_to(&self, into: &mut Vec<u8>) {
         match &self.0 {
-            Repr::Inline { len, bytes } => {
-                // A copy of a size that the compiler knows, and the surplus cut off: no call, no loop.
-                let end = into.len() + usize::from(*len);
-                into.extend_from_slice(bytes);
-                into.truncate(end);
-            }
+            Repr::Inline { len, bytes } => append_few(bytes, *len, into),
             Repr::Shared(bytes) => into.extend_from_slice(bytes),
         }
     }
@@ -204,6 +200,14 @@ impl Payload {
             Repr::Shared(bytes) => bytes,
         }
     }
+}
+
+/// Appends the first `len` bytes: a copy of a size that the compiler knows, and the surplus cut off. No call, no loop.
+#[inline]
+fn append_few(bytes: &[u8; INLINE_BYTES_MAX], len: u8, into: &mut Vec<u8>) {
+    let end = into.len() + usize::from(len);
+    into.extend_from_slice(bytes);
+    into.truncate(end);
 }
 
 impl Default for Payload {
@@ -313,6 +317,16 @@ impl PayloadWriter {
         place.unshare();
         if let Repr::Inline { len, bytes } = &mut place.0 {
             (*len, *bytes) = (std::mem::take(&mut self.small_len), self.small);
+        }
+    }
+
+    /// Appends what was written to other bytes.
+    #[inline]
+    pub(crate) fn append_to(&self, into: &mut Vec<u8>) {
+        if self.large.is_empty() {
+            append_few(&self.small, self.small_len, into);
+        } else {
+            into.extend_from_slice(&self.large);
         }
     }
 

@@ -1,5 +1,7 @@
 //! Short runs of things of many owners, in one piece of memory.
 
+use crate::buffers;
+
 /// A run: where it begins and how long it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Span {
@@ -29,6 +31,11 @@ impl<T> Default for Spans<T> {
 }
 
 impl<T: Copy> Spans<T> {
+    /// Makes room for so many things.
+    pub(super) fn reserve(&mut self, things: usize) {
+        buffers::reserve(&mut self.items, things);
+    }
+
     /// Keeps a copy of `run`.
     #[inline]
     pub(super) fn add(&mut self, run: &[T]) -> Span {
@@ -42,6 +49,7 @@ impl<T: Copy> Spans<T> {
             }
             None => {
                 let begin = self.items.len();
+                buffers::reserve(&mut self.items, 1 << degree);
                 self.items.extend_from_slice(run);
                 self.items.resize(begin + (1 << degree), first);
                 u32::try_from(begin).expect("fewer than 2^32 inputs")

@@ -167,16 +167,22 @@ impl ControllerEngine {
         self.run_serial = self.run_serial.checked_add(1).expect("fewer than 2^32 graphs are started");
         let run = RunId(self.run_serial);
         self.runs.insert(run, GraphRun::default());
+        // The places of those that have gone are used again.
+        self.release();
+        let new_slots = self.table.reserve(graph.len(), graph.edges());
+        self.scheduler.reserve(new_slots, graph.edges());
         self.tell_scheduler(Event::Hold);
         let mut outstanding = 0;
         graph.start(outcomes, |node| {
             let StartingNode { remote, plain, inputs, options, before, level } = node;
             let Some(remote) = remote else {
-                return self.add_value(std::mem::take(plain)).expect("a graph is checked before it starts");
+                let mut payload = Payload::EMPTY;
+                plain.move_to(&mut payload);
+                return self.add_value(payload).expect("a graph is checked before it starts");
             };
             outstanding += 1;
             let new = NewTask { remote, inputs, options, before, level, run: Some(run) };
-            self.add(&new, |payload| *payload = std::mem::take(plain))
+            self.add(&new, |payload| plain.move_to(payload))
         });
         if let Some(run) = self.runs.get_mut(&run) {
             run.outstanding += outstanding;

@@ -3,6 +3,7 @@
 use super::ends::Upstream;
 use super::spans::{Span, Spans};
 use super::submit::RunId;
+use crate::buffers;
 use crate::call::Input;
 use crate::codec::Payload;
 use crate::error::TaskError;
@@ -197,8 +198,11 @@ pub(super) struct Table {
 /// The serial of no task: that of a free slot.
 const NO_SERIAL: u32 = 0;
 
-/// Entries in one block: enough to make blocks rare, few enough to make a first one cheap.
-const BLOCK: usize = 256;
+/// Entries in one block: enough that most of it can lie in huge pages.
+const BLOCK: usize = 64 << 10;
+
+/// From so many entries on huge pages are asked for.
+const MANY: usize = 4 << 10;
 
 impl Table {
     /// Makes an entry and gives its id. `fill` is given that of a task with one reference that never ran, and sets
@@ -214,6 +218,12 @@ impl Table {
         TaskId::new(slot, self.serial)
     }
 
+    /// Makes room for the inputs of tasks that come, and says how many of these will have slots that were never used.
+    pub(super) fn reserve(&mut self, tasks: usize, inputs: usize) -> usize {
+        self.inputs.reserve(inputs);
+        tasks.saturating_sub(self.free.len())
+    }
+
     /// A slot that was never used.
     fn append(&mut self) -> u32 {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
@@ -221,6 +231,9 @@ impl Table {
         }
         let before = (self.blocks.len() - 1) * BLOCK;
         let block = &mut self.blocks[before / BLOCK];
+        if block.len() == if before == 0 { MANY } else { 0 } {
+            buffers::ask_for_huge_pages(block);
+        }
         block.push(Entry::VACANT);
         (before + block.len() - 1) as u32
     }

@@ -14,7 +14,7 @@ pub(super) fn draw(graph: &Graph) -> String {
         let _ = writeln!(text, "    {} [shape={shape} label=\"{label}\"]", index.index());
     }
     for edge in graph.nodes.edge_references() {
-        let style = if *edge.weight() == Edge::Input { "" } else { " [style=dashed]" };
+        let style = if matches!(edge.weight(), Edge::Input(_)) { "" } else { " [style=dashed]" };
         let _ = writeln!(text, "    {} -> {}{style}", edge.source().index(), edge.target().index());
     }
     text.push_str("}\n");

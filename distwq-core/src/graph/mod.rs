@@ -5,8 +5,8 @@ mod waiting;
 
 pub(crate) use waiting::StartingNode;
 
-use crate::call::{Call, Options, Parts};
-use crate::codec;
+use crate::call::{Call, InputPlace, Options, Parts};
+use crate::codec::PayloadWriter;
 use crate::error::{Refusal, TaskError};
 use crate::handle::Handle;
 use crate::id::TaskId;
@@ -14,14 +14,13 @@ use crate::reference::{Outcomes, Reference, State};
 use crate::registry::Remote;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
-use petgraph::visit::EdgeRef;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use waiting::Waiting;
+use waiting::{Named, Waiting};
 
 /// Tasks and values with their dependencies, to be run by [`Cluster::run`](crate::Cluster::run). A graph runs
 /// once. Handles of a graph are arguments within it, and anywhere once it has started.
@@ -60,8 +59,7 @@ pub struct Graph {
     labels: FxHashMap<NodeIndex, Cow<'static, str>>,
     /// What is to run, and its references; nothing once the graph has started.
     waiting: Waiting,
-    has_explicit_edges: bool,
-    /// Whether one of them leads from a later node to an earlier one.
+    /// Whether an explicit edge leads from a later node to an earlier one.
     is_reordered: bool,
     started: bool,
     /// The first thing that was refused when it was added.
@@ -74,8 +72,8 @@ const VALUE: &str = "value";
 /// Why one node comes before another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Edge {
-    /// The output of the one is an argument of the other.
-    Input,
+    /// The output of the one is an argument of the other, at this place.
+    Input(InputPlace),
     /// The call said `after` or `follow`.
     After,
     /// [`Graph::order`].
@@ -116,7 +114,6 @@ impl Graph {
             nodes: DiGraph::new(),
             labels: FxHashMap::default(),
             waiting: Waiting::new(id),
-            has_explicit_edges: false,
             is_reordered: false,
             started: false,
             refusal: None,
@@ -137,7 +134,9 @@ impl Graph {
         let options = parts.options.take();
         let Self { nodes, waiting, labels, .. } = self;
         let index = nodes.add_node(Some(parts.remote));
-        let reference = waiting.add_task(parts, |parent| _ = nodes.add_edge(parent.into(), index, Edge::Input));
+        let reference = waiting.add_task(parts, |parent, place| {
+            nodes.add_edge(parent.into(), index, Edge::Input(place));
+        });
         if let Some(options) = options {
             for parent in options.dependencies().filter_map(|before| waiting.nodes.index_of(before)) {
                 nodes.add_edge(parent.into(), index, Edge::After);
@@ -164,16 +163,17 @@ impl Graph {
     /// # let _ = found;
     /// ```
     pub fn value<T: Serialize>(&mut self, value: &T) -> Handle<T> {
-        let content = match codec::encode(value) {
-            _ if self.started => Err(Refusal::StartedTwice),
-            Err(error) => Err(Refusal::Value(error.0)),
-            Ok(payload) => Ok(payload),
+        let mut plain = PayloadWriter::new();
+        let refusal = match plain.append(value) {
+            _ if self.started => Some(Refusal::StartedTwice),
+            Err(error) => Some(Refusal::Value(error.0)),
+            Ok(()) => None,
         };
-        Handle::new(match content {
-            Err(reason) => self.refuse(VALUE, reason),
-            Ok(payload) => {
+        Handle::new(match refusal {
+            Some(reason) => self.refuse(VALUE, reason),
+            None => {
                 self.nodes.add_node(None);
-                Reference::Node(self.waiting.add_value(payload))
+                Reference::Node(self.waiting.add_value(&mut plain))
             }
         })
     }
@@ -207,7 +207,6 @@ impl Graph {
             return Err(CycleError { path }.into());
         }
         self.nodes.add_edge(from, to, Edge::Order);
-        self.has_explicit_edges = true;
         self.is_reordered |= from > to;
         Ok(())
     }
@@ -345,6 +344,11 @@ impl Graph {
         task.node().filter(|node| node.graph == self.id).map(|node| NodeIndex::from(node.index))
     }
 
+    /// How many dependencies there are between its nodes.
+    pub(crate) fn edges(&self) -> usize {
+        self.nodes.edge_count()
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
@@ -364,7 +368,7 @@ impl Graph {
     ) -> Option<TaskError> {
         let Waiting { options: said, outside: others, .. } = &self.waiting;
         let by_options = said.iter().filter_map(|(node, said)| Some((*node, options(said)?)));
-        let by_input = others.iter().filter_map(|(node, other)| Some((*node, outside(other)?)));
+        let by_input = others.iter().filter_map(|(node, _, other)| Some((*node, outside(&other.source)?)));
         let (node, reason) = by_options.chain(by_input).min_by_key(|(node, _)| *node)?;
         Some(TaskError::refused(self.name(node.into()), reason))
     }
@@ -383,29 +387,12 @@ impl Graph {
             Some(order) => self.longest_in(order.iter().rev().copied(), Direction::Outgoing),
             None => self.longest_in(self.nodes.node_indices().rev(), Direction::Outgoing),
         };
-        let earlier = self.earlier();
-        let (mut inputs, mut before) = (Vec::new(), Vec::new());
+        let mut named = Named::default();
         for place in 0..levels.len() {
-            let index = order.as_ref().map_or(NodeIndex::new(place), |order| order[place]);
-            let what = (self.nodes[index], levels[index.index()]);
-            before.clear();
-            if let Some(earlier) = earlier.get(&index) {
-                before.extend(earlier.iter().map(|node| waiting.nodes.task(node.index() as u32)));
-            }
-            waiting.start(index.index() as u32, what, &before, &mut inputs, &mut take);
+            let node = order.as_ref().map_or(NodeIndex::new(place), |order| order[place]);
+            waiting.start(&self.nodes, node, levels[node.index()], &mut named, &mut take);
         }
         waiting.nodes.start(outcomes);
-    }
-
-    /// The nodes that explicit edges put before others.
-    fn earlier(&self) -> FxHashMap<NodeIndex, Vec<NodeIndex>> {
-        let mut earlier = FxHashMap::<_, Vec<_>>::default();
-        if self.has_explicit_edges {
-            for edge in self.nodes.edge_references().filter(|edge| *edge.weight() == Edge::Order) {
-                earlier.entry(edge.target()).or_default().push(edge.source());
-            }
-        }
-        earlier
     }
 
     fn take_waiting(&mut self) -> Waiting {

@@ -5,6 +5,7 @@
 //! list the task is in.
 
 use super::{End, Spec};
+use crate::buffers;
 use crate::id::TaskId;
 
 /// A value that the controller has is sent to whoever needs it, wherever that is; from this size on it pays to use
@@ -214,13 +215,19 @@ impl Tasks {
     #[inline]
     pub(super) fn insert(&mut self, id: TaskId, task: Task) -> u32 {
         let index = id.slot();
-        if index >= self.table.len() {
+        if let Some(more) = (index + 1).checked_sub(self.table.len()) {
+            buffers::reserve(&mut self.table, more);
             self.table.resize_with(index + 1, || Task::VACANT);
         }
         let place = &mut self.table[index];
         assert_eq!(place.state, State::Vacant, "slot of {id} is taken by #{}", place.serial);
         *place = task;
         slot_of(id)
+    }
+
+    /// Makes room for tasks in slots that were never used.
+    pub(super) fn reserve(&mut self, tasks: usize) {
+        buffers::reserve(&mut self.table, tasks);
     }
 
     /// The slot of a task that is still known.
@@ -355,12 +362,18 @@ impl Default for Links {
 }
 
 impl Links {
+    /// Makes room for so many links.
+    pub(super) fn reserve(&mut self, links: usize) {
+        buffers::reserve(&mut self.cells, links);
+    }
+
     /// Puts `item` at the head of a list.
     pub(super) fn push(&mut self, head: &mut u32, item: u32) {
         let link = Link { item, next: *head };
         self.used += 1;
         if self.free == NONE {
             *head = u32::try_from(self.cells.len()).expect("fewer than 2^32 links");
+            buffers::reserve(&mut self.cells, 1);
             self.cells.push(link);
         } else {
             *head = self.free;
