@@ -255,9 +255,15 @@ impl Arguments {
         }
     }
 
-    fn input(&mut self, source: Reference, gathered: bool) {
+    #[inline]
+    fn input(&mut self, source: &Reference, gathered: bool) {
         let offset = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
-        self.inputs.push(Input { source, place: InputPlace { offset, parameter: self.parameter, gathered } });
+        let place = InputPlace { offset, parameter: self.parameter, gathered };
+        match source {
+            // By itself, so that it goes from registers to where it stays.
+            Reference::Node(node) => self.inputs.push(Input { source: Reference::Node(node.clone()), place }),
+            other => self.inputs.push(Input { source: other.clone(), place }),
+        }
     }
 
     fn inputs<T>(&mut self, handles: &[Handle<T>]) {
@@ -265,7 +271,7 @@ impl Arguments {
             // No outputs make an empty sequence, which is a value like any other.
             return self.value(&[(); 0].as_slice());
         }
-        handles.iter().for_each(|handle| self.input(handle.reference().clone(), true));
+        handles.iter().for_each(|handle| self.input(handle.reference(), true));
     }
 }
 
@@ -314,13 +320,13 @@ impl IntoArg<String> for &str {
 
 impl<T> IntoArg<T> for Handle<T> {
     fn add_to(self, to: &mut Arguments) {
-        to.input(self.into_reference(), false);
+        to.input(self.reference(), false);
     }
 }
 
 impl<T> IntoArg<T> for &Handle<T> {
     fn add_to(self, to: &mut Arguments) {
-        to.input(self.reference().clone(), false);
+        to.input(self.reference(), false);
     }
 }
 

@@ -47,10 +47,6 @@ impl<T> Handle<T> {
         Self { reference, output: PhantomData }
     }
 
-    pub(crate) fn into_reference(self) -> Reference {
-        self.reference
-    }
-
     pub(crate) fn reference(&self) -> &Reference {
         &self.reference
     }

@@ -203,6 +203,7 @@ impl NodeReference {
 }
 
 impl Clone for NodeReference {
+    #[inline]
     fn clone(&self) -> Self {
         self.cell().references.fetch_add(1, Ordering::Relaxed);
         Self { block: Arc::clone(&self.block), cell: self.cell }
@@ -210,6 +211,7 @@ impl Clone for NodeReference {
 }
 
 impl Drop for NodeReference {
+    #[inline]
     fn drop(&mut self) {
         self.block.let_go(self.cell);
     }
