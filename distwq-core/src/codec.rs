@@ -150,6 +150,17 @@ impl Payload {
         }
     }
 
+    /// Makes it what `other` was, put together where it stays; `other` may keep what costs nothing.
+    #[inline]
+    pub(crate) fn take_from(&mut self, other: &mut Self) {
+        match (&mut self.0, &other.0) {
+            (Repr::Inline { len, bytes }, Repr::Inline { len: others_len, bytes: others }) => {
+                (*len, *bytes) = (*others_len, *others);
+            }
+            _ => *self = std::mem::take(other),
+        }
+    }
+
     /// Makes it a copy of `bytes`, put together where it stays: a value made elsewhere is moved in larger pieces than
     /// it was written in, and the processor must finish all writes before it can read one such piece.
     #[inline]
@@ -281,7 +292,7 @@ pub struct PayloadWriter {
 impl PayloadWriter {
     /// A writer of nothing yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self { small: [0; INLINE_BYTES_MAX], small_len: 0, large: Vec::new() }
     }
 
@@ -300,11 +311,31 @@ impl PayloadWriter {
 
     /// What was written.
     #[must_use]
-    #[inline]
     pub fn finish(mut self) -> Payload {
+        self.take()
+    }
+
+    /// What was written; nothing is, afterwards.
+    pub(crate) fn take(&mut self) -> Payload {
         let mut payload = Payload::EMPTY;
         self.move_to(&mut payload);
         payload
+    }
+
+    /// Forgets what was written; what is little memory stays for what comes.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.small_len = 0;
+        if self.large.capacity() > 0 {
+            self.clear_large();
+        }
+    }
+
+    fn clear_large(&mut self) {
+        self.large.clear();
+        if self.large.capacity() >= buffers::LARGE_BYTES_MIN {
+            buffers::give_back(std::mem::take(&mut self.large));
+        }
     }
 
     /// Moves what was written to its place; nothing is, afterwards.

@@ -1,7 +1,7 @@
 //! The whole protocol: what ranks say to each other, an enum for each direction. What carries it is a
 //! [`Frame`](crate::frame::Frame).
 
-use crate::codec::Payload;
+use crate::codec::PayloadWriter;
 use crate::fingerprint::Fingerprint;
 use crate::frame::{Blob, GENERAL};
 use crate::id::{GroupKey, Rank, TaskId};
@@ -254,7 +254,13 @@ impl<'a> ShortRun<'a> {
 
 /// Appends the short form of a [`Done`] with this output, or nothing, and gives false, if that is too long.
 #[inline]
-pub(crate) fn push_done(body: &mut Vec<u8>, task: TaskId, started_ns: u64, ran_ns: u64, output: &Payload) -> bool {
+pub(crate) fn push_done(
+    body: &mut Vec<u8>,
+    task: TaskId,
+    started_ns: u64,
+    ran_ns: u64,
+    output: &PayloadWriter,
+) -> bool {
     let Ok(len) = u8::try_from(output.len()) else { return false };
     let mut head = [0; DONE_BYTES];
     (head[0], head[1]) = (DONE, len);
@@ -371,8 +377,15 @@ mod tests {
             None
         });
         assert!(!refused);
-        assert!(!push_done(&mut frame.body, TaskId::new(7, 8), 1, 2, &Payload::copy_of(&[5; 256])));
+        assert!(!push_done(&mut frame.body, TaskId::new(7, 8), 1, 2, &written(&[5; 256])));
         assert_eq!(frame.body, before);
+    }
+
+    /// A writer of these bytes.
+    fn written(bytes: &[u8]) -> PayloadWriter {
+        let mut writer = PayloadWriter::new();
+        bytes.iter().for_each(|byte| writer.append(byte).expect("bytes encode"));
+        writer
     }
 
     #[test]
@@ -380,8 +393,7 @@ mod tests {
         let bytes = [5; 255];
         for len in [0, 1, 8, 30, 31, 255] {
             let mut frame = Frame::default();
-            let payload = Payload::copy_of(&bytes[..len]);
-            assert!(push_done(&mut frame.body, TaskId::new(7, 8), 1 << 60, 3, &payload));
+            assert!(push_done(&mut frame.body, TaskId::new(7, 8), 1 << 60, 3, &written(&bytes[..len])));
             let mut messages = Messages::of(&frame);
             let done = messages.next_short(ShortDone::read).expect("it is there");
             assert_eq!((done.task, done.started_ns, done.ran_ns), (TaskId::new(7, 8), 1 << 60, 3));

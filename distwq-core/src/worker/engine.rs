@@ -2,10 +2,11 @@
 
 use super::inputs::{Inputs, Purpose, Ready};
 use super::membership::Membership;
+use super::queue::{Job, Queue};
 use super::store::Store;
 use super::task::Task;
 use crate::clock::now_ns;
-use crate::codec::{CodecError, Payload};
+use crate::codec::{CodecError, Payload, PayloadWriter};
 use crate::drive::{Engine, Turn};
 use crate::fault;
 use crate::frame::{Frame, Messages};
@@ -17,7 +18,6 @@ use crate::remote::{Failure, InputArgument, Resident};
 use crate::transport::{Flow, Transport};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Results wait for company this long at most while there is more to run.
@@ -32,7 +32,7 @@ pub(crate) struct WorkerEngine {
     pub(super) transport: Box<dyn Transport>,
     registry: &'static Registry,
     settings: Settings,
-    ready: VecDeque<Job>,
+    ready: Queue,
     inputs: Inputs,
     store: Store,
     pub(super) groups: FxHashMap<u64, Membership>,
@@ -47,24 +47,42 @@ pub(crate) struct WorkerEngine {
     wake: bool,
 }
 
-/// An attempt that has ended, and when it ran.
-#[derive(Clone, Copy, Debug)]
+/// One attempt on an executor, and what became of it: a place for one after another, so that none is moved.
+#[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) task: TaskId,
+    pub(super) job: Job,
     pub(super) started_ns: u64,
     pub(super) ran_ns: u64,
+    pub(super) output: PayloadWriter,
+    /// Why it has given no output.
+    pub(super) failure: Option<Box<Failure>>,
+}
+
+impl Attempt {
+    /// A place where no task has been put yet.
+    pub(super) const NONE: Self =
+        Self { job: Job::NONE, started_ns: 0, ran_ns: 0, output: PayloadWriter::new(), failure: None };
+
+    pub(super) fn ended_ns(&self) -> u64 {
+        self.started_ns + self.ran_ns
+    }
+
+    fn take_result(&mut self) -> Result<Payload, Failure> {
+        match self.failure.take() {
+            Some(failure) => Err(*failure),
+            None => Ok(self.output.take()),
+        }
+    }
 }
 
 /// The values that a task lacks, each with who holds it.
 type Missing = Vec<(TaskId, Rank)>;
 
 /// What an executor does next.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// Run a single-rank task.
-    Single(Task),
-    /// Run the part of this member of a group.
-    Member { epoch: u64, task: Task },
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    /// Run the job that it was given.
+    Run,
     /// Nothing more will come; the run has failed if so.
     Stop { failed: bool },
 }
@@ -75,7 +93,7 @@ impl WorkerEngine {
             transport,
             registry,
             settings,
-            ready: VecDeque::new(),
+            ready: Queue::default(),
             inputs: Inputs::default(),
             store: Store::default(),
             groups: FxHashMap::default(),
@@ -90,19 +108,21 @@ impl WorkerEngine {
         }
     }
 
-    /// The next thing to do for an executor. While there is something, a turn is taken only now and then.
-    pub(crate) fn next_job(&mut self, now_ns: u64) -> Option<Job> {
+    /// The next thing to do for an executor, with the job in its place. While there is something, a turn is taken only
+    /// now and then.
+    #[inline]
+    pub(super) fn next_job(&mut self, now_ns: u64, place: &mut Job) -> Option<Next> {
         let due = self.out_count >= FLUSH_COUNT || now_ns.saturating_sub(self.turned_ns) > FLUSH_NS;
         if due && self.turn() == (Turn::Worked { wake: true }) {
             // Told to the others who wait by whoever drives next.
             self.wake = true;
         }
-        if let Some(job) = self.ready.pop_front() {
+        if self.ready.take_first(place) {
             self.running += 1;
-            return Some(job);
+            return Some(Next::Run);
         }
         let failed = self.stopped?;
-        Some(Job::Stop { failed })
+        Some(Next::Stop { failed })
     }
 
     /// When the last turn was taken.
@@ -110,22 +130,25 @@ impl WorkerEngine {
         self.turned_ns
     }
 
-    /// A task has ended, with this output if it has given one. A small output goes to the controller, a large one stays.
+    /// An attempt has ended.
     #[inline]
-    pub(super) fn finished(&mut self, attempt: Attempt, result: Result<(), Failure>, output: &mut Payload) {
-        let short = output.len() as u64 <= self.settings.inline_bytes_max;
-        let Attempt { task, started_ns, ran_ns } = attempt;
-        if result.is_ok() && short && message::push_done(&mut self.out.body, task, started_ns, ran_ns, output) {
-            self.running -= 1;
+    pub(super) fn ended(&mut self, attempt: &mut Attempt) {
+        self.running -= 1;
+        let &mut Attempt { ref job, started_ns, ran_ns, ref output, ref failure } = attempt;
+        let (id, times) = (job.task.id, (started_ns, ran_ns));
+        if let Some(epoch) = job.epoch {
+            return self.left_group(epoch, id, times, attempt.take_result());
+        }
+        // A small output goes to the controller, a large one stays.
+        let short = failure.is_none() && output.len() as u64 <= self.settings.inline_bytes_max;
+        if short && message::push_done(&mut self.out.body, id, started_ns, ran_ns, output) {
             self.out_count += 1;
         } else {
-            self.report(attempt, false, result.map(|()| std::mem::take(output)));
+            self.report(id, times, false, attempt.take_result());
         }
     }
 
-    fn report(&mut self, attempt: Attempt, raw: bool, result: Result<Payload, Failure>) {
-        let Attempt { task, started_ns, ran_ns } = attempt;
-        self.running -= 1;
+    fn report(&mut self, task: TaskId, (started_ns, ran_ns): (u64, u64), raw: bool, result: Result<Payload, Failure>) {
         let payload;
         let outcome = match result {
             Err(failure) => Outcome::Failed(failure),
@@ -143,14 +166,7 @@ impl WorkerEngine {
     }
 
     /// This member's part of a group task has ended. Its peers hear of it from here, so that none waits for it.
-    pub(super) fn left_group(
-        &mut self,
-        epoch: u64,
-        attempt: Attempt,
-        result: Result<(), Failure>,
-        output: &mut Payload,
-    ) {
-        let mut result = result.map(|()| std::mem::take(output));
+    fn left_group(&mut self, epoch: u64, task: TaskId, times: (u64, u64), mut result: Result<Payload, Failure>) {
         let mut raw = false;
         if let Some(membership) = self.groups.remove(&epoch) {
             raw = membership.raw;
@@ -165,7 +181,7 @@ impl WorkerEngine {
                 result = result.map(|_| Payload::EMPTY);
             }
         }
-        self.report(attempt, raw, result);
+        self.report(task, times, raw, result);
     }
 
     fn tell_members(&mut self, epoch: u64, membership: &Membership, failure: Option<&str>) {
@@ -274,11 +290,9 @@ impl WorkerEngine {
     #[inline]
     fn run_shortly(&mut self, run: &ShortRun<'_>) -> Result<(), CodecError> {
         let remote = self.function(run.function)?;
-        let task = Task { id: run.task, remote, plain: Payload::EMPTY, inputs: Vec::new() };
-        self.ready.push_back(Job::Single(task));
-        if let Some(Job::Single(task)) = self.ready.back_mut() {
-            task.plain.set(run.plain);
-        }
+        let Job { task, .. } = self.ready.push_back();
+        (task.id, task.remote) = (run.task, Some(remote));
+        task.plain.set(run.plain);
         self.wake = true;
         Ok(())
     }
@@ -386,7 +400,7 @@ impl WorkerEngine {
             }
             inputs.push(InputArgument { parameter: input.parameter, gathered: input.gathered, values });
         }
-        let task = Task { id: run.task, remote, plain: frame.payload(run.plain)?, inputs };
+        let task = Task { id: run.task, remote: Some(remote), plain: frame.payload(run.plain)?, inputs };
         Ok((task, missing))
     }
 
@@ -413,7 +427,7 @@ impl WorkerEngine {
     fn begin(&mut self, ready: Ready) {
         match ready {
             Ready::Complete(task, Purpose::Single) => {
-                self.ready.push_back(Job::Single(task));
+                *self.ready.push_back() = Job { task, epoch: None };
                 self.wake = true;
             }
             Ready::Complete(task, Purpose::Member(epoch)) => {
@@ -446,11 +460,7 @@ impl WorkerEngine {
     fn give_back(&mut self, asked: Vec<TaskId>) {
         let mut tasks = Vec::new();
         for id in asked {
-            let queued = self.ready.iter().position(|job| matches!(job, Job::Single(task) if task.id == id));
-            let task = match queued.and_then(|position| self.ready.remove(position)) {
-                Some(Job::Single(task)) => Some(task),
-                _ => self.inputs.remove(id),
-            };
+            let task = self.ready.remove(id).or_else(|| self.inputs.remove(id));
             if let Some(task) = task {
                 tasks.push(id);
                 self.garbage.push(Box::new(task));
@@ -476,7 +486,7 @@ impl WorkerEngine {
         };
         if let Some(task) = membership.task.take() {
             membership.entered = true;
-            self.ready.push_front(Job::Member { epoch, task });
+            self.ready.push_front(Job { task, epoch: Some(epoch) });
             self.wake = true;
         }
     }

@@ -1,7 +1,6 @@
 //! The life of a worker rank: its executors, its watcher, the end.
 
-use super::engine::{Attempt, Job, WorkerEngine};
-use super::task::Task;
+use super::engine::{Attempt, Next, WorkerEngine};
 use crate::clock::now_ns;
 use crate::codec::Payload;
 use crate::drive::{Drive, Engine as _};
@@ -9,7 +8,6 @@ use crate::fault;
 use crate::group::{Group, GroupError, Link};
 use crate::id::GroupKey;
 use crate::message::Settings;
-use crate::remote::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -60,66 +58,47 @@ fn close(drive: &Drive<WorkerEngine>, grace: Duration) {
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.
 fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
-    let mut last: Option<Finished> = None;
-    // That of the last task, reported with it.
-    let mut output = Payload::EMPTY;
+    let mut attempt = Attempt::NONE;
+    // Whether it has ended and the engine does not know yet.
+    let mut has_ended = false;
     loop {
-        let now = last.as_ref().map_or_else(now_ns, |last| last.attempt.started_ns + last.attempt.ran_ns);
+        let now = if has_ended { attempt.ended_ns() } else { now_ns() };
         let mut first_look = true;
         // Straight after another task the clock need not be read: this one begins when that has ended, or when the turn
         // was taken that came in between.
         let mut straight_ns = None;
-        let job = drive.wait(|engine| {
-            if let Some(last) = last.take() {
-                last.report(engine, &mut output);
+        let next = drive.wait(|engine| {
+            if std::mem::take(&mut has_ended) {
+                engine.ended(&mut attempt);
             }
             // Only the first look may put off a turn, by the time at which the last task ended; after it the
             // driver takes them.
             let first = std::mem::take(&mut first_look);
-            let job = engine.next_job(if first { now } else { 0 });
+            let next = engine.next_job(if first { now } else { 0 }, &mut attempt.job);
             straight_ns = first.then(|| now.max(engine.turned_ns()));
-            job
+            next
         });
-        let started_ns = straight_ns.unwrap_or_else(now_ns);
-        let (task, epoch) = match job {
-            Job::Stop { failed } => return failed,
-            Job::Single(task) => (task, None),
-            Job::Member { epoch, task } => (task, Some(epoch)),
+        if let Next::Stop { failed } = next {
+            return failed;
+        }
+        attempt.started_ns = straight_ns.unwrap_or_else(now_ns);
+        let Attempt { job, output, .. } = &mut attempt;
+        attempt.failure = match job.epoch {
+            None => job.task.run(None, output),
+            Some(epoch) => job.task.run(Some(&group_of(drive, epoch)), output),
         };
-        let id = task.id;
-        let result = match epoch {
-            None => task.run(None, &mut output),
-            Some(epoch) => run_in_group(drive, task, epoch, &mut output),
-        };
-        let attempt = Attempt { task: id, started_ns, ran_ns: now_ns().saturating_sub(started_ns) };
-        last = Some(Finished { attempt, epoch, result });
+        attempt.ran_ns = now_ns().saturating_sub(attempt.started_ns);
+        has_ended = true;
     }
 }
 
-fn run_in_group(drive: &Arc<Drive<WorkerEngine>>, task: Task, epoch: u64, output: &mut Payload) -> Result<(), Failure> {
-    let group = drive.with(|engine| {
+/// The group of a task, as its function sees it.
+fn group_of(drive: &Arc<Drive<WorkerEngine>>, epoch: u64) -> Group {
+    drive.with(|engine| {
         let membership = engine.membership(epoch);
         let link = Member { drive: Arc::clone(drive), epoch, in_raw: AtomicBool::new(false) };
         Group::new(Box::new(link), membership.index, membership.members.len())
-    });
-    task.run(Some(&group), output)
-}
-
-/// A task that has ended and of which the engine does not know yet.
-struct Finished {
-    attempt: Attempt,
-    epoch: Option<u64>,
-    result: Result<(), Failure>,
-}
-
-impl Finished {
-    #[inline]
-    fn report(self, engine: &mut WorkerEngine, output: &mut Payload) {
-        match self.epoch {
-            None => engine.finished(self.attempt, self.result, output),
-            Some(epoch) => engine.left_group(epoch, self.attempt, self.result, output),
-        }
-    }
+    })
 }
 
 /// A member that waits for this long says so, so that a circle of waits is found.

@@ -136,7 +136,7 @@ mod tests {
     fn task(number: u32, values: &[u32]) -> Task {
         let values = values.iter().map(|value| (id(*value), None)).collect();
         let inputs = vec![InputArgument { parameter: 0, gathered: true, values }];
-        Task { id: id(number), remote: &REMOTE, plain: Payload::EMPTY, inputs }
+        Task { id: id(number), remote: Some(&REMOTE), plain: Payload::EMPTY, inputs }
     }
 
     #[test]

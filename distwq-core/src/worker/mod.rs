@@ -5,6 +5,7 @@ mod engine;
 mod executor;
 mod inputs;
 mod membership;
+mod queue;
 mod store;
 mod task;
 

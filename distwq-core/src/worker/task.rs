@@ -12,36 +12,48 @@ use std::fmt;
 /// An attempt with all its inputs.
 pub(crate) struct Task {
     pub(crate) id: TaskId,
-    pub(crate) remote: &'static Remote,
+    /// The function; a place where no task has been put yet has none.
+    pub(crate) remote: Option<&'static Remote>,
     pub(crate) plain: Payload,
     pub(crate) inputs: Vec<InputArgument>,
 }
 
 impl Task {
-    /// Runs the function: on the calling thread, with its panics contained. Puts the encoded output into its place. The
-    /// arguments are dropped here too.
-    pub(crate) fn run(self, group: Option<&Group>, place: &mut Payload) -> Result<(), Failure> {
-        let mut output = PayloadWriter::new();
-        current::set(Some((self.id, self.remote.path)));
+    /// A place for tasks.
+    pub(crate) const NONE: Self =
+        Self { id: TaskId::new(0, 0), remote: None, plain: Payload::EMPTY, inputs: Vec::new() };
+
+    /// Runs the function: on the calling thread, with its panics contained. Writes the encoded output, or gives why there
+    /// is none. The arguments are dropped here too.
+    pub(crate) fn run(&mut self, group: Option<&Group>, output: &mut PayloadWriter) -> Option<Box<Failure>> {
+        let remote = self.remote.expect("a task that runs has a function");
+        output.clear();
+        current::set(Some((self.id, remote.path)));
         let result = contain::panics(|| {
-            let mut invocation = Invocation::new(self.plain.as_slice(), &self.inputs, &mut output);
-            match (self.remote.body, group) {
+            let mut invocation = Invocation::new(self.plain.as_slice(), &self.inputs, output);
+            match (remote.body, group) {
                 (Body::Single(run), _) => run(&mut invocation),
                 (Body::Collective(run), Some(group)) => run(group, &mut invocation),
                 (Body::Collective(_), None) => unreachable!("a collective task has a group"),
             }
         });
-        // What the task held may be the last of a shared value, whose Drop is the user's.
-        contain::quietly(move || drop(self.inputs));
+        self.plain.unshare();
+        if !self.inputs.is_empty() {
+            // What the task held may be the last of a shared value, whose Drop is the user's.
+            let inputs = std::mem::take(&mut self.inputs);
+            contain::quietly(move || drop(inputs));
+        }
         current::set(None);
-        result.unwrap_or_else(|message| Err(Failure::Panicked(message)))?;
-        output.move_to(place);
-        Ok(())
+        match result {
+            Ok(Ok(())) => None,
+            Ok(Err(failure)) => Some(Box::new(failure)),
+            Err(message) => Some(Box::new(Failure::Panicked(message))),
+        }
     }
 }
 
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.id, self.remote.path)
+        write!(f, "{} {}", self.id, self.remote.map_or("", |remote| remote.path))
     }
 }

@@ -1,0 +1,150 @@
+//! The jobs that wait for an executor, in order.
+
+use super::task::Task;
+use crate::id::TaskId;
+
+/// A task that an executor can run.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) task: Task,
+    /// The group of which it is the part of this member.
+    pub(super) epoch: Option<u64>,
+}
+
+impl Job {
+    /// A place for jobs.
+    pub(super) const NONE: Self = Self { task: Task::NONE, epoch: None };
+
+    /// Moves the job to its place, field by field: a few of them have just been written, and the processor would have to
+    /// wait for that before it could read larger pieces.
+    #[inline]
+    fn move_to(&mut self, place: &mut Self) {
+        let Self { task, epoch } = self;
+        (place.task.id, place.task.remote, place.epoch) = (task.id, task.remote, *epoch);
+        place.task.plain.take_from(&mut task.plain);
+        if !task.inputs.is_empty() {
+            place.task.inputs = std::mem::take(&mut task.inputs);
+        }
+    }
+}
+
+/// Jobs in order. Those that have been taken leave their places behind, which go together.
+#[derive(Default, Debug)]
+pub(super) struct Queue {
+    jobs: Vec<Job>,
+    /// How many places at the front are empty.
+    taken: usize,
+}
+
+/// So many empty places are worth moving the jobs behind them, if there are no more of these.
+const EMPTY_MAX: usize = 64;
+
+impl Queue {
+    /// A place behind all others, to be filled.
+    #[inline]
+    pub(super) fn push_back(&mut self) -> &mut Job {
+        let at = self.jobs.len();
+        self.jobs.push(Job::NONE);
+        &mut self.jobs[at]
+    }
+
+    /// Puts a job before all others.
+    pub(super) fn push_front(&mut self, job: Job) {
+        match self.taken.checked_sub(1) {
+            Some(taken) => {
+                self.taken = taken;
+                self.jobs[taken] = job;
+            }
+            None => self.jobs.insert(0, job),
+        }
+    }
+
+    /// Puts the first job into its place, where nothing is left of the one before. False if there is none.
+    #[inline]
+    pub(super) fn take_first(&mut self, place: &mut Job) -> bool {
+        let Some(first) = self.jobs.get_mut(self.taken) else { return false };
+        first.move_to(place);
+        self.taken += 1;
+        if self.taken == self.jobs.len() {
+            self.jobs.clear();
+            self.taken = 0;
+        } else if self.taken >= EMPTY_MAX && self.taken * 2 >= self.jobs.len() {
+            self.jobs.drain(..self.taken);
+            self.taken = 0;
+        }
+        true
+    }
+
+    /// Takes out a single-rank task.
+    pub(super) fn remove(&mut self, id: TaskId) -> Option<Task> {
+        let mut waiting = self.jobs[self.taken..].iter();
+        let at = waiting.position(|job| job.task.id == id && job.epoch.is_none())?;
+        Some(self.jobs.remove(self.taken + at).task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Payload;
+
+    fn job(number: u32) -> Job {
+        let task = Task { id: id(number), plain: Payload::copy_of(&number.to_le_bytes()), ..Task::NONE };
+        Job { task, epoch: None }
+    }
+
+    fn id(number: u32) -> TaskId {
+        TaskId::new(number, number)
+    }
+
+    /// Takes the first and gives its number.
+    fn take(queue: &mut Queue) -> Option<u32> {
+        let mut place = Job::NONE;
+        queue.take_first(&mut place).then(|| {
+            let number = place.task.id.serial();
+            assert_eq!(place.task.plain.as_slice(), number.to_le_bytes());
+            number
+        })
+    }
+
+    #[test]
+    fn jobs_come_in_order_however_many_wait() {
+        for waiting in [1, 2, 63, 64, 65, 500] {
+            let mut queue = Queue::default();
+            let mut next = 0;
+            for number in 0..2_000 {
+                *queue.push_back() = job(number);
+                if number >= waiting {
+                    assert_eq!(take(&mut queue), Some(next));
+                    next += 1;
+                }
+            }
+            while let Some(number) = take(&mut queue) {
+                assert_eq!(number, next);
+                next += 1;
+            }
+            assert_eq!(next, 2_000);
+            assert!(queue.jobs.is_empty());
+        }
+    }
+
+    #[test]
+    fn one_comes_before_all_and_one_is_taken_out() {
+        let mut queue = Queue::default();
+        queue.push_front(job(3));
+        *queue.push_back() = job(4);
+        *queue.push_back() = job(5);
+        assert_eq!(take(&mut queue), Some(3));
+        queue.push_front(job(2));
+        assert_eq!(queue.remove(id(3)).map(|task| task.id), None);
+        assert_eq!(queue.remove(id(4)).map(|task| task.id), Some(id(4)));
+        assert_eq!([take(&mut queue), take(&mut queue), take(&mut queue)], [Some(2), Some(5), None]);
+    }
+
+    #[test]
+    fn the_part_of_a_member_is_not_taken_out() {
+        let mut queue = Queue::default();
+        queue.push_front(Job { epoch: Some(1), ..job(1) });
+        assert!(queue.remove(id(1)).is_none());
+    }
+}
