@@ -1,6 +1,6 @@
 //! The running thing, as the body of a program sees it.
 
-use crate::call::Call;
+use crate::call::{Call, Parts};
 use crate::codec::{self, Payload};
 use crate::controller::{ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
@@ -76,8 +76,12 @@ impl Cluster {
     /// Takes one task, which starts as soon as its inputs are there and a worker has room. Does not wait. What cannot
     /// run has ended as [`Refused`](TaskError::Refused) when this returns.
     pub fn submit<T>(&self, mut call: Call<T>) -> Handle<T> {
-        let taken = self.seat.drive.with(|engine| engine.submit(&mut call.parts));
-        Handle::new(self.reference(taken))
+        Handle::new(self.submit_parts(&mut call.parts))
+    }
+
+    fn submit_parts(&self, parts: &mut Parts) -> Reference {
+        let taken = self.seat.drive.with(|engine| engine.submit(parts));
+        self.reference(taken)
     }
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
@@ -85,15 +89,16 @@ impl Cluster {
     pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
         let taken = match codec::encode(value) {
             Ok(payload) => self.seat.drive.with(|engine| engine.submit_value(payload)),
-            Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0))),
+            Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0)).into()),
         };
         Handle::new(self.reference(taken))
     }
 
-    fn reference(&self, taken: Result<TaskId, TaskError>) -> Reference {
+    #[inline]
+    fn reference(&self, taken: Result<TaskId, Arc<TaskError>>) -> Reference {
         match taken {
             Ok(task) => Reference::Task(Bound::first(task, self.outcomes())),
-            Err(error) => Reference::Refused(Arc::new(error)),
+            Err(error) => Reference::Refused(error),
         }
     }
 

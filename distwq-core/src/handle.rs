@@ -43,6 +43,7 @@ pub struct Handle<T> {
 }
 
 impl<T> Handle<T> {
+    #[inline]
     pub(crate) fn new(reference: Reference) -> Self {
         Self { reference, output: PhantomData }
     }

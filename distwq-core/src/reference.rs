@@ -35,6 +35,7 @@ pub(crate) struct Bound {
 
 impl Bound {
     /// The first of a task that was just taken: it is counted already.
+    #[inline]
     pub(crate) fn first(task: TaskId, outcomes: Arc<dyn Outcomes>) -> Self {
         Self { task, outcomes }
     }

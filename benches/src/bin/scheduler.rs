@@ -9,7 +9,7 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are what this program is for")]
 
-use distwq_core::scheduler::{Action, ActionRef, Actions, Event, Scheduler, Settings, Spec};
+use distwq_core::scheduler::{Action, Actions, Event, NextAction, Scheduler, Settings, Spec};
 use distwq_core::{TaskId, WorkerId};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -110,16 +110,17 @@ impl Crowd {
         self.events += 1;
         self.now_ns += 100;
         assert!(self.scheduler.handle(self.now_ns, event, &mut self.actions), "{event:?} fits");
-        for action in self.actions.iter() {
+        while let Some(action) = self.actions.take_next() {
             match action {
-                ActionRef::Start(task, worker, _) => self.in_flight[worker.index()].push(task),
-                ActionRef::Release(task) => self.free_slots.push(task.slot() as u32),
-                ActionRef::Rare(Action::TakeBack { worker, .. }) => self.asked.push(*worker),
-                ActionRef::Done(_) => {}
-                other => panic!("{other:?} has no place here"),
+                NextAction::Start(task, worker, _) => self.in_flight[worker.index()].push(task),
+                NextAction::Release(task) => self.free_slots.push(task.slot() as u32),
+                NextAction::Done(_) => {}
+                NextAction::Rare => match self.actions.take_rare() {
+                    Action::TakeBack { worker, .. } => self.asked.push(worker),
+                    other => panic!("{other:?} has no place here"),
+                },
             }
         }
-        self.actions.clear();
     }
 
     /// Adds one task, and drops the handle of an older one.
@@ -129,7 +130,7 @@ impl Crowd {
         let task = TaskId::new(slot, self.added);
         let recent = [self.held.front(), self.held.back()].map(|id| id.copied().unwrap_or(task));
         let inputs = if self.held.len() < HELD { &[] } else { &recent[..self.added as usize % 3] };
-        self.tell(Event::Added { task, spec: Spec { inputs, ..Spec::PLAIN } });
+        self.tell(Event::Added { task, spec: &Spec { inputs, ..Spec::PLAIN } });
         self.held.push_back(task);
         if self.held.len() > HELD
             && let Some(task) = self.held.pop_front()

@@ -8,7 +8,7 @@ use crate::frame::Frame;
 use crate::id::{TaskId, WorkerId};
 use crate::message::{self, Run, RunInput, SHORT_BYTES_MAX, Source, ToWorker};
 use crate::registry::{FunctionId, Registry, Remote};
-use crate::scheduler::{Action, ActionRef, End, Event, Stall, Waits};
+use crate::scheduler::{Action, End, Event, NextAction, Stall, Waits};
 use smallvec::SmallVec;
 use std::mem::take;
 use std::ptr;
@@ -21,31 +21,23 @@ impl ControllerEngine {
     #[inline]
     pub(super) fn carry_out(&mut self) {
         if !self.actions.is_empty() {
-            self.carry_out_all();
+            self.carry_out_all(None);
         }
     }
 
-    fn carry_out_all(&mut self) {
-        while !self.actions.is_empty() {
-            self.carry_out_these(None);
-        }
-    }
-
-    fn carry_out_these(&mut self, stall: Option<&str>) {
-        let mut actions = take(&mut self.actions);
-        for action in actions.iter() {
+    fn carry_out_all(&mut self, stall: Option<&str>) {
+        // The place is kept with the actions, so that none is carried out twice whatever is told meanwhile.
+        while let Some(action) = self.actions.take_next() {
             match action {
-                ActionRef::Start(task, worker, attempt) => self.start(task, worker, attempt),
+                NextAction::Start(task, worker, attempt) => self.start(task, worker, attempt),
                 // Settled when its output came.
-                ActionRef::Done(_) => {}
-                ActionRef::Release(task) => self.table.remove(task),
-                ActionRef::Rare(action) => self.act(action, stall),
+                NextAction::Done(_) => {}
+                NextAction::Release(task) => self.table.remove(task),
+                NextAction::Rare => {
+                    let action = self.actions.take_rare();
+                    self.act(&action, stall);
+                }
             }
-        }
-        // They are kept for their memory.
-        actions.clear();
-        if self.actions.is_empty() {
-            self.actions = actions;
         }
     }
 
@@ -63,8 +55,7 @@ impl ControllerEngine {
     pub(super) fn give_up(&mut self, stall: &Stall) {
         let message = self.describe_stall(stall);
         self.note_to_scheduler(Event::GiveUp);
-        self.carry_out_these(Some(&message));
-        self.carry_out();
+        self.carry_out_all(Some(&message));
     }
 
     fn ended(&mut self, task: TaskId, end: End, stall: Option<&str>) {

@@ -72,7 +72,7 @@ struct NewTask<'a> {
 
 impl ControllerEngine {
     /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
-    pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, TaskError> {
+    pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, Arc<TaskError>> {
         self.check(parts)?;
         if self.in_flight == 0 {
             // While tasks flow, turns keep the time.
@@ -94,7 +94,7 @@ impl ControllerEngine {
     }
 
     /// Takes a value that a user gives. A large one is worth a turn, in which those that nobody holds any more go.
-    pub(crate) fn submit_value(&mut self, payload: Payload) -> Result<TaskId, TaskError> {
+    pub(crate) fn submit_value(&mut self, payload: Payload) -> Result<TaskId, Arc<TaskError>> {
         let large = payload.len() as u64 > self.limits.inline_bytes_max;
         let task = self.add_value(payload)?;
         if large {
@@ -232,7 +232,7 @@ impl ControllerEngine {
         self.counts.submitted += 1;
         let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
         if inputs.is_empty() && before.is_empty() && ptr::eq(options, Options::NONE) {
-            self.tell_scheduler(Event::Added { task, spec });
+            self.tell_scheduler(Event::Added { task, spec: &spec });
         } else {
             self.add_with_wishes(task, new, spec);
         }
@@ -260,7 +260,7 @@ impl ControllerEngine {
             retries: options.retries,
             ..spec
         };
-        self.tell_scheduler(Event::Added { task, spec });
+        self.tell_scheduler(Event::Added { task, spec: &spec });
     }
 
     /// What is known of a task.

@@ -1,6 +1,7 @@
 //! What the scheduler is told and what it answers: the whole interface in one place.
 
 use crate::id::{TaskId, WorkerId};
+use std::collections::VecDeque;
 
 /// How far ahead and how eagerly work is handed out. The defaults suit any run.
 #[derive(Clone, Debug)]
@@ -83,7 +84,7 @@ pub enum Event<'a> {
         /// Its id, with a free slot.
         task: TaskId,
         /// What is asked for.
-        spec: Spec<'a>,
+        spec: &'a Spec<'a>,
     },
     /// There is a value that no task made. It lies at the controller, and somebody holds a handle of it.
     Value {
@@ -216,19 +217,21 @@ pub enum Action {
     },
 }
 
-/// Actions in their order. The three that most tasks have are kept as plain numbers, which go straight from registers
-/// to where they stay; a whole [`Action`] would be put together first and then moved in larger pieces than it was
-/// written in, for which the processor has to wait until all is written.
+/// Actions in their order, to be taken one after another. The three that most tasks have are kept as plain numbers, which
+/// go straight from registers to where they stay; a whole [`Action`] would be put together first and then moved in
+/// larger pieces than it was written in, for which the processor has to wait until all is written.
 #[derive(Debug, Default)]
 pub struct Actions {
     common: Vec<Common>,
-    rare: Vec<Action>,
+    rare: VecDeque<Action>,
+    /// How many were taken.
+    taken: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Common {
     kind: Kind,
-    /// The worker; of a rare action its place among them.
+    /// The worker.
     index: u32,
     attempt: u32,
     task: TaskId,
@@ -242,58 +245,58 @@ enum Kind {
     Rare,
 }
 
-/// One of [`Actions`].
-#[derive(Clone, Copy, Debug)]
-pub enum ActionRef<'a> {
+/// One of [`Actions`], few enough bytes to stay in registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NextAction {
     /// [`Action::Start`].
     Start(TaskId, WorkerId, u32),
     /// [`Action::Ended`] with a value.
     Done(TaskId),
     /// [`Action::Release`] of a task whose value no worker holds.
     Release(TaskId),
-    /// Any other.
-    Rare(&'a Action),
+    /// Any other: what [`Actions::take_rare`] gives.
+    Rare,
 }
 
 impl Actions {
-    /// How many there are.
+    /// How many are left.
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
-        self.common.len()
+        self.common.len() - self.taken
     }
 
-    /// Whether there is none.
+    /// Whether none is left.
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.common.is_empty()
+        self.common.len() == self.taken
     }
 
-    /// The action at a place.
-    #[must_use]
+    /// Takes the next one.
     #[inline]
-    pub fn get(&self, at: usize) -> Option<ActionRef<'_>> {
-        let &Common { kind, index, attempt, task } = self.common.get(at)?;
+    pub fn take_next(&mut self) -> Option<NextAction> {
+        let Some(&Common { kind, index, attempt, task }) = self.common.get(self.taken) else {
+            // All were taken: their memory is used again.
+            self.common.clear();
+            self.taken = 0;
+            return None;
+        };
+        self.taken += 1;
         Some(match kind {
-            Kind::Start => ActionRef::Start(task, WorkerId(index), attempt),
-            Kind::Done => ActionRef::Done(task),
-            Kind::Release => ActionRef::Release(task),
-            Kind::Rare => ActionRef::Rare(&self.rare[index as usize]),
+            Kind::Start => NextAction::Start(task, WorkerId(index), attempt),
+            Kind::Done => NextAction::Done(task),
+            Kind::Release => NextAction::Release(task),
+            Kind::Rare => NextAction::Rare,
         })
     }
 
-    /// All of them in order.
-    #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = ActionRef<'_>> {
-        (0..self.len()).filter_map(|at| self.get(at))
-    }
-
-    /// Forgets them all.
-    #[inline]
-    pub fn clear(&mut self) {
-        self.common.clear();
-        self.rare.clear();
+    /// The action that [`take_next`](Self::take_next) has just said is none of the common ones.
+    ///
+    /// # Panics
+    /// If it has not said so since the last such call.
+    pub fn take_rare(&mut self) -> Action {
+        self.rare.pop_front().expect("it is asked for once")
     }
 
     #[inline]
@@ -316,22 +319,22 @@ impl Actions {
     }
 
     pub(super) fn push(&mut self, action: Action) {
-        let index = u32::try_from(self.rare.len()).expect("actions are carried out before there are so many");
-        self.rare.push(action);
-        self.common.push(Common { kind: Kind::Rare, index, attempt: 0, task: TaskId::new(0, 0) });
+        self.rare.push_back(action);
+        self.common.push(Common { kind: Kind::Rare, index: 0, attempt: 0, task: TaskId::new(0, 0) });
     }
 }
 
-impl ActionRef<'_> {
-    /// The action as a value of its own.
-    #[must_use]
-    pub fn to_action(self) -> Action {
-        match self {
-            Self::Start(task, worker, attempt) => Action::Start { task, worker, attempt },
-            Self::Done(task) => Action::Ended { task, end: End::Done },
-            Self::Release(task) => Action::Release { task, holders: Vec::new() },
-            Self::Rare(action) => action.clone(),
-        }
+impl Iterator for Actions {
+    type Item = Action;
+
+    /// The next one as a value of its own.
+    fn next(&mut self) -> Option<Action> {
+        Some(match self.take_next()? {
+            NextAction::Start(task, worker, attempt) => Action::Start { task, worker, attempt },
+            NextAction::Done(task) => Action::Ended { task, end: End::Done },
+            NextAction::Release(task) => Action::Release { task, holders: Vec::new() },
+            NextAction::Rare => self.take_rare(),
+        })
     }
 }
 

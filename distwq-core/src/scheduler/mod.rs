@@ -7,8 +7,8 @@
 //!
 //! # Calling order
 //!
-//! - [`Scheduler::handle`] appends to `actions`; the caller clears them when it likes, but carries the
-//!   actions out in their order. What goes to one worker must arrive there in order, and its reports come back in order.
+//! - [`Scheduler::handle`] appends to `actions`; the caller takes them when it likes, but carries them out in their
+//!   order. What goes to one worker must arrive there in order, and its reports come back in order.
 //! - [`Event::Added`] only names tasks that were added before: a graph is added in an order in which dependencies
 //!   come first. The caller says [`Event::Dropped`] of a task after the last `Added` that names it.
 //! - The caller allots ids. A slot is free again from [`Action::Release`] on; small dense slots keep the tables small.
@@ -64,7 +64,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Action, ActionRef, Actions, End, Event, GroupFailure, GroupValue, Settings, Spec};
+pub use event::{Action, Actions, End, Event, GroupFailure, GroupValue, NextAction, Settings, Spec};
 pub use stall::{Stall, Waits};
 
 use crate::id::{TaskId, WorkerId};
@@ -166,7 +166,7 @@ impl Scheduler {
             Event::Finished { worker, task, bytes, resident, ran_ns } => {
                 self.finished(worker, task, bytes, resident, ran_ns, actions)
             }
-            Event::Added { task, spec } => self.added(task, &spec, actions),
+            Event::Added { task, spec } => self.added(task, spec, actions),
             Event::Dropped { tasks } => self.dropped(tasks, actions),
             Event::Copied { task, worker } => self.copied(task, worker),
             Event::Value { task, bytes } => self.given(task, bytes),

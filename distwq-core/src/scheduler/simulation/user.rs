@@ -37,7 +37,7 @@ impl World {
             let (inputs, after) = (model.inputs.clone(), model.after.clone());
             let &Model { follow, ranks, collective, priority, retries, level, .. } = model;
             let spec = Spec { inputs: &inputs, after: &after, follow, ranks, collective, priority, retries, level };
-            self.tell(Event::Added { task: id, spec });
+            self.tell(Event::Added { task: id, spec: &spec });
         }
         if self.random.percent(60) {
             let held_ns = self.random.up_to(10 * self.profile.run_ns_max);

@@ -1,6 +1,6 @@
 //! The world around the scheduler: what happens when, messages on their way, and the controller's part.
 
-use super::super::{Action, ActionRef, Actions, Event, GroupFailure, GroupValue, Scheduler, Settings};
+use super::super::{Action, Actions, Event, GroupFailure, GroupValue, Scheduler, Settings};
 use super::model::{Book, Seen, Tally};
 use super::places::{Party, Place};
 use super::{Profile, Random};
@@ -188,11 +188,10 @@ impl World {
     pub(super) fn tell(&mut self, event: Event<'_>) {
         let mut actions = std::mem::take(&mut self.actions);
         assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "the event fits: {event:?}");
-        for action in actions.iter().map(ActionRef::to_action) {
+        for action in actions.by_ref() {
             self.book.take(self.now_ns, &action);
             self.carry_out(&action);
         }
-        actions.clear();
         self.actions = actions;
     }
 

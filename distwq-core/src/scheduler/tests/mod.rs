@@ -9,7 +9,7 @@ mod size;
 mod take_back;
 mod values;
 
-use super::{Action, ActionRef, Actions, End, Event, Scheduler, Settings, Spec};
+use super::{Action, Actions, End, Event, NextAction, Scheduler, Settings, Spec};
 use crate::id::{TaskId, WorkerId};
 
 const W0: WorkerId = WorkerId(0);
@@ -41,7 +41,7 @@ impl Play {
         let mut actions = Actions::default();
         assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "{event:?} fits");
         self.scheduler.validate();
-        actions.iter().map(ActionRef::to_action).collect()
+        actions.collect()
     }
 
     /// The event is refused and changes nothing.
@@ -63,7 +63,7 @@ impl Play {
 
     fn add(&mut self, spec: Spec<'_>) -> (TaskId, Vec<Action>) {
         let task = self.next_id();
-        (task, self.feed(Event::Added { task, spec }))
+        (task, self.feed(Event::Added { task, spec: &spec }))
     }
 
     /// Adds a task that has to wait.

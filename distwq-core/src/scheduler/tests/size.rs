@@ -9,17 +9,16 @@ const LARGE: u32 = 200_000;
 /// Runs whatever starts, at once, until nothing does; returns how many tasks ended.
 fn run_all(scheduler: &mut Scheduler, actions: &mut Actions) -> usize {
     let mut ended = 0;
-    let mut at = 0;
-    while let Some(action) = actions.get(at) {
+    while let Some(action) = actions.take_next() {
         match action {
-            ActionRef::Start(task, worker, _) => {
+            NextAction::Start(task, worker, _) => {
                 let event = Event::Finished { worker, task, bytes: 8, resident: false, ran_ns: 1_000 };
                 assert!(scheduler.handle(0, event, actions));
             }
-            ActionRef::Done(_) | ActionRef::Rare(Action::Ended { .. }) => ended += 1,
+            NextAction::Done(_) => ended += 1,
+            NextAction::Rare if matches!(actions.take_rare(), Action::Ended { .. }) => ended += 1,
             other => panic!("{other:?} has no place here"),
         }
-        at += 1;
     }
     ended
 }
@@ -31,7 +30,7 @@ fn chain(length: u32) -> (Scheduler, Actions) {
     for serial in 1..=length {
         let task = TaskId::new(serial - 1, serial);
         let spec = Spec { inputs: before.as_slice(), level: length - serial, ..Spec::PLAIN };
-        scheduler.handle(0, Event::Added { task, spec }, &mut actions);
+        scheduler.handle(0, Event::Added { task, spec: &spec }, &mut actions);
         before = Some(task);
     }
     for worker in 0..4 {
@@ -44,14 +43,14 @@ fn chain(length: u32) -> (Scheduler, Actions) {
 fn fan(width: u32) -> (Scheduler, Actions) {
     let (mut scheduler, mut actions) = (Scheduler::new(Settings::default()), Actions::default());
     let first = TaskId::new(0, 1);
-    scheduler.handle(0, Event::Added { task: first, spec: Spec { level: 2, ..Spec::PLAIN } }, &mut actions);
+    scheduler.handle(0, Event::Added { task: first, spec: &Spec { level: 2, ..Spec::PLAIN } }, &mut actions);
     let middle: Vec<TaskId> = (1..=width).map(|slot| TaskId::new(slot, slot + 1)).collect();
     for &task in &middle {
         let spec = Spec { inputs: &[first], level: 1, ..Spec::PLAIN };
-        scheduler.handle(0, Event::Added { task, spec }, &mut actions);
+        scheduler.handle(0, Event::Added { task, spec: &spec }, &mut actions);
     }
     let last = TaskId::new(width + 1, width + 2);
-    scheduler.handle(0, Event::Added { task: last, spec: Spec { inputs: &middle, ..Spec::PLAIN } }, &mut actions);
+    scheduler.handle(0, Event::Added { task: last, spec: &Spec { inputs: &middle, ..Spec::PLAIN } }, &mut actions);
     for worker in 0..4 {
         scheduler.handle(0, Event::Joined { worker: WorkerId(worker), slots: 1 }, &mut actions);
     }
@@ -87,12 +86,12 @@ fn a_fan_of_200_000_is_done_in_time_linear_in_its_width() {
 #[test]
 fn failure_runs_down_a_chain_of_200_000_without_recursion() {
     let (mut scheduler, mut actions) = chain(LARGE);
-    let Some(ActionRef::Start(task, worker, _)) = actions.get(0) else { panic!("the first task starts") };
-    actions.clear();
+    let Some(Action::Start { task, worker, .. }) = actions.next() else { panic!("the first task starts") };
+    assert!(actions.is_empty());
     scheduler.handle(0, Event::Failed { worker, task, ran_ns: 1, retry: false }, &mut actions);
     assert_eq!(actions.len(), LARGE as usize);
     assert_eq!(
-        actions.get(LARGE as usize - 1).map(ActionRef::to_action),
+        actions.last(),
         Some(ended(TaskId::new(LARGE - 1, LARGE), End::Upstream { via: TaskId::new(LARGE - 2, LARGE - 1) }))
     );
     assert_eq!(scheduler.pending(), 0);
