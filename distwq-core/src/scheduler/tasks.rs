@@ -215,6 +215,7 @@ impl Tasks {
     #[inline]
     pub(super) fn insert(&mut self, id: TaskId, task: Task) -> u32 {
         let index = id.slot();
+        assert!(index < ITEMS_MAX as usize, "fewer than 2^31 tasks are pending or held");
         if let Some(more) = (index + 1).checked_sub(self.table.len()) {
             buffers::reserve(&mut self.table, more);
             self.table.resize_with(index + 1, || Task::VACANT);
@@ -341,19 +342,26 @@ pub(super) fn successors(first: u32, next: impl Fn(u32) -> u32) -> impl Iterator
     std::iter::successors(some(first), move |&index| some(next(index)))
 }
 
-/// Singly linked lists of numbers in one arena: 8 bytes a link, no allocation per task.
+/// Singly linked lists of numbers in one arena, without an allocation for each task. A link leads to a cell, or is itself
+/// the last number of its list: most lists have one, and take no more than their head.
 #[derive(Debug)]
 pub(super) struct Links {
-    cells: Vec<Link>,
+    cells: Vec<Cell>,
     free: u32,
     used: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Link {
+struct Cell {
     item: u32,
     next: u32,
 }
+
+/// Marks a link that is a number. The numbers of cells and those in lists are smaller.
+const ITEM: u32 = 1 << 31;
+
+/// A number in a list is smaller than this.
+pub(super) const ITEMS_MAX: u32 = ITEM - 1;
 
 impl Default for Links {
     fn default() -> Self {
@@ -368,56 +376,90 @@ impl Links {
     }
 
     /// Puts `item` at the head of a list.
+    #[inline]
     pub(super) fn push(&mut self, head: &mut u32, item: u32) {
-        let link = Link { item, next: *head };
+        debug_assert!(item < ITEMS_MAX, "{item} cannot be told from a cell");
+        if *head == NONE {
+            *head = ITEM | item;
+        } else {
+            self.push_cell(head, item);
+        }
+    }
+
+    fn push_cell(&mut self, head: &mut u32, item: u32) {
+        let new = Cell { item, next: *head };
         self.used += 1;
         if self.free == NONE {
-            *head = u32::try_from(self.cells.len()).expect("fewer than 2^32 links");
+            let index = self.cells.len();
+            assert!(index < ITEM as usize, "fewer than 2^31 links");
+            *head = index as u32;
             buffers::reserve(&mut self.cells, 1);
-            self.cells.push(link);
+            self.cells.push(new);
         } else {
             *head = self.free;
             let cell = &mut self.cells[self.free as usize];
             self.free = cell.next;
-            *cell = link;
+            *cell = new;
         }
     }
 
     /// Takes the head off a list.
+    #[inline]
     pub(super) fn pop(&mut self, head: &mut u32) -> Option<u32> {
-        if *head == NONE {
-            return None;
+        match *head {
+            NONE => None,
+            link if link & ITEM != 0 => {
+                *head = NONE;
+                Some(link & !ITEM)
+            }
+            index => {
+                let cell = &mut self.cells[index as usize];
+                let Cell { item, next } = *cell;
+                *head = next;
+                cell.next = self.free;
+                self.free = index;
+                self.used -= 1;
+                if self.used == 0 {
+                    // What comes next is in order again: cells were given back in the order in which tasks have ended.
+                    self.cells.clear();
+                    self.free = NONE;
+                }
+                Some(item)
+            }
         }
-        let index = *head;
-        let cell = &mut self.cells[index as usize];
-        let Link { item, next } = *cell;
-        *head = next;
-        cell.next = self.free;
-        self.free = index;
-        self.used -= 1;
-        if self.used == 0 {
-            // What comes next is in order again: links that were given back lie in the order in which tasks have ended.
-            self.cells.clear();
-            self.free = NONE;
-        }
-        Some(item)
     }
 
-    /// Turns a list round in place; lists grow at the head, so this restores the order of addition.
+    /// Turns a list round; lists grow at the head, so this restores the order of addition.
+    #[inline]
     pub(super) fn reverse(&mut self, head: u32) -> u32 {
+        if head & ITEM != 0 {
+            return head;
+        }
         let (mut rest, mut turned) = (head, NONE);
-        while rest != NONE {
-            let cell = &mut self.cells[rest as usize];
-            (rest, turned, cell.next) = (cell.next, rest, turned);
+        while let Some(item) = self.pop(&mut rest) {
+            self.push(&mut turned, item);
         }
         turned
     }
 
+    /// The numbers of a list from its head on.
     pub(super) fn iter(&self, head: u32) -> impl Iterator<Item = u32> {
-        successors(head, |index| self.cells[index as usize].next).map(|index| self.cells[index as usize].item)
+        let mut rest = head;
+        std::iter::from_fn(move || match rest {
+            NONE => None,
+            link if link & ITEM != 0 => {
+                rest = NONE;
+                Some(link & !ITEM)
+            }
+            index => {
+                let Cell { item, next } = self.cells[index as usize];
+                rest = next;
+                Some(item)
+            }
+        })
     }
 
-    /// Links in all lists together.
+    /// Cells in all lists together: one less than numbers in each.
     pub(super) fn used(&self) -> usize {
         self.used
     }

@@ -1,6 +1,7 @@
 //! Events in, actions compared: one rule a test, the graph drawn above it.
 
 mod groups;
+mod links;
 mod lost;
 mod order;
 mod place;
