@@ -4,6 +4,7 @@ use distwq::prelude::*;
 use distwq::{Refusal, TaskSite};
 use serde::de::Error as _;
 use serde::ser::Error as _;
+use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::error::Error;
 use std::fmt;
@@ -180,6 +181,21 @@ impl Serialize for PanicsWhenWritten {
     }
 }
 
+/// Is written in part: so many bytes, and then an error or a panic.
+#[derive(Deserialize, Clone, Copy, Debug)]
+struct WrittenInPart(usize);
+
+impl Serialize for WrittenInPart {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = to.serialize_tuple(self.0 + 1)?;
+        for _ in 0..self.0 {
+            tuple.serialize_element(&7_u8)?;
+        }
+        assert!(self.0.is_multiple_of(2), "panicked while writing");
+        Err(S::Error::custom("the rest cannot be written"))
+    }
+}
+
 /// Panics when it is read.
 #[derive(Serialize, Clone, Copy, PartialEq, Debug)]
 struct PanicsWhenRead;
@@ -238,6 +254,26 @@ fn gives_unreadable() -> Unreadable {
 #[remote]
 fn gives_what_panics_when_written() -> PanicsWhenWritten {
     PanicsWhenWritten
+}
+
+#[remote]
+fn gives_what_is_written_in_part(bytes: usize) -> WrittenInPart {
+    WrittenInPart(bytes)
+}
+
+/// What was written of an output before it failed is in no other one.
+#[distwq::test(ranks = [2, 3])]
+fn an_output_that_fails_halfway_leaves_nothing_behind(cluster: &Cluster) {
+    for bytes in [0, 1, 8, 30, 31, 257, 5_000, 200_000, 200_001] {
+        for _ in 0..cluster.workers() {
+            let error = cluster.submit(gives_what_is_written_in_part::call(bytes)).get();
+            assert!(matches!(error, Err(TaskError::Codec { .. } | TaskError::Panicked { .. })), "{error:?}");
+        }
+        let after: Vec<_> = (0..8).map(|x| cluster.submit(abs::call(-x))).collect();
+        for (x, handle) in (0..).zip(after) {
+            assert_eq!(handle.get(), Ok(x), "after {bytes} bytes");
+        }
+    }
 }
 
 #[remote]

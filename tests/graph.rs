@@ -316,3 +316,89 @@ fn a_fan_of_two_hundred_thousand_tasks_ends_in_bounded_time(cluster: &Cluster) -
     assert!(begun.elapsed() < LARGE_LIMIT, "it took {:?}", begun.elapsed());
     Ok(())
 }
+
+/// Numbers one behind another, with what makes each part longer than a few bytes.
+#[remote]
+fn joined(front: String, first: Vec<u64>, none: Vec<u64>, second: Vec<u64>, single: u64, back: String) -> String {
+    assert!(none.is_empty());
+    let numbers = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+    format!("{}|{}|{}|{single}|{}", front.len(), numbers(&first), numbers(&second), back.len())
+}
+
+#[distwq::test(ranks = [2, 3, 7])]
+fn inputs_keep_their_order_wherever_they_come_from(cluster: &Cluster) -> Outcome {
+    let outside: Vec<Handle<u64>> = (0..5).map(|number| cluster.submit(one_more::call(99 + number))).collect();
+    let mut graph = Graph::new();
+    // More nodes than share a block, so that inputs come from several.
+    let own: Vec<Handle<u64>> = (0..150).map(|number| graph.add(one_more::call(number))).collect();
+    let value = graph.value(&1_000_u64);
+    let first = [&own[140], &outside[0], &own[3], &value, &own[3], &outside[4]].map(Clone::clone);
+    let second = [&outside[1], &outside[2], &own[149]].map(Clone::clone);
+    let expected = "141,100,4,1000,4,104|101,102,150|104|";
+    let mut found = Vec::new();
+    // Around the sizes up to which bytes are kept in place, and in the memory of the graph.
+    for len in [0, 30, 31, 255, 256, 257, 70_000] {
+        let (front, back) = ("f".repeat(len), "b".repeat(len / 2));
+        let call = joined::call(front, &first[..], Vec::<u64>::new(), &second[..], &outside[4], back);
+        found.push((format!("{len}|{expected}{}", len / 2), graph.add(call)));
+    }
+    // All from outside, and the first of them at the end of a list of its own.
+    let call = joined::call("", &outside, Vec::<u64>::new(), vec![own[0].clone(), outside[0].clone()], &own[1], "");
+    found.push(("0|100,101,102,103,104|1,100|2|0".to_owned(), graph.add(call)));
+    let sizes: Vec<(usize, Handle<String>)> =
+        [30, 31, 256, 257, 70_000].map(|len| (len, graph.value(&"v".repeat(len)))).into();
+    // An explicit edge that makes the graph start in another order than its own.
+    graph.order(&found[7].1, &own[77])?;
+    cluster.run(&mut graph)?;
+    for (expected, handle) in found {
+        assert_eq!(handle.get()?, expected);
+    }
+    for (len, handle) in sizes {
+        assert_eq!(handle.get()?.len(), len);
+    }
+    assert!(own[77].info().started_ns > own[76].info().started_ns);
+    Ok(())
+}
+
+/// Many bytes, so that the value stays where it was made.
+#[remote]
+fn block(number: u8) -> Vec<u8> {
+    vec![number; 100_000]
+}
+
+#[remote]
+fn first_of(blocks: Vec<Vec<u8>>) -> u8 {
+    blocks[0][0]
+}
+
+#[distwq::test(ranks = [2, 3, 7])]
+fn handles_come_and_go_in_other_threads_while_their_graph_starts(cluster: &Cluster) -> Outcome {
+    for _ in 0..5 {
+        let mut graph = Graph::new();
+        let blocks: Vec<_> = (0..100).map(|number| graph.add(block::call(number))).collect();
+        let firsts: Vec<_> = (0..100)
+            .map(|number| graph.add(first_of::call(vec![blocks[number].clone()]).after(&blocks[99 - number])))
+            .collect();
+        thread::scope(|scope| {
+            for part in blocks.chunks(25) {
+                let handles = part.to_vec();
+                scope.spawn(move || {
+                    let clones: Vec<_> = handles.iter().flat_map(|handle| [handle.clone(), handle.clone()]).collect();
+                    drop(handles);
+                    clones.iter().for_each(|clone| _ = clone.is_done());
+                });
+            }
+            drop(blocks);
+            cluster.start(&mut graph)
+        })?;
+        for (number, first) in firsts.iter().enumerate() {
+            assert_eq!(usize::from(first.get()?), number);
+        }
+    }
+    // The values have gone with the last of handles and consumers.
+    let begun = Instant::now();
+    while cluster.stats().ranks.iter().any(|rank| rank.resident_values > 0) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", cluster.stats());
+    }
+    Ok(())
+}

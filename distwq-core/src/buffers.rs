@@ -59,10 +59,15 @@ pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) {
 
 #[cold]
 fn grow<T>(vec: &mut Vec<T>, additional: usize) {
-    vec.reserve(additional);
-    if vec.capacity() * size_of::<T>() >= HUGE_BYTES_MIN {
-        ask_for_huge_pages(vec);
+    let wanted = (vec.len() + additional).max(2 * vec.capacity());
+    if wanted * size_of::<T>() < HUGE_BYTES_MIN {
+        return vec.reserve(additional);
     }
+    // Advised before it is touched; memory that is advised in part could not be moved by its pages anyway.
+    let mut grown = Vec::with_capacity(wanted);
+    ask_for_huge_pages(&mut grown);
+    grown.append(vec);
+    *vec = grown;
 }
 
 /// A copy of `bytes` with memory of its own.
@@ -164,6 +169,21 @@ mod tests {
             assert!(copy == bytes);
             assert_eq!(copy.capacity(), len);
         }
+    }
+
+    #[test]
+    fn a_table_keeps_what_it_has_while_it_grows() {
+        let mut table = Vec::new();
+        for number in 0..2 * HUGE_BYTES_MIN as u32 / 4 {
+            reserve(&mut table, 1);
+            table.push(number);
+        }
+        reserve(&mut table, HUGE_BYTES_MIN);
+        let room = table.capacity();
+        assert!(room >= table.len() + HUGE_BYTES_MIN);
+        assert!(table.iter().zip(0..).all(|(found, expected)| *found == expected));
+        reserve(&mut table, HUGE_BYTES_MIN);
+        assert_eq!(table.capacity(), room);
     }
 
     #[test]

@@ -96,12 +96,7 @@ impl Parts {
     /// It depends on no other task and has no options: nothing can be wrong with it.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.arguments.inputs.is_empty() && self.has_no_options()
-    }
-
-    #[inline]
-    pub(crate) fn has_no_options(&self) -> bool {
-        self.options.is_none() && self.arguments.unencodable.is_none()
+        self.arguments.inputs.is_empty() && self.options.is_none() && self.arguments.unencodable.is_none()
     }
 
     /// The label, or else the function.
@@ -256,13 +251,18 @@ impl Arguments {
     }
 
     #[inline]
-    fn input(&mut self, source: &Reference, gathered: bool) {
+    fn input(&mut self, source: Reference, gathered: bool) {
         let offset = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
         let place = InputPlace { offset, parameter: self.parameter, gathered };
+        self.inputs.push(Input { source, place });
+    }
+
+    #[inline]
+    fn input_of(&mut self, source: &Reference, gathered: bool) {
         match source {
             // By itself, so that it goes from registers to where it stays.
-            Reference::Node(node) => self.inputs.push(Input { source: Reference::Node(node.clone()), place }),
-            other => self.inputs.push(Input { source: other.clone(), place }),
+            Reference::Node(node) => self.input(Reference::Node(node.clone()), gathered),
+            other => self.input(other.clone(), gathered),
         }
     }
 
@@ -271,7 +271,7 @@ impl Arguments {
             // No outputs make an empty sequence, which is a value like any other.
             return self.value(&[(); 0].as_slice());
         }
-        handles.iter().for_each(|handle| self.input(handle.reference(), true));
+        handles.iter().for_each(|handle| self.input_of(handle.reference(), true));
     }
 }
 
@@ -320,13 +320,13 @@ impl IntoArg<String> for &str {
 
 impl<T> IntoArg<T> for Handle<T> {
     fn add_to(self, to: &mut Arguments) {
-        to.input(self.reference(), false);
+        to.input(self.into_reference(), false);
     }
 }
 
 impl<T> IntoArg<T> for &Handle<T> {
     fn add_to(self, to: &mut Arguments) {
-        to.input(self.reference(), false);
+        to.input_of(self.reference(), false);
     }
 }
 

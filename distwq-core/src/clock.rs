@@ -30,5 +30,25 @@ const READINGS: usize = 5;
 /// Nanoseconds from any origin.
 fn steady_ns() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn it_is_the_wall_clock_and_never_runs_backwards() {
+        let mut last = now_ns();
+        for _ in 0..100_000 {
+            let now = now_ns();
+            assert!(last <= now, "{last} came before {now}");
+            last = now;
+        }
+        let wall = SystemTime::UNIX_EPOCH.elapsed().expect("it is after 1970");
+        let off = wall.abs_diff(Duration::from_nanos(now_ns()));
+        // Another program may get in between.
+        assert!(off < Duration::from_millis(500), "{off:?}");
+    }
 }

@@ -322,18 +322,11 @@ impl PayloadWriter {
         payload
     }
 
-    /// Forgets what was written; what is little memory stays for what comes.
+    /// Forgets what was written, and lets go of its memory.
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.small_len = 0;
         if self.large.capacity() > 0 {
-            self.clear_large();
-        }
-    }
-
-    fn clear_large(&mut self) {
-        self.large.clear();
-        if self.large.capacity() >= buffers::LARGE_BYTES_MIN {
             buffers::give_back(std::mem::take(&mut self.large));
         }
     }
@@ -428,6 +421,40 @@ mod tests {
             encode_into(block, &mut expected).expect("bytes encode");
         }
         assert_eq!(writer.finish().as_slice(), expected);
+    }
+
+    #[test]
+    fn a_writer_is_used_again_for_more_and_for_less() {
+        let mut writer = PayloadWriter::new();
+        let mut arena = b"before".to_vec();
+        for len in [5, 200_000, 0, 31, 30, 300, 1] {
+            writer.clear();
+            assert_eq!(writer.len(), 0);
+            let bytes = vec![len as u8; len];
+            bytes.iter().for_each(|byte| writer.append(byte).expect("bytes encode"));
+            assert_eq!(writer.len(), len);
+            arena.truncate(6);
+            writer.append_to(&mut arena);
+            assert_eq!(arena, [&b"before"[..], &bytes].concat());
+            if len % 2 == 0 {
+                assert_eq!(writer.take().as_slice(), bytes);
+                assert_eq!(writer.len(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_payload_takes_the_place_of_any_other() {
+        let sizes = [0, 8, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 5_000];
+        for (before, after) in sizes.into_iter().flat_map(|before| sizes.map(|after| (before, after))) {
+            let (old, bytes) = (vec![1; before], vec![2; after]);
+            let [mut copied, mut taken, mut set] = [(); 3].map(|()| Payload::copy_of(&old));
+            let mut other = Payload::copy_of(&bytes);
+            copied.copy_from(&other);
+            taken.take_from(&mut other);
+            set.set(&bytes);
+            assert_eq!([copied.as_slice(), taken.as_slice(), set.as_slice()], [&bytes[..]; 3], "{before}, {after}");
+        }
     }
 
     #[test]

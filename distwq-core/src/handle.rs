@@ -48,6 +48,10 @@ impl<T> Handle<T> {
         Self { reference, output: PhantomData }
     }
 
+    pub(crate) fn into_reference(self) -> Reference {
+        self.reference
+    }
+
     pub(crate) fn reference(&self) -> &Reference {
         &self.reference
     }

@@ -5,7 +5,7 @@ use crate::error::TaskError;
 use crate::id::TaskId;
 use crate::info::TaskInfo;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ pub(crate) trait Outcomes: Send + Sync {
     fn info(&self, task: TaskId) -> TaskInfo;
     /// The error for an output that does not decode.
     fn undecodable(&self, task: TaskId, message: String) -> TaskError;
-    /// There is one more reference to the task. Notes that and does nothing else, so it may happen anywhere.
+    /// There is one more reference to the task; those to a node of a graph count as one together. Notes that and does nothing else, so it may happen anywhere.
     fn retained(&self, task: TaskId);
     /// There is one reference less. Notes that and does nothing else, so it may happen anywhere.
     fn dropped(&self, task: TaskId);
@@ -85,7 +85,7 @@ struct Block {
 struct Cell {
     /// Its task as a number, 0 until there is one.
     task: AtomicU64,
-    references: AtomicU32,
+    references: AtomicU64,
 }
 
 /// A reference to a node of a graph.
@@ -106,7 +106,7 @@ impl Nodes {
         let cell = self.len % NODES_TOGETHER as u32;
         if cell == 0 {
             // The graph and the first reference.
-            let cells = [const { Cell { task: AtomicU64::new(0), references: AtomicU32::new(2) } }; NODES_TOGETHER];
+            let cells = [const { Cell { task: AtomicU64::new(0), references: AtomicU64::new(2) } }; NODES_TOGETHER];
             let binding = OnceLock::new();
             self.blocks.push(Arc::new(Block { graph: self.graph, first: self.len, cells, binding }));
         }
@@ -118,8 +118,7 @@ impl Nodes {
     /// The number of a task of this graph.
     #[inline]
     pub(crate) fn index_of(&self, reference: &Reference) -> Option<u32> {
-        let node = reference.node().filter(|node| node.graph == self.graph)?;
-        Some(node.index)
+        reference.node().filter(|node| node.graph == self.graph).map(|node| node.index)
     }
 
     /// The task that a node has become.

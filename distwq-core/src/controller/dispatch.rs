@@ -26,7 +26,7 @@ impl ControllerEngine {
     }
 
     fn carry_out_all(&mut self, stall: Option<&str>) {
-        // The place is kept with the actions, so that none is carried out twice whatever is told meanwhile.
+        // The scheduler is not entered from here but for copies, which lead to no actions.
         while let Some(action) = self.actions.take_next() {
             match action {
                 NextAction::Start(task, worker, attempt) => self.start(task, worker, attempt),

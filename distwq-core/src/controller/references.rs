@@ -1,4 +1,5 @@
-//! How many references users have to each task: counted from what handles note when they are cloned and dropped.
+//! How many references users have to each task: counted from what handles note when they are cloned and dropped. Those to
+//! a node of a graph are counted beside it, and only the last of them leaves a note.
 
 use super::engine::ControllerEngine;
 use crate::id::TaskId;

@@ -20,20 +20,22 @@ pub(super) struct Spans<T> {
     items: Vec<T>,
     /// By the binary logarithm of their room, where runs begin that have gone.
     free: Vec<Vec<u32>>,
-    /// Runs that have not.
+    /// How many things have room in these.
+    free_room: usize,
+    /// Runs that have not gone.
     used: usize,
 }
 
 impl<T> Default for Spans<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), free: Vec::new(), used: 0 }
+        Self { items: Vec::new(), free: Vec::new(), free_room: 0, used: 0 }
     }
 }
 
 impl<T: Copy> Spans<T> {
-    /// Makes room for so many things.
+    /// Makes room for runs whose lengths, rounded up to powers of two, are so many things in all.
     pub(super) fn reserve(&mut self, things: usize) {
-        buffers::reserve(&mut self.items, things);
+        buffers::reserve(&mut self.items, things.saturating_sub(self.free_room));
     }
 
     /// Keeps a copy of `run`.
@@ -45,6 +47,7 @@ impl<T: Copy> Spans<T> {
         let begin = match self.free.get_mut(degree).and_then(Vec::pop) {
             Some(begin) => {
                 self.items[begin as usize..][..run.len()].copy_from_slice(run);
+                self.free_room -= 1 << degree;
                 begin
             }
             None => {
@@ -73,6 +76,7 @@ impl<T: Copy> Spans<T> {
         if self.used == 0 {
             self.items.clear();
             self.free.iter_mut().for_each(Vec::clear);
+            self.free_room = 0;
             return;
         }
         let degree = degree_of(span.len as usize);
@@ -80,6 +84,7 @@ impl<T: Copy> Spans<T> {
             self.free.resize_with(degree + 1, Vec::new);
         }
         self.free[degree].push(span.begin);
+        self.free_room += 1 << degree;
     }
 }
 
@@ -119,6 +124,20 @@ mod tests {
             spans.remove(next);
         }
         assert_eq!(spans.items.len(), room);
+    }
+
+    #[test]
+    fn what_was_reserved_is_enough() {
+        let mut spans = Spans::default();
+        let first = spans.add(&[0; 3]);
+        spans.add(&[0; 3]);
+        spans.remove(first);
+        spans.reserve(1_000 * 4);
+        let room = spans.items.capacity();
+        for _ in 0..1_000 {
+            spans.add(&[1, 2, 3]);
+        }
+        assert_eq!(spans.items.capacity(), room);
     }
 
     #[test]

@@ -14,7 +14,6 @@ use crate::scheduler::{Event, Spec};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
-use std::ptr;
 use std::sync::Arc;
 
 /// One started graph.
@@ -63,7 +62,7 @@ impl GraphRun {
 struct NewTask<'a> {
     remote: &'static Remote,
     inputs: &'a [Input<TaskId>],
-    options: &'a Options,
+    options: Option<&'a Options>,
     /// Tasks to wait for besides those that the options name.
     before: &'a [TaskId],
     level: u32,
@@ -85,7 +84,7 @@ impl ControllerEngine {
         }
         self.submitting = true;
         let Parts { remote, arguments, options } = parts;
-        let options = options.as_deref().unwrap_or(Options::NONE);
+        let options = options.as_deref();
         let new = NewTask { remote, inputs: &inputs, options, before: &[], level: 0, run: None };
         let task = self.add(&new, |payload| arguments.plain.move_to(payload));
         self.submitting = false;
@@ -169,8 +168,8 @@ impl ControllerEngine {
         self.runs.insert(run, GraphRun::default());
         // The places of those that have gone are used again.
         self.release();
-        let new_slots = self.table.reserve(graph.len(), graph.edges());
-        self.scheduler.reserve(new_slots, graph.edges());
+        let new_slots = self.table.reserve(graph.len(), graph.inputs_room());
+        self.scheduler.reserve(new_slots, graph.dependencies());
         self.tell_scheduler(Event::Hold);
         let mut outstanding = 0;
         graph.start(outcomes, |node| {
@@ -231,7 +230,7 @@ impl ControllerEngine {
         });
         self.counts.submitted += 1;
         let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
-        if inputs.is_empty() && before.is_empty() && ptr::eq(options, Options::NONE) {
+        if inputs.is_empty() && before.is_empty() && options.is_none() {
             self.tell_scheduler(Event::Added { task, spec: &spec });
         } else {
             self.add_with_wishes(task, new, spec);
@@ -245,7 +244,7 @@ impl ControllerEngine {
         for input in new.inputs {
             inputs.push(input.source);
         }
-        let options = new.options;
+        let options = new.options.unwrap_or(Options::NONE);
         let mut after = SmallVec::<[TaskId; 8]>::from_slice(new.before);
         after.extend(options.after.iter().map(Reference::task));
         if let (Some(label), Some(entry)) = (&options.label, self.table.get_mut(task)) {

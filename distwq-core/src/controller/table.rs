@@ -218,9 +218,10 @@ impl Table {
         TaskId::new(slot, self.serial)
     }
 
-    /// Makes room for the inputs of tasks that come, and says how many of these will have slots that were never used.
-    pub(super) fn reserve(&mut self, tasks: usize, inputs: usize) -> usize {
-        self.inputs.reserve(inputs);
+    /// Makes room for the inputs of tasks that come, each in a run of a power of two, and says how many of these tasks
+    /// will have slots that were never used.
+    pub(super) fn reserve(&mut self, tasks: usize, inputs_room: usize) -> usize {
+        self.inputs.reserve(inputs_room);
         tasks.saturating_sub(self.free.len())
     }
 
@@ -231,7 +232,9 @@ impl Table {
         }
         let before = (self.blocks.len() - 1) * BLOCK;
         let block = &mut self.blocks[before / BLOCK];
-        if block.len() == if before == 0 { MANY } else { 0 } {
+        // The first block is that of small runs, which are better off with small pages.
+        let huge_from = if before == 0 { MANY } else { 0 };
+        if block.len() == huge_from {
             buffers::ask_for_huge_pages(block);
         }
         block.push(Entry::VACANT);

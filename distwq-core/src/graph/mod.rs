@@ -131,21 +131,14 @@ impl Graph {
         if let Some(reason) = self.refusal_of(parts) {
             return self.refuse(&parts.name(), reason);
         }
-        let options = parts.options.take();
         let Self { nodes, waiting, labels, .. } = self;
         let index = nodes.add_node(Some(parts.remote));
-        let reference = waiting.add_task(parts, |parent, place| {
-            nodes.add_edge(parent.into(), index, Edge::Input(place));
-        });
-        if let Some(options) = options {
-            for parent in options.dependencies().filter_map(|before| waiting.nodes.index_of(before)) {
-                nodes.add_edge(parent.into(), index, Edge::After);
-            }
-            if let Some(label) = &options.label {
-                labels.insert(index, label.clone());
-            }
-            waiting.options.insert(index.index() as u32, options);
+        if let Some(label) = &parts.options().label {
+            labels.insert(index, label.clone());
         }
+        let reference = waiting.add_task(parts, |parent, edge| {
+            nodes.add_edge(parent.into(), index, edge);
+        });
         Reference::Node(reference)
     }
 
@@ -173,7 +166,7 @@ impl Graph {
             Some(reason) => self.refuse(VALUE, reason),
             None => {
                 self.nodes.add_node(None);
-                Reference::Node(self.waiting.add_value(&mut plain))
+                Reference::Node(self.waiting.add(&mut plain))
             }
         })
     }
@@ -199,7 +192,10 @@ impl Graph {
         if self.started {
             return Err(OrderError::Started);
         }
-        let index = |of: &Reference| self.index_of(of).ok_or_else(|| OrderError::Foreign(format!("{of:?}")));
+        let index = |of: &Reference| {
+            let index = self.waiting.nodes.index_of(of).ok_or_else(|| OrderError::Foreign(format!("{of:?}")))?;
+            Ok::<NodeIndex, OrderError>(index.into())
+        };
         let (from, to) = (index(earlier.reference())?, index(later.reference())?);
         if let Some(path) = self.path(to, from) {
             let around = path.iter().chain(path.first());
@@ -339,14 +335,14 @@ impl Graph {
         parts.dependencies().find_map(refusal_of)
     }
 
-    /// The node of a task of this graph.
-    fn index_of(&self, task: &Reference) -> Option<NodeIndex> {
-        task.node().filter(|node| node.graph == self.id).map(|node| NodeIndex::from(node.index))
+    /// How often its nodes name tasks that come before them.
+    pub(crate) fn dependencies(&self) -> usize {
+        self.nodes.edge_count() + self.waiting.outside.len()
     }
 
-    /// How many dependencies there are between its nodes.
-    pub(crate) fn edges(&self) -> usize {
-        self.nodes.edge_count()
+    /// Room for the inputs of all tasks, each in a run of a power of two.
+    pub(crate) fn inputs_room(&self) -> usize {
+        self.waiting.inputs_room()
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -368,8 +364,8 @@ impl Graph {
     ) -> Option<TaskError> {
         let Waiting { options: said, outside: others, .. } = &self.waiting;
         let by_options = said.iter().filter_map(|(node, said)| Some((*node, options(said)?)));
-        let by_input = others.iter().filter_map(|(node, _, other)| Some((*node, outside(&other.source)?)));
-        let (node, reason) = by_options.chain(by_input).min_by_key(|(node, _)| *node)?;
+        let by_input = others.iter().filter_map(|other| Some((other.node, outside(&other.source)?)));
+        let (node, reason) = by_input.chain(by_options).min_by_key(|(node, _)| *node)?;
         Some(TaskError::refused(self.name(node.into()), reason))
     }
 

@@ -80,7 +80,7 @@ fn started(graph: &mut Graph) -> Vec<(String, u32, Vec<TaskId>)> {
     let mut started = Vec::new();
     let outcomes: Arc<dyn Outcomes> = Arc::new(Nobody);
     graph.start(&outcomes, |node| {
-        let label = node.options.label.as_deref().unwrap_or_default();
+        let label = node.options.and_then(|options| options.label.as_deref()).unwrap_or_default();
         started.push((label.to_owned(), node.level, node.before.to_vec()));
         TaskId::new(started.len() as u32 - 1, started.len() as u32)
     });

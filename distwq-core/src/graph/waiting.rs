@@ -20,10 +20,21 @@ pub(super) struct Waiting {
     bytes: Vec<u8>,
     /// Those of nodes that have many.
     large: FxHashMap<u32, Payload>,
-    /// Inputs that are tasks outside of this graph, each with its node and its place among all inputs of that.
-    pub(super) outside: Vec<(u32, usize, Input<Reference>)>,
+    /// In the order of their nodes and places.
+    pub(super) outside: Vec<Outside>,
     /// What the calls of few nodes say besides their functions and arguments.
     pub(super) options: FxHashMap<u32, Box<Options>>,
+    /// How many inputs each node has, rounded up to powers of two, in all.
+    inputs_room: usize,
+}
+
+/// An input that is a task outside of this graph.
+pub(super) struct Outside {
+    pub(super) node: u32,
+    pub(super) source: Reference,
+    place: InputPlace,
+    /// Its place among all inputs of the node.
+    at: usize,
 }
 
 /// More bytes than this are kept as they are.
@@ -36,7 +47,7 @@ pub(crate) struct StartingNode<'a> {
     /// The arguments that came as values; of a value that.
     pub(crate) plain: Plain<'a>,
     pub(crate) inputs: &'a [Input<TaskId>],
-    pub(crate) options: &'a Options,
+    pub(crate) options: Option<&'a Options>,
     /// The tasks that explicit edges put before it.
     pub(crate) before: &'a [TaskId],
     /// How many tasks the longest path has that hangs on it.
@@ -69,30 +80,46 @@ impl Waiting {
             large: FxHashMap::default(),
             outside: Vec::new(),
             options: FxHashMap::default(),
+            inputs_room: 0,
         }
     }
 
-    /// Adds a task, and tells of each input that is a node of this graph.
-    pub(super) fn add_task(&mut self, parts: &mut Parts, mut depends: impl FnMut(u32, InputPlace)) -> NodeReference {
+    /// Adds a task, and tells of each node of this graph that comes before it.
+    pub(super) fn add_task(&mut self, parts: &mut Parts, mut depends: impl FnMut(u32, Edge)) -> NodeReference {
         let node = self.ends.len() as u32;
-        for (at, input) in parts.arguments.inputs.iter().enumerate() {
+        let inputs = &parts.arguments.inputs;
+        if !inputs.is_empty() {
+            self.inputs_room += inputs.len().next_power_of_two();
+        }
+        for (at, input) in inputs.iter().enumerate() {
             match self.nodes.index_of(&input.source) {
-                Some(other) => depends(other, input.place),
-                None => self.outside.push((node, at, Input { source: input.source.clone(), place: input.place })),
+                Some(other) => depends(other, Edge::Input(input.place)),
+                None => self.outside.push(Outside { node, source: input.source.clone(), place: input.place, at }),
             }
         }
-        self.add_value(&mut parts.arguments.plain)
+        if let Some(options) = parts.options.take() {
+            for before in options.dependencies().filter_map(|before| self.nodes.index_of(before)) {
+                depends(before, Edge::After);
+            }
+            self.options.insert(node, options);
+        }
+        self.add(&mut parts.arguments.plain)
     }
 
-    /// Adds a value.
-    pub(super) fn add_value(&mut self, plain: &mut PayloadWriter) -> NodeReference {
+    /// Adds a value, or a task with these arguments.
+    pub(super) fn add(&mut self, plain: &mut PayloadWriter) -> NodeReference {
         if plain.len() <= COPIED_BYTES_MAX {
             plain.append_to(&mut self.bytes);
         } else {
-            self.large.insert(self.ends.len() as u32, std::mem::take(plain).finish());
+            self.large.insert(self.ends.len() as u32, plain.take());
         }
         self.ends.push(self.bytes.len());
         self.nodes.add()
+    }
+
+    /// Room for the inputs of all nodes, each in a run of a power of two.
+    pub(super) fn inputs_room(&self) -> usize {
+        self.inputs_room
     }
 
     /// Hands over one node and notes the task that it becomes.
@@ -105,8 +132,7 @@ impl Waiting {
         named: &mut Named,
         take: impl FnOnce(StartingNode<'_>) -> TaskId,
     ) {
-        let place = node.index();
-        let index = place as u32;
+        let number = node.index() as u32;
         let Named { inputs, before } = named;
         inputs.clear();
         before.clear();
@@ -122,28 +148,46 @@ impl Waiting {
         }
         inputs.reverse();
         if !self.outside.is_empty() {
-            // They are sorted, because nodes come in order.
-            let first = self.outside.partition_point(|(other, ..)| *other < index);
-            for (_, at, input) in self.outside[first..].iter().take_while(|(other, ..)| *other == index) {
-                inputs.insert(*at, Input { source: input.source.task(), place: input.place });
-            }
+            self.insert_outside(number, inputs);
         }
-        let large = if self.large.is_empty() { None } else { self.large.remove(&index) };
+        let options = if self.options.is_empty() { None } else { self.options.get(&number).map(|options| &**options) };
+        let large = if self.large.is_empty() { None } else { self.large.remove(&number) };
         let plain = large.map_or_else(
             || {
-                let begin = place.checked_sub(1).map_or(0, |last| self.ends[last]);
-                Plain::Few(&self.bytes[begin..self.ends[place]])
+                let begin = node.index().checked_sub(1).map_or(0, |last| self.ends[last]);
+                Plain::Few(&self.bytes[begin..self.ends[node.index()]])
             },
             Plain::Many,
         );
-        let options = if self.options.is_empty() { None } else { self.options.get(&index) };
-        let options = options.map_or(Options::NONE, |options| options);
         let task = take(StartingNode { remote: graph[node], plain, inputs, options, before, level });
-        self.nodes.set_task(index, task);
+        self.nodes.set_task(number, task);
+    }
+
+    /// Puts the inputs of a node that are not of this graph between those that are, from the last to the first, so that
+    /// each is moved once.
+    fn insert_outside(&self, node: u32, inputs: &mut Vec<Input<TaskId>>) {
+        let first = self.outside.partition_point(|other| other.node < node);
+        let count = self.outside[first..].iter().take_while(|other| other.node == node).count();
+        let mut outside = &self.outside[first..first + count];
+        let mut own = inputs.len();
+        while let Some((last, others)) = outside.split_last() {
+            let input = Input { source: last.source.task(), place: last.place };
+            if inputs.len() < own + count {
+                inputs.resize(own + count, input);
+            }
+            let place = own + others.len();
+            if last.at == place {
+                inputs[place] = input;
+                outside = others;
+            } else {
+                own -= 1;
+                inputs[place] = inputs[own];
+            }
+        }
     }
 }
 
-/// What nodes name, one after another: kept for the memory.
+/// What one node names, in memory that is used again for the next.
 #[derive(Default)]
 pub(super) struct Named {
     inputs: Vec<Input<TaskId>>,

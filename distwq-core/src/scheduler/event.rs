@@ -278,6 +278,7 @@ impl Actions {
     pub fn take_next(&mut self) -> Option<NextAction> {
         let Some(&Common { kind, index, attempt, task }) = self.common.get(self.taken) else {
             // All were taken: their memory is used again.
+            debug_assert!(self.rare.is_empty(), "the others were taken too");
             self.common.clear();
             self.taken = 0;
             return None;

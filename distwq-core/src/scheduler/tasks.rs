@@ -372,7 +372,8 @@ impl Default for Links {
 impl Links {
     /// Makes room for so many links.
     pub(super) fn reserve(&mut self, links: usize) {
-        buffers::reserve(&mut self.cells, links);
+        let free = self.cells.len() - self.used;
+        buffers::reserve(&mut self.cells, links.saturating_sub(free));
     }
 
     /// Puts `item` at the head of a list.

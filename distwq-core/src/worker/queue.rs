@@ -19,11 +19,12 @@ impl Job {
     /// wait for that before it could read larger pieces.
     #[inline]
     fn move_to(&mut self, place: &mut Self) {
-        let Self { task, epoch } = self;
-        (place.task.id, place.task.remote, place.epoch) = (task.id, task.remote, *epoch);
-        place.task.plain.take_from(&mut task.plain);
-        if !task.inputs.is_empty() {
-            place.task.inputs = std::mem::take(&mut task.inputs);
+        debug_assert!(place.task.inputs.is_empty(), "what was here has run");
+        let Self { task: Task { id, remote, plain, inputs }, epoch } = self;
+        (place.task.id, place.task.remote, place.epoch) = (*id, *remote, *epoch);
+        place.task.plain.take_from(plain);
+        if !inputs.is_empty() {
+            place.task.inputs = std::mem::take(inputs);
         }
     }
 }
@@ -87,22 +88,37 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::codec::Payload;
+    use crate::remote::InputArgument;
+    use smallvec::SmallVec;
 
     fn job(number: u32) -> Job {
-        let task = Task { id: id(number), plain: Payload::copy_of(&number.to_le_bytes()), ..Task::NONE };
+        let task = Task { id: id(number), plain: plain(number), inputs: inputs(number), ..Task::NONE };
         Job { task, epoch: None }
+    }
+
+    /// Few bytes or many.
+    fn plain(number: u32) -> Payload {
+        Payload::copy_of(&vec![number as u8; number as usize % 3 * 20])
+    }
+
+    /// None or some.
+    fn inputs(number: u32) -> Vec<InputArgument> {
+        let input = |parameter| InputArgument { parameter, gathered: false, values: SmallVec::new() };
+        (0..number as u16 % 4).map(input).collect()
     }
 
     fn id(number: u32) -> TaskId {
         TaskId::new(number, number)
     }
 
-    /// Takes the first and gives its number.
+    /// Takes the first into a place that was used before, and gives its number.
     fn take(queue: &mut Queue) -> Option<u32> {
         let mut place = Job::NONE;
+        place.task.plain = plain(11);
         queue.take_first(&mut place).then(|| {
             let number = place.task.id.serial();
-            assert_eq!(place.task.plain.as_slice(), number.to_le_bytes());
+            assert_eq!(place.task.plain, plain(number));
+            assert_eq!(place.task.inputs.len(), inputs(number).len());
             number
         })
     }

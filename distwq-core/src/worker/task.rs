@@ -44,11 +44,14 @@ impl Task {
             contain::quietly(move || drop(inputs));
         }
         current::set(None);
-        match result {
-            Ok(Ok(())) => None,
-            Ok(Err(failure)) => Some(Box::new(failure)),
-            Err(message) => Some(Box::new(Failure::Panicked(message))),
-        }
+        let failure = match result {
+            Ok(Ok(())) => return None,
+            Ok(Err(failure)) => failure,
+            Err(message) => Failure::Panicked(message),
+        };
+        // It may have been written in part.
+        output.clear();
+        Some(Box::new(failure))
     }
 }
 

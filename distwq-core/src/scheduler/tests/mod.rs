@@ -1,5 +1,6 @@
 //! Events in, actions compared: one rule a test, the graph drawn above it.
 
+mod actions;
 mod groups;
 mod links;
 mod lost;

@@ -16,8 +16,12 @@ fn run_all(scheduler: &mut Scheduler, actions: &mut Actions) -> usize {
                 assert!(scheduler.handle(0, event, actions));
             }
             NextAction::Done(_) => ended += 1,
-            NextAction::Rare if matches!(actions.take_rare(), Action::Ended { .. }) => ended += 1,
-            other => panic!("{other:?} has no place here"),
+            NextAction::Rare => {
+                let action = actions.take_rare();
+                assert!(matches!(action, Action::Ended { .. }), "{action:?} has no place here");
+                ended += 1;
+            }
+            NextAction::Release(task) => panic!("{task} has a handle"),
         }
     }
     ended
