@@ -266,7 +266,7 @@
 //! [`Failed`](TaskError::Failed) | the function returned an `Err`
 //! [`Panicked`](TaskError::Panicked) | the function panicked; the worker goes on
 //! [`Upstream`](TaskError::Upstream) | an input or a task before it failed: names the one where it began, and the path
-//! [`Group`](TaskError::Group) | a member of a collective task left the others
+//! [`Group`](TaskError::Group) | a group did not begin, or broke without a member that says why
 //! [`Codec`](TaskError::Codec) | an argument or output could not be encoded or decoded
 //! [`ValueLost`](TaskError::ValueLost), [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone
 //! [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why
@@ -342,7 +342,8 @@
 //! # Configuration
 //!
 //! [`Config`] has the settings of a run, each with its default and its variable, in one table. Variables win over the
-//! code: `DISTWQ_WORKERS=8 cargo run`. They only need to be set for the controller's rank; the others are told.
+//! code: `DISTWQ_WORKERS=8 cargo run`. They only need to be set for the controller's rank; the others are
+//! told. What has to be known before that, `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0.
 //!
 //! # Testing
 //!

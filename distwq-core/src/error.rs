@@ -111,7 +111,9 @@ pub enum TaskError {
         /// Which value, and why.
         message: Arc<str>,
     },
-    /// A member of the group of a collective task failed, or left while others still communicated.
+    /// The group of a collective task did not begin, or broke without a member that says why. What members return or
+    /// panic with is told as [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked), also where they hand on the
+    /// [`GroupError`](crate::group::GroupError) that they got because another one had left.
     #[error("{site} lost a member of its group: {message}")]
     Group {
         /// Which task, where.
