@@ -19,7 +19,8 @@ pub(crate) trait Outcomes: Send + Sync {
     fn info(&self, task: TaskId) -> TaskInfo;
     /// The error for an output that does not decode.
     fn undecodable(&self, task: TaskId, message: String) -> TaskError;
-    /// There is one more reference to the task; those to a node of a graph count as one together. Notes that and does nothing else, so it may happen anywhere.
+    /// There is one more reference to the task; those to a node of a graph count as one together. Notes that and does
+    /// nothing else, so it may happen anywhere.
     fn retained(&self, task: TaskId);
     /// There is one reference less. Notes that and does nothing else, so it may happen anywhere.
     fn dropped(&self, task: TaskId);

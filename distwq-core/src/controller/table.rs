@@ -249,8 +249,7 @@ impl Table {
 
     #[inline]
     pub(super) fn get_mut(&mut self, task: TaskId) -> Option<&mut Entry> {
-        let entry = self.blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?;
-        (entry.serial == task.serial()).then_some(entry)
+        find_mut(&mut self.blocks, task)
     }
 
     /// The arguments of a task that has not ended which are outputs of other tasks.
@@ -262,12 +261,8 @@ impl Table {
     /// The entry of a task that has ended: what only others need is gone.
     #[inline]
     pub(super) fn end(&mut self, task: TaskId) -> Option<&mut Entry> {
-        let Self { blocks, inputs, .. } = self;
-        let entry = blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?;
-        if entry.serial != task.serial() {
-            return None;
-        }
-        inputs.remove(std::mem::replace(&mut entry.inputs, Span::EMPTY));
+        let entry = find_mut(&mut self.blocks, task)?;
+        self.inputs.remove(std::mem::replace(&mut entry.inputs, Span::EMPTY));
         Some(entry)
     }
 
@@ -283,4 +278,11 @@ impl Table {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.blocks.iter().flatten().filter(|entry| entry.serial != NO_SERIAL)
     }
+}
+
+/// The entry of a task that has not gone; beside it the rest of the table can be used.
+#[inline]
+fn find_mut(blocks: &mut [Vec<Entry>], task: TaskId) -> Option<&mut Entry> {
+    let entry = blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?;
+    (entry.serial == task.serial()).then_some(entry)
 }

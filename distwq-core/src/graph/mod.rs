@@ -342,7 +342,7 @@ impl Graph {
 
     /// Room for the inputs of all tasks, each in a run of a power of two.
     pub(crate) fn inputs_room(&self) -> usize {
-        self.waiting.inputs_room()
+        self.waiting.inputs_room
     }
 
     pub(crate) fn id(&self) -> u64 {

@@ -25,7 +25,7 @@ pub(super) struct Waiting {
     /// What the calls of few nodes say besides their functions and arguments.
     pub(super) options: FxHashMap<u32, Box<Options>>,
     /// How many inputs each node has, rounded up to powers of two, in all.
-    inputs_room: usize,
+    pub(super) inputs_room: usize,
 }
 
 /// An input that is a task outside of this graph.
@@ -115,11 +115,6 @@ impl Waiting {
         }
         self.ends.push(self.bytes.len());
         self.nodes.add()
-    }
-
-    /// Room for the inputs of all nodes, each in a run of a power of two.
-    pub(super) fn inputs_room(&self) -> usize {
-        self.inputs_room
     }
 
     /// Hands over one node and notes the task that it becomes.
