@@ -12,7 +12,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("contain", &[]),
     ("id", &[]),
-    ("scheduler", &["buffers", "id"]),
+    ("prefetch", &[]),
+    ("scheduler", &["buffers", "id", "prefetch"]),
     ("current", &["id"]),
     ("error", &["id"]),
     ("info", &["id"]),
@@ -247,7 +248,7 @@ fn each_foreign_crate_is_named_in_its_own_place() {
 
 #[test]
 fn unsafe_code_stands_where_foreign_functions_are_called() {
-    expect_only_in(&["unsafe ", "unsafe{"], &["transport/mpi/", "fault.rs", "buffers.rs"]);
+    expect_only_in(&["unsafe ", "unsafe{"], &["transport/mpi/", "fault.rs", "buffers.rs", "prefetch.rs"]);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod id;
 mod info;
 pub mod launch;
 mod message;
+mod prefetch;
 mod reference;
 pub mod registry;
 pub mod remote;

@@ -1,12 +1,12 @@
 //! How tasks come in and are tied to those before them; handles that go, copies that come.
 
-use super::tasks::{State, Task};
+use super::tasks::State;
 use super::{Actions, End, Scheduler, Spec, Turn};
 use crate::id::{TaskId, WorkerId};
 
 impl Scheduler {
     pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Actions) -> bool {
-        let slot = self.tasks.insert(id, Task::new(id.serial(), spec));
+        let slot = self.tasks.add(id, spec);
         self.pending += 1;
         let mut doom = None;
         for &input in spec.inputs {
@@ -21,7 +21,7 @@ impl Scheduler {
         }
         if let Some(end) = doom {
             self.end(slot, end, actions);
-        } else if self.tasks[slot].blockers == 0 {
+        } else if self.tasks[slot].blockers() == 0 {
             self.enqueue(slot, Turn::Last, actions);
         }
         self.settle(actions);
@@ -29,7 +29,7 @@ impl Scheduler {
     }
 
     pub(super) fn given(&mut self, id: TaskId, bytes: u64) -> bool {
-        self.tasks.insert(id, Task::value(id.serial(), bytes));
+        self.tasks.add_value(id, bytes);
         true
     }
 
@@ -39,11 +39,11 @@ impl Scheduler {
         };
         let doom = self.link_after(slot, id);
         let value = &mut self.tasks[input];
-        value.needed += 1;
+        value.need();
         if value.state == State::Done && value.draws() {
             self.tasks[slot].draw();
         }
-        self.links.push(&mut self.tasks[slot].inputs, input);
+        self.links.push(self.tasks[slot].inputs_mut(), input);
         doom
     }
 
@@ -54,8 +54,8 @@ impl Scheduler {
             State::Done => None,
             State::Failed => Some(End::Upstream { via: id }),
             _ => {
-                self.links.push(&mut self.tasks[before].dependents, slot);
-                self.tasks[slot].blockers += 1;
+                self.links.push(self.tasks[before].dependents_mut(), slot);
+                self.tasks[slot].block();
                 None
             }
         }
@@ -63,13 +63,9 @@ impl Scheduler {
 
     fn link_follow(&mut self, slot: u32, id: TaskId) {
         let Some(target) = self.tasks.find(id) else { return };
-        let Task { state, worker, .. } = self.tasks[target];
-        let task = &mut self.tasks[slot];
-        if state.is_pending() {
-            (task.pin, task.follows) = (target, true);
-        } else {
-            task.pin = worker;
-        }
+        let (is_pending, worker) = (self.tasks[target].state.is_pending(), self.tasks[target].worker());
+        let rare = self.tasks.rare_mut(slot);
+        (rare.pin, rare.follows) = if is_pending { (target, true) } else { (worker, false) };
     }
 
     pub(super) fn dropped(&mut self, ids: &[TaskId], actions: &mut Actions) -> bool {
@@ -77,7 +73,7 @@ impl Scheduler {
         for &id in ids {
             self.step();
             let slot = self.tasks.find(id);
-            fits &= slot.is_some_and(|slot| std::mem::take(&mut self.tasks[slot].handle));
+            fits &= slot.is_some_and(|slot| self.tasks[slot].drop_handle());
             if let Some(slot) = slot {
                 self.try_release(slot, actions);
             }
@@ -90,7 +86,7 @@ impl Scheduler {
         if self.tasks[slot].state != State::Done || !self.workers.is_living(worker.0) {
             return false;
         }
-        self.links.push(&mut self.tasks[slot].copies, worker.0);
+        self.links.push(&mut self.tasks.rare_mut(slot).copies, worker.0);
         true
     }
 }

@@ -7,7 +7,7 @@
 //! change places. All other workers go on with single-rank tasks. A reservation gives way to a wide task of strictly
 //! higher priority; single-rank tasks, of whatever priority, do not break it.
 
-use super::tasks::{NONE, State, priority_of};
+use super::tasks::{NONE, Rare, State, priority_of};
 use super::workers::Standing;
 use super::{Action, Actions, End, GroupFailure, GroupValue, Scheduler};
 use crate::id::{TaskId, WorkerId};
@@ -90,7 +90,7 @@ impl Scheduler {
     fn give_way(&mut self) {
         let Some(reservation) = &self.reservation else { return };
         let task = reservation.task;
-        let urgent = self.wide.key().is_some_and(|key| priority_of(key) > priority_of(self.tasks[task].key()));
+        let urgent = self.wide.key().is_some_and(|key| priority_of(key) > priority_of(self.tasks.key(task)));
         if urgent {
             self.cancel_reservation();
             self.tasks[task].state = State::Wide;
@@ -102,14 +102,13 @@ impl Scheduler {
     /// free would not help it and stop the others.
     fn reserve_next(&mut self, actions: &mut Actions) -> bool {
         let task = self.wide.pop(&mut self.tasks).expect("a wide task is due");
-        let place = &mut self.tasks[task];
-        if place.ranks > self.workers.living {
-            place.state = State::TooWide;
+        let &Rare { ranks, pin: root, .. } = self.tasks.rare(task);
+        if ranks > self.workers.living {
+            self.tasks[task].state = State::TooWide;
             self.too_wide.push_back(&mut self.tasks, task);
             return false;
         }
-        place.state = State::Reserving;
-        let (ranks, root) = (place.ranks, place.pin);
+        self.tasks[task].state = State::Reserving;
         self.reservation = Some(Reservation { task, ranks, root, empty: Vec::new(), busy: Vec::new() });
         self.claim_root(actions);
         self.claim_last_group(ranks, actions);
@@ -246,9 +245,8 @@ impl Scheduler {
             let place = &mut self.workers[worker];
             (place.standing, place.place, place.reported_ns) = (Standing::Grouped, task, self.now_ns);
         }
-        let place = &mut self.tasks[task];
-        place.state = State::Running;
-        let attempt = place.attempt();
+        self.tasks[task].state = State::Running;
+        let attempt = self.tasks.rare(task).attempt();
         if self.last_groups.len() >= LAST_GROUPS_MAX {
             self.last_groups.clear();
         }

@@ -34,8 +34,8 @@ impl Scheduler {
         // From the last to the first: each goes to the front, so they come out in order.
         for (index, slot) in in_flight.into_iter().enumerate().rev() {
             self.step();
-            self.workers.remove(&mut self.tasks, slot);
-            if index < begun && self.tasks[slot].pin == NONE {
+            self.workers.remove(&mut self.tasks, worker, slot);
+            if index < begun && self.tasks.rare(slot).pin == NONE {
                 self.attempt_failed(slot, true, End::WorkerLost { worker: WorkerId(worker) }, actions);
             } else {
                 // One that is bound to the lost worker ends here.

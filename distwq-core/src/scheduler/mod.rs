@@ -48,6 +48,7 @@ mod add;
 mod end;
 mod event;
 mod groups;
+mod lists;
 mod lost;
 mod place;
 mod ready;
@@ -69,11 +70,12 @@ pub use stall::{Stall, Waits};
 
 use crate::id::{TaskId, WorkerId};
 use groups::{Group, Reservation};
+use lists::Links;
 use ready::Queue;
 use report::Turn;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use tasks::{Kind, Links, State, Tasks};
+use tasks::{State, Tasks};
 use workers::{Standing, Workers};
 
 /// The state machine. See the [module documentation](self) for the order of calls.
@@ -157,7 +159,8 @@ impl Scheduler {
     /// for those of the tasks of a `Dropped` that do fit.
     ///
     /// # Panics
-    /// If a slot is used for a new task before its release.
+    /// If a slot is used for a new task before its release, if 2^31 slots are in use, or if a worker's index is 2^24 or
+    /// more.
     // Where the event is known at compile time, only its own arm is left.
     #[inline(always)]
     pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Actions) -> bool {
@@ -223,8 +226,11 @@ impl Scheduler {
 
     fn holders_of(&self, slot: u32) -> impl Iterator<Item = u32> {
         let task = &self.tasks[slot];
-        let made_here = (task.state == State::Done && task.kind == Kind::Resident).then_some(task.worker);
-        made_here.into_iter().chain(self.links.iter(task.copies)).filter(|&worker| self.workers.is_living(worker))
+        let made_here = (task.state == State::Done && task.is_resident()).then(|| task.worker());
+        made_here
+            .into_iter()
+            .chain(self.links.iter(self.tasks.rare(slot).copies))
+            .filter(|&worker| self.workers.is_living(worker))
     }
 
     fn hold(&mut self) -> bool {

@@ -1,6 +1,7 @@
 //! Which ready task goes to which worker.
 
-use super::tasks::{Kind, Links, NONE, State, Tasks};
+use super::lists::Links;
+use super::tasks::{NONE, State, Tasks};
 use super::workers::Standing;
 use super::{Actions, End, Scheduler};
 use crate::id::TaskId;
@@ -158,9 +159,8 @@ impl Scheduler {
             return self.end(slot, End::ValueLost { value }, actions);
         }
         self.workers.push(&mut self.tasks, worker, slot, self.now_ns);
-        let task = &mut self.tasks[slot];
-        task.state = State::InFlight;
-        let attempt = task.attempt();
+        self.tasks[slot].state = State::InFlight;
+        let attempt = self.tasks.rare(slot).attempt();
         actions.start(self.tasks.id(slot), worker, attempt);
     }
 
@@ -170,7 +170,7 @@ impl Scheduler {
         if self.workers.lost == 0 {
             return None;
         }
-        let lost = self.links.iter(self.tasks[slot].inputs).find(|&input| self.is_value_lost(input))?;
+        let lost = self.links.iter(self.tasks[slot].inputs()).find(|&input| self.is_value_lost(input))?;
         Some(self.tasks.id(lost))
     }
 
@@ -197,7 +197,7 @@ impl Scheduler {
     /// Of the first ready tasks the one with most input bytes on this worker.
     fn best_here(&mut self, worker: u32) -> Option<u32> {
         let first = self.ready.first()?;
-        if self.tasks[first].kind != Kind::Drawn || self.ready.first_is_due() {
+        if !self.tasks[first].is_drawn() || self.ready.first_is_due() {
             return Some(first);
         }
         let (mut most, mut best) = (0, first);
@@ -213,7 +213,7 @@ impl Scheduler {
     /// The worker with room where a task should begin first.
     fn place(&mut self, slot: u32) -> u32 {
         let least = self.workers.least_loaded().expect("somebody has room");
-        if self.tasks[slot].kind != Kind::Drawn {
+        if !self.tasks[slot].is_drawn() {
             return least;
         }
         let held_bytes = self.score_holders(slot);
@@ -225,7 +225,7 @@ impl Scheduler {
         }
         while let Some(worker) = self.touched.pop() {
             self.step();
-            self.workers[worker].score = 0;
+            self.workers.scores[worker as usize] = 0;
         }
         best.1
     }
@@ -234,7 +234,7 @@ impl Scheduler {
     /// its load.
     fn rank(&self, worker: u32, held_bytes: u64) -> (u64, u64, u32) {
         let place = &self.workers[worker];
-        let lacking_bytes = held_bytes.saturating_sub(place.score);
+        let lacking_bytes = held_bytes.saturating_sub(self.workers.scores[worker as usize]);
         let begins_in_ns = place.wait_ns(self.settings.unknown_ns).saturating_add(self.move_ns(lacking_bytes));
         (begins_in_ns, lacking_bytes, place.in_flight)
     }
@@ -249,15 +249,15 @@ impl Scheduler {
     fn score_holders(&mut self, slot: u32) -> u64 {
         let Self { tasks, links, workers, touched, .. } = self;
         let mut held_bytes = 0;
-        for input in links.iter(tasks[slot].inputs) {
+        for input in links.iter(tasks[slot].inputs()) {
             let Some((bytes, holders)) = placed_bytes(tasks, links, input) else { continue };
             held_bytes += bytes;
             for worker in holders {
-                let place = &mut workers[worker];
-                if place.score == 0 {
+                let score = &mut workers.scores[worker as usize];
+                if *score == 0 {
                     touched.push(worker);
                 }
-                place.score += bytes;
+                *score += bytes;
             }
         }
         held_bytes
@@ -265,10 +265,10 @@ impl Scheduler {
 
     /// Bytes of a task's inputs that one worker holds.
     pub(super) fn bytes_on(&self, slot: u32, worker: u32) -> u64 {
-        if self.tasks[slot].kind != Kind::Drawn {
+        if !self.tasks[slot].is_drawn() {
             return 0;
         }
-        let inputs = self.links.iter(self.tasks[slot].inputs);
+        let inputs = self.links.iter(self.tasks[slot].inputs());
         let here = inputs.filter_map(|input| {
             let (bytes, mut holders) = placed_bytes(&self.tasks, &self.links, input)?;
             holders.any(|holder| holder == worker).then_some(bytes)
@@ -280,12 +280,13 @@ impl Scheduler {
 /// Size and holders of a value whose place matters: it is not empty, lies on a worker, and not on very many.
 fn placed_bytes<'a>(tasks: &'a Tasks, links: &'a Links, slot: u32) -> Option<(u64, impl Iterator<Item = u32> + 'a)> {
     let value = &tasks[slot];
-    let made_here = (value.kind == Kind::Resident).then_some(value.worker);
-    let matters = (made_here.is_some() || value.copies != NONE) && value.bytes() > 0;
-    if !matters || links.iter(value.copies).nth(HOLDERS_MAX).is_some() {
+    let copies = tasks.rare(slot).copies;
+    let made_here = value.is_resident().then(|| value.worker());
+    let matters = (made_here.is_some() || copies != NONE) && value.bytes() > 0;
+    if !matters || links.iter(copies).nth(HOLDERS_MAX).is_some() {
         return None;
     }
-    Some((value.bytes(), made_here.into_iter().chain(links.iter(value.copies))))
+    Some((value.bytes(), made_here.into_iter().chain(links.iter(copies))))
 }
 
 /// How far a worker's own queue is served.

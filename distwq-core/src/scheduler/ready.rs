@@ -3,7 +3,8 @@
 //! The tasks of one key form a list through their own links. The list of the greatest key lies outside the map, so
 //! that the common cases (one key for all; a chain, whose keys come one at a time) never touch the map.
 
-use super::tasks::{List, NONE, Tasks};
+use super::lists::List;
+use super::tasks::{NONE, Tasks};
 use std::collections::BTreeMap;
 
 /// How many tasks of the first list may be looked at for a better fit.
@@ -64,12 +65,12 @@ impl Queue {
     /// Adds a task behind those of its key.
     #[inline]
     pub(super) fn push_back(&mut self, tasks: &mut Tasks, slot: u32) {
-        self.list_for(tasks[slot].key()).push_back(tasks, slot);
+        self.list_for(tasks.key(slot)).push_back(tasks, slot);
     }
 
     /// Adds a task before those of its key: it has waited already.
     pub(super) fn push_front(&mut self, tasks: &mut Tasks, slot: u32) {
-        self.list_for(tasks[slot].key()).push_front(tasks, slot);
+        self.list_for(tasks.key(slot)).push_front(tasks, slot);
     }
 
     /// Takes out the first.
@@ -83,7 +84,7 @@ impl Queue {
     #[inline]
     pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: u32) {
         self.count -= 1;
-        let key = tasks[slot].key();
+        let key = tasks.key(slot);
         if key != self.key {
             let list = self.rest.get_mut(&key).expect("a queued task is in the list of its key");
             list.remove(tasks, slot);
@@ -94,6 +95,8 @@ impl Queue {
         }
         self.passed = if slot == self.first.head { 0 } else { self.passed + 1 };
         self.first.remove(tasks, slot);
+        // It has waited for long, and is the next to be looked at.
+        tasks.prefetch(self.first.head);
         if self.first.is_empty()
             && let Some((key, list)) = self.rest.pop_last()
         {

@@ -1,6 +1,6 @@
 //! Reports of single-rank tasks, and the queue that a task goes to when it may start, for the first time or again.
 
-use super::tasks::{NONE, State, Task};
+use super::tasks::{NONE, Rare, State};
 use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, WorkerId};
 
@@ -50,7 +50,10 @@ impl Scheduler {
     #[inline]
     fn reported(&mut self, worker: u32, id: TaskId, ran_ns: u64) -> Option<u32> {
         let slot = self.in_flight_on(worker, id)?;
-        self.workers.remove(&mut self.tasks, slot);
+        // All that the end of the task changes: fetched at once, it is waited for once.
+        self.links.prefetch_tasks(self.tasks[slot].inputs(), &self.tasks);
+        self.links.prefetch_tasks(self.tasks[slot].dependents(), &self.tasks);
+        self.workers.remove(&mut self.tasks, worker, slot);
         let place = &mut self.workers[worker];
         place.reported_ns = self.now_ns;
         place.learn(ran_ns, &self.settings);
@@ -62,14 +65,14 @@ impl Scheduler {
     pub(super) fn in_flight_on(&self, worker: u32, id: TaskId) -> Option<u32> {
         let slot = self.tasks.find(id)?;
         let task = &self.tasks[slot];
-        (task.state == State::InFlight && task.worker == worker).then_some(slot)
+        (task.state == State::InFlight && task.worker() == worker).then_some(slot)
     }
 
     /// A task has used up an attempt: it goes back to wait for the next one, or ends.
     pub(super) fn attempt_failed(&mut self, slot: u32, retry: bool, end: End, actions: &mut Actions) {
-        let task = &mut self.tasks[slot];
-        let again = retry && task.failures < task.retries;
-        task.failures = task.failures.saturating_add(1);
+        let rare = self.tasks.rare_mut(slot);
+        let again = retry && rare.failures < rare.retries;
+        rare.failures = rare.failures.saturating_add(1);
         if again {
             self.enqueue(slot, Turn::First, actions);
         } else {
@@ -84,14 +87,13 @@ impl Scheduler {
             return self.end(slot, end, actions);
         }
         let state = self.state_to_wait_in(slot);
-        let task = &mut self.tasks[slot];
-        task.state = state;
-        let pin = task.pin;
+        self.tasks[slot].state = state;
         let queue = match state {
             State::Ready => &mut self.ready,
             State::Retry => &mut self.retries,
             State::Wide => &mut self.wide,
             _ => {
+                let pin = self.tasks.rare(slot).pin;
                 self.to_serve.push(pin);
                 self.workers[pin].pinned += 1;
                 &mut self.pinned[pin as usize]
@@ -105,12 +107,12 @@ impl Scheduler {
 
     #[inline]
     fn state_to_wait_in(&self, slot: u32) -> State {
-        let task = &self.tasks[slot];
-        if task.is_collective() {
+        let rare = self.tasks.rare(slot);
+        if self.tasks[slot].is_collective() {
             State::Wide
-        } else if task.pin != NONE {
+        } else if rare.pin != NONE {
             State::Pinned
-        } else if task.failures > 0 && self.tried.contains_key(&slot) {
+        } else if rare.failures > 0 && self.tried.contains_key(&slot) {
             State::Retry
         } else {
             State::Ready
@@ -120,7 +122,7 @@ impl Scheduler {
     /// How a task must end that could start but for the workers that were lost.
     #[inline]
     pub(super) fn why_impossible(&self, slot: u32) -> Option<End> {
-        let &Task { pin, ranks, .. } = &self.tasks[slot];
+        let &Rare { pin, ranks, .. } = self.tasks.rare(slot);
         if pin != NONE && !self.workers.is_living(pin) {
             return Some(End::WorkerLost { worker: WorkerId(pin) });
         }

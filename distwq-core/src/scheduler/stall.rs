@@ -1,6 +1,7 @@
 //! When nothing can move any more: who waits for what, and the end of it.
 
-use super::tasks::{List, NONE, State, Task};
+use super::lists::List;
+use super::tasks::{NONE, State};
 use super::workers::Standing;
 use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, WorkerId};
@@ -45,19 +46,20 @@ impl Scheduler {
         }
         let waiting = || self.tasks.iter().filter(|(_, task)| task.state.is_pending());
         let for_workers = waiting().filter(|(_, task)| task.state != State::Blocked);
-        let for_workers = for_workers.map(|(slot, task)| (self.tasks.id(slot), self.why_not_started(task)));
+        let for_workers = for_workers.map(|(slot, _)| (self.tasks.id(slot), self.why_not_started(slot)));
         let for_tasks = waiting().flat_map(|(slot, task)| {
-            let dependents = self.links.iter(task.dependents).map(|dependent| self.tasks.id(dependent));
+            let dependents = self.links.iter(task.dependents()).map(|dependent| self.tasks.id(dependent));
             dependents.map(move |dependent| (dependent, Waits::Task(self.tasks.id(slot))))
         });
         let waits = for_workers.chain(for_tasks).take(WAITS_MAX).collect();
         Some(Stall { pending: self.pending, waits })
     }
 
-    fn why_not_started(&self, task: &Task) -> Waits {
-        match task.pin {
-            pin if pin != NONE && task.state == State::Pinned => Waits::Worker(WorkerId(pin)),
-            _ => Waits::Workers { wanted: task.ranks, living: self.workers.living },
+    fn why_not_started(&self, slot: u32) -> Waits {
+        let rare = self.tasks.rare(slot);
+        match self.tasks[slot].state {
+            State::Pinned => Waits::Worker(WorkerId(rare.pin)),
+            _ => Waits::Workers { wanted: rare.ranks, living: self.workers.living },
         }
     }
 
@@ -68,7 +70,7 @@ impl Scheduler {
         self.forget_queues();
         for &slot in &pending {
             // Not as one that waits for its dependencies: those would end it as a consequence of their end.
-            self.tasks[slot].state = State::Doomed;
+            self.tasks[slot].doom();
         }
         for slot in pending {
             self.end(slot, End::Stalled, actions);

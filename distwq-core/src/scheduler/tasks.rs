@@ -1,12 +1,14 @@
-//! The table of tasks, indexed by slot, and the arena of links between them.
+//! The table of tasks, indexed by slot.
 //!
-//! One task is one cache line. What belongs to one stage of its life only shares a field with another stage: the
-//! order key of a task that waits makes room for the size of its value, and the two list links serve whichever
-//! list the task is in.
+//! A scheduler waits for memory more than for anything else: with many workers, a task, its inputs and its dependents
+//! have left the caches by the time it ends. So a task is half a cache line. What belongs to one stage of its life only
+//! shares a field with another stage, and what few tasks have lies apart, as [`Rare`].
 
+use super::lists::ITEMS_MAX;
 use super::{End, Spec};
 use crate::buffers;
 use crate::id::TaskId;
+use crate::prefetch;
 
 /// A value that the controller has is sent to whoever needs it, wherever that is; from this size on it pays to use
 /// a copy that a worker has already.
@@ -47,46 +49,98 @@ pub(super) enum State {
 }
 
 impl State {
+    /// A list of tasks leads through the task.
+    pub(super) const fn is_listed(self) -> bool {
+        use State::{InFlight, Pinned, Ready, Retry, TooWide, Wide};
+        matches!(self, Ready | Retry | Pinned | Wide | TooWide | InFlight)
+    }
+
     /// The task has not ended.
     pub(super) const fn is_pending(self) -> bool {
         !matches!(self, Self::Vacant | Self::Done | Self::Failed)
     }
 }
 
-/// All that is known of one task.
+/// A number below 2^24 - 1, or [`NONE`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Small([u8; 3]);
+
+impl Small {
+    const NONE: Self = Self([u8::MAX; 3]);
+
+    /// The numbers that fit are smaller.
+    const MAX: u32 = (1 << 24) - 1;
+
+    /// The three lower bytes: all of a number that fits, and of [`NONE`].
+    #[inline]
+    const fn new(number: u32) -> Self {
+        debug_assert!(number < Self::MAX || number == NONE, "a number that fits");
+        let [a, b, c, _] = number.to_le_bytes();
+        Self([a, b, c])
+    }
+
+    #[inline]
+    const fn get(self) -> u32 {
+        let Self([a, b, c]) = self;
+        let number = u32::from_le_bytes([a, b, c, 0]);
+        if number == Self::MAX { NONE } else { number }
+    }
+}
+
+/// The index of a worker is smaller than this.
+pub(super) const WORKERS_MAX: u32 = Small::MAX;
+
+/// What is known of every task.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(align(32))]
 pub(super) struct Task {
-    /// Order key while it waits or runs, size of the value in bytes once it is done.
-    weight: u64,
     pub(super) serial: u32,
-    /// Links from dependencies that have not ended.
-    pub(super) blockers: u32,
-    /// List of the tasks that wait for this one, newest first.
-    pub(super) dependents: u32,
-    /// List of the tasks whose outputs are arguments.
-    pub(super) inputs: u32,
-    /// Links of the one list that the task is in.
-    pub(super) prev: u32,
+    /// List of the tasks whose outputs are arguments. Done: the lower half of the size of the value.
+    inputs: u32,
+    /// List of the tasks that wait for this one, newest first. Done: the upper half of that size.
+    dependents: u32,
+    /// Arguments of pending tasks that are this value, and [`HANDLE`].
+    uses: u32,
+    /// In a list of tasks: who is before it there; no matter what at the head. In none: links from dependencies that
+    /// have not ended.
+    pub(super) before: u32,
+    /// In a list of tasks: who is next.
     pub(super) next: u32,
     /// In flight: with whom. Done: where it ran, [`NONE`] for a value that was given.
-    pub(super) worker: u32,
+    worker: Small,
+    pub(super) state: State,
+    /// With a priority of 0 it is the order key; [`Small::NONE`] if the key lies in [`Rare`] with all else.
+    level: Small,
+    kind: Kind,
+}
+
+/// Somebody may still ask for the value.
+const HANDLE: u32 = 1 << 31;
+
+/// What few tasks have.
+#[derive(Debug)]
+pub(super) struct Rare {
+    key: u64,
     /// Slot of the task to follow while `follows`, else the only worker it may run on, or [`NONE`].
     pub(super) pin: u32,
-    /// Arguments of pending tasks that are this value.
-    pub(super) needed: u32,
-    /// List of the workers that hold a copy besides `worker`.
+    /// List of the workers that hold a copy besides the one where it ran.
     pub(super) copies: u32,
     pub(super) ranks: u32,
     pub(super) retries: u32,
     /// Attempts that have failed.
     pub(super) failures: u32,
-    pub(super) state: State,
-    /// Somebody may still ask for the value.
-    pub(super) handle: bool,
     /// `pin` names a task whose worker is not known yet.
     pub(super) follows: bool,
-    pub(super) kind: Kind,
+}
+
+impl Rare {
+    const NOTHING: Self = Self { key: 0, pin: NONE, copies: NONE, ranks: 1, retries: 0, failures: 0, follows: false };
+
+    /// The attempt that runs or comes next, counted from 1.
+    #[inline]
+    pub(super) fn attempt(&self) -> u32 {
+        self.failures.saturating_add(1)
+    }
 }
 
 /// What a task is while it waits, and where its value is afterwards.
@@ -105,60 +159,127 @@ pub(super) enum Kind {
 }
 
 impl Task {
-    pub(super) const VACANT: Self = Self {
-        weight: 0,
+    const VACANT: Self = Self {
         serial: 0,
-        blockers: 0,
-        dependents: NONE,
         inputs: NONE,
-        prev: NONE,
+        dependents: NONE,
+        uses: 0,
+        before: 0,
         next: NONE,
-        worker: NONE,
-        pin: NONE,
-        needed: 0,
-        copies: NONE,
-        ranks: 1,
-        retries: 0,
-        failures: 0,
+        worker: Small::NONE,
         state: State::Vacant,
-        handle: false,
-        follows: false,
+        level: Small::new(0),
         kind: Kind::Narrow,
     };
 
+    /// Somebody may still ask for the value.
+    pub(super) fn has_handle(&self) -> bool {
+        self.uses & HANDLE != 0
+    }
+
+    /// Nobody will ask any more; false if that was so already.
     #[inline]
-    pub(super) fn new(serial: u32, spec: &Spec<'_>) -> Self {
-        Self {
-            weight: order_key(spec.priority, spec.level),
-            serial,
-            ranks: spec.ranks.max(1),
-            retries: spec.retries,
-            state: State::Blocked,
-            handle: true,
-            kind: if spec.collective || spec.ranks > 1 { Kind::Collective } else { Kind::Narrow },
-            ..Self::VACANT
-        }
+    pub(super) fn drop_handle(&mut self) -> bool {
+        let had = self.has_handle();
+        self.uses &= !HANDLE;
+        had
     }
 
-    /// A value that exists without having been made by a task.
-    pub(super) fn value(serial: u32, bytes: u64) -> Self {
-        Self { weight: bytes, serial, state: State::Done, handle: true, kind: Kind::Home, ..Self::VACANT }
+    /// Arguments of pending tasks that are this value.
+    pub(super) fn needed(&self) -> u32 {
+        self.uses & !HANDLE
     }
 
-    /// Its place among ready tasks: the greater goes first.
+    /// One more argument of a pending task is this value.
     #[inline]
-    pub(super) fn key(&self) -> u64 {
-        debug_assert!(self.state.is_pending(), "an ended task has no order");
-        self.weight
+    pub(super) fn need(&mut self) {
+        self.uses += 1;
     }
 
-    pub(super) fn bytes(&self) -> u64 {
-        debug_assert_eq!(self.state, State::Done, "only an ended task has a value");
-        self.weight
+    /// One less.
+    #[inline]
+    pub(super) fn need_no_more(&mut self) {
+        debug_assert!(self.needed() > 0, "a need was counted");
+        self.uses -= 1;
+    }
+
+    /// It has ended, and neither a handle nor a pending task needs it.
+    ///
+    /// One that has failed stays while links of pending dependencies lead to it: its slot must not be another's by
+    /// the time these end.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.uses == 0 && matches!(self.state, State::Done | State::Failed) && self.before == 0
+    }
+
+    /// Links from dependencies that have not ended.
+    #[inline]
+    pub(super) fn blockers(&self) -> u32 {
+        if self.state.is_listed() { 0 } else { self.before }
+    }
+
+    /// One more.
+    #[inline]
+    pub(super) fn block(&mut self) {
+        self.before += 1;
+    }
+
+    /// One less; how many there are now.
+    #[inline]
+    pub(super) fn unblock(&mut self) -> u32 {
+        debug_assert!(self.blockers() > 0, "a dependency was counted");
+        self.before -= 1;
+        self.before
+    }
+
+    /// List of the tasks whose outputs are arguments.
+    #[inline]
+    pub(super) fn inputs(&self) -> u32 {
+        if self.state == State::Done { NONE } else { self.inputs }
+    }
+
+    /// The same, to add to it while the task is pending.
+    #[inline]
+    pub(super) fn inputs_mut(&mut self) -> &mut u32 {
+        debug_assert!(self.state.is_pending(), "what has ended has no links");
+        &mut self.inputs
+    }
+
+    /// List of the tasks that wait for this one, newest first.
+    #[inline]
+    pub(super) fn dependents(&self) -> u32 {
+        if self.state == State::Done { NONE } else { self.dependents }
+    }
+
+    /// The same, to add to it while it is pending.
+    #[inline]
+    pub(super) fn dependents_mut(&mut self) -> &mut u32 {
+        debug_assert!(self.state.is_pending(), "what has ended has no links");
+        &mut self.dependents
+    }
+
+    #[inline]
+    pub(super) fn worker(&self) -> u32 {
+        self.worker.get()
+    }
+
+    #[inline]
+    pub(super) fn set_worker(&mut self, worker: u32) {
+        self.worker = Small::new(worker);
+    }
+
+    pub(super) fn is_resident(&self) -> bool {
+        self.kind == Kind::Resident
     }
 
     pub(super) fn is_collective(&self) -> bool {
         self.kind == Kind::Collective
+    }
+
+    /// It matters where it runs: an argument lies on workers or is large.
+    #[inline]
+    pub(super) fn is_drawn(&self) -> bool {
+        self.kind == Kind::Drawn
     }
 
     /// It gets an argument whose place matters; a group is chosen without regard to that.
@@ -168,25 +289,61 @@ impl Task {
         }
     }
 
+    pub(super) fn bytes(&self) -> u64 {
+        debug_assert_eq!(self.state, State::Done, "only an ended task has a value");
+        u64::from(self.dependents) << 32 | u64::from(self.inputs)
+    }
+
     /// The value lies on a worker, or is so large that tasks should go where a copy of it is.
     #[inline]
     pub(super) fn draws(&self) -> bool {
-        (self.kind == Kind::Resident && self.bytes() > 0) || self.bytes() >= LARGE_BYTES
+        let bytes = self.bytes();
+        (self.is_resident() && bytes > 0) || bytes >= LARGE_BYTES
     }
 
-    /// The attempt that runs or comes next, counted from 1.
-    pub(super) fn attempt(&self) -> u32 {
-        self.failures.saturating_add(1)
-    }
-
-    /// Turns it into a value of `bytes` made by `worker`.
+    /// Turns it into a value of `bytes` made by `worker`; what it took and who waits for it is the caller's now.
     #[inline]
-    pub(super) fn become_value(&mut self, worker: u32, bytes: u64, resident: bool) {
+    pub(super) fn become_value(&mut self, worker: u32, bytes: u64, resident: bool) -> Ties {
+        let ties = self.take_ties();
         self.state = State::Done;
-        self.weight = bytes;
-        self.worker = worker;
+        (self.inputs, self.dependents) = (bytes as u32, (bytes >> 32) as u32);
+        self.worker = Small::new(worker);
         self.kind = if resident { Kind::Resident } else { Kind::Home };
+        ties
     }
+
+    /// Makes it one that will end without a value, whose list is not kept any more.
+    pub(super) fn doom(&mut self) {
+        self.before = self.blockers();
+        self.state = State::Doomed;
+    }
+
+    /// Turns it into one that has ended without a value.
+    pub(super) fn become_failure(&mut self) -> Ties {
+        self.state = State::Failed;
+        self.take_ties()
+    }
+
+    fn take_ties(&mut self) -> Ties {
+        Ties {
+            inputs: std::mem::replace(&mut self.inputs, NONE),
+            dependents: std::mem::replace(&mut self.dependents, NONE),
+        }
+    }
+
+    /// What it has beyond others lies in [`Rare`].
+    #[inline]
+    fn is_rare(&self) -> bool {
+        self.level == Small::NONE
+    }
+}
+
+/// The lists of tasks that one was tied to when it ended.
+pub(super) struct Ties {
+    /// Whose outputs it took.
+    pub(super) inputs: u32,
+    /// Who waits for it, newest first.
+    pub(super) dependents: u32,
 }
 
 /// The key that sorts ready tasks: priority, then the length of the path that hangs on it.
@@ -205,15 +362,41 @@ pub(super) const fn priority_of(key: u64) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     table: Vec<Task>,
+    /// By slot as well, and only as long as it has to be.
+    rare: Vec<Rare>,
 }
 
 impl Tasks {
-    /// Puts a task into its slot.
+    /// Puts a new task into its slot, blocked until something is done with it.
     ///
     /// # Panics
     /// If the slot is taken: the caller uses a slot again only after its release.
     #[inline]
-    pub(super) fn insert(&mut self, id: TaskId, task: Task) -> u32 {
+    pub(super) fn add(&mut self, id: TaskId, spec: &Spec<'_>) -> u32 {
+        let kind = if spec.collective || spec.ranks > 1 { Kind::Collective } else { Kind::Narrow };
+        let task = Task { uses: HANDLE, state: State::Blocked, kind, ..Task::VACANT };
+        let slot = self.insert(id, task);
+        if spec.level < Small::MAX && spec.priority == 0 && spec.ranks <= 1 && spec.retries == 0 {
+            self[slot].level = Small::new(spec.level);
+        } else {
+            let rare = self.rare_mut(slot);
+            (rare.key, rare.ranks, rare.retries) =
+                (order_key(spec.priority, spec.level), spec.ranks.max(1), spec.retries);
+        }
+        slot
+    }
+
+    /// Puts a value into its slot that exists without having been made by a task.
+    ///
+    /// # Panics
+    /// Like [`Tasks::add`].
+    pub(super) fn add_value(&mut self, id: TaskId, bytes: u64) {
+        let slot = self.insert(id, Task { uses: HANDLE, ..Task::VACANT });
+        self[slot].become_value(NONE, bytes, false);
+    }
+
+    #[inline]
+    fn insert(&mut self, id: TaskId, task: Task) -> u32 {
         let index = id.slot();
         assert!(index < ITEMS_MAX as usize, "fewer than 2^31 tasks are pending or held");
         if let Some(more) = (index + 1).checked_sub(self.table.len()) {
@@ -222,7 +405,7 @@ impl Tasks {
         }
         let place = &mut self.table[index];
         assert_eq!(place.state, State::Vacant, "slot of {id} is taken by #{}", place.serial);
-        *place = task;
+        *place = Task { serial: id.serial(), ..task };
         slot_of(id)
     }
 
@@ -238,9 +421,45 @@ impl Tasks {
         (task.serial == id.serial() && task.state != State::Vacant).then(|| slot_of(id))
     }
 
+    /// Has the memory of a task fetched, which is about to be looked at; [`NONE`] is none.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, slot: u32) {
+        prefetch::element(&self.table, slot as usize);
+    }
+
     #[inline]
     pub(super) fn id(&self, slot: u32) -> TaskId {
         TaskId::new(slot, self[slot].serial)
+    }
+
+    /// The place of a pending task among those that are ready: the greater goes first.
+    #[inline]
+    pub(super) fn key(&self, slot: u32) -> u64 {
+        let task = &self[slot];
+        debug_assert!(task.state.is_pending(), "an ended task has no order");
+        if task.is_rare() { self.rare[slot as usize].key } else { order_key(0, task.level.get()) }
+    }
+
+    /// What few tasks have: a look at it costs nothing for all the others.
+    #[inline]
+    pub(super) fn rare(&self, slot: u32) -> &Rare {
+        if self[slot].is_rare() { &self.rare[slot as usize] } else { &Rare::NOTHING }
+    }
+
+    /// From here on it is one of the few.
+    pub(super) fn rare_mut(&mut self, slot: u32) -> &mut Rare {
+        let task = &mut self.table[slot as usize];
+        let index = slot as usize;
+        if !task.is_rare() {
+            let key = order_key(0, task.level.get());
+            task.level = Small::NONE;
+            if let Some(more) = (index + 1).checked_sub(self.rare.len()) {
+                buffers::reserve(&mut self.rare, more);
+                self.rare.resize_with(index + 1, || Rare::NOTHING);
+            }
+            self.rare[index] = Rare { key, ..Rare::NOTHING };
+        }
+        &mut self.rare[index]
     }
 
     /// All slots in use.
@@ -267,203 +486,6 @@ impl std::ops::IndexMut<u32> for Tasks {
 #[inline]
 fn slot_of(id: TaskId) -> u32 {
     u32::try_from(id.slot()).expect("an id is made of two u32")
-}
-
-/// A doubly linked list of tasks through their own links.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct List {
-    pub(super) head: u32,
-    pub(super) tail: u32,
-}
-
-impl List {
-    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE };
-
-    pub(super) fn is_empty(self) -> bool {
-        self.head == NONE
-    }
-
-    #[inline]
-    pub(super) fn push_back(&mut self, tasks: &mut Tasks, slot: u32) {
-        let task = &mut tasks[slot];
-        task.prev = self.tail;
-        task.next = NONE;
-        match self.tail {
-            NONE => self.head = slot,
-            tail => tasks[tail].next = slot,
-        }
-        self.tail = slot;
-    }
-
-    pub(super) fn push_front(&mut self, tasks: &mut Tasks, slot: u32) {
-        let task = &mut tasks[slot];
-        task.prev = NONE;
-        task.next = self.head;
-        match self.head {
-            NONE => self.tail = slot,
-            head => tasks[head].prev = slot,
-        }
-        self.head = slot;
-    }
-
-    #[inline]
-    pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: u32) {
-        let Task { prev, next, .. } = tasks[slot];
-        if slot == self.head {
-            // The common case leaves the new head alone, whose memory has not been used for long: the link back
-            // of a head is never followed.
-            self.head = next;
-            if next == NONE {
-                self.tail = NONE;
-            }
-            return;
-        }
-        tasks[prev].next = next;
-        match next {
-            NONE => self.tail = prev,
-            next => tasks[next].prev = prev,
-        }
-    }
-
-    /// From the head to the tail.
-    pub(super) fn iter(self, tasks: &Tasks) -> impl Iterator<Item = u32> {
-        successors(self.head, |slot| tasks[slot].next)
-    }
-
-    /// From the tail to the head.
-    pub(super) fn iter_back(self, tasks: &Tasks) -> impl Iterator<Item = u32> {
-        successors(self.tail, move |slot| if slot == self.head { NONE } else { tasks[slot].prev })
-    }
-}
-
-/// Walks from `first` until [`NONE`].
-pub(super) fn successors(first: u32, next: impl Fn(u32) -> u32) -> impl Iterator<Item = u32> {
-    let some = |index: u32| (index != NONE).then_some(index);
-    std::iter::successors(some(first), move |&index| some(next(index)))
-}
-
-/// Singly linked lists of numbers in one arena, without an allocation for each task. A link leads to a cell, or is itself
-/// the last number of its list: most lists have one, and take no more than their head.
-#[derive(Debug)]
-pub(super) struct Links {
-    cells: Vec<Cell>,
-    free: u32,
-    used: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    item: u32,
-    next: u32,
-}
-
-/// Marks a link that is a number. The numbers of cells and those in lists are smaller.
-const ITEM: u32 = 1 << 31;
-
-/// A number in a list is smaller than this.
-pub(super) const ITEMS_MAX: u32 = ITEM - 1;
-
-impl Default for Links {
-    fn default() -> Self {
-        Self { cells: Vec::new(), free: NONE, used: 0 }
-    }
-}
-
-impl Links {
-    /// Makes room for so many links.
-    pub(super) fn reserve(&mut self, links: usize) {
-        let free = self.cells.len() - self.used;
-        buffers::reserve(&mut self.cells, links.saturating_sub(free));
-    }
-
-    /// Puts `item` at the head of a list.
-    #[inline]
-    pub(super) fn push(&mut self, head: &mut u32, item: u32) {
-        debug_assert!(item < ITEMS_MAX, "{item} cannot be told from a cell");
-        if *head == NONE {
-            *head = ITEM | item;
-        } else {
-            self.push_cell(head, item);
-        }
-    }
-
-    fn push_cell(&mut self, head: &mut u32, item: u32) {
-        let new = Cell { item, next: *head };
-        self.used += 1;
-        if self.free == NONE {
-            let index = self.cells.len();
-            assert!(index < ITEM as usize, "fewer than 2^31 links");
-            *head = index as u32;
-            buffers::reserve(&mut self.cells, 1);
-            self.cells.push(new);
-        } else {
-            *head = self.free;
-            let cell = &mut self.cells[self.free as usize];
-            self.free = cell.next;
-            *cell = new;
-        }
-    }
-
-    /// Takes the head off a list.
-    #[inline]
-    pub(super) fn pop(&mut self, head: &mut u32) -> Option<u32> {
-        match *head {
-            NONE => None,
-            link if link & ITEM != 0 => {
-                *head = NONE;
-                Some(link & !ITEM)
-            }
-            index => {
-                let cell = &mut self.cells[index as usize];
-                let Cell { item, next } = *cell;
-                *head = next;
-                cell.next = self.free;
-                self.free = index;
-                self.used -= 1;
-                if self.used == 0 {
-                    // What comes next is in order again: cells were given back in the order in which tasks have ended.
-                    self.cells.clear();
-                    self.free = NONE;
-                }
-                Some(item)
-            }
-        }
-    }
-
-    /// Turns a list round; lists grow at the head, so this restores the order of addition.
-    #[inline]
-    pub(super) fn reverse(&mut self, head: u32) -> u32 {
-        if head & ITEM != 0 {
-            return head;
-        }
-        let (mut rest, mut turned) = (head, NONE);
-        while let Some(item) = self.pop(&mut rest) {
-            self.push(&mut turned, item);
-        }
-        turned
-    }
-
-    /// The numbers of a list from its head on.
-    pub(super) fn iter(&self, head: u32) -> impl Iterator<Item = u32> {
-        let mut rest = head;
-        std::iter::from_fn(move || match rest {
-            NONE => None,
-            link if link & ITEM != 0 => {
-                rest = NONE;
-                Some(link & !ITEM)
-            }
-            index => {
-                let Cell { item, next } = self.cells[index as usize];
-                rest = next;
-                Some(item)
-            }
-        })
-    }
-
-    /// Cells in all lists together: one less than numbers in each.
-    pub(super) fn used(&self) -> usize {
-        self.used
-    }
 }
 
 /// How a task ends when the parent `via` has ended without a value.

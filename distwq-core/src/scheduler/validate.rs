@@ -26,26 +26,26 @@ impl Scheduler {
         let (mut blockers, mut needed) = (FxHashMap::<u32, u32>::default(), FxHashMap::<u32, u32>::default());
         let mut links = 0;
         for (slot, task) in self.tasks.iter() {
-            for dependent in self.links.iter(task.dependents) {
+            for dependent in self.links.iter(task.dependents()) {
                 *blockers.entry(dependent).or_default() += 1;
                 assert!(matches!(self.tasks[dependent].state, State::Blocked | State::Failed), "a dependent waits");
             }
-            for input in self.links.iter(task.inputs) {
+            for input in self.links.iter(task.inputs()) {
                 *needed.entry(input).or_default() += 1;
             }
-            links += [task.dependents, task.inputs, task.copies]
+            links += [task.dependents(), task.inputs(), self.tasks.rare(slot).copies]
                 .map(|head| self.links.iter(head).count().saturating_sub(1))
                 .iter()
                 .sum::<usize>();
             assert!(
-                task.state.is_pending() || (task.inputs == NONE && task.dependents == NONE),
+                task.state.is_pending() || (task.inputs() == NONE && task.dependents() == NONE),
                 "links of ended {slot}"
             );
         }
         assert_eq!(links, self.links.used(), "every cell is in a list");
         for (slot, task) in self.tasks.iter() {
-            assert_eq!(task.blockers, blockers.get(&slot).copied().unwrap_or_default(), "blockers of {slot}");
-            assert_eq!(task.needed, needed.get(&slot).copied().unwrap_or_default(), "needs of {slot}");
+            assert_eq!(task.blockers(), blockers.get(&slot).copied().unwrap_or_default(), "blockers of {slot}");
+            assert_eq!(task.needed(), needed.get(&slot).copied().unwrap_or_default(), "needs of {slot}");
         }
     }
 
@@ -59,7 +59,10 @@ impl Scheduler {
             let queue = &self.pinned[worker as usize];
             self.validate_queue_of(queue, State::Pinned);
             assert_eq!(queue.len(), place.pinned as usize, "own queue of worker {worker}");
-            assert!(queue.iter(&self.tasks).all(|(_, slot)| self.tasks[slot].pin == worker), "queue of its worker");
+            assert!(
+                queue.iter(&self.tasks).all(|(_, slot)| self.tasks.rare(slot).pin == worker),
+                "queue of its worker"
+            );
             assert!(queue.is_empty() || place.standing != Standing::Open || !place.has_room(), "work for {worker}");
             pinned += queue.len();
         }
@@ -81,7 +84,7 @@ impl Scheduler {
         assert!(keys.is_sorted_by(|a, b| a >= b), "keys in order");
         assert_eq!(keys.len(), queue.len(), "length of a queue");
         for (key, slot) in queue.iter(&self.tasks) {
-            assert_eq!((self.tasks[slot].state, self.tasks[slot].key()), (state, key), "queued task {slot}");
+            assert_eq!((self.tasks[slot].state, self.tasks.key(slot)), (state, key), "queued task {slot}");
         }
     }
 
@@ -93,9 +96,9 @@ impl Scheduler {
             assert_eq!(forth, back, "links of what is in flight on {worker}");
             assert_eq!(forth.len(), place.in_flight as usize, "in flight on {worker}");
             for slot in forth {
-                let task = &self.tasks[slot];
-                assert_eq!((task.state, task.worker), (State::InFlight, worker), "task {slot} in flight");
-                assert!(task.pin == NONE || task.pin == worker, "task {slot} is where it has to be");
+                let (task, pin) = (&self.tasks[slot], self.tasks.rare(slot).pin);
+                assert_eq!((task.state, task.worker()), (State::InFlight, worker), "task {slot} in flight");
+                assert!(pin == NONE || pin == worker, "task {slot} is where it has to be");
             }
         }
         assert_eq!(self.workers.in_flight, self.count(State::InFlight), "tasks in flight");
@@ -120,7 +123,7 @@ impl Scheduler {
         let (mut reserved, mut reserving) = (0, 0);
         if let Some(reservation) = &self.reservation {
             (reserved, reserving) = (reservation.empty.len() + reservation.busy.len(), 1);
-            assert!(reserved <= self.tasks[reservation.task].ranks as usize, "no more reserved than needed");
+            assert!(reserved <= self.tasks.rare(reservation.task).ranks as usize, "no more reserved than needed");
             assert!(reservation.empty.iter().all(|&worker| self.workers[worker].in_flight == 0));
             for (at, &worker) in reservation.busy.iter().enumerate() {
                 let place = &self.workers[worker];
@@ -136,9 +139,10 @@ impl Scheduler {
         for (slot, task) in self.tasks.iter() {
             pending += usize::from(task.state.is_pending());
             assert_ne!(task.state, State::Doomed, "no end is left open, {slot}");
-            assert_eq!(task.state == State::Blocked, task.state.is_pending() && task.blockers > 0, "state of {slot}");
-            assert!(task.failures <= task.retries.saturating_add(1), "attempts of {slot}");
-            let kept = task.state.is_pending() || task.handle || task.needed > 0 || task.blockers > 0;
+            assert_eq!(task.state == State::Blocked, task.state.is_pending() && task.blockers() > 0, "state of {slot}");
+            let rare = self.tasks.rare(slot);
+            assert!(rare.failures <= rare.retries.saturating_add(1), "attempts of {slot}");
+            let kept = task.state.is_pending() || task.has_handle() || task.needed() > 0 || task.blockers() > 0;
             assert!(kept, "task {slot} has been released");
         }
         assert_eq!(pending, self.pending, "pending tasks");

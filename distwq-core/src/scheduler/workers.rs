@@ -4,7 +4,8 @@
 //! have members. So the least and the most loaded are found without a look at the others, however many there are.
 
 use super::Settings;
-use super::tasks::{List, NONE, Tasks, successors};
+use super::lists::{List, successors};
+use super::tasks::{NONE, Tasks, WORKERS_MAX};
 
 /// Degrees of load: 0 is idle, 1 to 7 some slots free, from [`BUSY`] on all slots taken and more and more queued.
 const DEGREES: u32 = 48;
@@ -36,9 +37,9 @@ pub(super) enum Standing {
     Lost,
 }
 
-/// One worker: two cache lines, the first of which is all that a report needs.
+/// One worker: one cache line.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(align(64))]
 pub(super) struct Worker {
     /// Tasks in flight, in the order in which they were started: the first `slots` count as begun.
     pub(super) tasks: List,
@@ -64,8 +65,6 @@ pub(super) struct Worker {
     pub(super) asked: bool,
     /// Not to be asked for tasks before.
     pub(super) ask_from_ns: u64,
-    /// Input bytes it holds of the task being placed; 0 in between.
-    pub(super) score: u64,
 }
 
 impl Worker {
@@ -85,7 +84,6 @@ impl Worker {
         mean_ns: 0,
         reported_ns: 0,
         ask_from_ns: 0,
-        score: 0,
     };
 
     pub(super) fn has_room(&self) -> bool {
@@ -151,6 +149,8 @@ impl Worker {
 #[derive(Debug)]
 pub(super) struct Workers {
     table: Vec<Worker>,
+    /// Input bytes that each holds of the task being placed; 0 in between.
+    pub(super) scores: Vec<u64>,
     /// Lists of workers with room, by degree.
     open: Loads,
     /// Lists of workers without.
@@ -177,7 +177,15 @@ impl Loads {
 
 impl Default for Workers {
     fn default() -> Self {
-        Self { table: Vec::new(), open: Loads::EMPTY, full: Loads::EMPTY, living: 0, lost: 0, in_flight: 0 }
+        Self {
+            table: Vec::new(),
+            scores: Vec::new(),
+            open: Loads::EMPTY,
+            full: Loads::EMPTY,
+            living: 0,
+            lost: 0,
+            in_flight: 0,
+        }
     }
 }
 
@@ -199,9 +207,11 @@ impl std::ops::IndexMut<u32> for Workers {
 impl Workers {
     /// Takes in a new worker; false if it is known already.
     pub(super) fn join(&mut self, worker: u32, slots: u32, now_ns: u64) -> bool {
+        assert!(worker < WORKERS_MAX, "fewer than 2^24 workers have joined");
         let index = worker as usize;
         if index >= self.table.len() {
             self.table.resize_with(index + 1, || Worker::UNKNOWN);
+            self.scores.resize(index + 1, 0);
         }
         let place = &mut self.table[index];
         if place.standing != Standing::Unknown {
@@ -292,14 +302,17 @@ impl Workers {
         }
         place.in_flight += 1;
         place.tasks.push_back(tasks, slot);
-        tasks[slot].worker = worker;
+        tasks[slot].set_worker(worker);
     }
 
     /// Takes a task off those in flight on its worker; [`Workers::relist`] has to follow.
     #[inline]
-    pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: u32) {
+    pub(super) fn remove(&mut self, tasks: &mut Tasks, worker: u32, slot: u32) {
+        debug_assert_eq!(tasks[slot].worker(), worker, "it is in flight there");
         self.in_flight -= 1;
-        let place = &mut self[tasks[slot].worker];
+        let place = &mut self[worker];
+        // What comes next is linked to it.
+        tasks.prefetch(place.tasks.tail);
         place.in_flight -= 1;
         place.tasks.remove(tasks, slot);
     }
@@ -402,7 +415,7 @@ impl Workers {
         assert_eq!(listed, open, "every open worker is in a list");
         assert_eq!(self.table.iter().filter(|worker| worker.is_living()).count(), self.living as usize);
         assert_eq!(self.table.iter().map(|worker| worker.in_flight as usize).sum::<usize>(), self.in_flight);
-        assert!(self.table.iter().all(|worker| worker.score == 0), "scores are kept during one placement only");
+        assert!(self.scores.iter().all(|&score| score == 0), "scores are kept during one placement only");
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod actions;
 mod groups;
-mod links;
+mod lists;
 mod lost;
 mod order;
 mod place;

@@ -95,6 +95,42 @@ fn ready_tasks_go_by_priority_then_level_then_order() {
     assert_eq!(play.finish(long, W0), [done(long), start(low, W0)]);
 }
 
+/// Levels around the largest that a plain task keeps with itself, and a priority that is below all of them.
+#[test]
+fn levels_of_any_size_and_negative_priorities_are_kept_in_full() {
+    let mut play = Play::with_workers(1);
+    let mut running = play.fill(1);
+    let limit = (1 << 24) - 1;
+    let specs = [(-1, u32::MAX), (0, 0), (0, limit - 1), (0, limit), (0, limit + 1), (0, u32::MAX)];
+    let tasks = specs.map(|(priority, level)| play.add_waiting(Spec { priority, level, ..Spec::PLAIN }));
+    for next in tasks.into_iter().rev() {
+        let first = running.remove(0);
+        assert_eq!(play.finish(first, W0), [done(first), start(next, W0)]);
+        running.push(next);
+    }
+}
+
+/// Handed out to worker 1, which is lost: it comes before a plain task again.
+#[test]
+fn a_task_that_goes_back_keeps_its_level() {
+    let mut play = Play::with_workers(2);
+    let running = play.fill(2);
+    let plain = play.add_waiting(Spec::PLAIN);
+    let long = play.add_waiting(Spec { level: 5, ..Spec::PLAIN });
+    let [on_1, on_0] = [running[0], running[1]];
+    assert_eq!(play.finish(on_1, W1), [done(on_1), start(long, W1)]);
+    let actions = play.lose(W1);
+    assert!(actions.contains(&ended(running[2], End::WorkerLost { worker: W1 })), "{actions:?}");
+    assert_eq!(play.finish(on_0, W0), [done(on_0), start(long, W0)]);
+    assert_eq!(play.finish(running[3], W0), [done(running[3]), start(plain, W0)]);
+}
+
+#[test]
+#[should_panic(expected = "fewer than 2^24 workers")]
+fn more_workers_than_can_be_counted_are_refused_at_once() {
+    Play::with_workers(0).join(WorkerId((1 << 24) - 1), 1);
+}
+
 #[test]
 fn a_report_of_a_task_that_is_not_there_is_refused() {
     let mut play = Play::with_workers(2);

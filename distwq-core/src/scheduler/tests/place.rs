@@ -118,6 +118,20 @@ fn a_large_value_keeps_its_consumers_on_its_worker() {
 }
 
 /// ```text
+/// a (4 GiB, on 2) ─┬→ c      all of the size counts, also if its lower half is 0
+/// b (3 GB, on 1) ──┘
+/// ```
+#[test]
+fn values_of_any_size_are_weighed_in_full() {
+    let mut play = Play::with_workers(3);
+    let a = play.add_started(Spec::PLAIN, W2);
+    let b = play.add_started(Spec::PLAIN, W1);
+    let c = play.add_waiting(Spec { inputs: &[a, b], ..Spec::PLAIN });
+    assert_eq!(play.finish_resident(a, W2, 1 << 32), [done(a)]);
+    assert_eq!(play.finish_resident(b, W1, 3_000_000_000), [done(b), start(c, W2)]);
+}
+
+/// ```text
 /// a → c, b → d            nobody has room when a and b end; each worker pulls what it has the input of
 /// ```
 #[test]

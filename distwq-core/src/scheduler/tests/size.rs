@@ -103,6 +103,6 @@ fn failure_runs_down_a_chain_of_200_000_without_recursion() {
 }
 
 #[test]
-fn a_pending_task_takes_one_cache_line() {
-    assert_eq!(size_of::<Task>(), 64);
+fn a_pending_task_takes_half_a_cache_line() {
+    assert_eq!(size_of::<Task>(), 32);
 }

@@ -1,6 +1,7 @@
 //! Lists of numbers in one arena.
 
-use super::super::tasks::{ITEMS_MAX, Links, NONE};
+use super::super::lists::{ITEMS_MAX, Links};
+use super::super::tasks::NONE;
 
 /// A list to which these numbers were added.
 fn list(links: &mut Links, numbers: &[u32]) -> u32 {

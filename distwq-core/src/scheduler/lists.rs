@@ -1,0 +1,215 @@
+//! Lists of tasks, which lead through the tasks themselves, and lists of numbers in one arena.
+
+use super::tasks::{NONE, Tasks};
+use crate::buffers;
+
+/// A doubly linked list of tasks through their own links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct List {
+    pub(super) head: u32,
+    pub(super) tail: u32,
+}
+
+impl List {
+    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE };
+
+    pub(super) fn is_empty(self) -> bool {
+        self.head == NONE
+    }
+
+    #[inline]
+    pub(super) fn push_back(&mut self, tasks: &mut Tasks, slot: u32) {
+        let task = &mut tasks[slot];
+        task.before = self.tail;
+        task.next = NONE;
+        match self.tail {
+            NONE => self.head = slot,
+            tail => tasks[tail].next = slot,
+        }
+        self.tail = slot;
+    }
+
+    pub(super) fn push_front(&mut self, tasks: &mut Tasks, slot: u32) {
+        let task = &mut tasks[slot];
+        task.before = NONE;
+        task.next = self.head;
+        match self.head {
+            NONE => self.tail = slot,
+            head => tasks[head].before = slot,
+        }
+        self.head = slot;
+    }
+
+    #[inline]
+    pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: u32) {
+        let task = &mut tasks[slot];
+        // In no list any more, it counts who blocks it.
+        let (before, next) = (std::mem::take(&mut task.before), task.next);
+        if slot == self.head {
+            // The common case leaves the new head alone, whose memory has not been used for long: the link back
+            // of a head is never followed.
+            self.head = next;
+            if next == NONE {
+                self.tail = NONE;
+            }
+            return;
+        }
+        tasks[before].next = next;
+        match next {
+            NONE => self.tail = before,
+            next => tasks[next].before = before,
+        }
+    }
+
+    /// From the head to the tail.
+    pub(super) fn iter(self, tasks: &Tasks) -> impl Iterator<Item = u32> {
+        successors(self.head, |slot| tasks[slot].next)
+    }
+
+    /// From the tail to the head.
+    pub(super) fn iter_back(self, tasks: &Tasks) -> impl Iterator<Item = u32> {
+        successors(self.tail, move |slot| if slot == self.head { NONE } else { tasks[slot].before })
+    }
+}
+
+/// Walks from `first` until [`NONE`].
+pub(super) fn successors(first: u32, next: impl Fn(u32) -> u32) -> impl Iterator<Item = u32> {
+    let some = |index: u32| (index != NONE).then_some(index);
+    std::iter::successors(some(first), move |&index| some(next(index)))
+}
+
+/// Singly linked lists of numbers in one arena, without an allocation for each task. A link leads to a cell, or is itself
+/// the last number of its list: most lists have one, and take no more than their head.
+#[derive(Debug)]
+pub(super) struct Links {
+    cells: Vec<Cell>,
+    free: u32,
+    used: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    item: u32,
+    next: u32,
+}
+
+/// Marks a link that is a number. The numbers of cells and those in lists are smaller.
+const ITEM: u32 = 1 << 31;
+
+/// A number in a list is smaller than this.
+pub(super) const ITEMS_MAX: u32 = ITEM - 1;
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { cells: Vec::new(), free: NONE, used: 0 }
+    }
+}
+
+impl Links {
+    /// Makes room for so many links.
+    pub(super) fn reserve(&mut self, links: usize) {
+        let free = self.cells.len() - self.used;
+        buffers::reserve(&mut self.cells, links.saturating_sub(free));
+    }
+
+    /// Puts `item` at the head of a list.
+    #[inline]
+    pub(super) fn push(&mut self, head: &mut u32, item: u32) {
+        debug_assert!(item < ITEMS_MAX, "{item} cannot be told from a cell");
+        if *head == NONE {
+            *head = ITEM | item;
+        } else {
+            self.push_cell(head, item);
+        }
+    }
+
+    fn push_cell(&mut self, head: &mut u32, item: u32) {
+        let new = Cell { item, next: *head };
+        self.used += 1;
+        if self.free == NONE {
+            let index = self.cells.len();
+            assert!(index < ITEM as usize, "fewer than 2^31 links");
+            *head = index as u32;
+            buffers::reserve(&mut self.cells, 1);
+            self.cells.push(new);
+        } else {
+            *head = self.free;
+            let cell = &mut self.cells[self.free as usize];
+            self.free = cell.next;
+            *cell = new;
+        }
+    }
+
+    /// Takes the head off a list.
+    #[inline]
+    pub(super) fn pop(&mut self, head: &mut u32) -> Option<u32> {
+        match *head {
+            NONE => None,
+            link if link & ITEM != 0 => {
+                *head = NONE;
+                Some(link & !ITEM)
+            }
+            index => {
+                let cell = &mut self.cells[index as usize];
+                let Cell { item, next } = *cell;
+                *head = next;
+                cell.next = self.free;
+                self.free = index;
+                self.used -= 1;
+                if self.used == 0 {
+                    // What comes next is in order again: cells were given back in the order in which tasks have ended.
+                    self.cells.clear();
+                    self.free = NONE;
+                }
+                Some(item)
+            }
+        }
+    }
+
+    /// Turns a list round; lists grow at the head, so this restores the order of addition.
+    #[inline]
+    pub(super) fn reverse(&mut self, head: u32) -> u32 {
+        if head & ITEM != 0 {
+            return head;
+        }
+        let (mut rest, mut turned) = (head, NONE);
+        while let Some(item) = self.pop(&mut rest) {
+            self.push(&mut turned, item);
+        }
+        turned
+    }
+
+    /// Has the memory of the first two tasks of a list fetched, which are about to be looked at.
+    #[inline(always)]
+    pub(super) fn prefetch_tasks(&self, head: u32, tasks: &Tasks) {
+        if head & ITEM != 0 {
+            tasks.prefetch(head & !ITEM);
+        } else {
+            let Cell { item, next } = self.cells[head as usize];
+            tasks.prefetch(item);
+            tasks.prefetch(next & !ITEM);
+        }
+    }
+
+    /// The numbers of a list from its head on.
+    pub(super) fn iter(&self, head: u32) -> impl Iterator<Item = u32> {
+        let mut rest = head;
+        std::iter::from_fn(move || match rest {
+            NONE => None,
+            link if link & ITEM != 0 => {
+                rest = NONE;
+                Some(link & !ITEM)
+            }
+            index => {
+                let Cell { item, next } = self.cells[index as usize];
+                rest = next;
+                Some(item)
+            }
+        })
+    }
+
+    /// Cells in all lists together: one less than numbers in each.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+}
