@@ -26,7 +26,7 @@ fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let stats = cluster.stats();
-    print!("{stats}");
+    println!("{stats}");
     assert_eq!((stats.submitted, stats.done, stats.failed, stats.outstanding), (16, 16, 0, 0));
     // One entry for the controller, one for each worker; each attempt was somebody's.
     assert_eq!(stats.ranks.len(), cluster.workers() + 1);

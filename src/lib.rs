@@ -343,7 +343,8 @@
 //!
 //! [`Config`] has the settings of a run, each with its default and its variable, in one table. Variables win over the
 //! code: `DISTWQ_WORKERS=8 cargo run`. They only need to be set for the controller's rank; the others are
-//! told. What has to be known before that, `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0.
+//! told. What has to be known before that, `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0. A variable
+//! that is misspelt is named on standard error.
 //!
 //! # Testing
 //!

@@ -12,7 +12,7 @@ use std::time::Duration;
 use std::{env, fs, process, thread};
 
 /// Names the program that a process is to be.
-const PROGRAM: &str = "DISTWQ_LAUNCHED_PROGRAM";
+const PROGRAM: &str = "DISTWQ_TEST_PROGRAM";
 
 /// How long a run may go on after something happened that cannot be contained.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -96,7 +96,7 @@ fn works(cluster: &Cluster) -> BodyOutcome {
 
 /// Runs the program that this process is to be, and gives its exit code.
 fn run(program: &str) -> ExitCode {
-    let argument = env::var("DISTWQ_LAUNCHED_ARGUMENT").unwrap_or_default();
+    let argument = env::var("DISTWQ_TEST_ARGUMENT").unwrap_or_default();
     let wait_for = |cluster: &Cluster, call: Call<()>| -> BodyOutcome {
         // Another task runs meanwhile, so that a rank that ends leaves somebody behind who is busy.
         let bystanders: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x))).collect();
@@ -228,6 +228,14 @@ fn settings_that_cannot_be_are_told_and_exit_with_two() {
 }
 
 #[test]
+fn a_misspelt_variable_is_named_once_and_changes_nothing() {
+    for place in places(&[3]) {
+        let output = launch(&launcher("works", place).env("DISTWQ_SLOT", "3")).expect_success();
+        assert_eq!(output.to_string().matches("the variable DISTWQ_SLOT means nothing").count(), 1, "{output}");
+    }
+}
+
+#[test]
 fn a_body_that_fails_or_panics_ends_all_ranks_with_one_and_a_message() {
     for place in places(&[2, 3]) {
         for (program, text) in
@@ -243,7 +251,7 @@ fn a_body_that_fails_or_panics_ends_all_ranks_with_one_and_a_message() {
 fn a_task_that_exits_its_process_ends_the_run_with_a_message() {
     for place in places(&[3]) {
         for code in ["0", "3"] {
-            let output = launch(&launcher("exits", place).env("DISTWQ_LAUNCHED_ARGUMENT", code));
+            let output = launch(&launcher("exits", place).env("DISTWQ_TEST_ARGUMENT", code));
             let output = expect_end(output, "instead of calling `process::exit`");
             assert!(output.contains("::exits"), "the task is named: {output}");
             assert!(!output.contains("the task has ended"), "{output}");
@@ -255,7 +263,7 @@ fn a_task_that_exits_its_process_ends_the_run_with_a_message() {
 fn a_body_that_exits_its_process_ends_the_run_with_a_message() {
     for place in places(&[3]) {
         for code in ["0", "3"] {
-            let output = launch(&launcher("body exits", place).env("DISTWQ_LAUNCHED_ARGUMENT", code));
+            let output = launch(&launcher("body exits", place).env("DISTWQ_TEST_ARGUMENT", code));
             expect_end(output, "exits while the run goes on");
         }
     }
@@ -328,7 +336,7 @@ mod under_mpirun {
         for place in places(&[4]).into_iter().flatten() {
             for victim in 0..3 {
                 let running = TemporaryFile::new("endless");
-                let launcher = launcher("endless", Some(place)).env("DISTWQ_LAUNCHED_ARGUMENT", &running.0);
+                let launcher = launcher("endless", Some(place)).env("DISTWQ_TEST_ARGUMENT", &running.0);
                 let mut launched = launcher.start().expect("it can be launched");
                 launched.wait_for(0, "the task is submitted").expect("it gets there");
                 let deadline = Instant::now() + Duration::from_secs(20);

@@ -17,7 +17,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("current", &["id"]),
     ("error", &["id"]),
     ("info", &["id"]),
-    ("stats", &["id"]),
+    ("stats", &["error", "id"]),
     ("codec", &["buffers"]),
     ("frame", &["codec"]),
     ("config", &[]),
@@ -99,7 +99,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
-    ("testing", &["cluster", "config", "launch"]),
+    ("testing", &["cluster", "config", "error", "fault", "launch"]),
 ];
 
 /// Past so many lines there is a second noun in a file.

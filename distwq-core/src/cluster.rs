@@ -4,7 +4,7 @@ use crate::call::{Call, Parts};
 use crate::codec::{self, Payload};
 use crate::controller::{ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
-use crate::error::{Refusal, RunError, TaskError, TaskSite};
+use crate::error::{Refusal, RunError, TaskError, TaskSite, plural};
 use crate::graph::Graph;
 use crate::handle::Handle;
 use crate::id::TaskId;
@@ -89,7 +89,7 @@ impl Cluster {
     pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
         let taken = match codec::encode(value) {
             Ok(payload) => self.seat.drive.with(|engine| engine.submit_value(payload)),
-            Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0)).into()),
+            Err(error) => Err(TaskError::refused("the value", Refusal::Value(error.0)).into()),
         };
         Handle::new(self.reference(taken))
     }
@@ -231,6 +231,6 @@ impl Outcomes for Seat {
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cluster({} workers)", self.workers())
+        write!(f, "Cluster({})", plural(self.workers(), "worker"))
     }
 }

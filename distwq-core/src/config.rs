@@ -20,7 +20,8 @@ use std::time::Duration;
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
 ///
 /// Times in variables are milliseconds, sizes bytes. A variable that is no number, or out of its range, ends the
-/// program at its start with a message and exit code 2.
+/// program at its start with a message and exit code 2. One that begins with `DISTWQ_` and means nothing to distwq, such as
+/// a misspelt one, is named on standard error by the controller.
 ///
 /// # Examples
 /// ```
@@ -191,6 +192,35 @@ impl Config {
     }
 }
 
+/// The variables of [`Config`].
+const VARIABLES: [&str; 9] = [
+    "DISTWQ_WORKERS",
+    "DISTWQ_SLOTS",
+    "DISTWQ_CONTROLLER",
+    "DISTWQ_INLINE_BYTES_MAX",
+    "DISTWQ_PIECE_BYTES",
+    "DISTWQ_STACK_BYTES",
+    "DISTWQ_HANDSHAKE_LIMIT_MS",
+    "DISTWQ_COLLECTIVE_GRACE_MS",
+    "DISTWQ_SHUTDOWN_GRACE_MS",
+];
+
+/// What variables of [`testing`](crate::testing) begin with.
+const OF_TESTS: [&str; 4] = ["DISTWQ_TEST_", "DISTWQ_MPIRUN", "DISTWQ_LAUNCH_ID", "DISTWQ_SEED"];
+
+/// Says of each variable of the environment that looks like one of distwq, but is none, that it means nothing.
+pub(crate) fn unknown_variables() -> impl Iterator<Item = String> {
+    unknown_among(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+}
+
+fn unknown_among(names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let unknown = names.filter(|name| {
+        let known = VARIABLES.contains(&name.as_str()) || OF_TESTS.iter().any(|begin| name.starts_with(begin));
+        name.starts_with("DISTWQ_") && !known
+    });
+    unknown.map(|name| format!("the variable {name} means nothing; the settings are {}", VARIABLES.join(", ")))
+}
+
 fn within(setting: &'static str, value: i64, min: i64, max: i64) -> Result<(), ConfigError> {
     if (min..=max).contains(&value) {
         return Ok(());
@@ -235,6 +265,22 @@ mod tests {
         let config = with(&[("DISTWQ_WORKERS", "5"), ("DISTWQ_SHUTDOWN_GRACE_MS", "20")]);
         let expected = Config::new().workers(5).shutdown_grace(Duration::from_millis(20));
         assert_eq!(config, Ok(expected));
+    }
+
+    #[test]
+    fn a_variable_that_means_nothing_is_named() {
+        let read = std::cell::RefCell::new(Vec::new());
+        let config = Config::new().with_variables(|name| {
+            read.borrow_mut().push(name);
+            None
+        });
+        assert_eq!((config, read.into_inner()), (Ok(Config::new()), VARIABLES.to_vec()));
+
+        let others = ["DISTWQ_TEST_RANKS", "DISTWQ_MPIRUN", "PATH", "DISTWQ_WORKER"];
+        let names = VARIABLES.into_iter().chain(others).map(str::to_owned);
+        let said: Vec<String> = unknown_among(names).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("DISTWQ_WORKER means nothing"), "{said:?}");
     }
 
     #[test]

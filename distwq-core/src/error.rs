@@ -130,9 +130,9 @@ pub enum TaskError {
         message: Arc<str>,
     },
     /// The task cannot run, and was not taken.
-    #[error("task {task} was refused: {reason}")]
+    #[error("{task} was refused: {reason}")]
     Refused {
-        /// The label or the function of the task.
+        /// The label or the function of the task, or "the graph", or "the value".
         task: Arc<str>,
         /// Why it cannot run.
         reason: Refusal,
@@ -268,7 +268,7 @@ impl fmt::Display for UpstreamPath {
 #[non_exhaustive]
 pub enum Refusal {
     /// A collective task wants more ranks than there are workers.
-    #[error("it wants {wanted} ranks and there are {workers} workers; start more ranks or ask for fewer")]
+    #[error("it wants {} of {}; start more ranks or ask for fewer", plural(*wanted, "rank"), plural(*workers, "worker"))]
     TooManyRanks {
         /// What `ranks` asked for.
         wanted: u32,
@@ -279,7 +279,7 @@ pub enum Refusal {
     #[error("it wants 0 ranks; a task needs at least 1")]
     NoRanks,
     /// `ranks` on a function that runs on one rank.
-    #[error("it wants {wanted} ranks but its function runs on one; declare it `#[remote(collective)]`")]
+    #[error("it wants {wanted} ranks, but its function runs on one; declare it `#[remote(collective)]`")]
     NotCollective {
         /// What `ranks` asked for.
         wanted: u32,
@@ -328,7 +328,7 @@ pub enum RunError {
         upstream: usize,
     },
     /// The cluster ended while another thread still ran the graph.
-    #[error("the cluster ended before {outstanding} tasks of the graph")]
+    #[error("the cluster ended before {} of the graph", plural(*outstanding, "task"))]
     Closed {
         /// How many tasks had not ended.
         outstanding: usize,
@@ -350,8 +350,9 @@ fn describe(failed: &[TaskError], upstream: usize) -> String {
     text
 }
 
-fn plural(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
+/// "1 task", "2 tasks".
+pub(crate) fn plural<N: PartialEq + From<u8> + fmt::Display>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
     format!("{count} {noun}{ending}")
 }
 

@@ -13,7 +13,9 @@ pub(crate) const EXIT_CODE: i32 = 70;
 /// Says something on standard error, in the name of distwq.
 #[allow(clippy::print_stderr, reason = "errors that end a run have no other way out")]
 pub(crate) fn say(text: &str) {
-    eprintln!("distwq: {text}");
+    // In one piece: what other ranks say at the same time would come in between.
+    let line = format!("distwq: {text}\n");
+    eprint!("{line}");
 }
 
 /// Ends all ranks.

@@ -4,7 +4,7 @@
 mod launcher;
 
 use crate::cluster::Cluster;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::contain;
 use crate::controller::{ControllerEngine, Limits, WorkerPlace};
 use crate::drive::{Drive, Engine as _, Patience};
@@ -218,6 +218,7 @@ fn control<R: BodyResult>(
     body: impl FnOnce(&Cluster) -> R,
 ) -> Result<Body, String> {
     static SESSIONS: AtomicU64 = AtomicU64::new(1);
+    config::unknown_variables().for_each(|text| fault::say(&text));
     let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let settings = Settings {
         controller: transport.rank(),

@@ -1,5 +1,6 @@
 //! Figures of a run.
 
+use crate::error::plural;
 use crate::id::Rank;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -49,21 +50,18 @@ impl Stats {
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} tasks: {} done, {} failed, {} outstanding",
-            self.submitted, self.done, self.failed, self.outstanding
-        )?;
+        let submitted = plural(self.submitted, "task");
+        write!(f, "{submitted}: {} done, {} failed, {} outstanding", self.done, self.failed, self.outstanding)?;
         for rank in &self.ranks {
-            writeln!(
+            write!(
                 f,
-                "  {} ({}): {} attempts, {:.3} s busy, {} values of {} bytes",
+                "\n  {} ({}): {}, {:.3} s busy, {} of {}",
                 rank.rank,
                 rank.host,
-                rank.attempts,
+                plural(rank.attempts, "attempt"),
                 rank.busy.as_secs_f64(),
-                rank.resident_values,
-                rank.resident_bytes
+                plural(rank.resident_values, "value"),
+                plural(rank.resident_bytes, "byte")
             )?;
         }
         Ok(())

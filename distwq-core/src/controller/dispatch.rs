@@ -4,6 +4,7 @@ use super::engine::ControllerEngine;
 use super::table::{Entry, Output, Place, Table};
 use crate::call::{Input, InputPlace};
 use crate::codec::{self, Payload};
+use crate::error::plural;
 use crate::frame::Frame;
 use crate::id::{TaskId, WorkerId};
 use crate::message::{self, Run, RunInput, SHORT_BYTES_MAX, Source, ToWorker};
@@ -202,14 +203,14 @@ impl ControllerEngine {
         let name = |task: TaskId| self.table.get(task).map_or_else(|| task.to_string(), Entry::name);
         let mut waits = stall.waits.iter().map(|(task, waits)| {
             let what = match waits {
-                Waits::Workers { wanted, living } => format!("{wanted} workers of {living}"),
+                Waits::Workers { wanted, living } => format!("{wanted} of {}", plural(*living, "worker")),
                 Waits::Worker(worker) => worker.to_string(),
                 Waits::Task(other) => name(*other),
             };
             format!("{} waits for {what}", name(*task))
         });
         let shown: Vec<String> = waits.by_ref().take(WAITS_SHOWN_MAX).collect();
-        format!("{} tasks are left; {}", stall.pending, shown.join("; "))
+        format!("{} left; {}", plural(stall.pending, "task"), shown.join("; "))
     }
 }
 

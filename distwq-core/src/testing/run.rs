@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{Case, rank, tally};
-use crate::{BodyResult, Cluster, launch};
+use crate::error::plural;
+use crate::{BodyResult, Cluster, fault, launch};
 
 /// Runs a test: its body on the local backend, then, with the feature `mpi`, under the MPI launcher for each
 /// number of ranks. `#[distwq::test]` calls it.
@@ -70,14 +71,18 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
     tally::add("local", case.local_workers(), case.name, matches!(result, Ok(Ok(()))), wall);
     match result {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => panic!("on the local backend with {} workers: {error}", case.local_workers()),
+        Ok(Err(error)) => panic!("on the local backend with {}: {error}", plural(case.local_workers(), "worker")),
         Err(mpsc::RecvTimeoutError::Timeout) => panic!(
-            "on the local backend with {} workers: not ended after {} s",
-            case.local_workers(),
+            "on the local backend with {}: not ended after {} s",
+            plural(case.local_workers(), "worker"),
             limit.as_secs_f64()
         ),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
-            Err(payload) => panic::resume_unwind(payload),
+            Err(payload) => {
+                let workers = plural(case.local_workers(), "worker");
+                fault::say(&format!("the test {} panicked on the local backend with {workers}", case.name));
+                panic::resume_unwind(payload)
+            }
             Ok(()) => unreachable!("a thread that ended without a panic has sent its result"),
         },
     }
@@ -89,9 +94,9 @@ fn run_under_mpi(case: &Case, ranks: usize) {
         Ok(output) => output,
         Err(error) => {
             tally::add("MPI", ranks, case.name, false, Duration::ZERO);
-            panic!("under MPI with {ranks} ranks: {error}");
+            panic!("under MPI with {}: {error}", plural(ranks, "rank"));
         }
     };
     tally::add(output.mpi.as_deref().unwrap_or("MPI"), ranks, case.name, output.success(), output.wall);
-    assert!(output.success(), "under MPI with {ranks} ranks the test failed\n{output}");
+    assert!(output.success(), "under MPI with {} the test failed\n{output}", plural(ranks, "rank"));
 }
