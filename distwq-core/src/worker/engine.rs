@@ -2,7 +2,7 @@
 
 use super::inputs::{Inputs, Purpose, Ready};
 use super::membership::Membership;
-use super::queue::{Job, Queue};
+use super::queue::{Queue, ReadyTask};
 use super::store::Store;
 use super::task::Task;
 use crate::clock::now_ns;
@@ -50,7 +50,7 @@ pub(crate) struct WorkerEngine {
 /// One attempt on an executor, and what became of it: a place for one after another, so that none is moved.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) job: Job,
+    pub(super) ready: ReadyTask,
     pub(super) started_ns: u64,
     pub(super) ran_ns: u64,
     pub(super) output: PayloadWriter,
@@ -61,7 +61,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// A place where no task has been put yet.
     pub(super) const NONE: Self =
-        Self { job: Job::NONE, started_ns: 0, ran_ns: 0, output: PayloadWriter::new(), failure: None };
+        Self { ready: ReadyTask::NONE, started_ns: 0, ran_ns: 0, output: PayloadWriter::new(), failure: None };
 
     pub(super) fn ended_ns(&self) -> u64 {
         self.started_ns + self.ran_ns
@@ -81,7 +81,7 @@ type Missing = Vec<(TaskId, Rank)>;
 /// What an executor does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
-    /// Run the job that it was given.
+    /// Run the task that it was given.
     Run,
     /// Nothing more will come; the run has failed if so.
     Stop { failed: bool },
@@ -108,10 +108,10 @@ impl WorkerEngine {
         }
     }
 
-    /// The next thing to do for an executor, with the job in its place. While there is something, a turn is taken only
+    /// The next thing to do for an executor, with the task in its place. While there is something, a turn is taken only
     /// now and then.
     #[inline]
-    pub(super) fn next_job(&mut self, now_ns: u64, place: &mut Job) -> Option<Next> {
+    pub(super) fn next_ready(&mut self, now_ns: u64, place: &mut ReadyTask) -> Option<Next> {
         let due = self.out_count >= FLUSH_COUNT || now_ns.saturating_sub(self.turned_ns) > FLUSH_NS;
         if due && self.turn() == (Turn::Worked { wake: true }) {
             // Told to the others who wait by whoever drives next.
@@ -134,9 +134,9 @@ impl WorkerEngine {
     #[inline]
     pub(super) fn ended(&mut self, attempt: &mut Attempt) {
         self.running -= 1;
-        let &mut Attempt { ref job, started_ns, ran_ns, ref output, ref failure } = attempt;
-        let (id, times) = (job.task.id, (started_ns, ran_ns));
-        if let Some(epoch) = job.epoch {
+        let &mut Attempt { ref ready, started_ns, ran_ns, ref output, ref failure } = attempt;
+        let (id, times) = (ready.task.id, (started_ns, ran_ns));
+        if let Some(epoch) = ready.epoch {
             return self.left_group(epoch, id, times, attempt.take_result());
         }
         // A small output goes to the controller, a large one stays.
@@ -290,7 +290,7 @@ impl WorkerEngine {
     #[inline]
     fn run_shortly(&mut self, run: &ShortRun<'_>) -> Result<(), CodecError> {
         let remote = self.function(run.function)?;
-        let Job { task, .. } = self.ready.push_back();
+        let ReadyTask { task, .. } = self.ready.push_back();
         (task.id, task.remote) = (run.task, Some(remote));
         task.plain.set(run.plain);
         self.wake = true;
@@ -427,7 +427,7 @@ impl WorkerEngine {
     fn begin(&mut self, ready: Ready) {
         match ready {
             Ready::Complete(task, Purpose::Single) => {
-                *self.ready.push_back() = Job { task, epoch: None };
+                *self.ready.push_back() = ReadyTask { task, epoch: None };
                 self.wake = true;
             }
             Ready::Complete(task, Purpose::Member(epoch)) => {
@@ -486,7 +486,7 @@ impl WorkerEngine {
         };
         if let Some(task) = membership.task.take() {
             membership.entered = true;
-            self.ready.push_front(Job { task, epoch: Some(epoch) });
+            self.ready.push_front(ReadyTask { task, epoch: Some(epoch) });
             self.wake = true;
         }
     }

@@ -74,7 +74,7 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
             // Only the first look may put off a turn, by the time at which the last task ended; after it the
             // driver takes them.
             let first = std::mem::take(&mut first_look);
-            let next = engine.next_job(if first { now } else { 0 }, &mut attempt.job);
+            let next = engine.next_ready(if first { now } else { 0 }, &mut attempt.ready);
             straight_ns = first.then(|| now.max(engine.turned_ns()));
             next
         });
@@ -82,10 +82,10 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
             return failed;
         }
         attempt.started_ns = straight_ns.unwrap_or_else(now_ns);
-        let Attempt { job, output, .. } = &mut attempt;
-        attempt.failure = match job.epoch {
-            None => job.task.run(None, output),
-            Some(epoch) => job.task.run(Some(&group_of(drive, epoch)), output),
+        let Attempt { ready, output, .. } = &mut attempt;
+        attempt.failure = match ready.epoch {
+            None => ready.task.run(None, output),
+            Some(epoch) => ready.task.run(Some(&group_of(drive, epoch)), output),
         };
         attempt.ran_ns = now_ns().saturating_sub(attempt.started_ns);
         has_ended = true;

@@ -1,22 +1,22 @@
-//! The jobs that wait for an executor, in order.
+//! The ready tasks that wait for an executor, in order.
 
 use super::task::Task;
 use crate::id::TaskId;
 
 /// A task that an executor can run.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct ReadyTask {
     pub(super) task: Task,
     /// The group of which it is the part of this member.
     pub(super) epoch: Option<u64>,
 }
 
-impl Job {
-    /// A place for jobs.
+impl ReadyTask {
+    /// A place for ready tasks.
     pub(super) const NONE: Self = Self { task: Task::NONE, epoch: None };
 
-    /// Moves the job to its place, field by field: a few of them have just been written, and the processor would have to
-    /// wait for that before it could read larger pieces.
+    /// Moves the task to its place, field by field: a few of them have just been written, and the processor would have
+    /// to wait for that before it could read larger pieces.
     #[inline]
     fn move_to(&mut self, place: &mut Self) {
         debug_assert!(place.task.inputs.is_empty(), "what was here has run");
@@ -29,48 +29,48 @@ impl Job {
     }
 }
 
-/// Jobs in order. Those that have been taken leave their places behind, which go together.
+/// Ready tasks in order. Those that have been taken leave their places behind, which go together.
 #[derive(Default, Debug)]
 pub(super) struct Queue {
-    jobs: Vec<Job>,
+    tasks: Vec<ReadyTask>,
     /// How many places at the front are empty.
     taken: usize,
 }
 
-/// So many empty places are worth moving the jobs behind them, if there are no more of these.
+/// So many empty places are worth moving the ready tasks behind them, if there are no more of these.
 const EMPTY_MAX: usize = 64;
 
 impl Queue {
     /// A place behind all others, to be filled.
     #[inline]
-    pub(super) fn push_back(&mut self) -> &mut Job {
-        let at = self.jobs.len();
-        self.jobs.push(Job::NONE);
-        &mut self.jobs[at]
+    pub(super) fn push_back(&mut self) -> &mut ReadyTask {
+        let at = self.tasks.len();
+        self.tasks.push(ReadyTask::NONE);
+        &mut self.tasks[at]
     }
 
-    /// Puts a job before all others.
-    pub(super) fn push_front(&mut self, job: Job) {
+    /// Puts a ready task before all others.
+    pub(super) fn push_front(&mut self, ready: ReadyTask) {
         match self.taken.checked_sub(1) {
             Some(taken) => {
                 self.taken = taken;
-                self.jobs[taken] = job;
+                self.tasks[taken] = ready;
             }
-            None => self.jobs.insert(0, job),
+            None => self.tasks.insert(0, ready),
         }
     }
 
-    /// Puts the first job into its place, where nothing is left of the one before. False if there is none.
+    /// Puts the first ready task into its place, where nothing is left of the one before. False if there is none.
     #[inline]
-    pub(super) fn take_first(&mut self, place: &mut Job) -> bool {
-        let Some(first) = self.jobs.get_mut(self.taken) else { return false };
+    pub(super) fn take_first(&mut self, place: &mut ReadyTask) -> bool {
+        let Some(first) = self.tasks.get_mut(self.taken) else { return false };
         first.move_to(place);
         self.taken += 1;
-        if self.taken == self.jobs.len() {
-            self.jobs.clear();
+        if self.taken == self.tasks.len() {
+            self.tasks.clear();
             self.taken = 0;
-        } else if self.taken >= EMPTY_MAX && self.taken * 2 >= self.jobs.len() {
-            self.jobs.drain(..self.taken);
+        } else if self.taken >= EMPTY_MAX && self.taken * 2 >= self.tasks.len() {
+            self.tasks.drain(..self.taken);
             self.taken = 0;
         }
         true
@@ -78,9 +78,9 @@ impl Queue {
 
     /// Takes out a single-rank task.
     pub(super) fn remove(&mut self, id: TaskId) -> Option<Task> {
-        let mut waiting = self.jobs[self.taken..].iter();
-        let at = waiting.position(|job| job.task.id == id && job.epoch.is_none())?;
-        Some(self.jobs.remove(self.taken + at).task)
+        let mut waiting = self.tasks[self.taken..].iter();
+        let at = waiting.position(|ready| ready.task.id == id && ready.epoch.is_none())?;
+        Some(self.tasks.remove(self.taken + at).task)
     }
 }
 
@@ -91,9 +91,9 @@ mod tests {
     use crate::remote::InputArgument;
     use smallvec::SmallVec;
 
-    fn job(number: u32) -> Job {
+    fn ready(number: u32) -> ReadyTask {
         let task = Task { id: id(number), plain: plain(number), inputs: inputs(number), ..Task::NONE };
-        Job { task, epoch: None }
+        ReadyTask { task, epoch: None }
     }
 
     /// Few bytes or many.
@@ -113,7 +113,7 @@ mod tests {
 
     /// Takes the first into a place that was used before, and gives its number.
     fn take(queue: &mut Queue) -> Option<u32> {
-        let mut place = Job::NONE;
+        let mut place = ReadyTask::NONE;
         place.task.plain = plain(11);
         queue.take_first(&mut place).then(|| {
             let number = place.task.id.serial();
@@ -129,7 +129,7 @@ mod tests {
             let mut queue = Queue::default();
             let mut next = 0;
             for number in 0..2_000 {
-                *queue.push_back() = job(number);
+                *queue.push_back() = ready(number);
                 if number >= waiting {
                     assert_eq!(take(&mut queue), Some(next));
                     next += 1;
@@ -140,18 +140,18 @@ mod tests {
                 next += 1;
             }
             assert_eq!(next, 2_000);
-            assert!(queue.jobs.is_empty());
+            assert!(queue.tasks.is_empty());
         }
     }
 
     #[test]
     fn one_comes_before_all_and_one_is_taken_out() {
         let mut queue = Queue::default();
-        queue.push_front(job(3));
-        *queue.push_back() = job(4);
-        *queue.push_back() = job(5);
+        queue.push_front(ready(3));
+        *queue.push_back() = ready(4);
+        *queue.push_back() = ready(5);
         assert_eq!(take(&mut queue), Some(3));
-        queue.push_front(job(2));
+        queue.push_front(ready(2));
         assert_eq!(queue.remove(id(3)).map(|task| task.id), None);
         assert_eq!(queue.remove(id(4)).map(|task| task.id), Some(id(4)));
         assert_eq!([take(&mut queue), take(&mut queue), take(&mut queue)], [Some(2), Some(5), None]);
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn the_part_of_a_member_is_not_taken_out() {
         let mut queue = Queue::default();
-        queue.push_front(Job { epoch: Some(1), ..job(1) });
+        queue.push_front(ReadyTask { epoch: Some(1), ..ready(1) });
         assert!(queue.remove(id(1)).is_none());
     }
 }
