@@ -300,9 +300,11 @@
 //! }
 //! ```
 //!
-//! A panic still prints what the panic hook prints, on the standard error of its rank. What cannot be contained (a task
-//! that calls `process::exit`, aborts or overflows its stack, a killed rank, and any panic under `panic = "abort"`) ends
-//! the whole run with a message and an exit code that is not 0.
+//! A panic in a task is told by its error, with the place where it was raised, and not on standard error. With
+//! `RUST_BACKTRACE=1` the panic hook runs as well, on the rank where it happens; a hook of your own has to be set before
+//! the launch, else the error does not know the place. What cannot be contained (a task that calls `process::exit`,
+//! aborts or overflows its stack, a killed rank, and any panic under `panic = "abort"`) ends the whole run with a message
+//! and an exit code that is not 0.
 //!
 //! # Launching
 //!
@@ -343,8 +345,8 @@
 //!
 //! [`Config`] has the settings of a run, each with its default and its variable, in one table. Variables win over the
 //! code: `DISTWQ_WORKERS=8 cargo run`. They only need to be set for the controller's rank; the others are
-//! told. What has to be known before that, `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0. A variable
-//! that is misspelt is named on standard error.
+//! told. What has to be known before that, `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0. A
+//! variable that begins with `DISTWQ_` and means nothing is named on standard error.
 //!
 //! # Testing
 //!

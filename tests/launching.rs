@@ -32,6 +32,12 @@ fn members(group: &Group) -> Result<usize, GroupError> {
     group.all_reduce(1, |a, b| a + b)
 }
 
+/// Goes on for longer than any test waits.
+#[remote]
+fn sleeps() {
+    thread::sleep(Duration::from_secs(120));
+}
+
 /// Says that it runs, and goes on for longer than any test waits.
 #[remote]
 fn endless(name: String) {
@@ -56,6 +62,11 @@ fn overflows_its_stack() {
         if depth == u64::MAX { 0 } else { 1 + deeper(depth + 1) + frame[3] }
     }
     std::hint::black_box(deeper(0));
+}
+
+#[remote]
+fn panics() {
+    panic!("a task that panics")
 }
 
 #[remote]
@@ -120,6 +131,11 @@ fn run(program: &str) -> ExitCode {
             }
             panic!("the body panics");
         }),
+        "fails while a task runs" => {
+            distwq::launch(config.shutdown_grace(Duration::from_secs(1)), |cluster| -> Result<(), TaskError> {
+                cluster.submit(sleeps::call()).get_timeout(Duration::from_millis(500)).map(drop)
+            })
+        }
         "exits" => {
             let code: i32 = argument.parse().expect("the argument is the code");
             distwq::launch(config, |cluster| wait_for(cluster, exits::call(code)))
@@ -133,6 +149,10 @@ fn run(program: &str) -> ExitCode {
         }
         "aborts" => distwq::launch(config, |cluster| wait_for(cluster, aborts::call())),
         "overflows" => distwq::launch(config, |cluster| wait_for(cluster, overflows_its_stack::call())),
+        "a task panics" => distwq::launch(config, |cluster| {
+            let error = cluster.submit(panics::call()).get().expect_err("it panics");
+            println!("told: {error}");
+        }),
         "panics twice" => distwq::launch(config, |cluster| wait_for(cluster, panics_while_unwinding::call())),
         "endless" => distwq::launch(config, |cluster| wait_for(cluster, endless::call(&*argument))),
         #[cfg(feature = "mpi")]
@@ -216,14 +236,39 @@ fn a_program_that_works_exits_with_zero_on_any_number_of_ranks() {
 fn settings_that_cannot_be_are_told_and_exit_with_two() {
     for place in places(&[2]) {
         let output = launch(&launcher("misconfigured", place)).expect_failure();
-        assert!(output.contains("piece_bytes is 1"), "{output}");
+        assert!(output.contains("piece_bytes (DISTWQ_PIECE_BYTES) is 1"), "{output}");
         let output = launch(&launcher("works", place).env("DISTWQ_SLOTS", "several")).expect_failure();
         assert!(output.contains("DISTWQ_SLOTS=\"several\""), "{output}");
         assert_eq!(output.code(), Some(2), "{output}");
     }
     for place in places(&[2]).into_iter().flatten() {
         let output = launch(&launcher("works", Some(place)).env("DISTWQ_CONTROLLER", "5")).expect_failure();
-        assert!(output.contains("controller is 5"), "{output}");
+        assert!(output.contains("controller (DISTWQ_CONTROLLER) is 5"), "{output}");
+    }
+}
+
+#[test]
+fn a_panic_is_told_by_its_error_and_with_backtraces_also_where_it_happens() {
+    for place in places(&[2]) {
+        for (wish, printed) in [("0", false), ("1", true)] {
+            let launcher = launcher("a task panics", place).env("RUST_BACKTRACE", wish);
+            let output = launch(&launcher).expect_success();
+            assert!(output.rank(0).contains("panicked: a task that panics (at tests/launching.rs:"), "{output}");
+            assert_eq!(output.contains("stack backtrace:"), printed, "{output}");
+        }
+    }
+}
+
+/// Nothing can end a function that never returns, but the end of the process.
+#[test]
+fn a_body_that_fails_while_a_task_runs_on_ends_the_run_within_the_grace() {
+    for place in places(&[3]) {
+        let output = expect_end(launch(&launcher("fails while a task runs", place)), "has not ended within 500 ms");
+        assert!(output.contains("within the shutdown grace of 1000 ms; busy: rank"), "{output}");
+        assert!(output.contains("with 1 task"), "{output}");
+        if place.is_none() {
+            assert_eq!(output.code(), Some(70), "{output}");
+        }
     }
 }
 

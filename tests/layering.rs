@@ -99,7 +99,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
-    ("testing", &["cluster", "config", "error", "fault", "launch"]),
+    ("testing", &["cluster", "config", "contain", "error", "launch"]),
 ];
 
 /// Past so many lines there is a second noun in a file.

@@ -124,6 +124,25 @@ fn tasks_without_handles_run_before_the_end() {
     assert_eq!((files, RAN.load(Ordering::SeqCst)), (20, 20));
 }
 
+/// What else goes on in the process goes on; the handles have an answer.
+#[test]
+fn a_local_run_that_cannot_end_is_an_error_within_the_grace() {
+    let escaped = Mutex::new(None);
+    let config = Config::new().workers(2).shutdown_grace(Duration::from_millis(300));
+    let body = |cluster: &Cluster| -> Result<(), TaskError> {
+        let long = cluster.submit(pause::call(5_000, 1));
+        let late = long.get_timeout(Duration::from_millis(100)).map(drop);
+        *escaped.lock().expect("no panic") = Some(long);
+        late
+    };
+    let begun = Instant::now();
+    let error = distwq_core::launch::run_local(config, body).expect_err("a task runs on");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(error.contains("within the shutdown grace of 300 ms; busy: rank"), "{error}");
+    let long = escaped.into_inner().expect("no panic").expect("it was submitted").get();
+    assert!(matches!(long, Err(TaskError::Closed { .. })), "{long:?}");
+}
+
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn shutdown_drains_though_tasks_fail(cluster: &Cluster) {
     let failing: Vec<_> = (0..10).map(|_| cluster.submit(fails::call())).collect();

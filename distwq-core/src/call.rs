@@ -280,7 +280,8 @@ impl Arguments {
 /// `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the argument `{T}` of this remote function",
-    label = "expected `{T}`, `&{T}` or a handle of it, `&Handle<{T}>`"
+    label = "expected `{T}`, `&{T}` or a handle of it, `&Handle<{T}>`",
+    note = "a `Vec<T>` may also come as the handles of its elements, `&Vec<Handle<T>>` or `&[Handle<T>]`"
 )]
 pub trait IntoArg<T> {
     /// Adds the argument to those of a call.

@@ -89,7 +89,7 @@ impl Cluster {
     pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
         let taken = match codec::encode(value) {
             Ok(payload) => self.seat.drive.with(|engine| engine.submit_value(payload)),
-            Err(error) => Err(TaskError::refused("the value", Refusal::Value(error.0)).into()),
+            Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0)).into()),
         };
         Handle::new(self.reference(taken))
     }

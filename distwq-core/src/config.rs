@@ -20,8 +20,8 @@ use std::time::Duration;
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
 ///
 /// Times in variables are milliseconds, sizes bytes. A variable that is no number, or out of its range, ends the
-/// program at its start with a message and exit code 2. One that begins with `DISTWQ_` and means nothing to distwq, such as
-/// a misspelt one, is named on standard error by the controller.
+/// program at its start with a message and exit code 2. One that begins with `DISTWQ_` and means nothing, because it is
+/// misspelt for example, is named on standard error by the controller.
 ///
 /// # Examples
 /// ```
@@ -62,7 +62,7 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// A setting is out of its range.
-    #[error("{setting} is {value}, but has to be {expected}")]
+    #[error("{setting} (DISTWQ_{}) is {value}, but has to be {expected}", setting.to_uppercase())]
     Range {
         /// Its name.
         setting: &'static str,
@@ -205,8 +205,8 @@ const VARIABLES: [&str; 9] = [
     "DISTWQ_SHUTDOWN_GRACE_MS",
 ];
 
-/// What variables of [`testing`](crate::testing) begin with.
-const OF_TESTS: [&str; 4] = ["DISTWQ_TEST_", "DISTWQ_MPIRUN", "DISTWQ_LAUNCH_ID", "DISTWQ_SEED"];
+/// Those of [`testing`](crate::testing), beside what begins with `DISTWQ_TEST_`.
+const OF_TESTS: [&str; 3] = ["DISTWQ_MPIRUN", "DISTWQ_LAUNCH_ID", "DISTWQ_SEED"];
 
 /// Says of each variable of the environment that looks like one of distwq, but is none, that it means nothing.
 pub(crate) fn unknown_variables() -> impl Iterator<Item = String> {
@@ -215,8 +215,8 @@ pub(crate) fn unknown_variables() -> impl Iterator<Item = String> {
 
 fn unknown_among(names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
     let unknown = names.filter(|name| {
-        let known = VARIABLES.contains(&name.as_str()) || OF_TESTS.iter().any(|begin| name.starts_with(begin));
-        name.starts_with("DISTWQ_") && !known
+        let known = VARIABLES.iter().chain(&OF_TESTS).any(|known| known == name);
+        name.starts_with("DISTWQ_") && !known && !name.starts_with("DISTWQ_TEST_")
     });
     unknown.map(|name| format!("the variable {name} means nothing; the settings are {}", VARIABLES.join(", ")))
 }
@@ -238,7 +238,7 @@ impl Reader<'_> {
         let number = value.trim().parse().map_err(|_| ConfigError::Variable {
             variable,
             value,
-            expected: "a number in its range",
+            expected: "a whole number that fits",
         })?;
         set(number);
         Ok(())
@@ -276,11 +276,11 @@ mod tests {
         });
         assert_eq!((config, read.into_inner()), (Ok(Config::new()), VARIABLES.to_vec()));
 
-        let others = ["DISTWQ_TEST_RANKS", "DISTWQ_MPIRUN", "PATH", "DISTWQ_WORKER"];
+        let others = ["DISTWQ_TEST_RANKS", "DISTWQ_MPIRUN", "PATH", "DISTWQ_WORKERS_"];
         let names = VARIABLES.into_iter().chain(others).map(str::to_owned);
         let said: Vec<String> = unknown_among(names).collect();
         assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains("DISTWQ_WORKER means nothing"), "{said:?}");
+        assert!(said[0].contains("DISTWQ_WORKERS_ means nothing"), "{said:?}");
     }
 
     #[test]

@@ -32,12 +32,13 @@ pub(crate) fn panics<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     result
 }
 
-/// Panics that are contained are noted instead of told; a second one while the first unwinds ends the process, so
-/// both are told then.
-fn hook() {
+/// Panics that are contained are noted instead of told, unless backtraces are wanted; a second one while the first
+/// unwinds ends the process, so both are told then. The hook that a program has set before goes on telling all others.
+pub(crate) fn hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let others = std::panic::take_hook();
+        let backtraces = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
         std::panic::set_hook(Box::new(move |info| {
             let contained = CONTAINED.try_with(Cell::get).unwrap_or(false);
             let noted = contained
@@ -49,7 +50,7 @@ fn hook() {
                         first
                     })
                     .unwrap_or(false);
-            if !noted {
+            if !noted || backtraces {
                 others(info);
             }
         }));
@@ -66,7 +67,7 @@ pub(crate) fn quietly(code: impl FnOnce()) {
     }
 }
 
-fn text_of(payload: &(dyn Any + Send)) -> String {
+pub(crate) fn text_of(payload: &(dyn Any + Send)) -> String {
     if let Some(text) = payload.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {

@@ -132,7 +132,7 @@ pub enum TaskError {
     /// The task cannot run, and was not taken.
     #[error("{task} was refused: {reason}")]
     Refused {
-        /// The label or the function of the task, or "the graph", or "the value".
+        /// The label or the function of the task; `graph` or `value` for what is no task.
         task: Arc<str>,
         /// Why it cannot run.
         reason: Refusal,
@@ -268,7 +268,7 @@ impl fmt::Display for UpstreamPath {
 #[non_exhaustive]
 pub enum Refusal {
     /// A collective task wants more ranks than there are workers.
-    #[error("it wants {} of {}; start more ranks or ask for fewer", plural(*wanted, "rank"), plural(*workers, "worker"))]
+    #[error("it wants {wanted} ranks, but the cluster has {}; start more ranks or ask for fewer", plural(*workers, "worker"))]
     TooManyRanks {
         /// What `ranks` asked for.
         wanted: u32,

@@ -20,12 +20,16 @@ use launcher::Launcher;
 use std::any::Any;
 use std::fmt::Display;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// What the body of a program may return: nothing, or a `Result<(), E>` whose error can be displayed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be what the body of a program returns",
+    label = "return nothing, or a `Result<(), E>` whose error is `Display`"
+)]
 pub trait BodyResult {
     /// The error in words, if it is one.
     ///
@@ -90,7 +94,7 @@ pub fn launch<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -
         Err(error) => return misused(&error.to_string()),
     };
     match Launcher::of_this_process() {
-        Launcher::None => local(&config, body).map_or_else(|text| misused(&text), |end| end.code()),
+        Launcher::None => local(&config, Overdue::EndTheRun, body).map_or_else(|text| misused(&text), |end| end.code()),
         #[cfg(feature = "mpi")]
         Launcher::Ranks => over_mpi(&config, body),
         #[cfg(not(feature = "mpi"))]
@@ -109,12 +113,14 @@ fn misused(text: &str) -> ExitCode {
 /// Runs a body on the local backend and gives its result; a panic of the body goes on after the workers have ended.
 ///
 /// # Errors
-/// What the body returned, or why it could not run.
+/// What the body returned, or why it could not run, or which workers did not end within the shutdown grace: these are
+/// left to themselves, with what they run.
 pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
     let config = config.with_environment().map_err(|error| error.to_string())?;
-    match local(&config, body)? {
+    match local(&config, Overdue::TellOfThem, body)? {
         Body::Returned(result) => result,
         Body::Panicked(payload) => std::panic::resume_unwind(payload),
+        Body::Left(text) => Err(text),
     }
 }
 
@@ -122,6 +128,17 @@ pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R
 enum Body {
     Returned(Result<(), String>),
     Panicked(Box<dyn Any + Send>),
+    /// Somehow, and this is who did not end with it.
+    Left(String),
+}
+
+/// What to do when workers do not end within the shutdown grace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overdue {
+    /// It is the run of a whole program: ends all of its ranks.
+    EndTheRun,
+    /// Other things go on in this process.
+    TellOfThem,
 }
 
 impl Body {
@@ -134,24 +151,33 @@ impl Body {
     }
 }
 
-fn local<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> Result<Body, String> {
+fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cluster) -> R) -> Result<Body, String> {
     let workers = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let registry = Registry::get().map_err(|error| error.to_string())?;
     let mut ends = Network::ends(workers as u32 + 1);
     let mut own: Box<dyn Transport> = Box::new(ends.remove(0));
     let config = Config { slots: 1, ..config.clone() };
     fault::arm();
-    let end = thread::scope(|scope| {
-        for end in ends {
-            let limit = config.handshake_limit;
-            let work = move || work(Box::new(end), Rank(0), registry, limit, workers + 1);
-            if let Err(error) = thread::Builder::new().name("distwq-worker".to_owned()).spawn_scoped(scope, work) {
-                // The workers that are there would wait for the handshake.
-                fault::end_run(&mut *own, &format!("a thread cannot be started: {error}"));
+    contain::hook();
+    let limit = config.handshake_limit;
+    let started = ends.into_iter().map(|end| {
+        let work = move || work(Box::new(end), Rank(0), registry, limit, workers + 1, false);
+        thread::Builder::new().name("distwq-worker".to_owned()).spawn(work)
+    });
+    let ranks = match started.collect::<Result<Vec<_>, _>>() {
+        Ok(ranks) => ranks,
+        // The workers that are there would wait for the handshake.
+        Err(error) => fault::end_run(&mut *own, &format!("a thread cannot be started: {error}")),
+    };
+    let end = control(own, &config, registry, workers + 1, overdue, body);
+    if !matches!(end, Ok(Body::Left(_)) | Err(_)) {
+        // All have said that they are at their end.
+        for rank in ranks {
+            if let Err(payload) = rank.join() {
+                std::panic::resume_unwind(payload);
             }
         }
-        control(own, &config, registry, workers + 1, body)
-    });
+    }
     fault::disarm();
     end
 }
@@ -173,11 +199,12 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     let controller = environment.controller();
     let transport = environment.transport();
     fault::arm();
+    contain::hook();
     let end = if transport.rank() == controller {
-        control(Box::new(transport), config, registry, threads, body).map(|end| end.code())
+        control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.code())
     } else {
         // Why a run has failed is told by the controller.
-        let failed = work(Box::new(transport), controller, registry, config.handshake_limit, threads);
+        let failed = work(Box::new(transport), controller, registry, config.handshake_limit, threads, true);
         failed.map(|failed| ExitCode::from(if failed { FAILED } else { 0 }))
     };
     fault::disarm();
@@ -215,10 +242,12 @@ fn control<R: BodyResult>(
     config: &Config,
     registry: &'static Registry,
     threads_on_host: usize,
+    overdue: Overdue,
     body: impl FnOnce(&Cluster) -> R,
 ) -> Result<Body, String> {
     static SESSIONS: AtomicU64 = AtomicU64::new(1);
-    config::unknown_variables().for_each(|text| fault::say(&text));
+    static VARIABLES_READ: Once = Once::new();
+    VARIABLES_READ.call_once(|| config::unknown_variables().for_each(|text| fault::say(&text)));
     let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let settings = Settings {
         controller: transport.rank(),
@@ -258,18 +287,19 @@ fn control<R: BodyResult>(
         match &end {
             Body::Returned(Ok(())) => cluster.shutdown(),
             // Told before the other ranks hear of it: their end makes launchers end this one.
-            Body::Returned(Err(text)) => fault::say(text),
+            Body::Returned(Err(text)) | Body::Left(text) => fault::say(text),
             Body::Panicked(_) => fault::say("the body panicked"),
         }
-        finish(&seat.drive, end.is_failure(), config.shutdown_grace);
+        let left = finish(&seat.drive, end.is_failure(), config.shutdown_grace, overdue);
         seat.drive.end_watch();
-        end
+        left.map_or(end, Body::Left)
     });
     Ok(end)
 }
 
-/// Tells all workers to stop and waits until all ranks have joined in the end.
-fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration) {
+/// Tells all workers to stop and waits until all ranks have joined in the end. Gives words on those that have not within
+/// the grace, if the run is to go on without them.
+fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration, overdue: Overdue) -> Option<String> {
     drive.with(|engine| engine.stop(failed));
     drive.wake_all();
     let deadline = Instant::now() + grace;
@@ -277,16 +307,19 @@ fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration) {
         engine.turn();
         engine.transport.close().then(|| engine.close())
     });
-    if closed.is_none() {
-        drive.with(|engine| {
-            let text = format!(
-                "not all workers ended within the shutdown grace of {} ms; {}",
-                grace.as_millis(),
-                engine.who_is_busy()
-            );
-            fault::end_run(&mut *engine.transport, &text);
-        });
+    if closed.is_some() {
+        return None;
     }
+    let grace_ms = grace.as_millis();
+    drive.with(|engine| {
+        let text =
+            format!("not all workers ended within the shutdown grace of {grace_ms} ms; {}", engine.who_is_busy());
+        if overdue == Overdue::EndTheRun {
+            fault::end_run(&mut *engine.transport, &text);
+        }
+        engine.close();
+        Some(text)
+    })
 }
 
 /// A worker's rank, from the handshake to the end. Gives true if the run has failed.
@@ -296,6 +329,7 @@ fn work(
     registry: &'static Registry,
     limit: Duration,
     threads_on_host: usize,
+    is_process: bool,
 ) -> Result<bool, String> {
     let own = Fingerprint::of(registry);
     let settings = handshake::report(&mut *transport, controller, own, limit).map_err(|error| {
@@ -307,5 +341,5 @@ fn work(
     let bell = transport.bell();
     let engine = WorkerEngine::new(transport, registry, settings.clone());
     let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));
-    Ok(worker::serve(&drive, &settings))
+    Ok(worker::serve(&drive, &settings, is_process))
 }

@@ -278,7 +278,7 @@ impl fmt::Debug for Reference {
         match self.state() {
             State::Bound(task, _) => write!(f, "{task}"),
             State::Refused(error) => write!(f, "refused: {error}"),
-            State::Unbound(node) => write!(f, "task {} of a graph that has not started", node.index + 1),
+            State::Unbound(node) => write!(f, "node {} of a graph that has not started", node.index),
         }
     }
 }

@@ -203,7 +203,9 @@ impl ControllerEngine {
         let name = |task: TaskId| self.table.get(task).map_or_else(|| task.to_string(), Entry::name);
         let mut waits = stall.waits.iter().map(|(task, waits)| {
             let what = match waits {
-                Waits::Workers { wanted, living } => format!("{wanted} of {}", plural(*living, "worker")),
+                Waits::Workers { wanted, living } => {
+                    format!("{} (the cluster has {living})", plural(*wanted, "worker"))
+                }
                 Waits::Worker(worker) => worker.to_string(),
                 Waits::Task(other) => name(*other),
             };

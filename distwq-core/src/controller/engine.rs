@@ -8,6 +8,7 @@ use super::table::{HomeCopy, Output, Table};
 use crate::clock::now_ns;
 use crate::codec::Payload;
 use crate::drive::{Engine, Turn};
+use crate::error::plural;
 use crate::fault;
 use crate::frame::Frame;
 use crate::id::{Rank, TaskId, WorkerId};
@@ -207,7 +208,8 @@ impl ControllerEngine {
     /// Which workers have not answered, in words.
     pub(crate) fn who_is_busy(&self) -> String {
         let busy = self.workers.iter().filter(|place| place.in_flight > 0);
-        let named = busy.map(|place| format!("{} (host {}) with {} tasks", place.rank, place.host, place.in_flight));
+        let named =
+            busy.map(|place| format!("{} (host {}) with {}", place.rank, place.host, plural(place.in_flight, "task")));
         let busy = named.collect::<Vec<_>>().join(", ");
         if busy.is_empty() { "none has a task".to_owned() } else { format!("busy: {busy}") }
     }

@@ -107,7 +107,7 @@ impl ControllerEngine {
     /// Takes a value.
     fn add_value(&mut self, payload: Payload) -> Result<TaskId, TaskError> {
         if self.is_closing() {
-            return Err(TaskError::refused("the value", Refusal::Closed));
+            return Err(TaskError::refused("value", Refusal::Closed));
         }
         let bytes = payload.len() as u64;
         let now_ns = self.now_ns;
@@ -153,7 +153,7 @@ impl ControllerEngine {
     /// Why a graph cannot start.
     pub(crate) fn refusal_of_graph(&self, graph: &Graph) -> Option<TaskError> {
         if self.is_closing() {
-            return Some(TaskError::refused("the graph", Refusal::Closed));
+            return Some(TaskError::refused("graph", Refusal::Closed));
         }
         let refusal_of = |other: &Reference| self.refusal_of(other, Some(graph.id()));
         let options = |said: &Options| self.too_many_ranks(said).or_else(|| said.dependencies().find_map(refusal_of));

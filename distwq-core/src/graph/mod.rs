@@ -351,7 +351,7 @@ impl Graph {
 
     /// Why the graph as a whole cannot start, as far as it knows without a cluster.
     pub(crate) fn refusal(&self) -> Option<TaskError> {
-        let twice = || TaskError::refused("the graph", Refusal::StartedTwice);
+        let twice = || TaskError::refused("graph", Refusal::StartedTwice);
         self.refusal.clone().or_else(|| self.started.then(twice))
     }
 

@@ -44,7 +44,7 @@ impl Scheduler {
     /// A task, in no queue any more, ends without a value, and with it all that depend on it.
     pub(super) fn end(&mut self, slot: u32, end: End, actions: &mut Actions) {
         debug_assert!(self.ending.is_empty(), "ends do not nest");
-        self.tasks[slot].state = State::Doomed;
+        self.tasks[slot].doom();
         self.ending.push((slot, end));
         while let Some((slot, end)) = self.ending.pop() {
             self.step();
@@ -64,7 +64,7 @@ impl Scheduler {
             let task = &mut self.tasks[dependent];
             task.unblock();
             if task.state == State::Blocked {
-                task.state = State::Doomed;
+                task.doom();
                 self.ending.push((dependent, upstream(id)));
             } else {
                 self.try_release(dependent, actions);

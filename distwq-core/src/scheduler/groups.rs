@@ -297,7 +297,7 @@ impl Scheduler {
             failed => {
                 let retry = group.lost.is_some() || failed.is_err_and(|failure| failure.retry);
                 let end = group.lost.map_or(End::Failed, |worker| End::WorkerLost { worker });
-                self.attempt_failed(slot, retry, end, actions);
+                self.attempt_failed(slot, None, retry, end, actions);
             }
         }
     }
@@ -310,7 +310,7 @@ impl Scheduler {
         let lost = *group.lost.get_or_insert(WorkerId(worker));
         if group.living == 0 {
             self.groups.remove(&slot);
-            self.attempt_failed(slot, true, End::WorkerLost { worker: lost }, actions);
+            self.attempt_failed(slot, None, true, End::WorkerLost { worker: lost }, actions);
         }
     }
 }

@@ -179,7 +179,8 @@ impl Links {
         turned
     }
 
-    /// Has the memory of the first two tasks of a list fetched, which are about to be looked at.
+    /// Has the memory of the tasks of a list fetched, which are about to be looked at: of one or two, as most lists have,
+    /// or of the first of many.
     #[inline(always)]
     pub(super) fn prefetch_tasks(&self, head: u32, tasks: &Tasks) {
         if head & ITEM != 0 {
@@ -187,7 +188,7 @@ impl Links {
         } else {
             let Cell { item, next } = self.cells[head as usize];
             tasks.prefetch(item);
-            tasks.prefetch(next & !ITEM);
+            tasks.prefetch(if next & ITEM != 0 { next & !ITEM } else { NONE });
         }
     }
 

@@ -36,7 +36,7 @@ impl Scheduler {
             self.step();
             self.workers.remove(&mut self.tasks, worker, slot);
             if index < begun && self.tasks.rare(slot).pin == NONE {
-                self.attempt_failed(slot, true, End::WorkerLost { worker: WorkerId(worker) }, actions);
+                self.attempt_failed(slot, None, true, End::WorkerLost { worker: WorkerId(worker) }, actions);
             } else {
                 // One that is bound to the lost worker ends here.
                 self.enqueue(slot, Turn::First, actions);

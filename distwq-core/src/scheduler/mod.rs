@@ -159,8 +159,8 @@ impl Scheduler {
     /// for those of the tasks of a `Dropped` that do fit.
     ///
     /// # Panics
-    /// If a slot is used for a new task before its release, if 2^31 slots are in use, or if a worker's index is 2^24 or
-    /// more.
+    /// If a slot is used for a new task before its release, if 2^31 slots are in use, or if a worker's index is
+    /// 2^24 - 1 or more.
     // Where the event is known at compile time, only its own arm is left.
     #[inline(always)]
     pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Actions) -> bool {

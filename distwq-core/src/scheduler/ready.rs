@@ -95,13 +95,13 @@ impl Queue {
         }
         self.passed = if slot == self.first.head { 0 } else { self.passed + 1 };
         self.first.remove(tasks, slot);
-        // It has waited for long, and is the next to be looked at.
-        tasks.prefetch(self.first.head);
         if self.first.is_empty()
             && let Some((key, list)) = self.rest.pop_last()
         {
             (self.key, self.first) = (key, list);
         }
+        // It has waited for long, and is the next to be looked at.
+        tasks.prefetch(self.first.head);
     }
 
     /// Empties the queue, in order.

@@ -39,8 +39,7 @@ impl Scheduler {
         actions: &mut Actions,
     ) -> bool {
         let Some(slot) = self.reported(worker, id, ran_ns) else { return false };
-        self.note_tried(slot, worker);
-        self.attempt_failed(slot, retry, End::Failed, actions);
+        self.attempt_failed(slot, Some(worker), retry, End::Failed, actions);
         self.freed(worker, actions);
         self.settle(actions);
         true
@@ -50,7 +49,7 @@ impl Scheduler {
     #[inline]
     fn reported(&mut self, worker: u32, id: TaskId, ran_ns: u64) -> Option<u32> {
         let slot = self.in_flight_on(worker, id)?;
-        // All that the end of the task changes: fetched at once, it is waited for once.
+        // What the end of the task changes: asked for before the first of it is needed, it is waited for together.
         self.links.prefetch_tasks(self.tasks[slot].inputs(), &self.tasks);
         self.links.prefetch_tasks(self.tasks[slot].dependents(), &self.tasks);
         self.workers.remove(&mut self.tasks, worker, slot);
@@ -68,16 +67,24 @@ impl Scheduler {
         (task.state == State::InFlight && task.worker() == worker).then_some(slot)
     }
 
-    /// A task has used up an attempt: it goes back to wait for the next one, or ends.
-    pub(super) fn attempt_failed(&mut self, slot: u32, retry: bool, end: End, actions: &mut Actions) {
-        let rare = self.tasks.rare_mut(slot);
-        let again = retry && rare.failures < rare.retries;
-        rare.failures = rare.failures.saturating_add(1);
-        if again {
-            self.enqueue(slot, Turn::First, actions);
-        } else {
-            self.end(slot, end, actions);
+    /// A task has used up an attempt: it goes back to wait for the next one, which should not be on `worker`, or ends.
+    pub(super) fn attempt_failed(
+        &mut self,
+        slot: u32,
+        worker: Option<u32>,
+        retry: bool,
+        end: End,
+        actions: &mut Actions,
+    ) {
+        let &Rare { failures, retries, .. } = self.tasks.rare(slot);
+        if !retry || failures >= retries {
+            return self.end(slot, end, actions);
         }
+        self.tasks.rare_mut(slot).failures += 1;
+        if let Some(worker) = worker {
+            self.note_tried(slot, worker);
+        }
+        self.enqueue(slot, Turn::First, actions);
     }
 
     /// Puts a task that may start into the queue it belongs to.

@@ -193,6 +193,7 @@ impl Task {
     /// One more argument of a pending task is this value.
     #[inline]
     pub(super) fn need(&mut self) {
+        assert!(self.needed() < HANDLE - 1, "fewer than 2^31 arguments of pending tasks are one value");
         self.uses += 1;
     }
 
@@ -362,8 +363,19 @@ pub(super) const fn priority_of(key: u64) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     table: Vec<Task>,
-    /// By slot as well, and only as long as it has to be.
-    rare: Vec<Rare>,
+    /// By slot as well, in pages that are made when the first of their tasks needs one.
+    rare: Vec<Option<Box<RarePage>>>,
+}
+
+/// Tasks whose [`Rare`] is made room for at once.
+const PAGE: usize = 256;
+
+type RarePage = [Rare; PAGE];
+
+/// The page of a slot, and the place in it.
+#[inline]
+const fn in_pages(slot: u32) -> (usize, usize) {
+    (slot as usize / PAGE, slot as usize % PAGE)
 }
 
 impl Tasks {
@@ -402,6 +414,7 @@ impl Tasks {
         if let Some(more) = (index + 1).checked_sub(self.table.len()) {
             buffers::reserve(&mut self.table, more);
             self.table.resize_with(index + 1, || Task::VACANT);
+            self.rare.resize_with(self.table.len().div_ceil(PAGE), || None);
         }
         let place = &mut self.table[index];
         assert_eq!(place.state, State::Vacant, "slot of {id} is taken by #{}", place.serial);
@@ -437,29 +450,30 @@ impl Tasks {
     pub(super) fn key(&self, slot: u32) -> u64 {
         let task = &self[slot];
         debug_assert!(task.state.is_pending(), "an ended task has no order");
-        if task.is_rare() { self.rare[slot as usize].key } else { order_key(0, task.level.get()) }
+        if task.is_rare() { self.rare(slot).key } else { order_key(0, task.level.get()) }
     }
 
     /// What few tasks have: a look at it costs nothing for all the others.
     #[inline]
     pub(super) fn rare(&self, slot: u32) -> &Rare {
-        if self[slot].is_rare() { &self.rare[slot as usize] } else { &Rare::NOTHING }
+        if !self[slot].is_rare() {
+            return &Rare::NOTHING;
+        }
+        let (page, place) = in_pages(slot);
+        &self.rare[page].as_ref().expect("a rare task has a page")[place]
     }
 
     /// From here on it is one of the few.
     pub(super) fn rare_mut(&mut self, slot: u32) -> &mut Rare {
         let task = &mut self.table[slot as usize];
-        let index = slot as usize;
+        let (page, place) = in_pages(slot);
+        let page = self.rare[page].get_or_insert_with(|| Box::new([const { Rare::NOTHING }; PAGE]));
+        let rare = &mut page[place];
         if !task.is_rare() {
-            let key = order_key(0, task.level.get());
+            *rare = Rare { key: order_key(0, task.level.get()), ..Rare::NOTHING };
             task.level = Small::NONE;
-            if let Some(more) = (index + 1).checked_sub(self.rare.len()) {
-                buffers::reserve(&mut self.rare, more);
-                self.rare.resize_with(index + 1, || Rare::NOTHING);
-            }
-            self.rare[index] = Rare { key, ..Rare::NOTHING };
         }
-        &mut self.rare[index]
+        rare
     }
 
     /// All slots in use.

@@ -1,7 +1,7 @@
 //! Runs the body of a test wherever it should run.
 
 use std::{
-    env, panic,
+    env,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -9,7 +9,7 @@ use std::{
 
 use super::{Case, rank, tally};
 use crate::error::plural;
-use crate::{BodyResult, Cluster, fault, launch};
+use crate::{BodyResult, Cluster, contain, launch};
 
 /// Runs a test: its body on the local backend, then, with the feature `mpi`, under the MPI launcher for each
 /// number of ranks. `#[distwq::test]` calls it.
@@ -78,10 +78,10 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
             limit.as_secs_f64()
         ),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
+            // Where it did, the hook of its thread has told.
             Err(payload) => {
                 let workers = plural(case.local_workers(), "worker");
-                fault::say(&format!("the test {} panicked on the local backend with {workers}", case.name));
-                panic::resume_unwind(payload)
+                panic!("on the local backend with {workers}: the body panicked: {}", contain::text_of(&*payload))
             }
             Ok(()) => unreachable!("a thread that ended without a panic has sent its result"),
         },

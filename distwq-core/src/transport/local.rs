@@ -5,12 +5,15 @@ use crate::frame::Frame;
 use crate::id::Rank;
 use crossbeam_queue::SegQueue;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Mailboxes for a number of ranks.
 #[derive(Debug)]
 pub(crate) struct Network {
     boxes: Vec<Mailbox>,
+    /// Ends that have not joined in the end of the run.
+    open: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -23,9 +26,14 @@ impl Network {
     /// The ends of a network of `ranks` ranks, in the order of the ranks.
     pub(crate) fn ends(ranks: u32) -> Vec<LocalTransport> {
         let boxes = (0..ranks).map(|_| Mailbox { frames: SegQueue::new(), bell: Arc::default() });
-        let network = Arc::new(Self { boxes: boxes.collect() });
+        let network = Arc::new(Self { boxes: boxes.collect(), open: AtomicU32::new(ranks) });
         (0..ranks)
-            .map(|rank| LocalTransport { rank: Rank(rank), network: Arc::clone(&network), buffers: Vec::new() })
+            .map(|rank| LocalTransport {
+                rank: Rank(rank),
+                network: Arc::clone(&network),
+                buffers: Vec::new(),
+                is_closed: false,
+            })
             .collect()
     }
 }
@@ -36,6 +44,7 @@ pub(crate) struct LocalTransport {
     rank: Rank,
     network: Arc<Network>,
     buffers: Vec<Vec<u8>>,
+    is_closed: bool,
 }
 
 const BUFFERS_MAX: usize = 16;
@@ -85,7 +94,11 @@ impl Transport for LocalTransport {
     }
 
     fn close(&mut self) -> bool {
-        true
+        let Network { boxes, open } = &*self.network;
+        if !std::mem::replace(&mut self.is_closed, true) && open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            boxes.iter().for_each(|mailbox| mailbox.bell.ring());
+        }
+        open.load(Ordering::Acquire) == 0
     }
 
     fn abort(&mut self, code: i32) -> ! {

@@ -1,6 +1,6 @@
 //! The state of a worker rank, advanced in turns by whoever waits.
 
-use super::inputs::{Inputs, Purpose, Ready};
+use super::inputs::{Gathered, Inputs, Purpose};
 use super::membership::Membership;
 use super::queue::{Queue, ReadyTask};
 use super::store::Store;
@@ -406,7 +406,7 @@ impl WorkerEngine {
 
     fn await_inputs(&mut self, task: Task, purpose: Purpose, missing: Missing) {
         if missing.is_empty() {
-            return self.begin(Ready::Complete(task, purpose));
+            return self.begin(Gathered::Complete(task, purpose));
         }
         let here = self.transport.rank();
         let holders: FxHashMap<TaskId, Rank> = missing.into_iter().collect();
@@ -424,19 +424,19 @@ impl WorkerEngine {
         }
     }
 
-    fn begin(&mut self, ready: Ready) {
-        match ready {
-            Ready::Complete(task, Purpose::Single) => {
+    fn begin(&mut self, gathered: Gathered) {
+        match gathered {
+            Gathered::Complete(task, Purpose::Single) => {
                 *self.ready.push_back() = ReadyTask { task, epoch: None };
                 self.wake = true;
             }
-            Ready::Complete(task, Purpose::Member(epoch)) => {
+            Gathered::Complete(task, Purpose::Member(epoch)) => {
                 if let Some(membership) = self.groups.get_mut(&epoch) {
                     membership.task = Some(task);
                     self.tell_controller(&ToController::Ready { epoch });
                 }
             }
-            Ready::Failed(task, purpose, reason) => {
+            Gathered::Failed(task, purpose, reason) => {
                 if let Purpose::Member(epoch) = purpose {
                     self.groups.remove(&epoch);
                 }

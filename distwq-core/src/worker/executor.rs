@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs the tasks that come until the run is over. Gives true if the run has failed.
-pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings) -> bool {
+///
+/// A rank that is a process of its own ends the run if the others do not join in the end.
+pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_process: bool) -> bool {
     let name = drive.with(|engine| format!("distwq-{}", engine.transport.rank()));
     let stack = settings.stack_bytes as usize;
     let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
@@ -36,7 +38,10 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings) -> bo
         }
         failed
     });
-    close(drive, Duration::from_millis(settings.shutdown_grace_ms));
+    let closed = close(drive, Duration::from_millis(settings.shutdown_grace_ms));
+    if !closed && is_process {
+        give_up(drive, "the other ranks did not end within the shutdown grace");
+    }
     failed
 }
 
@@ -44,16 +49,17 @@ fn give_up(drive: &Drive<WorkerEngine>, text: &str) -> ! {
     drive.with(|engine| fault::end_run(&mut *engine.transport, text))
 }
 
-/// Joins the other ranks in the end of the run, serving them meanwhile.
-fn close(drive: &Drive<WorkerEngine>, grace: Duration) {
-    let deadline = Instant::now() + grace;
+/// The controller knows who is busy, and is to be the first to say so.
+const CONTROLLER_FIRST: Duration = Duration::from_millis(500);
+
+/// Joins the other ranks in the end of the run, serving them meanwhile. False if some did not come within the grace.
+fn close(drive: &Drive<WorkerEngine>, grace: Duration) -> bool {
+    let deadline = Instant::now() + grace + CONTROLLER_FIRST;
     let closed = drive.wait_until(Some(deadline), |engine| {
         engine.turn();
         engine.transport.close().then_some(())
     });
-    if closed.is_none() {
-        give_up(drive, "the other ranks did not end within the shutdown grace");
-    }
+    closed.is_some()
 }
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.

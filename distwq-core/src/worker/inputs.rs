@@ -40,7 +40,7 @@ pub(crate) struct Inputs {
 
 /// What became of a task that waited.
 #[derive(Debug)]
-pub(crate) enum Ready {
+pub(crate) enum Gathered {
     /// All its inputs are here.
     Complete(Task, Purpose),
     /// An input cannot come.
@@ -67,7 +67,7 @@ impl Inputs {
 
     /// A value has come. Gives the tasks that now have all their inputs; keeps the value unless it was to be
     /// forgotten.
-    pub(crate) fn arrived(&mut self, value: TaskId, resident: Resident, store: &mut Store) -> Vec<Ready> {
+    pub(crate) fn arrived(&mut self, value: TaskId, resident: Resident, store: &mut Store) -> Vec<Gathered> {
         let Some(fetch) = self.fetches.remove(&value) else {
             return Vec::new();
         };
@@ -81,19 +81,19 @@ impl Inputs {
             if waiting.missing == 0
                 && let Some(waiting) = self.waiting.remove(&id)
             {
-                ready.push(Ready::Complete(waiting.task, waiting.purpose));
+                ready.push(Gathered::Complete(waiting.task, waiting.purpose));
             }
         }
         ready
     }
 
     /// A value cannot come. Gives the tasks that waited for it.
-    pub(crate) fn failed(&mut self, value: TaskId, reason: &str) -> Vec<Ready> {
+    pub(crate) fn failed(&mut self, value: TaskId, reason: &str) -> Vec<Gathered> {
         let fetch = self.fetches.remove(&value).unwrap_or_default();
         let mut waiting = fetch.waiting;
         waiting.dedup();
         let tasks = waiting.iter().filter_map(|id| self.waiting.remove(id));
-        tasks.map(|waiting| Ready::Failed(waiting.task, waiting.purpose, reason.to_owned())).collect()
+        tasks.map(|waiting| Gathered::Failed(waiting.task, waiting.purpose, reason.to_owned())).collect()
     }
 
     /// Nobody needs the value any more. Gives true if it is on its way.
@@ -149,7 +149,7 @@ mod tests {
         let value = || Resident::new(Payload::copy_of(&[5; 100]));
         assert!(inputs.arrived(id(1), value(), &mut store).is_empty());
         let ready = inputs.arrived(id(2), value(), &mut store);
-        let [Ready::Complete(task, Purpose::Single)] = &ready[..] else {
+        let [Gathered::Complete(task, Purpose::Single)] = &ready[..] else {
             panic!("the task is complete, not {ready:?}");
         };
         assert_eq!(task.inputs[0].values.len(), 3);

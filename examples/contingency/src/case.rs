@@ -138,7 +138,7 @@ impl BusTable {
                 }
                 slack = position;
             }
-            let demand = finite(row, 2, "the demand Pd")? + finite(row, 4, "the shunt conductance Gs")?;
+            let demand = megawatts(row, 2, "the demand Pd")? + megawatts(row, 4, "the shunt conductance Gs")?;
             in_service.push(Bus { id, injection_mw: -demand });
         }
         Ok(Self { in_service, slack: slack.ok_or(ModelError::NoSlack)?, positions })
@@ -157,7 +157,7 @@ impl BusTable {
         let (_, position) = self.find(row, 0, "a generator")?;
         let status = finite(row, 7, "the status of a generator")?;
         if let Some(position) = position.filter(|_| status > 0.0) {
-            self.in_service[position as usize].injection_mw += finite(row, 1, "the generation Pg")?;
+            self.in_service[position as usize].injection_mw += megawatts(row, 1, "the generation Pg")?;
         }
         Ok(())
     }
@@ -204,6 +204,17 @@ fn read_branch(number: u32, row: &Row, buses: &BusTable) -> Result<Option<Branch
 fn finite(row: &Row, column: usize, what: &'static str) -> Result<f64, ModelError> {
     let value = row.values[column];
     if value.is_finite() { Ok(value) } else { Err(ModelError::NotFinite { line: row.line, what, value }) }
+}
+
+/// A thousand times what the whole world generates.
+const MEGAWATTS_MAX: f64 = 1e10;
+
+fn megawatts(row: &Row, column: usize, what: &'static str) -> Result<f64, ModelError> {
+    let value = finite(row, column, what)?;
+    if value.abs() > MEGAWATTS_MAX {
+        return Err(ModelError::Value { line: row.line, what, value, expected: "at most 1e10 MW can be meant" });
+    }
+    Ok(value)
 }
 
 fn bus_id(row: &Row, column: usize, what: &'static str) -> Result<u64, ModelError> {
@@ -260,6 +271,7 @@ mod tests {
         assert!(bus("2 1 10", "2 3 10").contains("line 4: bus 2 is a second slack bus (type 3) beside bus 1"));
         assert!(bus("2 1 10", "2 5 10").contains("line 4: the type of a bus is 5"));
         assert!(bus("2 1 10", "2 1 NaN").contains("line 4: the demand Pd is NaN"));
+        assert!(bus("2 1 10", "2 1 1e308").contains("line 4: the demand Pd is 1e308, at most 1e10 MW can be meant"));
         assert!(bus("2 1 10", "2.5 1 10").contains("line 4: a bus id is 2.5"));
         let branch = |from: &str, to: &str| fails(BUS, GENERATOR, &BRANCH.replacen(from, to, 1));
         assert!(branch("1 2", "1 9").contains("line 12: a branch names bus 9, which is not"));

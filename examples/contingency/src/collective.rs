@@ -81,6 +81,9 @@ pub fn solve<R: Ranks>(ranks: &R, grid: &Grid, tolerance: f64, outage: Option<u3
     let mut solver = Solver::new(ranks, &matrix, &blocks);
     let rhs: Vec<f64> = grid.rhs.iter().zip(&matrix.scale).map(|(value, scale)| value * scale).collect();
     let square = rhs.iter().map(|value| value * value).sum::<f64>();
+    if !square.is_finite() {
+        return Err(SolveError::Overflow { square });
+    }
     let goal = square * tolerance * tolerance;
     let limit = iterations_max(grid.rows());
     let mut iterations = 0;
@@ -335,6 +338,16 @@ mod tests {
             let product = grid.matrix.diagonal[row] * angles[row]
                 + entries.map(|e| grid.matrix.values[e] * angles[grid.matrix.columns[e] as usize]).sum::<f64>();
             assert!((product - grid.rhs[row]).abs() < 1e-9, "row {row}: {product} is not {}", grid.rhs[row]);
+        }
+    }
+
+    #[test]
+    fn injections_beyond_the_range_of_floats_are_refused_on_all_ranks() {
+        let mut grid = Grid::build(random_case(50, 7)).unwrap();
+        grid.rhs[3] = 1e200;
+        for result in on_threads(3, &grid) {
+            let error = result.unwrap_err();
+            assert!(matches!(error, SolveError::Overflow { square } if square == f64::INFINITY), "{error}");
         }
     }
 

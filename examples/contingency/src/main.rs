@@ -20,8 +20,9 @@ fn main(cluster: &Cluster) -> Result<(), Box<dyn Error>> {
         print!("{HELP}");
         return Ok(());
     };
-    // Looked at first, so that a malformed file costs no screening.
+    // Looked at first, so that a file that is malformed, or cannot be written, costs no screening.
     let expected = options.expected().map(|file| Expected::read(&file)).transpose()?;
+    options.check_report()?;
     let outcome = job::run(cluster, &options)?;
     print!("{}", outcome.figures);
     let plural = if cluster.workers() == 1 { "" } else { "s" };

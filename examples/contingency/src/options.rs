@@ -119,6 +119,28 @@ impl Options {
             Comparison::Off => None,
         }
     }
+
+    /// Looks whether there is a folder for the report, before any work is done for it.
+    ///
+    /// # Errors
+    /// [`NoFolder`] with its name.
+    pub fn check_report(&self) -> Result<(), NoFolder> {
+        let Some(file) = &self.report else { return Ok(()) };
+        match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                Err(NoFolder { file: file.display().to_string(), folder: folder.display().to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why there is no place for the report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot write the report {file}: there is no folder {folder}")]
+pub struct NoFolder {
+    file: String,
+    folder: String,
 }
 
 fn at_least_one<T: PartialOrd + From<u8>>(number: T, option: &str) -> Result<T, lexopt::Error> {

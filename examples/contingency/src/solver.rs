@@ -34,6 +34,15 @@ pub enum SolveError {
         /// Row of the branch that is out, if any.
         outage: Option<u32>,
     },
+    /// The numbers grew out of the range of floating point.
+    #[error(
+        "the power that the buses inject is too much to compute with (the sum of its squares, in units of the \
+         preconditioner, is {square:e})"
+    )]
+    Overflow {
+        /// That sum.
+        square: f64,
+    },
     /// The residual did not fall far enough.
     #[error(
         "conjugate gradients did not converge: relative residual {residual:e} after {iterations} iterations{}, \

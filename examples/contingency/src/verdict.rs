@@ -5,7 +5,7 @@ use crate::figures::Figures;
 
 /// Figures that are off, each named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} figures are off:\n  {}", off.len(), off.join("\n  "))]
+#[error("not as it should be ({} in all):\n  {}", off.len(), off.join("\n  "))]
 pub struct FiguresOff {
     off: Vec<String>,
 }
@@ -30,6 +30,9 @@ pub fn verdict(figures: &Figures, comparisons: &[Comparison]) -> Result<(), Figu
     } else {
         println!("all {} figures are as expected", comparisons.len());
     }
-    println!("all {} solutions from scratch confirm the screening", figures.rechecks.len());
+    match figures.rechecks.len() {
+        0 => println!("no outage was solved, so there is nothing to confirm"),
+        solutions => println!("all {solutions} solutions from scratch confirm the screening"),
+    }
     Ok(())
 }

@@ -103,6 +103,7 @@ fn a_grid_without_rings_has_nothing_to_screen() {
     let case = tiny(&folder, |text| text.replace(line, ""));
     let output = screen(2, &[&case, "--report", &folder.join("r.html").display().to_string()]);
     assert!(stdout(&output).contains("0 solved, 2 split the grid, 0 cause 0 overloads"));
+    assert!(stdout(&output).contains("no outage was solved, so there is nothing to confirm"));
     assert!(output.status.success());
 }
 
@@ -114,7 +115,10 @@ fn figures_that_are_off_are_named_and_fail_the_program() {
     fs::write(&file, expected.replace("\"violation_pairs\": 13038", "\"violation_pairs\": 13037")).unwrap();
     let case = data("case1354pegase.m").display().to_string();
     let said = fails(&[&case, "--no-report", "--expected", &file]);
-    assert!(said.contains("1 figures are off") && said.contains("violations: expected 13037, found 13038"), "{said}");
+    assert!(
+        said.contains("not as it should be (1 in all)") && said.contains("violations: expected 13037, found 13038"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -128,6 +132,8 @@ fn what_is_wrong_with_a_case_is_said_with_file_and_line() {
         wrong("2 3 0 0.2 0 31 0 0 0 0 1", "2 3 0 0.2 0 31 0 0 0 0 0")
             .contains("is not connected: 1 of 3 buses, bus 3 among them")
     );
+    assert!(wrong("2 1 60", "2 1 1e160").contains("tiny.m: line 6: the demand Pd is 1e160, at most 1e10 MW"));
+    assert!(wrong("baseMVA = 100", "baseMVA = 1e-310").contains("is too much to compute with"));
     assert!(wrong("2 3 0 0.2", "2 3 0 -0.2").contains("is not positive definite"));
     // The diagonal is positive here, and only the solver meets the direction that is not.
     let ring = "2 3 0 -0.2 0 31 0 0 0 0 1;\n3 1 0 0.18 0 0 0 0 0 0 1;";
@@ -138,7 +144,10 @@ fn what_is_wrong_with_a_case_is_said_with_file_and_line() {
 fn files_that_cannot_be_read_or_written_and_options_that_are_unknown_fail_the_program() {
     let folder = folder("files");
     let case = tiny(&folder, str::to_owned);
-    assert!(fails(&[&case, "--report", "no/such/folder/report.html"]).contains("cannot write the report"));
+    let output = screen(2, &[&case, "--report", "no/such/folder/report.html"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("cannot write the report no/such/folder/report.html"), "{said}");
+    assert_eq!(stdout(&output), "", "it is said before the screening");
     assert!(fails(&[&case, "--expected", "no/such/figures.json"]).contains("cannot read the expected figures"));
     assert!(fails(&[&case, "--expected", &case]).contains("are malformed"));
     assert!(fails(&["--fast"]).contains("--fast"));

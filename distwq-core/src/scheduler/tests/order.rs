@@ -125,6 +125,58 @@ fn a_task_that_goes_back_keeps_its_level() {
     assert_eq!(play.finish(running[3], W0), [done(running[3]), start(plain, W0)]);
 }
 
+/// ```text
+/// a → b, c       both follow a: what few tasks have is noted of them when they are added, and the level with it
+/// ```
+#[test]
+fn a_follower_keeps_its_level() {
+    let mut play = Play::with_workers(1);
+    let [a, _b] = play.fill(1)[..] else { unreachable!() };
+    play.add_waiting(Spec { follow: Some(a), ..Spec::PLAIN });
+    let long = play.add_waiting(Spec { follow: Some(a), level: 5, ..Spec::PLAIN });
+    assert_eq!(play.finish(a, W0), [done(a), start(long, W0)]);
+}
+
+#[test]
+fn a_task_for_no_worker_needs_one_all_the_same() {
+    let mut play = Play::with_workers(0);
+    let a = play.add_waiting(Spec { ranks: 0, priority: 1, ..Spec::PLAIN });
+    let stall = play.scheduler.stalled().expect("nothing can move");
+    assert_eq!(stall.waits, [(a, crate::scheduler::Waits::Workers { wanted: 1, living: 0 })]);
+}
+
+#[test]
+fn while_events_are_held_a_follower_waits_for_its_worker() {
+    let mut play = Play::with_workers(1);
+    let a = play.add_started(Spec::PLAIN, W0);
+    play.finish(a, W0);
+    let mut actions = Actions::default();
+    assert!(play.scheduler.handle(0, Event::Hold, &mut actions));
+    let b = play.next_id();
+    let spec = Spec { follow: Some(a), ..Spec::PLAIN };
+    assert!(play.scheduler.handle(0, Event::Added { task: b, spec: &spec }, &mut actions));
+    let stall = play.scheduler.stalled().expect("nothing moves until the events go on");
+    assert_eq!(stall.waits, [(b, crate::scheduler::Waits::Worker(W0))]);
+    assert_eq!(play.feed(Event::Resume), [start(b, W0)]);
+}
+
+/// ```text
+/// a → b          a runs, c is queued behind it, d waits for both slots
+/// ```
+#[test]
+fn giving_up_ends_what_runs_as_well_and_its_report_is_refused() {
+    let mut play = Play::with_workers(1);
+    let a = play.add_started(Spec::PLAIN, W0);
+    let b = play.add_waiting(Spec { inputs: &[a], retries: 1, ..Spec::PLAIN });
+    let c = play.add_started(Spec::PLAIN, W0);
+    let d = play.add_waiting(Spec::PLAIN);
+    assert_eq!(play.feed(Event::GiveUp), [a, b, c, d].map(|task| ended(task, End::Stalled)));
+    play.misfit(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 1 });
+    assert_eq!(play.drop_handle(a), [release(a, &[])]);
+    let after = play.add_started(Spec::PLAIN, W0);
+    assert_eq!(play.finish(after, W0), [done(after)]);
+}
+
 #[test]
 #[should_panic(expected = "fewer than 2^24 workers")]
 fn more_workers_than_can_be_counted_are_refused_at_once() {

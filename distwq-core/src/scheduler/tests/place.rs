@@ -118,6 +118,27 @@ fn a_large_value_keeps_its_consumers_on_its_worker() {
 }
 
 /// ```text
+/// v (at the controller, with a copy on 2) → b
+/// ```
+#[test]
+fn a_value_at_the_controller_draws_to_its_copies_from_64_kib_on() {
+    for (bytes, expected) in [((64 << 10) - 1, W0), (64 << 10, W2)] {
+        let mut play = Play::with_workers(3);
+        let value = play.next_id();
+        play.feed(Event::Value { task: value, bytes });
+        play.feed(Event::Copied { task: value, worker: W2 });
+        // Worker 0 has become idle last.
+        let x = play.add_started(Spec::PLAIN, W2);
+        let y = play.add_started(Spec::PLAIN, W1);
+        let z = play.add_started(Spec::PLAIN, W0);
+        for (task, worker) in [(x, W2), (y, W1), (z, W0)] {
+            assert_eq!(play.finish(task, worker), [done(task)]);
+        }
+        play.add_started(Spec { inputs: &[value], ..Spec::PLAIN }, expected);
+    }
+}
+
+/// ```text
 /// a (4 GiB, on 2) ─┬→ c      all of the size counts, also if its lower half is 0
 /// b (3 GB, on 1) ──┘
 /// ```

@@ -1,6 +1,7 @@
 //! Large graphs: the work grows with their size and no faster, and no chain is followed by recursion.
 
 use super::super::tasks::Task;
+use super::super::workers::Worker;
 use super::*;
 
 /// Long enough to overflow any stack that went down the chain.
@@ -103,6 +104,6 @@ fn failure_runs_down_a_chain_of_200_000_without_recursion() {
 }
 
 #[test]
-fn a_pending_task_takes_half_a_cache_line() {
-    assert_eq!(size_of::<Task>(), 32);
+fn a_task_takes_half_a_cache_line_and_a_worker_one() {
+    assert_eq!((size_of::<Task>(), size_of::<Worker>()), (32, 64));
 }

@@ -34,6 +34,15 @@ fn a_task_without_a_handle_goes_when_it_ends() {
 }
 
 #[test]
+fn a_handle_is_dropped_once() {
+    let mut play = Play::with_workers(1);
+    let a = play.add_started(Spec::PLAIN, W0);
+    assert_eq!(play.drop_handle(a), []);
+    play.misfit(Event::Dropped { tasks: &[a] });
+    assert_eq!(play.finish(a, W0), [done(a), release(a, &[])]);
+}
+
+#[test]
 fn all_copies_of_a_value_go() {
     let mut play = Play::with_workers(3);
     let value = play.next_id();

@@ -55,7 +55,7 @@ pub enum ModelError {
         value: f64,
     },
     /// A value is outside of what it may be.
-    #[error("line {line}: {what} is {value}, {expected}")]
+    #[error("line {line}: {what} is {value:?}, {expected}")]
     Value {
         /// Line of the value.
         line: usize,
