@@ -43,7 +43,7 @@ impl Scheduler {
         if value.state == State::Done && value.draws() {
             self.tasks[slot].draw();
         }
-        self.links.push(self.tasks[slot].inputs_mut(), input);
+        self.tasks.add_input(slot, input, &mut self.links);
         doom
     }
 
@@ -54,7 +54,7 @@ impl Scheduler {
             State::Done => None,
             State::Failed => Some(End::Upstream { via: id }),
             _ => {
-                self.links.push(self.tasks[before].dependents_mut(), slot);
+                self.tasks.add_dependent(before, slot, &mut self.links);
                 self.tasks[slot].block();
                 None
             }

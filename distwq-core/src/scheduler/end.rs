@@ -1,5 +1,6 @@
 //! How tasks end, what that sets free, and how failure spreads.
 
+use super::lists::Chain;
 use super::tasks::{NONE, State, Ties, upstream};
 use super::{Action, Actions, End, Scheduler, Turn};
 use crate::id::WorkerId;
@@ -8,14 +9,12 @@ impl Scheduler {
     /// A task has ended with a value, made by `worker`.
     pub(super) fn done(&mut self, slot: u32, worker: u32, bytes: u64, resident: bool, actions: &mut Actions) {
         self.pending -= 1;
-        let Ties { inputs, dependents: mut waiting } = self.tasks[slot].become_value(worker, bytes, resident);
+        let Ties { inputs, dependents } = self.tasks.become_value(slot, worker, bytes, resident);
         actions.done(self.tasks.id(slot));
         self.leave(slot, inputs, actions);
         let draws = self.tasks[slot].draws();
-        if waiting != NONE {
-            waiting = self.links.reverse(waiting);
-        }
-        while let Some(dependent) = self.links.pop(&mut waiting) {
+        let mut waiting = dependents.turned(&mut self.links);
+        while let Some(dependent) = waiting.pop(&mut self.links) {
             self.step();
             if draws {
                 self.tasks[dependent].draw();
@@ -55,11 +54,11 @@ impl Scheduler {
     fn end_one(&mut self, slot: u32, end: End, actions: &mut Actions) {
         let id = self.tasks.id(slot);
         self.pending -= 1;
-        let Ties { inputs, dependents: mut waiting } = self.tasks[slot].become_failure();
+        let Ties { inputs, dependents: mut waiting } = self.tasks.become_failure(slot);
         actions.push(Action::Ended { task: id, end });
         self.leave(slot, inputs, actions);
         // Newest first onto a stack: so the dependents end in the order in which they were added.
-        while let Some(dependent) = self.links.pop(&mut waiting) {
+        while let Some(dependent) = waiting.pop(&mut self.links) {
             self.step();
             let task = &mut self.tasks[dependent];
             task.unblock();
@@ -75,11 +74,11 @@ impl Scheduler {
 
     /// What every end sets free: the arguments, and the memory of attempts.
     #[inline]
-    fn leave(&mut self, slot: u32, mut inputs: u32, actions: &mut Actions) {
+    fn leave(&mut self, slot: u32, mut inputs: Chain, actions: &mut Actions) {
         if self.tasks.rare(slot).failures > 0 {
             self.tried.remove(&slot);
         }
-        while let Some(input) = self.links.pop(&mut inputs) {
+        while let Some(input) = inputs.pop(&mut self.links) {
             self.step();
             self.tasks[input].need_no_more();
             self.try_release(input, actions);

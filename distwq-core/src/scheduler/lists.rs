@@ -179,17 +179,20 @@ impl Links {
         turned
     }
 
-    /// Has the memory of the tasks of a list fetched, which are about to be looked at: of one or two, as most lists have,
-    /// or of the first of many.
-    #[inline(always)]
-    pub(super) fn prefetch_tasks(&self, head: u32, tasks: &Tasks) {
-        if head & ITEM != 0 {
-            tasks.prefetch(head & !ITEM);
-        } else {
-            let Cell { item, next } = self.cells[head as usize];
-            tasks.prefetch(item);
-            tasks.prefetch(if next & ITEM != 0 { next & !ITEM } else { NONE });
+    /// Puts `item` before the newest of a list that has it apart from those behind it.
+    #[inline]
+    pub(super) fn push_behind(&mut self, newest: &mut u32, behind: &mut u32, item: u32) {
+        debug_assert!(item < ITEMS_MAX, "{item} cannot be told from a cell");
+        let pushed = std::mem::replace(newest, item);
+        if pushed != NONE {
+            self.push(behind, pushed);
         }
+    }
+
+    /// The number of a list that has one, [`NONE`] of any other.
+    #[inline]
+    pub(super) const fn only(head: u32) -> u32 {
+        if head & ITEM != 0 && head != NONE { head & !ITEM } else { NONE }
     }
 
     /// The numbers of a list from its head on.
@@ -212,5 +215,57 @@ impl Links {
     /// Cells in all lists together: one less than numbers in each.
     pub(super) fn used(&self) -> usize {
         self.used
+    }
+}
+
+/// A list that has its newest number at hand, and those behind it in an arena.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chain {
+    pub(super) newest: u32,
+    pub(super) behind: u32,
+}
+
+impl Chain {
+    pub(super) const EMPTY: Self = Self { newest: NONE, behind: NONE };
+
+    /// Takes out the newest.
+    #[inline]
+    pub(super) fn pop(&mut self, links: &mut Links) -> Option<u32> {
+        match std::mem::replace(&mut self.newest, NONE) {
+            NONE => links.pop(&mut self.behind),
+            newest => Some(newest),
+        }
+    }
+
+    /// Turned round, so that the oldest comes out first.
+    #[inline]
+    pub(super) fn turned(self, links: &mut Links) -> OldestFirst {
+        let Self { newest, behind } = self;
+        OldestFirst { rest: if behind == NONE { NONE } else { links.reverse(behind) }, newest }
+    }
+
+    /// The numbers, newest first.
+    pub(super) fn iter(self, links: &Links) -> impl Iterator<Item = u32> + use<'_> {
+        (self.newest != NONE).then_some(self.newest).into_iter().chain(links.iter(self.behind))
+    }
+}
+
+/// A [`Chain`] turned round.
+pub(super) struct OldestFirst {
+    rest: u32,
+    newest: u32,
+}
+
+impl OldestFirst {
+    /// Takes out the oldest.
+    #[inline]
+    pub(super) fn pop(&mut self, links: &mut Links) -> Option<u32> {
+        match links.pop(&mut self.rest) {
+            None => match std::mem::replace(&mut self.newest, NONE) {
+                NONE => None,
+                newest => Some(newest),
+            },
+            oldest => oldest,
+        }
     }
 }

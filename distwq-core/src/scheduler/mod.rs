@@ -188,8 +188,8 @@ impl Scheduler {
     /// Makes room for tasks in slots that were never used, and for what tasks name: inputs, and others that come first.
     pub fn reserve(&mut self, new_slots: usize, named: usize) {
         self.tasks.reserve(new_slots);
-        // An input is noted with both tasks. That the first of each list needs no room is left aside.
-        self.links.reserve(2 * named);
+        // An input is noted with both tasks; two numbers of a list need no room in the arena.
+        self.links.reserve(2 * named.saturating_sub(2 * new_slots));
     }
 
     /// Tasks that were added and have not ended.

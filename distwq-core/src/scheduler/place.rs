@@ -170,7 +170,7 @@ impl Scheduler {
         if self.workers.lost == 0 {
             return None;
         }
-        let lost = self.links.iter(self.tasks[slot].inputs()).find(|&input| self.is_value_lost(input))?;
+        let lost = self.tasks.inputs(slot, &self.links).find(|&input| self.is_value_lost(input))?;
         Some(self.tasks.id(lost))
     }
 
@@ -249,7 +249,7 @@ impl Scheduler {
     fn score_holders(&mut self, slot: u32) -> u64 {
         let Self { tasks, links, workers, touched, .. } = self;
         let mut held_bytes = 0;
-        for input in links.iter(tasks[slot].inputs()) {
+        for input in tasks.inputs(slot, links) {
             let Some((bytes, holders)) = placed_bytes(tasks, links, input) else { continue };
             held_bytes += bytes;
             for worker in holders {
@@ -268,7 +268,7 @@ impl Scheduler {
         if !self.tasks[slot].is_drawn() {
             return 0;
         }
-        let inputs = self.links.iter(self.tasks[slot].inputs());
+        let inputs = self.tasks.inputs(slot, &self.links);
         let here = inputs.filter_map(|input| {
             let (bytes, mut holders) = placed_bytes(&self.tasks, &self.links, input)?;
             holders.any(|holder| holder == worker).then_some(bytes)

@@ -50,8 +50,7 @@ impl Scheduler {
     fn reported(&mut self, worker: u32, id: TaskId, ran_ns: u64) -> Option<u32> {
         let slot = self.in_flight_on(worker, id)?;
         // What the end of the task changes: asked for before the first of it is needed, it is waited for together.
-        self.links.prefetch_tasks(self.tasks[slot].inputs(), &self.tasks);
-        self.links.prefetch_tasks(self.tasks[slot].dependents(), &self.tasks);
+        self.tasks.prefetch_ties(slot);
         self.workers.remove(&mut self.tasks, worker, slot);
         let place = &mut self.workers[worker];
         place.reported_ns = self.now_ns;

@@ -47,8 +47,8 @@ impl Scheduler {
         let waiting = || self.tasks.iter().filter(|(_, task)| task.state.is_pending());
         let for_workers = waiting().filter(|(_, task)| task.state != State::Blocked);
         let for_workers = for_workers.map(|(slot, _)| (self.tasks.id(slot), self.why_not_started(slot)));
-        let for_tasks = waiting().flat_map(|(slot, task)| {
-            let dependents = self.links.iter(task.dependents()).map(|dependent| self.tasks.id(dependent));
+        let for_tasks = waiting().flat_map(|(slot, _)| {
+            let dependents = self.tasks.dependents(slot, &self.links).map(|dependent| self.tasks.id(dependent));
             dependents.map(move |dependent| (dependent, Waits::Task(self.tasks.id(slot))))
         });
         let waits = for_workers.chain(for_tasks).take(WAITS_MAX).collect();

@@ -4,7 +4,7 @@
 //! have left the caches by the time it ends. So a task is half a cache line. What belongs to one stage of its life only
 //! shares a field with another stage, and what few tasks have lies apart, as [`Rare`].
 
-use super::lists::ITEMS_MAX;
+use super::lists::{Chain, ITEMS_MAX, Links};
 use super::{End, Spec};
 use crate::buffers;
 use crate::id::TaskId;
@@ -95,9 +95,9 @@ pub(super) const WORKERS_MAX: u32 = Small::MAX;
 #[repr(align(32))]
 pub(super) struct Task {
     pub(super) serial: u32,
-    /// List of the tasks whose outputs are arguments. Done: the lower half of the size of the value.
+    /// The newest of the tasks whose outputs are arguments. Done: the lower half of the size of the value.
     inputs: u32,
-    /// List of the tasks that wait for this one, newest first. Done: the upper half of that size.
+    /// The newest of the tasks that wait for this one. Done: the upper half of that size.
     dependents: u32,
     /// Arguments of pending tasks that are this value, and [`HANDLE`].
     uses: u32,
@@ -233,32 +233,6 @@ impl Task {
         self.before
     }
 
-    /// List of the tasks whose outputs are arguments.
-    #[inline]
-    pub(super) fn inputs(&self) -> u32 {
-        if self.state == State::Done { NONE } else { self.inputs }
-    }
-
-    /// The same, to add to it while the task is pending.
-    #[inline]
-    pub(super) fn inputs_mut(&mut self) -> &mut u32 {
-        debug_assert!(self.state.is_pending(), "what has ended has no links");
-        &mut self.inputs
-    }
-
-    /// List of the tasks that wait for this one, newest first.
-    #[inline]
-    pub(super) fn dependents(&self) -> u32 {
-        if self.state == State::Done { NONE } else { self.dependents }
-    }
-
-    /// The same, to add to it while it is pending.
-    #[inline]
-    pub(super) fn dependents_mut(&mut self) -> &mut u32 {
-        debug_assert!(self.state.is_pending(), "what has ended has no links");
-        &mut self.dependents
-    }
-
     #[inline]
     pub(super) fn worker(&self) -> u32 {
         self.worker.get()
@@ -302,34 +276,19 @@ impl Task {
         (self.is_resident() && bytes > 0) || bytes >= LARGE_BYTES
     }
 
-    /// Turns it into a value of `bytes` made by `worker`; what it took and who waits for it is the caller's now.
+    /// Turns it into a value of `bytes` made by `worker`; its lists are another's now.
     #[inline]
-    pub(super) fn become_value(&mut self, worker: u32, bytes: u64, resident: bool) -> Ties {
-        let ties = self.take_ties();
+    fn become_value(&mut self, worker: u32, bytes: u64, resident: bool) {
         self.state = State::Done;
         (self.inputs, self.dependents) = (bytes as u32, (bytes >> 32) as u32);
         self.worker = Small::new(worker);
         self.kind = if resident { Kind::Resident } else { Kind::Home };
-        ties
     }
 
     /// Makes it one that will end without a value, whose list is not kept any more.
     pub(super) fn doom(&mut self) {
         self.before = self.blockers();
         self.state = State::Doomed;
-    }
-
-    /// Turns it into one that has ended without a value.
-    pub(super) fn become_failure(&mut self) -> Ties {
-        self.state = State::Failed;
-        self.take_ties()
-    }
-
-    fn take_ties(&mut self) -> Ties {
-        Ties {
-            inputs: std::mem::replace(&mut self.inputs, NONE),
-            dependents: std::mem::replace(&mut self.dependents, NONE),
-        }
     }
 
     /// What it has beyond others lies in [`Rare`].
@@ -339,12 +298,23 @@ impl Task {
     }
 }
 
-/// The lists of tasks that one was tied to when it ended.
+/// What does not fit into a task of its lists: the numbers behind the newest.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    inputs: u32,
+    dependents: u32,
+}
+
+impl Behind {
+    const NOTHING: Self = Self { inputs: NONE, dependents: NONE };
+}
+
+/// The tasks that one was tied to when it ended.
 pub(super) struct Ties {
     /// Whose outputs it took.
-    pub(super) inputs: u32,
-    /// Who waits for it, newest first.
-    pub(super) dependents: u32,
+    pub(super) inputs: Chain,
+    /// Who waits for it.
+    pub(super) dependents: Chain,
 }
 
 /// The key that sorts ready tasks: priority, then the length of the path that hangs on it.
@@ -363,6 +333,9 @@ pub(super) const fn priority_of(key: u64) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     table: Vec<Task>,
+    /// By slot as well; nothing of a task that has ended. It lies apart, so that it can be looked at together with the
+    /// task and not after it.
+    behind: Vec<Behind>,
     /// By slot as well, in pages that are made when the first of their tasks needs one.
     rare: Vec<Option<Box<RarePage>>>,
 }
@@ -414,6 +387,8 @@ impl Tasks {
         if let Some(more) = (index + 1).checked_sub(self.table.len()) {
             buffers::reserve(&mut self.table, more);
             self.table.resize_with(index + 1, || Task::VACANT);
+            buffers::reserve(&mut self.behind, more);
+            self.behind.resize(index + 1, Behind::NOTHING);
             self.rare.resize_with(self.table.len().div_ceil(PAGE), || None);
         }
         let place = &mut self.table[index];
@@ -425,6 +400,79 @@ impl Tasks {
     /// Makes room for tasks in slots that were never used.
     pub(super) fn reserve(&mut self, tasks: usize) {
         buffers::reserve(&mut self.table, tasks);
+        buffers::reserve(&mut self.behind, tasks);
+    }
+
+    /// Notes that the output of `input` is an argument of a pending task.
+    #[inline]
+    pub(super) fn add_input(&mut self, slot: u32, input: u32, links: &mut Links) {
+        let task = &mut self.table[slot as usize];
+        debug_assert!(task.state.is_pending(), "what has ended has no lists");
+        links.push_behind(&mut task.inputs, &mut self.behind[slot as usize].inputs, input);
+    }
+
+    /// Notes that `dependent` waits for a pending task.
+    #[inline]
+    pub(super) fn add_dependent(&mut self, slot: u32, dependent: u32, links: &mut Links) {
+        let task = &mut self.table[slot as usize];
+        debug_assert!(task.state.is_pending(), "what has ended has no lists");
+        links.push_behind(&mut task.dependents, &mut self.behind[slot as usize].dependents, dependent);
+    }
+
+    /// The tasks whose outputs are arguments, newest first; none once the task has ended.
+    pub(super) fn inputs<'a>(&self, slot: u32, links: &'a Links) -> impl Iterator<Item = u32> + use<'a> {
+        self.ties(slot).inputs.iter(links)
+    }
+
+    /// The tasks that wait for one, newest first; none once it has ended.
+    pub(super) fn dependents<'a>(&self, slot: u32, links: &'a Links) -> impl Iterator<Item = u32> + use<'a> {
+        self.ties(slot).dependents.iter(links)
+    }
+
+    fn ties(&self, slot: u32) -> Ties {
+        let (task, behind) = (&self[slot], self.behind[slot as usize]);
+        if task.state == State::Done {
+            return Ties { inputs: Chain::EMPTY, dependents: Chain::EMPTY };
+        }
+        Ties {
+            inputs: Chain { newest: task.inputs, behind: behind.inputs },
+            dependents: Chain { newest: task.dependents, behind: behind.dependents },
+        }
+    }
+
+    /// Turns a pending task into a value of `bytes` made by `worker`, without its ties.
+    #[inline]
+    pub(super) fn become_value(&mut self, slot: u32, worker: u32, bytes: u64, resident: bool) -> Ties {
+        let ties = self.take_ties(slot);
+        self[slot].become_value(worker, bytes, resident);
+        ties
+    }
+
+    /// Turns a pending task into one that has ended without a value, without its ties.
+    pub(super) fn become_failure(&mut self, slot: u32) -> Ties {
+        let ties = self.take_ties(slot);
+        let task = &mut self[slot];
+        (task.inputs, task.dependents, task.state) = (NONE, NONE, State::Failed);
+        ties
+    }
+
+    #[inline]
+    fn take_ties(&mut self, slot: u32) -> Ties {
+        let ties = self.ties(slot);
+        if ties.inputs.behind != NONE || ties.dependents.behind != NONE {
+            self.behind[slot as usize] = Behind::NOTHING;
+        }
+        ties
+    }
+
+    /// Has the memory of the tasks fetched that a pending one is tied to, which are about to be looked at: of two inputs
+    /// and two dependents at most, as most tasks have.
+    #[inline]
+    pub(super) fn prefetch_ties(&self, slot: u32) {
+        let Ties { inputs, dependents } = self.ties(slot);
+        for tied in [inputs.newest, dependents.newest, Links::only(inputs.behind), Links::only(dependents.behind)] {
+            prefetch::element(&self.table, tied as usize);
+        }
     }
 
     /// The slot of a task that is still known.
@@ -443,6 +491,15 @@ impl Tasks {
     #[inline]
     pub(super) fn id(&self, slot: u32) -> TaskId {
         TaskId::new(slot, self[slot].serial)
+    }
+
+    /// Checks that nothing is left of the lists of a task that has ended.
+    pub(super) fn validate_behind(&self, slot: u32) {
+        let (task, Behind { inputs, dependents }) = (&self[slot], self.behind[slot as usize]);
+        let nothing = inputs == NONE && dependents == NONE;
+        assert!(task.state.is_pending() || nothing, "lists of ended {slot}");
+        let newest = task.state != State::Failed || (task.inputs == NONE && task.dependents == NONE);
+        assert!(newest, "lists of failed {slot}");
     }
 
     /// The place of a pending task among those that are ready: the greater goes first.
