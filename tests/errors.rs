@@ -500,7 +500,8 @@ fn what_can_never_run_is_refused_when_it_is_submitted(cluster: &Cluster) -> Outc
     let below = cluster.submit(abs::call(1).after(&many));
     assert!(below.is_done());
     let error = below.get().expect_err("what it needs was refused");
-    assert!(error.to_string().contains(&format!("{} workers", workers)), "{error}");
+    let plural = if workers == 1 { "" } else { "s" };
+    assert!(error.to_string().contains(&format!("the cluster has {workers} worker{plural};")), "{error}");
 
     let mut graph = Graph::new();
     let in_graph = graph.add(wide::call().ranks(workers + 1).label("too wide"));

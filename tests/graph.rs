@@ -348,7 +348,8 @@ fn inputs_keep_their_order_wherever_they_come_from(cluster: &Cluster) -> Outcome
     let sizes: Vec<(usize, Handle<String>)> =
         [30, 31, 256, 257, 70_000].map(|len| (len, graph.value(&"v".repeat(len)))).into();
     // An explicit edge that makes the graph start in another order than its own.
-    graph.order(&found[7].1, &own[77])?;
+    let before = found[7].1.clone();
+    graph.order(&before, &own[77])?;
     cluster.run(&mut graph)?;
     for (expected, handle) in found {
         assert_eq!(handle.get()?, expected);
@@ -356,7 +357,7 @@ fn inputs_keep_their_order_wherever_they_come_from(cluster: &Cluster) -> Outcome
     for (len, handle) in sizes {
         assert_eq!(handle.get()?.len(), len);
     }
-    assert!(own[77].info().started_ns > own[76].info().started_ns);
+    assert!(own[77].info().started_ns > before.info().started_ns);
     Ok(())
 }
 

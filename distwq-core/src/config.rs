@@ -174,11 +174,20 @@ impl Config {
 
     fn checked(self) -> Result<Self, ConfigError> {
         const WORKERS_MAX: usize = 4096;
+        const YEAR_MS: i64 = 365 * 24 * 3_600_000;
         let workers = self.workers.unwrap_or(1);
         within("workers", workers as i64, 1, WORKERS_MAX as i64)?;
         within("slots", self.slots.into(), 1, 1024)?;
         within("piece_bytes", self.piece_bytes as i64, 64, 1 << 30)?;
         within("stack_bytes", self.stack_bytes as i64, 64 << 10, 1 << 40)?;
+        let limits = [
+            ("handshake_limit_ms", self.handshake_limit),
+            ("collective_grace_ms", self.collective_grace),
+            ("shutdown_grace_ms", self.shutdown_grace),
+        ];
+        for (setting, limit) in limits {
+            within(setting, limit.as_millis().try_into().unwrap_or(i64::MAX), 0, YEAR_MS)?;
+        }
         Ok(self)
     }
 
@@ -294,6 +303,9 @@ mod tests {
         assert!(with(&[("DISTWQ_WORKERS", "0")]).is_err());
         assert!(with(&[("DISTWQ_PIECE_BYTES", "63")]).is_err());
         assert!(with(&[("DISTWQ_PIECE_BYTES", "64")]).is_ok());
+        assert!(with(&[("DISTWQ_SHUTDOWN_GRACE_MS", "31536000000")]).is_ok());
+        let error = Config::new().shutdown_grace(Duration::MAX).checked().expect_err("no deadline can be that late");
+        assert!(error.to_string().contains("shutdown_grace_ms (DISTWQ_SHUTDOWN_GRACE_MS) is"), "{error}");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(crate) fn panics<R>(code: impl FnOnce() -> R) -> Result<R, String> {
 }
 
 /// Panics that are contained are noted instead of told, unless backtraces are wanted; a second one while the first
-/// unwinds ends the process, so both are told then. The hook that a program has set before goes on telling all others.
+/// unwinds ends the process, and is told. The hook that a program has set before goes on telling all others.
 pub(crate) fn hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The exit code of a run that was ended: `EX_SOFTWARE` of sysexits.
 pub(crate) const EXIT_CODE: i32 = 70;
 
-/// Says something on standard error, in the name of distwq.
+/// Says something on standard error, in the name of distwq. Tests do not capture it: the macros that they capture panic
+/// where standard error is closed.
 pub(crate) fn say(text: &str) {
     // In one piece: what other ranks say at the same time would come in between.
     let line = format!("distwq: {text}\n");
@@ -59,7 +60,9 @@ pub(crate) fn arm() {
 
 /// The run has ended in order.
 pub(crate) fn disarm() {
-    ARMED.fetch_sub(1, Ordering::SeqCst);
+    // Another run of this process may have been ended meanwhile, and then none is under way.
+    let less = |runs: usize| Some(runs.saturating_sub(1));
+    let _ = ARMED.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
 }
 
 extern "C" fn at_exit() {

@@ -94,7 +94,9 @@ pub fn launch<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -
         Err(error) => return misused(&error.to_string()),
     };
     match Launcher::of_this_process() {
-        Launcher::None => local(&config, Overdue::EndTheRun, body).map_or_else(|text| misused(&text), |end| end.code()),
+        Launcher::None => {
+            local(&config, Overdue::EndTheRun, body).map_or_else(|text| misused(&text), |end| end.body.code())
+        }
         #[cfg(feature = "mpi")]
         Launcher::Ranks => over_mpi(&config, body),
         #[cfg(not(feature = "mpi"))]
@@ -117,19 +119,28 @@ fn misused(text: &str) -> ExitCode {
 /// left to themselves, with what they run.
 pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
     let config = config.with_environment().map_err(|error| error.to_string())?;
-    match local(&config, Overdue::TellOfThem, body)? {
-        Body::Returned(result) => result,
-        Body::Panicked(payload) => std::panic::resume_unwind(payload),
-        Body::Left(text) => Err(text),
+    let End { body, left } = local(&config, Overdue::TellOfThem, body)?;
+    match (body, left) {
+        (Body::Panicked(payload), left) => {
+            left.iter().for_each(|text| fault::say(text));
+            std::panic::resume_unwind(payload)
+        }
+        (Body::Returned(Err(error)), Some(left)) => Err(format!("{error}; {left}")),
+        (Body::Returned(result), left) => result.and(left.map_or(Ok(()), Err)),
     }
+}
+
+/// How a run ended.
+struct End {
+    body: Body,
+    /// Words on workers that did not end with it, where the run went on without them.
+    left: Option<String>,
 }
 
 /// How a body ended.
 enum Body {
     Returned(Result<(), String>),
     Panicked(Box<dyn Any + Send>),
-    /// Somehow, and this is who did not end with it.
-    Left(String),
 }
 
 /// What to do when workers do not end within the shutdown grace.
@@ -151,7 +162,7 @@ impl Body {
     }
 }
 
-fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cluster) -> R) -> Result<Body, String> {
+fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cluster) -> R) -> Result<End, String> {
     let workers = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let registry = Registry::get().map_err(|error| error.to_string())?;
     let mut ends = Network::ends(workers as u32 + 1);
@@ -170,15 +181,15 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
         Err(error) => fault::end_run(&mut *own, &format!("a thread cannot be started: {error}")),
     };
     let end = control(own, &config, registry, workers + 1, overdue, body);
-    if !matches!(end, Ok(Body::Left(_)) | Err(_)) {
-        // All have said that they are at their end.
+    fault::disarm();
+    if let Ok(End { left: None, .. }) = end {
+        // All have joined in the end, and do nothing but return.
         for rank in ranks {
             if let Err(payload) = rank.join() {
                 std::panic::resume_unwind(payload);
             }
         }
     }
-    fault::disarm();
     end
 }
 
@@ -201,7 +212,7 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     fault::arm();
     contain::hook();
     let end = if transport.rank() == controller {
-        control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.code())
+        control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.body.code())
     } else {
         // Why a run has failed is told by the controller.
         let failed = work(Box::new(transport), controller, registry, config.handshake_limit, threads, true);
@@ -244,7 +255,7 @@ fn control<R: BodyResult>(
     threads_on_host: usize,
     overdue: Overdue,
     body: impl FnOnce(&Cluster) -> R,
-) -> Result<Body, String> {
+) -> Result<End, String> {
     static SESSIONS: AtomicU64 = AtomicU64::new(1);
     static VARIABLES_READ: Once = Once::new();
     VARIABLES_READ.call_once(|| config::unknown_variables().for_each(|text| fault::say(&text)));
@@ -287,12 +298,12 @@ fn control<R: BodyResult>(
         match &end {
             Body::Returned(Ok(())) => cluster.shutdown(),
             // Told before the other ranks hear of it: their end makes launchers end this one.
-            Body::Returned(Err(text)) | Body::Left(text) => fault::say(text),
+            Body::Returned(Err(text)) => fault::say(text),
             Body::Panicked(_) => fault::say("the body panicked"),
         }
         let left = finish(&seat.drive, end.is_failure(), config.shutdown_grace, overdue);
         seat.drive.end_watch();
-        left.map_or(end, Body::Left)
+        End { body: end, left }
     });
     Ok(end)
 }
@@ -333,7 +344,8 @@ fn work(
 ) -> Result<bool, String> {
     let own = Fingerprint::of(registry);
     let settings = handshake::report(&mut *transport, controller, own, limit).map_err(|error| {
-        if let HandshakeError::Silent { .. } = error {
+        // A thread of the controller's process need not end that: it hears of the controller's own error.
+        if is_process && let HandshakeError::Silent { .. } = error {
             fault::end_run(&mut *transport, &error.to_string());
         }
         error.to_string()

@@ -71,6 +71,8 @@ pub(crate) enum ToController<'a> {
     Waits(WaitReport),
     /// The answer to `Report`.
     Report { resident_bytes: u64, values: u64 },
+    /// After `Stop`: nothing runs on this rank any more, and what had not begun never will.
+    Stopped,
     /// What any rank may say to any other.
     #[serde(borrow)]
     Peer(ToPeer<'a>),

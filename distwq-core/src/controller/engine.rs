@@ -40,6 +40,8 @@ pub(crate) struct WorkerPlace {
     pub(super) out: Frame,
     pub(super) out_count: u32,
     pub(super) in_flight: u32,
+    /// The run is over, and so is all that ran there.
+    pub(super) is_stopped: bool,
     pub(super) attempts: u64,
     pub(super) busy_ns: u64,
     pub(super) reported: (u64, u64),
@@ -53,6 +55,7 @@ impl WorkerPlace {
             out: Frame::default(),
             out_count: 0,
             in_flight: 0,
+            is_stopped: false,
             attempts: 0,
             busy_ns: 0,
             reported: (0, 0),
@@ -207,7 +210,7 @@ impl ControllerEngine {
 
     /// Which workers have not answered, in words.
     pub(crate) fn who_is_busy(&self) -> String {
-        let busy = self.workers.iter().filter(|place| place.in_flight > 0);
+        let busy = self.workers.iter().filter(|place| place.in_flight > 0 && !place.is_stopped);
         let named =
             busy.map(|place| format!("{} (host {}) with {}", place.rank, place.host, plural(place.in_flight, "task")));
         let busy = named.collect::<Vec<_>>().join(", ");

@@ -268,7 +268,8 @@ impl ControllerEngine {
     /// Ends the run if a member of a group that has failed does not answer: it sits in raw MPI, waiting for one
     /// that will not come.
     pub(super) fn check_groups(&mut self) {
-        if self.groups.leaving == 0 {
+        // After the end of the run nobody hears of a `Leave`, and the shutdown grace bounds all that is left.
+        if self.groups.leaving == 0 || self.is_over() {
             return;
         }
         let grace_ns = self.limits.collective_grace.as_nanos() as u64;

@@ -38,6 +38,7 @@ impl ControllerEngine {
                     self.reports_missing = self.reports_missing.saturating_sub(1);
                     self.wake = true;
                 }
+                ToController::Stopped => self.workers[worker.index()].is_stopped = true,
                 ToController::Peer(ToPeer::Fetch { value }) => self.answer_fetch(worker, value),
                 ToController::Peer(ToPeer::Value { value, bytes }) => {
                     let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;

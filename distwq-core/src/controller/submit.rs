@@ -169,7 +169,7 @@ impl ControllerEngine {
         // The places of those that have gone are used again.
         self.release();
         let new_slots = self.table.reserve(graph.len(), graph.inputs_room());
-        self.scheduler.reserve(new_slots, graph.dependencies());
+        self.scheduler.reserve(graph.len(), new_slots, graph.dependencies());
         self.tell_scheduler(Event::Hold);
         let mut outstanding = 0;
         graph.start(outcomes, |node| {

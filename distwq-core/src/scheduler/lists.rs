@@ -79,7 +79,7 @@ pub(super) fn successors(first: u32, next: impl Fn(u32) -> u32) -> impl Iterator
 }
 
 /// Singly linked lists of numbers in one arena, without an allocation for each task. A link leads to a cell, or is itself
-/// the last number of its list: most lists have one, and take no more than their head.
+/// the last number of its list: most have no more, and take nothing but their head.
 #[derive(Debug)]
 pub(super) struct Links {
     cells: Vec<Cell>,

@@ -185,11 +185,12 @@ impl Scheduler {
         }
     }
 
-    /// Makes room for tasks in slots that were never used, and for what tasks name: inputs, and others that come first.
-    pub fn reserve(&mut self, new_slots: usize, named: usize) {
+    /// Makes room for so many tasks, some of them in slots that were never used, and for what they name: inputs, and
+    /// others that come first.
+    pub fn reserve(&mut self, tasks: usize, new_slots: usize, named: usize) {
         self.tasks.reserve(new_slots);
-        // An input is noted with both tasks; two numbers of a list need no room in the arena.
-        self.links.reserve(2 * named.saturating_sub(2 * new_slots));
+        // Each is noted with both tasks, and two numbers of a list need no room in the arena: so much at least is needed.
+        self.links.reserve(2 * named.saturating_sub(2 * tasks));
     }
 
     /// Tasks that were added and have not ended.

@@ -78,7 +78,7 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
             limit.as_secs_f64()
         ),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
-            // Where it did, the hook of its thread has told.
+            // The panic hook has told where.
             Err(payload) => {
                 let workers = plural(case.local_workers(), "worker");
                 panic!("on the local backend with {workers}: the body panicked: {}", contain::text_of(&*payload))

@@ -18,6 +18,7 @@ use crate::remote::{Failure, InputArgument, Resident};
 use crate::transport::{Flow, Transport};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
+use std::mem::take;
 use std::time::Duration;
 
 /// Results wait for company this long at most while there is more to run.
@@ -361,8 +362,15 @@ impl WorkerEngine {
         self.stopped = Some(failed);
         self.wake = true;
         if failed {
-            self.garbage.push(Box::new(std::mem::take(&mut self.ready)));
+            self.garbage.push(Box::new(take(&mut self.ready)));
         }
+    }
+
+    /// Nothing runs here any more: the controller is told, and what users have left here goes.
+    pub(super) fn at_end(&mut self) {
+        self.tell_controller(&ToController::Stopped);
+        let Self { ready, inputs, store, groups, .. } = self;
+        self.garbage.push(Box::new((take(ready), take(inputs), take(store), take(groups))));
     }
 
     /// A message of a group that this rank has left already is late and means nothing.
@@ -552,7 +560,7 @@ impl Engine for WorkerEngine {
         self.flush();
         self.turned_ns = now_ns();
         let flow = self.transport.progress();
-        let wake = std::mem::take(&mut self.wake);
+        let wake = take(&mut self.wake);
         match (worked || wake, flow) {
             (true, _) => Turn::Worked { wake },
             (false, Flow::Moving) => Turn::Moving,

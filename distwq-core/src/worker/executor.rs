@@ -38,6 +38,7 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
         }
         failed
     });
+    drive.with(WorkerEngine::at_end);
     let closed = close(drive, Duration::from_millis(settings.shutdown_grace_ms));
     if !closed && is_process {
         give_up(drive, "the other ranks did not end within the shutdown grace");

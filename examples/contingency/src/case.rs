@@ -84,7 +84,7 @@ impl Case {
     /// A [`ModelError`] with the line and the reason.
     pub fn from_tables(name: String, tables: &Tables) -> Result<Self, ModelError> {
         let (line, base_mva) = tables.base_mva;
-        if !(base_mva.is_finite() && base_mva > 0.0) {
+        if !(BASE_MVA_MIN..=MEGAWATTS_MAX).contains(&base_mva) {
             return Err(ModelError::Base { line, value: base_mva });
         }
         let mut buses = BusTable::read(&tables.bus)?;
@@ -206,8 +206,11 @@ fn finite(row: &Row, column: usize, what: &'static str) -> Result<f64, ModelErro
     if value.is_finite() { Ok(value) } else { Err(ModelError::NotFinite { line: row.line, what, value }) }
 }
 
-/// A thousand times what the whole world generates.
+/// A thousand times what the whole world could generate.
 const MEGAWATTS_MAX: f64 = 1e10;
+
+/// Less than a milliwatt is no base for a grid.
+const BASE_MVA_MIN: f64 = 1e-9;
 
 fn megawatts(row: &Row, column: usize, what: &'static str) -> Result<f64, ModelError> {
     let value = finite(row, column, what)?;

@@ -81,10 +81,11 @@ pub fn solve<R: Ranks>(ranks: &R, grid: &Grid, tolerance: f64, outage: Option<u3
     let mut solver = Solver::new(ranks, &matrix, &blocks);
     let rhs: Vec<f64> = grid.rhs.iter().zip(&matrix.scale).map(|(value, scale)| value * scale).collect();
     let square = rhs.iter().map(|value| value * value).sum::<f64>();
-    if !square.is_finite() {
-        return Err(SolveError::Overflow { square });
-    }
     let goal = square * tolerance * tolerance;
+    let is_driven = grid.rhs.iter().any(|value| *value != 0.0);
+    if !square.is_finite() || (is_driven && !goal.is_normal()) {
+        return Err(SolveError::OutOfRange { square });
+    }
     let limit = iterations_max(grid.rows());
     let mut iterations = 0;
     let mut residual = square;
@@ -343,11 +344,14 @@ mod tests {
 
     #[test]
     fn injections_beyond_the_range_of_floats_are_refused_on_all_ranks() {
-        let mut grid = Grid::build(random_case(50, 7)).unwrap();
-        grid.rhs[3] = 1e200;
-        for result in on_threads(3, &grid) {
-            let error = result.unwrap_err();
-            assert!(matches!(error, SolveError::Overflow { square } if square == f64::INFINITY), "{error}");
+        for (value, expected) in [(1e200, f64::INFINITY), (1e-200, 0.0)] {
+            let mut grid = Grid::build(random_case(50, 7)).unwrap();
+            grid.rhs.fill(0.0);
+            grid.rhs[3] = value;
+            for result in on_threads(3, &grid) {
+                let error = result.unwrap_err();
+                assert!(matches!(error, SolveError::OutOfRange { square } if square == expected), "{error}");
+            }
         }
     }
 

@@ -120,15 +120,17 @@ impl Options {
         }
     }
 
-    /// Looks whether there is a folder for the report, before any work is done for it.
+    /// Looks whether there is a place for the report, before any work is done for it.
     ///
     /// # Errors
-    /// [`NoFolder`] with its name.
-    pub fn check_report(&self) -> Result<(), NoFolder> {
+    /// [`NoPlace`] if there is none.
+    pub fn check_report(&self) -> Result<(), NoPlace> {
         let Some(file) = &self.report else { return Ok(()) };
+        let name = || file.display().to_string();
         match file.parent() {
+            _ if file.is_dir() => Err(NoPlace::IsFolder(name())),
             Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                Err(NoFolder { file: file.display().to_string(), folder: folder.display().to_string() })
+                Err(NoPlace::NoFolder { file: name(), folder: folder.display().to_string() })
             }
             _ => Ok(()),
         }
@@ -137,10 +139,19 @@ impl Options {
 
 /// Why there is no place for the report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot write the report {file}: there is no folder {folder}")]
-pub struct NoFolder {
-    file: String,
-    folder: String,
+#[non_exhaustive]
+pub enum NoPlace {
+    /// Nothing is where it should lie.
+    #[error("cannot write the report {file}: there is no folder {folder}")]
+    NoFolder {
+        /// The report.
+        file: String,
+        /// Where it should lie.
+        folder: String,
+    },
+    /// It has the name of a folder.
+    #[error("cannot write the report {0}: it is a folder")]
+    IsFolder(String),
 }
 
 fn at_least_one<T: PartialOrd + From<u8>>(number: T, option: &str) -> Result<T, lexopt::Error> {

@@ -34,12 +34,12 @@ pub enum SolveError {
         /// Row of the branch that is out, if any.
         outage: Option<u32>,
     },
-    /// The numbers grew out of the range of floating point.
+    /// The numbers leave the range of floating point.
     #[error(
-        "the power that the buses inject is too much to compute with (the sum of its squares, in units of the \
-         preconditioner, is {square:e})"
+        "what drives the grid, injected power and phase shifts, is too large or too small to compute with (the sum of \
+         its squares, in units of the preconditioner, is {square:e})"
     )]
-    Overflow {
+    OutOfRange {
         /// That sum.
         square: f64,
     },

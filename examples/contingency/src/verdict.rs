@@ -31,7 +31,7 @@ pub fn verdict(figures: &Figures, comparisons: &[Comparison]) -> Result<(), Figu
         println!("all {} figures are as expected", comparisons.len());
     }
     match figures.rechecks.len() {
-        0 => println!("no outage was solved, so there is nothing to confirm"),
+        0 => println!("no outage overloads a branch, so there is nothing to confirm"),
         solutions => println!("all {solutions} solutions from scratch confirm the screening"),
     }
     Ok(())

@@ -97,13 +97,24 @@ fn a_grid_of_three_buses_is_screened_by_hand() {
 }
 
 #[test]
+fn a_grid_with_generous_limits_has_nothing_to_confirm() {
+    let folder = folder("generous");
+    let case = tiny(&folder, |text| text.replace(" 40 0", " 400 0").replace(" 50 0", " 500 0"));
+    let output = screen(2, &[&case, "--no-report"]);
+    let said = stdout(&output);
+    assert!(said.contains("3 solved, 1 split the grid, 0 cause 0 overloads"), "{said}");
+    assert!(said.contains("no outage overloads a branch, so there is nothing to confirm"), "{said}");
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
 fn a_grid_without_rings_has_nothing_to_screen() {
     let folder = folder("radial");
     let line = "2 1 0 0.1 0 40 0 0 0 0 1;\n1 2 0 0.1 0 50 0 0 0 0 1;\n";
     let case = tiny(&folder, |text| text.replace(line, ""));
     let output = screen(2, &[&case, "--report", &folder.join("r.html").display().to_string()]);
     assert!(stdout(&output).contains("0 solved, 2 split the grid, 0 cause 0 overloads"));
-    assert!(stdout(&output).contains("no outage was solved, so there is nothing to confirm"));
+    assert!(stdout(&output).contains("no outage overloads a branch, so there is nothing to confirm"));
     assert!(output.status.success());
 }
 
@@ -133,7 +144,10 @@ fn what_is_wrong_with_a_case_is_said_with_file_and_line() {
             .contains("is not connected: 1 of 3 buses, bus 3 among them")
     );
     assert!(wrong("2 1 60", "2 1 1e160").contains("tiny.m: line 6: the demand Pd is 1e160, at most 1e10 MW"));
-    assert!(wrong("baseMVA = 100", "baseMVA = 1e-310").contains("is too much to compute with"));
+    assert!(
+        wrong("baseMVA = 100", "baseMVA = 1e-310")
+            .contains("line 3: baseMVA is 1e-310, it must be a positive number from 1e-9 to 1e10")
+    );
     assert!(wrong("2 3 0 0.2", "2 3 0 -0.2").contains("is not positive definite"));
     // The diagonal is positive here, and only the solver meets the direction that is not.
     let ring = "2 3 0 -0.2 0 31 0 0 0 0 1;\n3 1 0 0.18 0 0 0 0 0 0 1;";
@@ -148,6 +162,7 @@ fn files_that_cannot_be_read_or_written_and_options_that_are_unknown_fail_the_pr
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("cannot write the report no/such/folder/report.html"), "{said}");
     assert_eq!(stdout(&output), "", "it is said before the screening");
+    assert!(fails(&[&case, "--report", &folder.display().to_string()]).contains("it is a folder"));
     assert!(fails(&[&case, "--expected", "no/such/figures.json"]).contains("cannot read the expected figures"));
     assert!(fails(&[&case, "--expected", &case]).contains("are malformed"));
     assert!(fails(&["--fast"]).contains("--fast"));

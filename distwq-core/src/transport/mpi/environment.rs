@@ -2,6 +2,7 @@
 
 use super::MpiTransport;
 use super::bells::Bells;
+use super::groups::Groups;
 use crate::config::{Config, ConfigError};
 use crate::id::Rank;
 use ::mpi::Threading;
@@ -15,7 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// An initialised MPI. Dropped on the thread that made it, it finalizes MPI.
 pub(crate) struct Environment {
     universe: Universe,
-    private: Option<ManuallyDrop<SimpleCommunicator>>,
+    /// Two duplicates of the world: for what the transport sends, and to make the communicators of groups from.
+    private: Option<[ManuallyDrop<SimpleCommunicator>; 2]>,
     controller: u32,
     piece_bytes: usize,
     ranks_on_host: usize,
@@ -70,7 +72,7 @@ impl Environment {
         let ranks_on_host = host.size() as usize;
         let bells = Some(Bells::share(&world, &host));
         RUNNING.store(true, Ordering::SeqCst);
-        let private = Some(ManuallyDrop::new(world.duplicate()));
+        let private = Some([(); 2].map(|()| ManuallyDrop::new(world.duplicate())));
         Ok(Self { universe, private, controller, piece_bytes: config.piece_bytes, ranks_on_host, bells })
     }
 
@@ -82,16 +84,17 @@ impl Environment {
         self.ranks_on_host
     }
 
-    /// This rank's end of the private communicator.
+    /// This rank's end of the private communicators.
     ///
     /// # Panics
     /// If it is asked for twice.
     pub(crate) fn transport(&mut self) -> MpiTransport {
-        // The transport frees the communicator when it closes.
-        let comm = self.private.take().expect("there is one private communicator");
-        let bells = self.bells.take().expect("they come with the communicator");
+        // The transport frees the communicators when it closes.
+        let [frames, groups] = self.private.take().expect("there is one end");
+        let bells = self.bells.take().expect("they come with the communicators");
         let world = self.universe.world();
-        MpiTransport::new(comm.as_raw(), world.rank() as u32, world.size() as u32, self.piece_bytes, bells)
+        let groups = Groups::made_from(groups.as_raw());
+        MpiTransport::new(frames.as_raw(), groups, world.rank() as u32, world.size() as u32, self.piece_bytes, bells)
     }
 
     /// Ends all ranks if MPI is running in this process.

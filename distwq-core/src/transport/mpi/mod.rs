@@ -66,14 +66,14 @@ const BUFFER_BYTES_MAX: usize = 1 << 20;
 
 impl MpiTransport {
     /// The end of this rank on `comm`, which belongs to it alone from here on.
-    fn new(comm: ffi::MPI_Comm, rank: u32, ranks: u32, piece_bytes: usize, bells: Bells) -> Self {
+    fn new(comm: ffi::MPI_Comm, groups: Groups, rank: u32, ranks: u32, piece_bytes: usize, bells: Bells) -> Self {
         Self {
             comm,
             rank: Rank(rank),
             ranks,
             sending: Sending::new(comm, ranks, piece_bytes),
             receiving: Receiving::new(comm, ranks),
-            groups: Groups::default(),
+            groups,
             buffers: Vec::new(),
             bells,
             barrier: None,
@@ -166,7 +166,7 @@ impl Transport for MpiTransport {
     }
 
     fn raw_group(&mut self, members: &[Rank]) -> Option<Arc<Communicator>> {
-        Some(self.groups.get(self.comm, members))
+        Some(self.groups.get(members))
     }
 
     fn free_group(&mut self, members: &[Rank]) {

@@ -36,8 +36,8 @@ pub enum CaseError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// `baseMVA` is not a positive number.
-    #[error("line {line}: baseMVA is {value}, it must be a positive number")]
+    /// `baseMVA` is not a positive number that can be meant.
+    #[error("line {line}: baseMVA is {value:?}, it must be a positive number from 1e-9 to 1e10")]
     Base {
         /// Line of the value.
         line: usize,
