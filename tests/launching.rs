@@ -268,7 +268,9 @@ fn a_body_that_fails_while_a_task_runs_on_ends_the_run_within_the_grace() {
         let output = expect_end(launch(&launcher("fails while a task runs", place)), "has not ended within 500 ms");
         assert!(output.contains("within the shutdown grace of 1000 ms; busy: rank"), "{output}");
         let (_, busy) = output.rank(0).split_once("busy: ").expect("it says who");
-        assert_eq!(busy.lines().next().expect("a line").matches("rank").count(), 1, "one is busy: {output}");
+        let busy = busy.lines().next().expect("a line");
+        assert_eq!(busy.matches("rank").count(), 1, "one is busy: {output}");
+        assert!(busy.contains("the first of them launching::sleeps #1"), "{output}");
         if place.is_none() {
             assert_eq!(output.code(), Some(70), "{output}");
         }

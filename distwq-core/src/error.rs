@@ -268,7 +268,10 @@ impl fmt::Display for UpstreamPath {
 #[non_exhaustive]
 pub enum Refusal {
     /// A collective task wants more ranks than there are workers.
-    #[error("it wants {wanted} ranks, but the cluster has {}; start more ranks or ask for fewer", plural(*workers, "worker"))]
+    #[error(
+        "it wants {wanted} ranks, but the cluster has {}; start more ranks or ask for fewer",
+        plural(*workers, "worker")
+    )]
     TooManyRanks {
         /// What `ranks` asked for.
         wanted: u32,

@@ -208,13 +208,18 @@ impl ControllerEngine {
         self.wake = true;
     }
 
-    /// Which workers have not answered, in words.
+    /// After the run: which workers something still runs on, in words.
     pub(crate) fn who_is_busy(&self) -> String {
-        let busy = self.workers.iter().filter(|place| place.in_flight > 0 && !place.is_stopped);
-        let named =
-            busy.map(|place| format!("{} (host {}) with {}", place.rank, place.host, plural(place.in_flight, "task")));
-        let busy = named.collect::<Vec<_>>().join(", ");
-        if busy.is_empty() { "none has a task".to_owned() } else { format!("busy: {busy}") }
+        let named = (0..).map(WorkerId).zip(&self.workers).filter(|(_, place)| !place.is_stopped);
+        let named = named.map(|(worker, place)| {
+            let first = self.scheduler.in_flight_tasks(worker).next().and_then(|task| self.table.get(task));
+            let first = first.map_or_else(String::new, |entry| format!(", the first of them {}", entry.name()));
+            format!("{} (host {}) with {}{first}", place.rank, place.host, plural(place.in_flight, "task"))
+        });
+        match named.collect::<Vec<_>>() {
+            none if none.is_empty() => "all have stopped: does the `Drop` of a value not return?".to_owned(),
+            busy => format!("busy: {}", busy.join(", ")),
+        }
     }
 
     /// The transport is gone.

@@ -26,11 +26,10 @@ impl Scheduler {
 
     /// The dependency `before` of `slot` has ended with a value.
     fn unblock(&mut self, slot: u32, before: u32, worker: u32, actions: &mut Actions) {
-        if self.tasks.rare(slot).follows {
+        let rare = self.tasks.rare(slot);
+        if rare.follows && rare.pin == before {
             let rare = self.tasks.rare_mut(slot);
-            if rare.pin == before {
-                (rare.pin, rare.follows) = (worker, false);
-            }
+            (rare.pin, rare.follows) = (worker, false);
         }
         let task = &mut self.tasks[slot];
         match (task.unblock(), task.state) {

@@ -241,7 +241,7 @@ impl Chain {
     #[inline]
     pub(super) fn turned(self, links: &mut Links) -> OldestFirst {
         let Self { newest, behind } = self;
-        OldestFirst { rest: if behind == NONE { NONE } else { links.reverse(behind) }, newest }
+        OldestFirst { rest: links.reverse(behind), newest }
     }
 
     /// The numbers, newest first.

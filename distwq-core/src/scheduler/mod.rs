@@ -189,7 +189,7 @@ impl Scheduler {
     /// others that come first.
     pub fn reserve(&mut self, tasks: usize, new_slots: usize, named: usize) {
         self.tasks.reserve(new_slots);
-        // Each is noted with both tasks, and two numbers of a list need no room in the arena: so much at least is needed.
+        // Each is noted with both tasks, and two numbers of a list need no room in the arena: at least so much is needed.
         self.links.reserve(2 * named.saturating_sub(2 * tasks));
     }
 
@@ -219,10 +219,10 @@ impl Scheduler {
         self.tasks.find(task).into_iter().flat_map(|slot| self.holders_of(slot)).map(WorkerId)
     }
 
-    /// What a worker has in flight, in order.
-    #[cfg(test)]
-    fn in_flight_tasks(&self, worker: WorkerId) -> Vec<TaskId> {
-        self.workers[worker.0].tasks.iter(&self.tasks).map(|slot| self.tasks.id(slot)).collect()
+    /// What a worker has in flight, in order; nothing of a collective task.
+    pub fn in_flight_tasks(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> + '_ {
+        let tasks = self.workers.get(worker.0).map(|place| place.tasks.iter(&self.tasks));
+        tasks.into_iter().flatten().map(|slot| self.tasks.id(slot))
     }
 
     fn holders_of(&self, slot: u32) -> impl Iterator<Item = u32> {

@@ -53,7 +53,7 @@ fn a_short_queue_of_tiny_tasks_is_left_alone() {
     for turn in 0..100 {
         play.now_ns += 5_000;
         let worker = if turn % 2 == 0 { W1 } else { W0 };
-        let Some(&task) = play.scheduler.in_flight_tasks(worker).first() else { continue };
+        let Some(task) = play.scheduler.in_flight_tasks(worker).next() else { continue };
         let actions = play.feed(Event::Finished { worker, task, bytes: 0, resident: false, ran_ns: 10_000 });
         assert_eq!(actions, [done(task)]);
         tasks.push(play.add(Spec::PLAIN).0);
