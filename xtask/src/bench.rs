@@ -30,6 +30,8 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark::new("round_trip"),
     Benchmark::new("chain"),
     Benchmark::new("local"),
+    Benchmark::new("busy_body"),
+    Benchmark::new("waiters"),
     Benchmark::new("task_memory"),
     Benchmark::new("idle_cpu"),
     Benchmark::new("wake_up"),
