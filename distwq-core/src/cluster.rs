@@ -2,7 +2,7 @@
 
 use crate::call::{Call, Parts};
 use crate::codec::{self, Payload};
-use crate::controller::{ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
+use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
 use crate::error::{Refusal, RunError, TaskError, TaskSite, plural};
 use crate::graph::Graph;
@@ -115,7 +115,7 @@ impl Cluster {
     pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
         let run = self.begin(graph)?;
         // Ends because every task ends: with a value, an error, or when nothing can move any more.
-        self.seat.drive.wait(|engine| engine.has_run_ended(run).then(|| engine.take_run(run)))
+        self.seat.drive.wait(Awaited::Run(run), |engine| engine.has_run_ended(run).then(|| engine.take_run(run)))
     }
 
     /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments anywhere from now on.
@@ -151,7 +151,7 @@ impl Cluster {
         let drive = &self.seat.drive;
         drive.with(ControllerEngine::ask_reports);
         let deadline = Instant::now() + REPORT_LIMIT;
-        drive.wait_until(Some(deadline), |engine| engine.has_reports().then_some(()));
+        drive.wait_until(Awaited::Reports, Some(deadline), |engine| engine.has_reports().then_some(()));
         drive.with(|engine| engine.stats())
     }
 
@@ -166,7 +166,7 @@ impl Cluster {
 impl Seat {
     /// Waits until all tasks have ended. Ends because every task ends.
     pub(crate) fn drain(&self) {
-        self.drive.wait(|engine| (engine.pending() == 0 || engine.is_over()).then_some(()));
+        self.drive.wait(Awaited::Drained, |engine| (engine.pending() == 0 || engine.is_over()).then_some(()));
     }
 
     /// Leaves a note for the next turn. When they are many they are read if the engine is free, for a user who only
@@ -193,7 +193,7 @@ impl Outcomes for Seat {
             return Ok(());
         }
         // Without a deadline this ends because every task ends.
-        let output = self.drive.wait_until(deadline, |engine| engine.output(task, into));
+        let output = self.drive.wait_until(Awaited::Task(task), deadline, |engine| engine.output(task, into));
         output.unwrap_or_else(|| Err(TaskError::Timeout { site: self.site(task), waited_ms: 0 }))
     }
 

@@ -6,8 +6,8 @@ mod launcher;
 use crate::cluster::Cluster;
 use crate::config::{self, Config};
 use crate::contain;
-use crate::controller::{ControllerEngine, Limits, WorkerPlace};
-use crate::drive::{Drive, Engine as _, Patience};
+use crate::controller::{Awaited, ControllerEngine, Limits, WorkerPlace};
+use crate::drive::{Attention, Drive, Engine as _, Patience};
 use crate::fault;
 use crate::fingerprint::Fingerprint;
 use crate::handshake::{self, HandshakeError};
@@ -284,7 +284,7 @@ fn control<R: BodyResult>(
     let seat = Arc::clone(cluster.seat());
     let end = thread::scope(|scope| {
         let watcher = thread::Builder::new().name("distwq-controller-watcher".to_owned());
-        if let Err(error) = watcher.spawn_scoped(scope, || seat.drive.watch()) {
+        if let Err(error) = watcher.spawn_scoped(scope, || seat.drive.watch(Attention::Prompt, config.stack_bytes)) {
             let text = format!("a thread cannot be started: {error}");
             seat.drive.with(|engine| fault::end_run(&mut *engine.transport, &text));
         }
@@ -314,7 +314,7 @@ fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration, overdu
     drive.with(|engine| engine.stop(failed));
     drive.wake_all();
     let deadline = Instant::now() + grace;
-    let closed = drive.wait_until(Some(deadline), |engine| {
+    let closed = drive.wait_until(Awaited::Closed, Some(deadline), |engine| {
         engine.turn();
         engine.transport.close().then(|| engine.close())
     });

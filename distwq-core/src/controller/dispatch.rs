@@ -141,7 +141,7 @@ impl ControllerEngine {
         self.in_flight += 1;
         let place = &mut self.workers[worker.index()];
         place.in_flight += 1;
-        place.out_count += 1;
+        place.count_message(&mut self.unsent);
         if !place.out.attachments.is_empty() || place.out_count >= super::engine::BATCH_COUNT {
             self.flush_to(worker);
         }

@@ -1,6 +1,6 @@
 //! How tasks end, in words: from what a worker reported to the error that a handle gives.
 
-use super::engine::{ControllerEngine, WorkerPlace};
+use super::engine::{Awaited, ControllerEngine, WorkerPlace};
 use super::reports::unknown;
 use super::submit::GraphRun;
 use super::table::{Entry, Output};
@@ -102,8 +102,12 @@ impl ControllerEngine {
         (entry.started_ns, entry.finished_ns) = (started_ns, ended_ns);
         give(entry);
         self.counts.done += 1;
-        self.wake |= entry.watched;
-        self.wake |= GraphRun::tell(&mut self.runs, entry);
+        if entry.watched {
+            self.happened.note(Awaited::Task(task));
+        }
+        if let Some(run) = GraphRun::tell(&mut self.runs, entry) {
+            self.happened.note(Awaited::Run(run));
+        }
         Ok(())
     }
 
@@ -119,8 +123,12 @@ impl ControllerEngine {
             entry.finished_ns = self.now_ns;
         }
         self.counts.failed += 1;
-        self.wake |= entry.watched;
-        self.wake |= GraphRun::tell(&mut self.runs, entry);
+        if entry.watched {
+            self.happened.note(Awaited::Task(task));
+        }
+        if let Some(run) = GraphRun::tell(&mut self.runs, entry) {
+            self.happened.note(Awaited::Run(run));
+        }
     }
 
     fn failed_output(

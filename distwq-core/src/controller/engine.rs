@@ -7,7 +7,7 @@ use super::submit::{GraphRun, RunId};
 use super::table::{HomeCopy, Output, Table};
 use crate::clock::now_ns;
 use crate::codec::Payload;
-use crate::drive::{Engine, Turn};
+use crate::drive::{self, Engine, Garbage, Happened, Turn, Waiters};
 use crate::error::plural;
 use crate::fault;
 use crate::frame::Frame;
@@ -48,6 +48,13 @@ pub(crate) struct WorkerPlace {
 }
 
 impl WorkerPlace {
+    /// Another message lies in `out`; `unsent` counts the workers for which there are some.
+    #[inline]
+    pub(super) fn count_message(&mut self, unsent: &mut usize) {
+        *unsent += usize::from(self.out_count == 0);
+        self.out_count += 1;
+    }
+
     pub(crate) fn new(rank: Rank, host: String) -> Self {
         Self {
             rank,
@@ -60,6 +67,28 @@ impl WorkerPlace {
             busy_ns: 0,
             reported: (0, 0),
         }
+    }
+}
+
+/// What threads of the user wait for. Of several the one with the greatest drives: it is likely to wait for longest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Awaited {
+    /// The output of a task, or its end.
+    Task(TaskId),
+    /// The reports of all workers.
+    Reports,
+    /// The end of a graph.
+    Run(RunId),
+    /// The end of all tasks.
+    Drained,
+    /// All ranks having joined in the end.
+    Closed,
+}
+
+impl drive::Awaited for Awaited {
+    fn may_drop_values(self) -> bool {
+        // What is here of users' values is encoded.
+        false
     }
 }
 
@@ -113,8 +142,12 @@ pub(crate) struct ControllerEngine {
     /// Messages that no worker has answered yet.
     pub(super) in_flight: usize,
     pub(super) reports_missing: usize,
-    pub(super) garbage: Vec<Box<dyn Send>>,
-    pub(super) wake: bool,
+    /// Always empty: what is here of users' values is encoded.
+    garbage: Garbage,
+    pub(super) happened: Happened<Awaited>,
+    /// Workers with messages that have not been sent.
+    pub(super) unsent: usize,
+    turns_in_passing: u64,
     /// Why each attempt that ended in this turn gave no value.
     pub(super) failures: FxHashMap<TaskId, (Failure, WorkerId)>,
     submitted_since_turn: u32,
@@ -157,8 +190,10 @@ impl ControllerEngine {
             now_ns: now_ns(),
             in_flight: 0,
             reports_missing: 0,
-            garbage: Vec::new(),
-            wake: false,
+            garbage: Garbage::new(),
+            happened: Happened::default(),
+            unsent: 0,
+            turns_in_passing: 0,
             failures: FxHashMap::default(),
             submitted_since_turn: 0,
             submitting: false,
@@ -205,7 +240,7 @@ impl ControllerEngine {
         }
         self.flush();
         self.phase = Phase::Stopped;
-        self.wake = true;
+        self.happened.note_all();
     }
 
     /// After the run: which workers something still runs on, in words.
@@ -250,7 +285,7 @@ impl ControllerEngine {
     pub(super) fn post(&mut self, worker: WorkerId, message: &ToWorker<'_>) {
         let place = &mut self.workers[worker.index()];
         place.out.push(message);
-        place.out_count += 1;
+        place.count_message(&mut self.unsent);
         if place.out_count >= BATCH_COUNT || !place.out.attachments.is_empty() {
             self.flush_to(worker);
         }
@@ -261,6 +296,7 @@ impl ControllerEngine {
         let place = &mut self.workers[worker.index()];
         if place.out_count > 0 {
             place.out_count = 0;
+            self.unsent -= 1;
             if over {
                 place.out = Frame::default();
                 return;
@@ -302,9 +338,8 @@ impl ControllerEngine {
 
     /// A turn that the caller takes instead of whoever drives.
     pub(crate) fn turn_now(&mut self) {
-        if let Turn::Worked { wake: true } = self.turn() {
-            self.wake = true;
-        }
+        self.turns_in_passing += 1;
+        self.turn();
     }
 
     /// Asks a worker for a value that the user wants.
@@ -323,7 +358,7 @@ impl ControllerEngine {
 
     pub(super) fn fetched(&mut self, value: TaskId, payload: Option<Payload>) {
         self.in_flight -= 1;
-        self.wake = true;
+        self.happened.note(Awaited::Task(value));
         let Some(entry) = self.table.get_mut(value) else {
             return;
         };
@@ -406,6 +441,8 @@ impl ControllerEngine {
 }
 
 impl Engine for ControllerEngine {
+    type Awaited = Awaited;
+
     fn turn(&mut self) -> Turn {
         if self.phase == Phase::Closed {
             return Turn::Idle;
@@ -427,9 +464,11 @@ impl Engine for ControllerEngine {
         }
         self.flush();
         let flow = self.transport.progress();
-        let wake = std::mem::take(&mut self.wake);
-        match (worked || wake, flow) {
-            (true, _) => Turn::Worked { wake },
+        if self.phase == Phase::Draining && self.scheduler.pending() == 0 {
+            self.happened.note(Awaited::Drained);
+        }
+        match (worked || !self.happened.is_empty(), flow) {
+            (true, _) => Turn::Worked,
             (false, Flow::Moving) => Turn::Moving,
             (false, Flow::Still) => Turn::Idle,
         }
@@ -439,11 +478,23 @@ impl Engine for ControllerEngine {
         self.in_flight > 0 && !self.is_over()
     }
 
+    fn has_unsent(&self) -> bool {
+        self.unsent > 0 && !self.is_over()
+    }
+
+    fn turns_in_passing(&self) -> u64 {
+        self.turns_in_passing
+    }
+
     fn nap_max(&self) -> Duration {
         self.transport.nap_max()
     }
 
-    fn garbage(&mut self) -> &mut Vec<Box<dyn Send>> {
+    fn garbage(&mut self) -> &mut Garbage {
         &mut self.garbage
+    }
+
+    fn wake(&mut self, waiters: &mut Waiters<Awaited>) {
+        self.happened.tell(waiters);
     }
 }

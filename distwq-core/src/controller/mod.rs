@@ -12,6 +12,6 @@ mod submit;
 mod table;
 mod waits;
 
-pub(crate) use engine::{ControllerEngine, Limits, WorkerPlace};
+pub(crate) use engine::{Awaited, ControllerEngine, Limits, WorkerPlace};
 pub(crate) use references::{NOTES_TOGETHER, ReferenceNote, ReferenceNotes};
 pub(crate) use submit::RunId;

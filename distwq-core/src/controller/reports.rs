@@ -1,6 +1,6 @@
 //! What workers say: read from their frames, and told to the scheduler.
 
-use super::engine::ControllerEngine;
+use super::engine::{Awaited, ControllerEngine};
 use super::table::{Given, Output};
 use crate::codec::CodecError;
 use crate::frame::{Frame, Messages};
@@ -36,7 +36,9 @@ impl ControllerEngine {
                 ToController::Report { resident_bytes, values } => {
                     self.workers[worker.index()].reported = (resident_bytes, values);
                     self.reports_missing = self.reports_missing.saturating_sub(1);
-                    self.wake = true;
+                    if self.reports_missing == 0 {
+                        self.happened.note(Awaited::Reports);
+                    }
                 }
                 ToController::Stopped => self.workers[worker.index()].is_stopped = true,
                 ToController::Peer(ToPeer::Fetch { value }) => self.answer_fetch(worker, value),

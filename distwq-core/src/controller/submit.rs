@@ -17,7 +17,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// One started graph.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct RunId(NonZeroU32);
 
 /// How far a started graph is.
@@ -31,14 +31,13 @@ pub(super) struct GraphRun {
 }
 
 impl GraphRun {
-    /// Tells the run that a task belongs to, if it does, that it has ended. True if that is over then.
+    /// Tells the run that a task belongs to, if it does, that it has ended. Gives the run if that is over then.
     #[inline]
-    pub(super) fn tell(runs: &mut FxHashMap<RunId, Self>, task: &Entry) -> bool {
-        let run = task.run.and_then(|run| runs.get_mut(&run));
-        run.is_some_and(|run| {
-            run.ended(&task.output);
-            run.is_over()
-        })
+    pub(super) fn tell(runs: &mut FxHashMap<RunId, Self>, task: &Entry) -> Option<RunId> {
+        let id = task.run?;
+        let run = runs.get_mut(&id)?;
+        run.ended(&task.output);
+        run.is_over().then_some(id)
     }
 
     fn ended(&mut self, output: &Output) {

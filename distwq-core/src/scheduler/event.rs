@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 pub struct Settings {
     /// Most tasks that a worker is given beyond those that run, for each of its slots.
     pub prefetch_tasks_max: u32,
-    /// Work that is kept ahead at each worker, in nanoseconds: a few round trips.
+    /// Work that is kept ahead at each worker, in nanoseconds: the longest time for which the
+    /// controller may take no turn while its body computes.
     pub prefetch_ns: u64,
     /// Queued work below which a take-back is not worth its messages, in nanoseconds.
     pub take_back_ns: u64,
@@ -25,7 +26,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             prefetch_tasks_max: 128,
-            prefetch_ns: 500_000,
+            prefetch_ns: 2_000_000,
             take_back_ns: 200_000,
             silent_ns: 1_000_000,
             move_bytes_per_us: 1_000,

@@ -1,13 +1,14 @@
 //! The state of a worker rank, advanced in turns by whoever waits.
 
+use super::attempt::Attempt;
 use super::inputs::{Gathered, Inputs, Purpose};
 use super::membership::Membership;
 use super::queue::{Queue, ReadyTask};
 use super::store::Store;
 use super::task::Task;
 use crate::clock::now_ns;
-use crate::codec::{CodecError, Payload, PayloadWriter};
-use crate::drive::{Engine, Turn};
+use crate::codec::{CodecError, Payload};
+use crate::drive::{self, Engine, Garbage, Happened, Turn, Waiters};
 use crate::fault;
 use crate::frame::{Frame, Messages};
 use crate::group::GroupError;
@@ -44,35 +45,25 @@ pub(crate) struct WorkerEngine {
     turned_ns: u64,
     running: u32,
     stopped: Option<bool>,
-    garbage: Vec<Box<dyn Send>>,
-    wake: bool,
+    garbage: Garbage,
+    happened: Happened<Awaited>,
+    turns_in_passing: u64,
 }
 
-/// One attempt on an executor, and what became of it: a place for one after another, so that none is moved.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    pub(super) ready: ReadyTask,
-    pub(super) started_ns: u64,
-    pub(super) ran_ns: u64,
-    pub(super) output: PayloadWriter,
-    /// Why it has given no output.
-    pub(super) failure: Option<Box<Failure>>,
+/// What threads of the rank wait for. Of several the one with the greatest drives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Awaited {
+    /// Something new in the group of this epoch.
+    Group(u64),
+    /// A task to run.
+    Task,
+    /// All ranks having joined in the end.
+    Closed,
 }
 
-impl Attempt {
-    /// A place where no task has been put yet.
-    pub(super) const NONE: Self =
-        Self { ready: ReadyTask::NONE, started_ns: 0, ran_ns: 0, output: PayloadWriter::new(), failure: None };
-
-    pub(super) fn ended_ns(&self) -> u64 {
-        self.started_ns + self.ran_ns
-    }
-
-    fn take_result(&mut self) -> Result<Payload, Failure> {
-        match self.failure.take() {
-            Some(failure) => Err(*failure),
-            None => Ok(self.output.take()),
-        }
+impl drive::Awaited for Awaited {
+    fn may_drop_values(self) -> bool {
+        self == Self::Task
     }
 }
 
@@ -104,8 +95,9 @@ impl WorkerEngine {
             turned_ns: 0,
             running: 0,
             stopped: None,
-            garbage: Vec::new(),
-            wake: false,
+            garbage: Garbage::new(),
+            happened: Happened::default(),
+            turns_in_passing: 0,
         }
     }
 
@@ -114,9 +106,9 @@ impl WorkerEngine {
     #[inline]
     pub(super) fn next_ready(&mut self, now_ns: u64, place: &mut ReadyTask) -> Option<Next> {
         let due = self.out_count >= FLUSH_COUNT || now_ns.saturating_sub(self.turned_ns) > FLUSH_NS;
-        if due && self.turn() == (Turn::Worked { wake: true }) {
-            // Told to the others who wait by whoever drives next.
-            self.wake = true;
+        if due {
+            self.turns_in_passing += 1;
+            self.turn();
         }
         if self.ready.take_first(place) {
             self.running += 1;
@@ -208,6 +200,7 @@ impl WorkerEngine {
         let rank = membership.sending(to)?;
         if to == membership.index {
             membership.arrived(to, key, payload.clone());
+            self.happened.note(Awaited::Group(epoch));
             return Ok(());
         }
         let mut frame = self.frame();
@@ -294,7 +287,6 @@ impl WorkerEngine {
         let ReadyTask { task, .. } = self.ready.push_back();
         (task.id, task.remote) = (run.task, Some(remote));
         task.plain.set(run.plain);
-        self.wake = true;
         Ok(())
     }
 
@@ -324,7 +316,7 @@ impl WorkerEngine {
             ToWorker::Deadlock { epoch, waits } => {
                 if let Some(membership) = self.groups.get_mut(&epoch) {
                     membership.deadlocked(waits);
-                    self.wake = true;
+                    self.happened.note(Awaited::Group(epoch));
                 }
             }
             ToWorker::FreeGroup { members } => self.transport.free_group(&members),
@@ -360,7 +352,7 @@ impl WorkerEngine {
     /// The run is over; if it has failed, what has not begun never will.
     fn stop(&mut self, failed: bool) {
         self.stopped = Some(failed);
-        self.wake = true;
+        self.happened.note_all();
         if failed {
             self.garbage.push(Box::new(take(&mut self.ready)));
         }
@@ -377,7 +369,7 @@ impl WorkerEngine {
     fn member_of(&mut self, epoch: u64, rank: Rank) -> Option<(&mut Membership, usize)> {
         let membership = self.groups.get_mut(&epoch)?;
         let member = membership.member(rank)?;
-        self.wake = true;
+        self.happened.note(Awaited::Group(epoch));
         Some((membership, member))
     }
 
@@ -436,7 +428,6 @@ impl WorkerEngine {
         match gathered {
             Gathered::Complete(task, Purpose::Single) => {
                 *self.ready.push_back() = ReadyTask { task, epoch: None };
-                self.wake = true;
             }
             Gathered::Complete(task, Purpose::Member(epoch)) => {
                 if let Some(membership) = self.groups.get_mut(&epoch) {
@@ -495,7 +486,6 @@ impl WorkerEngine {
         if let Some(task) = membership.task.take() {
             membership.entered = true;
             self.ready.push_front(ReadyTask { task, epoch: Some(epoch) });
-            self.wake = true;
         }
     }
 
@@ -548,6 +538,8 @@ impl WorkerEngine {
 }
 
 impl Engine for WorkerEngine {
+    type Awaited = Awaited;
+
     fn turn(&mut self) -> Turn {
         let mut worked = false;
         while let Some((from, frame)) = self.transport.receive() {
@@ -560,9 +552,8 @@ impl Engine for WorkerEngine {
         self.flush();
         self.turned_ns = now_ns();
         let flow = self.transport.progress();
-        let wake = take(&mut self.wake);
-        match (worked || wake, flow) {
-            (true, _) => Turn::Worked { wake },
+        match (worked || !self.happened.is_empty(), flow) {
+            (true, _) => Turn::Worked,
             (false, Flow::Moving) => Turn::Moving,
             (false, Flow::Still) => Turn::Idle,
         }
@@ -572,11 +563,24 @@ impl Engine for WorkerEngine {
         self.running > 0
     }
 
+    fn has_unsent(&self) -> bool {
+        self.out_count > 0
+    }
+
+    fn turns_in_passing(&self) -> u64 {
+        self.turns_in_passing
+    }
+
     fn nap_max(&self) -> Duration {
         self.transport.nap_max()
     }
 
-    fn garbage(&mut self) -> &mut Vec<Box<dyn Send>> {
+    fn garbage(&mut self) -> &mut Garbage {
         &mut self.garbage
+    }
+
+    fn wake(&mut self, waiters: &mut Waiters<Awaited>) {
+        self.happened.tell(waiters);
+        waiters.wake_some(Awaited::Task, self.ready.len());
     }
 }

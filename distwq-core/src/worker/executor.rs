@@ -1,9 +1,10 @@
 //! The life of a worker rank: its executors, its watcher, the end.
 
-use super::engine::{Attempt, Next, WorkerEngine};
+use super::attempt::Attempt;
+use super::engine::{Awaited, Next, WorkerEngine};
 use crate::clock::now_ns;
 use crate::codec::Payload;
-use crate::drive::{Drive, Engine as _};
+use crate::drive::{Attention, Drive, Engine as _};
 use crate::fault;
 use crate::group::{Group, GroupError, Link};
 use crate::id::GroupKey;
@@ -20,7 +21,7 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
     let stack = settings.stack_bytes as usize;
     let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
     let failed = std::thread::scope(|scope| {
-        let watcher = thread("watcher").spawn_scoped(scope, || drive.watch());
+        let watcher = thread("watcher").spawn_scoped(scope, || drive.watch(Attention::Sparing, stack));
         let executors: Vec<_> = (0..settings.slots)
             .map(|slot| thread(&format!("slot-{slot}")).stack_size(stack).spawn_scoped(scope, || execute(drive)))
             .collect();
@@ -38,7 +39,13 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
         }
         failed
     });
-    drive.with(WorkerEngine::at_end);
+    std::thread::scope(|scope| {
+        // What users have left here goes on a stack as large as that of tasks.
+        let end = thread("end").stack_size(stack).spawn_scoped(scope, || drive.end(WorkerEngine::at_end));
+        if let Err(error) = end {
+            give_up(drive, &format!("a thread cannot be started: {error}"));
+        }
+    });
     let closed = close(drive, Duration::from_millis(settings.shutdown_grace_ms));
     if !closed && is_process {
         give_up(drive, "the other ranks did not end within the shutdown grace");
@@ -56,7 +63,7 @@ const CONTROLLER_FIRST: Duration = Duration::from_millis(500);
 /// Joins the other ranks in the end of the run, serving them meanwhile. False if some did not come within the grace.
 fn close(drive: &Drive<WorkerEngine>, grace: Duration) -> bool {
     let deadline = Instant::now() + grace + CONTROLLER_FIRST;
-    let closed = drive.wait_until(Some(deadline), |engine| {
+    let closed = drive.wait_until(Awaited::Closed, Some(deadline), |engine| {
         engine.turn();
         engine.transport.close().then_some(())
     });
@@ -74,7 +81,7 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
         // Straight after another task the clock need not be read: this one begins when that has ended, or when the turn
         // was taken that came in between.
         let mut straight_ns = None;
-        let next = drive.wait(|engine| {
+        let next = drive.wait(Awaited::Task, |engine| {
             if std::mem::take(&mut has_ended) {
                 engine.ended(&mut attempt);
             }
@@ -142,7 +149,9 @@ impl Link for Member {
         let mut patience = WAIT_TOLD_FIRST;
         loop {
             let deadline = Instant::now() + patience;
-            let taken = self.drive.wait_until(Some(deadline), |engine| engine.take_in_group(self.epoch, from, key));
+            let awaited = Awaited::Group(self.epoch);
+            let taken =
+                self.drive.wait_until(awaited, Some(deadline), |engine| engine.take_in_group(self.epoch, from, key));
             if let Some(taken) = taken {
                 if patience > WAIT_TOLD_FIRST {
                     self.drive.with(|engine| engine.membership(self.epoch).set_waits(None));

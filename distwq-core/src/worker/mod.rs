@@ -1,6 +1,7 @@
 //! A worker rank: it receives tasks, fetches their inputs from the ranks that hold them, runs them, keeps what
 //! is large. It decides nothing about order or place.
 
+mod attempt;
 mod engine;
 mod executor;
 mod inputs;

@@ -76,6 +76,11 @@ impl Queue {
         true
     }
 
+    /// How many ready tasks there are.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len() - self.taken
+    }
+
     /// Takes out a single-rank task.
     pub(super) fn remove(&mut self, id: TaskId) -> Option<Task> {
         let mut waiting = self.tasks[self.taken..].iter();

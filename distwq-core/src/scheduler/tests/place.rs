@@ -48,10 +48,10 @@ fn short_tasks_are_sent_ahead_as_soon_as_they_are_known_to_be_short() {
         play.add_waiting(Spec::PLAIN);
     }
     play.feed(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 50_000 });
-    assert_eq!(play.scheduler.in_flight(W0), 1 + 10, "500 µs are ten tasks of 50 µs");
+    assert_eq!(play.scheduler.in_flight(W0), 1 + 40, "2 ms are 40 tasks of 50 µs");
     let b = TaskId::new(1, 2);
     play.feed(Event::Finished { worker: W0, task: b, bytes: 0, resident: false, ran_ns: 10 });
-    assert_eq!(play.scheduler.in_flight(W0), 1 + 19, "the mean halves at most");
+    assert_eq!(play.scheduler.in_flight(W0), 1 + 79, "the mean halves at most");
 }
 
 #[test]

@@ -1,0 +1,182 @@
+//! The threads of a rank that wait without driving, by what they wait for. Each sleeps on a condition variable of its
+//! own, so that it is woken for what concerns it and for nothing else.
+
+use parking_lot::Condvar;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Threads that wait, each under a key that says for what. Behind the engine's lock.
+#[derive(Debug)]
+pub(crate) struct Waiters<K> {
+    asleep: BTreeMap<Ticket<K>, Arc<Condvar>>,
+    begun: u64,
+}
+
+/// The place of one thread among those that wait.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Ticket<K> {
+    key: K,
+    number: u64,
+}
+
+impl<K> Default for Waiters<K> {
+    fn default() -> Self {
+        Self { asleep: BTreeMap::new(), begun: 0 }
+    }
+}
+
+impl<K: Copy + Ord> Waiters<K> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.asleep.is_empty()
+    }
+
+    /// Wakes all that wait for this.
+    pub(crate) fn wake(&mut self, key: K) {
+        self.wake_some(key, usize::MAX);
+    }
+
+    /// Wakes so many of those that wait for this, who began first.
+    pub(crate) fn wake_some(&mut self, key: K, count: usize) {
+        for _ in 0..count {
+            let of_key = Ticket { key, number: 0 }..=Ticket { key, number: u64::MAX };
+            let Some((&ticket, _)) = self.asleep.range(of_key).next() else { return };
+            self.wake_one(ticket);
+        }
+    }
+
+    /// Wakes all: what they wait for may have become impossible.
+    pub(crate) fn wake_all(&mut self) {
+        for thread in std::mem::take(&mut self.asleep).into_values() {
+            thread.notify_one();
+        }
+    }
+
+    /// Wakes one to drive, of the greatest key: by the order of keys the one that should wait for longest.
+    pub(super) fn appoint(&mut self) {
+        if let Some((&ticket, _)) = self.asleep.last_key_value() {
+            self.wake_one(ticket);
+        }
+    }
+
+    /// A thread begins to wait. It sleeps on the condition variable while it [is asleep](Self::is_asleep).
+    pub(super) fn add(&mut self, key: K) -> (Ticket<K>, Arc<Condvar>) {
+        self.begun += 1;
+        let ticket = Ticket { key, number: self.begun };
+        let woken = Arc::new(Condvar::new());
+        self.asleep.insert(ticket, Arc::clone(&woken));
+        (ticket, woken)
+    }
+
+    /// Whether nobody has woken this thread.
+    pub(super) fn is_asleep(&self, ticket: Ticket<K>) -> bool {
+        self.asleep.contains_key(&ticket)
+    }
+
+    /// A thread has had enough of waiting, or was woken.
+    pub(super) fn remove(&mut self, ticket: Ticket<K>) {
+        self.asleep.remove(&ticket);
+    }
+
+    fn wake_one(&mut self, ticket: Ticket<K>) {
+        if let Some(thread) = self.asleep.remove(&ticket) {
+            thread.notify_one();
+        }
+    }
+}
+
+/// What has happened that threads may wait for: noted where it happens, told at the end of a turn.
+#[derive(Debug)]
+pub(crate) struct Happened<K> {
+    keys: Vec<K>,
+    all: bool,
+}
+
+impl<K> Default for Happened<K> {
+    fn default() -> Self {
+        Self { keys: Vec::new(), all: false }
+    }
+}
+
+impl<K: Copy + Ord> Happened<K> {
+    pub(crate) fn note(&mut self, key: K) {
+        self.keys.push(key);
+    }
+
+    /// What any thread waits for may have become impossible.
+    pub(crate) fn note_all(&mut self) {
+        self.all = true;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && !self.all
+    }
+
+    /// Wakes those whom it concerns.
+    pub(crate) fn tell(&mut self, waiters: &mut Waiters<K>) {
+        if std::mem::take(&mut self.all) {
+            waiters.wake_all();
+        }
+        for key in self.keys.drain(..) {
+            waiters.wake(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waiters for these keys, and what tells which of them are asleep.
+    fn waiting(keys: &[u32]) -> (Waiters<u32>, impl Fn(&Waiters<u32>) -> Vec<u32>) {
+        let mut waiters = Waiters::default();
+        let tickets: Vec<_> = keys.iter().map(|key| waiters.add(*key).0).collect();
+        (waiters, move |waiters| {
+            tickets.iter().filter(|ticket| waiters.is_asleep(**ticket)).map(|ticket| ticket.key).collect()
+        })
+    }
+
+    #[test]
+    fn only_who_waits_for_it_is_woken() {
+        let (mut waiters, asleep) = waiting(&[1, 2, 1, 3]);
+        waiters.wake(1);
+        assert_eq!(asleep(&waiters), [2, 3]);
+        waiters.wake(1);
+        waiters.wake(7);
+        assert_eq!(asleep(&waiters), [2, 3]);
+    }
+
+    #[test]
+    fn as_many_are_woken_as_there_is_work_for() {
+        let (mut waiters, asleep) = waiting(&[5, 5, 5, 6]);
+        waiters.wake_some(5, 2);
+        assert_eq!(asleep(&waiters), [5, 6]);
+        waiters.wake_some(5, 2);
+        assert_eq!(asleep(&waiters), [6]);
+    }
+
+    #[test]
+    fn the_greatest_key_drives_next() {
+        let (mut waiters, asleep) = waiting(&[1, 9, 4]);
+        waiters.appoint();
+        assert_eq!(asleep(&waiters), [1, 4]);
+        waiters.appoint();
+        waiters.appoint();
+        waiters.appoint();
+        assert!(waiters.is_empty());
+    }
+
+    #[test]
+    fn what_happened_is_told_once() {
+        let mut happened = Happened::default();
+        happened.note(2);
+        let (mut waiters, asleep) = waiting(&[1, 2]);
+        happened.tell(&mut waiters);
+        assert_eq!(asleep(&waiters), [1]);
+        waiters.add(2);
+        happened.tell(&mut waiters);
+        assert!(!waiters.is_empty(), "nothing has happened since");
+        happened.note_all();
+        happened.tell(&mut waiters);
+        assert!(waiters.is_empty());
+    }
+}
