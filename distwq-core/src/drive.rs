@@ -47,8 +47,15 @@ pub(crate) trait Engine: Send {
     /// After how long at most a turn is needed although nobody has rung.
     fn nap_max(&self) -> Duration;
 
-    /// Values of users that have become garbage: taken from here, to be dropped outside the lock.
-    fn garbage(&mut self) -> &mut Garbage;
+    /// Whether users' values have become garbage here. The controller has none: what it keeps of them is encoded.
+    fn has_garbage(&self) -> bool {
+        false
+    }
+
+    /// Takes them, to be dropped outside the lock.
+    fn take_garbage(&mut self) -> Garbage {
+        Garbage::new()
+    }
 
     /// Wakes those whom it concerns what has happened since the last call.
     fn wake(&mut self, waiters: &mut Waiters<Self::Awaited>);
@@ -191,7 +198,7 @@ impl<E: Engine> Drive<E> {
                 found = check(&mut state.engine);
                 if found.is_none() && !is_past(deadline) {
                     backoff.after(turn);
-                    if awaited.may_drop_values() && !state.engine.garbage().is_empty() {
+                    if awaited.may_drop_values() && state.engine.has_garbage() {
                         // Others may have been at the engine meanwhile, and one of them may drive.
                         drives = false;
                         self.drop_garbage(&mut state);
@@ -280,7 +287,7 @@ impl<E: Engine> Drive<E> {
     /// Drops what users' values are garbage, unlocked and with their panics caught, and does not drive meanwhile: a
     /// `Drop` may take long. The watcher does it instead.
     fn drop_garbage(&self, state: &mut MutexGuard<'_, State<E>>) {
-        let garbage = std::mem::take(state.engine.garbage());
+        let garbage = state.engine.take_garbage();
         state.driven = false;
         state.dropping += 1;
         MutexGuard::unlocked(state, || {
@@ -315,7 +322,7 @@ impl<E: Engine> Drive<E> {
         let State { engine, waiters, .. } = &mut *state;
         engine.wake(waiters);
         let naps = state.take_nap() | state.take_watchers_nap();
-        let unwatched = !state.driven && (state.is_busy() || !state.engine.garbage().is_empty());
+        let unwatched = !state.driven && (state.is_busy() || state.engine.has_garbage());
         drop(state);
         if naps {
             self.bell.ring();

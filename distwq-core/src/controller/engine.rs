@@ -7,7 +7,7 @@ use super::submit::{GraphRun, RunId};
 use super::table::{HomeCopy, Output, Table};
 use crate::clock::now_ns;
 use crate::codec::Payload;
-use crate::drive::{self, Engine, Garbage, Happened, Turn, Waiters};
+use crate::drive::{self, Engine, Happened, Turn, Waiters};
 use crate::error::plural;
 use crate::fault;
 use crate::frame::Frame;
@@ -142,8 +142,6 @@ pub(crate) struct ControllerEngine {
     /// Messages that no worker has answered yet.
     pub(super) in_flight: usize,
     pub(super) reports_missing: usize,
-    /// Always empty: what is here of users' values is encoded.
-    garbage: Garbage,
     pub(super) happened: Happened<Awaited>,
     /// Workers with messages that have not been sent.
     pub(super) unsent: usize,
@@ -190,7 +188,6 @@ impl ControllerEngine {
             now_ns: now_ns(),
             in_flight: 0,
             reports_missing: 0,
-            garbage: Garbage::new(),
             happened: Happened::default(),
             unsent: 0,
             turns_in_passing: 0,
@@ -488,10 +485,6 @@ impl Engine for ControllerEngine {
 
     fn nap_max(&self) -> Duration {
         self.transport.nap_max()
-    }
-
-    fn garbage(&mut self) -> &mut Garbage {
-        &mut self.garbage
     }
 
     fn wake(&mut self, waiters: &mut Waiters<Awaited>) {

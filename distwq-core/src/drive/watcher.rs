@@ -227,8 +227,7 @@ impl Dropper {
 
     /// Takes what is garbage. If no thread can be started it stays where it is, for an executor.
     fn take<E: Engine>(&mut self, state: &mut State<E>) {
-        let garbage = state.engine.garbage();
-        if garbage.is_empty() {
+        if !state.engine.has_garbage() {
             return;
         }
         if self.thread.is_none() {
@@ -239,7 +238,7 @@ impl Dropper {
         }
         if let Some((sender, _)) = &self.thread {
             // It ends with the sender only.
-            let _ = sender.send(std::mem::take(garbage));
+            let _ = sender.send(state.engine.take_garbage());
         }
     }
 }

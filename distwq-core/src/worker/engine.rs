@@ -575,8 +575,12 @@ impl Engine for WorkerEngine {
         self.transport.nap_max()
     }
 
-    fn garbage(&mut self) -> &mut Garbage {
-        &mut self.garbage
+    fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty()
+    }
+
+    fn take_garbage(&mut self) -> Garbage {
+        take(&mut self.garbage)
     }
 
     fn wake(&mut self, waiters: &mut Waiters<Awaited>) {
