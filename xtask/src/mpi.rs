@@ -203,14 +203,23 @@ fn build_variables() -> Result<Vec<(&'static str, OsString)>> {
         variables.push(("LIBCLANG_PATH", folder.into()));
     }
     if let Some(headers) = compiler_headers() {
-        let mut arguments = env::var_os("BINDGEN_EXTRA_CLANG_ARGS").unwrap_or_default();
-        if !arguments.is_empty() {
-            arguments.push(" ");
-        }
-        arguments.push(format!("-I{headers}"));
-        variables.push(("BINDGEN_EXTRA_CLANG_ARGS", arguments));
+        let arguments = env::var_os("BINDGEN_EXTRA_CLANG_ARGS").unwrap_or_default();
+        variables.push(("BINDGEN_EXTRA_CLANG_ARGS", with_argument(arguments, &format!("-I{headers}"))));
     }
     Ok(variables)
+}
+
+/// The arguments with one more, unless it is there: a shell that was set up before has it, and a changed variable
+/// builds anew whatever depends on rsmpi.
+fn with_argument(mut arguments: OsString, argument: &str) -> OsString {
+    if arguments.to_string_lossy().split_whitespace().any(|present| present == argument) {
+        return arguments;
+    }
+    if !arguments.is_empty() {
+        arguments.push(" ");
+    }
+    arguments.push(argument);
+    arguments
 }
 
 /// Where gcc keeps `stddef.h` and the like; clang has its own, so nothing is not an error.
