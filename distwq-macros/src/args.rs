@@ -1,6 +1,6 @@
 //! The arguments of the attributes: what stands in the brackets behind their names.
 
-use crate::function::default_crate;
+use crate::library;
 use crate::refusals::Refusals;
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt;
@@ -124,15 +124,19 @@ impl<'a> Arguments<'a> {
     }
 
     fn library(&mut self) -> Path {
-        let Some(value) = self.value("crate") else {
-            return default_crate();
-        };
-        match value {
-            Expr::Path(path) if path.qself.is_none() => path.path,
-            other => {
+        // After `crate` without a value, which is refused, there is nothing to look for.
+        let is_said = self.left.iter().any(|argument| argument.name == "crate");
+        match self.value("crate") {
+            Some(Expr::Path(path)) if path.qself.is_none() => path.path,
+            None if is_said => library::under_its_own_name(),
+            None => library::find().unwrap_or_else(|message| {
+                self.refusals.refuse_at(Span::call_site(), &message);
+                library::under_its_own_name()
+            }),
+            Some(other) => {
                 self.refusals
                     .refuse(other, "this has to be the path of the crate `distwq`, such as `crate = my_crate::distwq`");
-                default_crate()
+                library::under_its_own_name()
             }
         }
     }

@@ -6,7 +6,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Expr, Ident, Lit, Meta, Path, Safety, Signature, Token, Type, Visibility};
+use syn::{Attribute, Expr, Ident, Lit, Meta, Safety, Signature, Token, Type, Visibility};
 
 /// A function, read as far as its body.
 pub(crate) struct Function {
@@ -141,11 +141,6 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
 /// Whether `ty` is a path that ends in `name`.
 pub(crate) fn is_named(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == name)
-}
-
-/// Where generated code finds this library: what `crate = path` says.
-pub(crate) fn default_crate() -> Path {
-    syn::parse_quote!(::distwq)
 }
 
 fn doc_line(attribute: &Attribute) -> Option<String> {

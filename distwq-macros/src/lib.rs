@@ -8,6 +8,7 @@ mod body;
 mod entry;
 mod expand;
 mod function;
+mod library;
 mod portable;
 mod refusals;
 mod signature;
@@ -144,8 +145,8 @@ use signature::Remote;
 ///
 /// # Arguments of the attribute
 ///
-/// `collective`, and `crate = path` where `distwq` is known under another name, such as
-/// `#[remote(crate = my_crate::distwq)]`.
+/// `collective`, and `crate = path` where this library is none of the package's dependencies but comes from one, such
+/// as `#[remote(crate = my_crate::distwq)]`. A dependency of another name, `dq = { package = "distwq", … }`, is found.
 ///
 /// # Lints
 ///
@@ -203,7 +204,7 @@ pub fn remote(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream)
 ///
 /// - `config = expression`: the settings, a `Config`. It is evaluated on every rank before the launch. Variables
 ///   `DISTWQ_*` win over it.
-/// - `crate = path`, where `distwq` is known under another name.
+/// - `crate = path`, where `distwq` is none of the package's dependencies but comes from one.
 ///
 /// For code that has to run on every rank before the launch, or for arguments of the command line, write `main`
 /// yourself and call `distwq::launch`.
@@ -259,7 +260,7 @@ pub fn main(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -
 /// - `time_limit = 60`: how many seconds one run of the body may take. The default is 60.
 /// - `every`: run on every number of ranks even where `DISTWQ_TEST_RANKS=one` asks for a single one.
 /// - `config = expression`: the settings, a `Config`, for all runs; its number of workers is replaced.
-/// - `crate = path`, where `distwq` is known under another name.
+/// - `crate = path`, where `distwq` is none of the package's dependencies but comes from one.
 ///
 /// # What is refused
 ///
