@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -175,29 +176,34 @@ fn read_branch(number: u32, row: &Row, buses: &BusTable) -> Result<Option<Branch
     if from == to {
         return Err(ModelError::Loop { line, id: from_id });
     }
-    let reactance = finite(row, 3, "the reactance x")?;
-    if reactance == 0.0 {
+    // The power flow does not need it, but a row in which it cannot be meant is not read as it was written.
+    per_unit(row, 2, "the resistance r", 0.0, "a size up to 1e6 per unit can be meant")?;
+    if row.values[3] == 0.0 {
         return Err(ModelError::NoReactance { line, from: from_id, to: to_id });
     }
+    let expected = "a size from 1e-9 to 1e6 per unit can be meant";
+    let reactance = per_unit(row, 3, "the reactance x", REACTANCE_MIN, expected)?;
     let tap = finite(row, 8, "the tap ratio")?;
-    if tap < 0.0 {
-        let expected = "a positive number, or 0 for a line, is needed";
+    if tap != 0.0 && !TAP_RATIOS.contains(&tap) {
+        let expected = "a number from 0.01 to 100, or 0 for a line, is needed";
         return Err(ModelError::Value { line, what: "the tap ratio", value: tap, expected });
     }
     let susceptance = 1.0 / (reactance * if tap == 0.0 { 1.0 } else { tap });
-    if !susceptance.is_finite() {
-        return Err(ModelError::NotFinite { line, what: "the susceptance 1 / (x · tap)", value: susceptance });
-    }
     let limit_mw = match row.values[5] {
         // Both zero and infinity are in use for "no limit".
         limit if limit == 0.0 || limit == f64::INFINITY => None,
-        limit if limit > 0.0 => Some(limit),
+        limit if (LIMIT_MW_MIN..=MEGAWATTS_MAX).contains(&limit) => Some(limit),
         value => {
-            let expected = "a positive number, or 0 for no limit, is needed";
+            let expected = "a number from 1e-6 to 1e10 MW, or 0 for no limit, is needed";
             return Err(ModelError::Value { line, what: "the limit rateA", value, expected });
         }
     };
-    let shift_rad = finite(row, 9, "the phase shift")?.to_radians();
+    let shift = finite(row, 9, "the phase shift")?;
+    if shift.abs() > 360.0 {
+        let expected = "an angle from -360 to 360 degrees is needed";
+        return Err(ModelError::Value { line, what: "the phase shift", value: shift, expected });
+    }
+    let shift_rad = shift.to_radians();
     Ok(Some(Branch { row: number, from, to, susceptance, shift_rad, limit_mw }))
 }
 
@@ -211,6 +217,34 @@ const MEGAWATTS_MAX: f64 = 1e10;
 
 /// Less than a milliwatt is no base for a grid.
 const BASE_MVA_MIN: f64 = 1e-9;
+
+/// A kilometre of cable at 400 V has some hundred on a base of 100 MVA; this is more than a thousand times that.
+const PER_UNIT_MAX: f64 = 1e6;
+
+/// A thousandth of what usually stands for a closed switch. Beside the susceptance of a smaller one those of all other
+/// branches would be lost in rounding.
+const REACTANCE_MIN: f64 = 1e-9;
+
+/// Transformers are within a few tenths of 1, because a ratio is relative to that of the nominal voltages.
+const TAP_RATIOS: RangeInclusive<f64> = 0.01..=100.0;
+
+/// Nothing that is built for less than a watt is a branch of a grid; and the loading of one would overflow.
+const LIMIT_MW_MIN: f64 = 1e-6;
+
+/// A value of a size from `least` to [`PER_UNIT_MAX`].
+fn per_unit(
+    row: &Row,
+    column: usize,
+    what: &'static str,
+    least: f64,
+    expected: &'static str,
+) -> Result<f64, ModelError> {
+    let value = finite(row, column, what)?;
+    if !(least..=PER_UNIT_MAX).contains(&value.abs()) {
+        return Err(ModelError::Value { line: row.line, what, value, expected });
+    }
+    Ok(value)
+}
 
 fn megawatts(row: &Row, column: usize, what: &'static str) -> Result<f64, ModelError> {
     let value = finite(row, column, what)?;
@@ -284,6 +318,20 @@ mod tests {
         assert!(branch("50", "NaN").contains("line 12: the limit rateA is NaN"));
         assert!(branch("0.5 90", "-1 90").contains("line 13: the tap ratio is -1"));
         assert!(branch("1 2", "2 2").contains("line 12: the branch joins bus 2 to itself"));
+        for far in ["1e300", "-1e300", "1e-300", "5e-324"] {
+            let said = branch("0.1", far);
+            assert!(said.contains("line 12: the reactance x is"), "{said}");
+            assert!(said.ends_with("a size from 1e-9 to 1e6 per unit can be meant"), "{said}");
+        }
+        assert!(
+            branch("1 2 0 ", "1 2 1e300 ").contains("line 12: the resistance r is 1e300, a size up to 1e6 per unit")
+        );
+        assert!(branch("1 2 0 ", "1 2 NaN ").contains("line 12: the resistance r is NaN"));
+        assert!(branch("50", "1e-300").contains("line 12: the limit rateA is 1e-300, "));
+        assert!(branch("50", "1e300").contains("line 12: the limit rateA is 1e300, "));
+        assert!(branch("0.5 90", "1e-300 90").contains("line 13: the tap ratio is 1e-300, "));
+        assert!(branch("0.5 90", "1e300 90").contains("line 13: the tap ratio is 1e300, "));
+        assert!(branch("0.5 90", "0.5 1e300").contains("line 13: the phase shift is 1e300, "));
         assert!(fails(BUS, &GENERATOR.replace("1 10", "8 10"), BRANCH).contains("line 8: a generator names bus 8"));
         assert!(fails(BUS, GENERATOR, "1 2 0 0.1 0 0 0 0 0 0 0;").contains("no branch is in service"));
     }

@@ -13,7 +13,7 @@ use statements::{Statement, statements};
 #[non_exhaustive]
 pub enum FormatError {
     /// A table or `baseMVA` is not in the file.
-    #[error("`{variable}.{name}` is missing: a case of format version 2 has baseMVA, bus, gen and branch")]
+    #[error("`{}.{name}` is missing: a case of format version 2 has baseMVA, bus, gen and branch", quoted(variable))]
     Missing {
         /// The variable that the file assigns to, usually `mpc`.
         variable: String,
@@ -45,7 +45,7 @@ pub enum FormatError {
         name: &'static str,
     },
     /// An entry is not a number.
-    #[error("line {line}: `{text}` in `{name}` is not a number")]
+    #[error("line {line}: `{}` in `{name}` is not a number", quoted(text))]
     NotANumber {
         /// Line of the entry.
         line: usize,
@@ -80,8 +80,9 @@ pub enum FormatError {
     },
     /// The file is of format version 1 or of one not yet known.
     #[error(
-        "line {line}: this is a case of format version {found}, version 2 is needed: convert it with MATPOWER's \
-         `loadcase` and `savecase`"
+        "line {line}: this is a case of format version {}, version 2 is needed: convert it with MATPOWER's `loadcase` \
+         and `savecase`",
+        quoted(found)
     )]
     Version {
         /// Line that gives the version.
@@ -100,6 +101,23 @@ pub enum FormatError {
         /// What is changed.
         name: &'static str,
     },
+}
+
+/// What stands in the file, for a terminal: at most 40 characters of it, and those that would not be seen, or would steer
+/// the terminal, by their numbers. A file that is no case can have anything in it.
+fn quoted(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 40;
+    let mut shown = String::new();
+    for c in text.chars().take(CHARACTERS_MAX) {
+        match c {
+            '\'' | '"' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(CHARACTERS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// One row of a table, with the line it starts on.

@@ -148,6 +148,10 @@ fn what_is_wrong_with_a_case_is_said_with_file_and_line() {
         wrong("baseMVA = 100", "baseMVA = 1e-310")
             .contains("line 3: baseMVA is 1e-310, it must be a positive number from 1e-9 to 1e10")
     );
+    assert!(wrong("1 2 0 0.1", "1 2 0 1e300").contains("tiny.m: line 11: the reactance x is 1e300, a size from 1e-9"));
+    let said = wrong("1 2 0 0.1", "1 2 0 \u{1b}c\u{7}");
+    assert!(said.contains(r"tiny.m: line 11: `\u{1b}c\u{7}` in `branch` is not a number"), "{said}");
+    assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{said:?}");
     assert!(wrong("2 3 0 0.2", "2 3 0 -0.2").contains("is not positive definite"));
     // The diagonal is positive here, and only the solver meets the direction that is not.
     let ring = "2 3 0 -0.2 0 31 0 0 0 0 1;\n3 1 0 0.18 0 0 0 0 0 0 1;";

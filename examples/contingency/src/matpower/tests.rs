@@ -72,6 +72,18 @@ fn malformed_rows_are_named_by_line() {
 }
 
 #[test]
+fn what_is_quoted_from_a_file_is_short_and_has_no_control_characters() {
+    let wrong = BRANCH.replace("0.1", "\u{1b}c0.1\u{7}\u{202e}µ");
+    assert_eq!(fails(&small(BUS, &wrong)), r"line 13: `\u{1b}c0.1\u{7}\u{202e}µ` in `branch` is not a number");
+    assert!(fails(&small(BUS, BRANCH).replace("= 100", "= \u{0}")).contains(r"`\0` in `baseMVA`"));
+    assert!(fails(&small(BUS, BRANCH).replace("'2'", "'\u{9b}'")).contains(r"of format version \u{9b}, version 2"));
+    let named = "function \u{1b}c = small\n";
+    assert!(fails(named).starts_with(r"`\u{1b}c.baseMVA` is missing"), "{}", fails(named));
+    let long = BRANCH.replace("0.1", &"x".repeat(1_000_000));
+    assert!(fails(&small(BUS, &long)).len() < 200);
+}
+
+#[test]
 fn a_table_that_is_cut_off_is_named_by_its_first_line() {
     let text = small(BUS, BRANCH);
     let cut = &text[..text.len() - 12];
