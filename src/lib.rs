@@ -85,6 +85,9 @@
 //! what to do instead. They may stand in any module, in a library, and in the body of another function. Every rank runs
 //! the same executable, so every rank knows them all.
 //!
+//! Where `#[remote]` is forgotten, `square::call(3)` is the compiler's error E0433, "function `square` is not a crate or
+//! module": it knows of nothing by that name in which there could be a `call`.
+//!
 //! # Arguments
 //!
 //! Where the function takes a | the call takes
@@ -387,8 +390,9 @@
 
 pub use distwq_core::remote::Portable;
 pub use distwq_core::{
-    BodyResult, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle, IntoArg, OrderError,
-    Rank, RankStats, Refusal, RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
+    BodyResult, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle, IntoArg, IsCall,
+    OrderError, Rank, RankStats, Refusal, RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath,
+    launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{Communicator, mpi};
@@ -409,6 +413,7 @@ pub mod __private {
         BoxedErrorText, DisplayText, ErrorText, Failure, Invocation, PlainErrorText, Portable, Shareable,
     };
     pub use distwq_core::returned::{IsNoResult, Returned, UntoldText, tellable};
+    pub use distwq_core::travels::{Unencodable, UnencodableAsWritten, Written};
 }
 
 // The examples of the README are compiled and run like those here.

@@ -26,6 +26,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("fault", &["codec", "current", "id", "transport"]),
     ("remote", &["buffers", "codec", "id"]),
     ("returned", &["remote"]),
+    ("travels", &["remote"]),
     ("group", &["codec", "id", "remote", "transport"]),
     ("registry", &["group", "remote"]),
     ("fingerprint", &["registry"]),

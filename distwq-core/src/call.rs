@@ -220,6 +220,32 @@ impl<T> fmt::Debug for Call<T> {
     }
 }
 
+/// What [`Cluster::submit`](crate::Cluster::submit) and [`Graph::add`](crate::Graph::add) take: a [`Call`], and nothing
+/// else. It is a trait so that the compiler can say what to do where something else stands, such as a closure.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no call of a remote function",
+    label = "expected a `Call`",
+    note = "a task is a call of a function with `#[remote]`: `square::call(3)` describes one, where `square(3)` runs the function here",
+    note = "a closure cannot travel: make a function of it that takes what it captures as parameters"
+)]
+pub trait IsCall {
+    /// What the task gives.
+    type Output;
+
+    /// The call itself.
+    #[doc(hidden)]
+    fn as_call(&mut self) -> &mut Call<Self::Output>;
+}
+
+impl<T> IsCall for Call<T> {
+    type Output = T;
+
+    #[inline]
+    fn as_call(&mut self) -> &mut Self {
+        self
+    }
+}
+
 /// What generated code calls.
 impl<T> Call<T> {
     /// A call of `remote` without arguments yet, put together where it will stay.

@@ -1,6 +1,6 @@
 //! The running thing, as the body of a program sees it.
 
-use crate::call::{Call, Parts};
+use crate::call::{IsCall, Parts};
 use crate::codec::{self, Payload};
 use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
@@ -75,8 +75,8 @@ impl Cluster {
 
     /// Takes one task, which starts as soon as its inputs are there and a worker has room. Does not wait. What cannot
     /// run has ended as [`Refused`](TaskError::Refused) when this returns.
-    pub fn submit<T>(&self, mut call: Call<T>) -> Handle<T> {
-        Handle::new(self.submit_parts(&mut call.parts))
+    pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
+        Handle::new(self.submit_parts(&mut call.as_call().parts))
     }
 
     fn submit_parts(&self, parts: &mut Parts) -> Reference {

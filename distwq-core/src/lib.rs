@@ -35,9 +35,10 @@ pub mod scheduler;
 mod stats;
 pub mod testing;
 mod transport;
+pub mod travels;
 mod worker;
 
-pub use call::{Call, IntoArg};
+pub use call::{Call, IntoArg, IsCall};
 pub use cluster::Cluster;
 pub use config::{Config, ConfigError};
 pub use error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};

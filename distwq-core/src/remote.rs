@@ -25,7 +25,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be shared by the tasks of a worker",
     label = "behind `&` this type has to be `Serialize`, `DeserializeOwned`, `Send` and `Sync`",
-    note = "derive `serde::Serialize` and `serde::Deserialize`, or take the parameter by value"
+    note = "derive `serde::Serialize` and `serde::Deserialize`; a type that is not `Sync` can be taken by value"
 )]
 pub trait Shareable: Portable + Sync {}
 impl<T: Portable + Sync> Shareable for T {}

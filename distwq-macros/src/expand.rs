@@ -8,6 +8,7 @@
 //! so that lints judge the user's function only once. Types alone keep their own spans: their errors belong to them.
 
 use crate::args::RemoteArgs;
+use crate::checked::travelling;
 use crate::function::{Function, first_span};
 use crate::signature::{Output, Parameter, Remote};
 use proc_macro2::{Span, TokenStream};
@@ -140,6 +141,7 @@ fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStr
     };
     let invocation = variable("invocation", Span::call_site());
     let closure_parameters = group.iter().chain([&invocation]);
+    let argument = |(index, parameter)| argument(index, parameter, private);
     let (read, given): (Vec<_>, Vec<_>) = remote.parameters.iter().enumerate().map(argument).unzip();
     let passed = group.iter().map(ToTokens::to_token_stream).chain(given);
     let name = function.generated_name();
@@ -147,6 +149,8 @@ fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStr
     let finish = finish(&remote.output, &call, private);
     quote! {
         #private::Body::#kind(|#(#closure_parameters),*| {
+            #[allow(unused_imports)]
+            use #private::{Unencodable as _, UnencodableAsWritten as _};
             #(#read)*
             #invocation.all_read()?;
             #finish
@@ -155,17 +159,17 @@ fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStr
 }
 
 /// How an argument is read, and how it is given to the function.
-fn argument((index, parameter): (usize, &Parameter)) -> (TokenStream, TokenStream) {
+fn argument(index: usize, parameter: &Parameter, private: &TokenStream) -> (TokenStream, TokenStream) {
     let ty = &parameter.travels;
     let place = first_span(ty);
-    let invocation = variable("invocation", place);
     let argument = variable(&format!("argument{index}"), place);
+    let travelling = travelling(&variable("invocation", place), ty, private);
     let place = generated_at(place);
     if parameter.shared {
-        let read = quote_spanned!(place=> let #argument = #invocation.shared::<#ty>()?;);
+        let read = quote_spanned!(place=> let #argument = #travelling.shared()?;);
         (read, quote_spanned!(place=> &#argument))
     } else {
-        let read = quote_spanned!(place=> let #argument = #invocation.owned::<#ty>()?;);
+        let read = quote_spanned!(place=> let #argument = #travelling.owned()?;);
         (read, argument.to_token_stream())
     }
 }
@@ -183,7 +187,7 @@ fn finish(output: &Output, call: &TokenStream, private: &TokenStream) -> TokenSt
         Output::Value(ty) => {
             let value = variable("value", first_span(ty));
             let check = check_that_no_alias_is_returned(ty, private);
-            let finish = finish_with(ty);
+            let finish = finish_with(ty, private);
             quote! {
                 #check
                 let #value: #ty = #call;
@@ -192,7 +196,7 @@ fn finish(output: &Output, call: &TokenStream, private: &TokenStream) -> TokenSt
         }
         Output::Fallible { value: ty, result, error } => {
             let value = variable("value", first_span(ty));
-            let finish = finish_with(ty);
+            let finish = finish_with(ty, private);
             let fail = fail_with(*error, private);
             let declared = quote_spanned!(generated_at(*result)=> ::core::result::Result<#ty, _>);
             quote! {
@@ -206,11 +210,11 @@ fn finish(output: &Output, call: &TokenStream, private: &TokenStream) -> TokenSt
     }
 }
 
-fn finish_with(ty: &Type) -> TokenStream {
+fn finish_with(ty: &Type, private: &TokenStream) -> TokenStream {
     let place = first_span(ty);
-    let invocation = variable("invocation", place);
+    let travelling = travelling(&variable("invocation", place), ty, private);
     let value = variable("value", place);
-    quote_spanned!(generated_at(place)=> #invocation.finish::<#ty>(&#value))
+    quote_spanned!(generated_at(place)=> #travelling.finish(&#value))
 }
 
 /// An alias of `Result` would travel as a value, and its error would be no failure of the task.
@@ -247,12 +251,12 @@ fn variable(name: &str, place: Span) -> Ident {
 }
 
 /// A place of the user's for tokens of the attribute, so that errors about them stand there.
-fn generated_at(place: Span) -> Span {
+pub(crate) fn generated_at(place: Span) -> Span {
     Span::call_site().located_at(place)
 }
 
 /// The same path at another place, resolved as before.
-fn located(path: &TokenStream, place: Span) -> TokenStream {
+pub(crate) fn located(path: &TokenStream, place: Span) -> TokenStream {
     path.clone()
         .into_iter()
         .map(|mut token| {

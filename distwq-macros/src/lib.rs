@@ -1,10 +1,11 @@
 //! The attributes of distwq, which re-exports them: `#[remote]`, `#[distwq::main]` and `#[distwq::test]`.
 //!
 //! This file parses and dispatches. What an attribute accepts is in `args`, what the function under it has to look
-//! like in `signature` and `body`, and what it becomes in `expand`, `entry` and `test`.
+//! like in `signature`, `portable` and `body`, and what it becomes in `expand`, `checked`, `entry` and `test`.
 
 mod args;
 mod body;
+mod checked;
 mod entry;
 mod expand;
 mod function;
@@ -114,6 +115,8 @@ use signature::Remote;
 /// - *Methods*: remote functions are free functions. Write one that takes the value and call it from the method. They
 ///   may stand in the body of another function.
 /// - *`impl Trait`, trait objects, function pointers, pointers*: nothing that another rank could decode.
+/// - *`Rc`, and `Arc` without serde's feature `rc`*: take the `T` within, or `&T`, which the tasks of a worker share.
+/// - *`&Cluster`*: only the body submits tasks. Return what is to be done next.
 /// - *`async fn`*: a task runs to its end on a thread of its worker. Block on the future inside.
 /// - *`unsafe fn`, `extern fn`, `#[target_feature]`, a variable number of parameters, `#[cfg]` on a parameter.*
 ///

@@ -3,7 +3,7 @@
 
 use crate::function::bare;
 use crate::refusals::Refusals;
-use syn::{GenericArgument, PathArguments, ReturnType, Type, TypePath};
+use syn::{GenericArgument, PathArguments, PathSegment, ReturnType, Type, TypePath};
 
 /// Refuses what cannot travel anywhere within `ty`.
 pub(crate) fn refuse_unportable(ty: &Type, refusals: &mut Refusals) {
@@ -50,6 +50,13 @@ fn reason(ty: &Type) -> Option<&'static str> {
 }
 
 fn refuse_within_path(path: &TypePath, refusals: &mut Refusals) {
+    if path.path.segments.last().is_some_and(is_rc) {
+        return refusals.refuse(
+            path,
+            "an `Rc` cannot leave its thread: for `Rc<T>` write `T`, or `&T` for a parameter, because the tasks of a \
+             worker share what is behind a reference",
+        );
+    }
     if path.path.segments.first().is_some_and(|first| first.ident == "Self") {
         refusals
             .refuse(path, "a remote function is a free function, outside of any `impl`: write the name of the type");
@@ -75,6 +82,14 @@ fn refuse_within_path(path: &TypePath, refusals: &mut Refusals) {
             }
         }
     }
+}
+
+/// Not `Send` whatever is in it, with serde's feature `rc` too.
+fn is_rc(segment: &PathSegment) -> bool {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return false;
+    };
+    segment.ident == "Rc" && matches!(arguments.args.first(), Some(GenericArgument::Type(_)))
 }
 
 fn refuse_argument(argument: &GenericArgument, refusals: &mut Refusals) {

@@ -5,7 +5,7 @@ mod waiting;
 
 pub(crate) use waiting::StartingNode;
 
-use crate::call::{Call, InputPlace, Options, Parts};
+use crate::call::{InputPlace, IsCall, Options, Parts};
 use crate::codec::PayloadWriter;
 use crate::error::{Refusal, TaskError};
 use crate::handle::Handle;
@@ -123,8 +123,8 @@ impl Graph {
     /// Adds a task. What can never run has ended as [`Refused`](crate::TaskError::Refused) when this returns, and
     /// makes the whole graph be refused when it starts. What only a cluster can know, such as more ranks than it has
     /// workers, is refused at the start.
-    pub fn add<T>(&mut self, mut call: Call<T>) -> Handle<T> {
-        Handle::new(self.add_task(&mut call.parts))
+    pub fn add<C: IsCall>(&mut self, mut call: C) -> Handle<C::Output> {
+        Handle::new(self.add_task(&mut call.as_call().parts))
     }
 
     fn add_task(&mut self, parts: &mut Parts) -> Reference {

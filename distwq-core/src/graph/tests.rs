@@ -1,4 +1,5 @@
 use super::*;
+use crate::call::Call;
 use crate::codec::Payload;
 use crate::info::TaskInfo;
 use crate::registry::{Body, Remote};
