@@ -4,7 +4,7 @@ use crate::call::{IsCall, Parts};
 use crate::codec::{self, Payload};
 use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
-use crate::error::{Refusal, RunError, TaskError, TaskSite, plural};
+use crate::error::{Refusal, RunError, Step, TaskError, TaskSite, plural};
 use crate::graph::Graph;
 use crate::handle::Handle;
 use crate::id::TaskId;
@@ -89,16 +89,16 @@ impl Cluster {
     pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
         let taken = match codec::encode(value) {
             Ok(payload) => self.seat.drive.with(|engine| engine.submit_value(payload)),
-            Err(error) => Err(TaskError::refused("value", Refusal::Value(error.0)).into()),
+            Err(error) => Err(Step::refused("value", Refusal::Value(error.0))),
         };
         Handle::new(self.reference(taken))
     }
 
     #[inline]
-    fn reference(&self, taken: Result<TaskId, Arc<TaskError>>) -> Reference {
+    fn reference(&self, taken: Result<TaskId, Arc<Step>>) -> Reference {
         match taken {
             Ok(task) => Reference::Task(Bound::first(task, self.outcomes())),
-            Err(error) => Reference::Refused(error),
+            Err(step) => Reference::Refused(step),
         }
     }
 
@@ -132,15 +132,15 @@ impl Cluster {
     fn begin(&self, graph: &mut Graph) -> Result<RunId, RunError> {
         // Checked and started in one go: the cluster may begin to close at any moment.
         let started = self.seat.drive.with(|engine| {
-            let error = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
-            match error {
-                Some(error) => Err(error),
+            let refusal = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
+            match refusal {
+                Some(step) => Err(step),
                 None => Ok(engine.start_graph(graph, &self.outcomes())),
             }
         });
-        started.map_err(|error| {
-            graph.refuse_all(&error);
-            RunError::Refused(error)
+        started.map_err(|step| {
+            graph.refuse_all(&step);
+            RunError::Refused(step.refusal())
         })
     }
 

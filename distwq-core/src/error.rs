@@ -1,5 +1,10 @@
 //! The errors that users meet: of a task, of a graph, of a cluster.
 
+mod path;
+
+pub use path::UpstreamPath;
+pub(crate) use path::{Reason, Step};
+
 use crate::id::Rank;
 use std::fmt;
 use std::sync::Arc;
@@ -198,13 +203,16 @@ impl TaskError {
         }
     }
 
-    /// The error where it began: of the task itself, or of the one upstream that failed.
+    /// The error where it began: of the task itself, or of the one upstream that failed or was refused.
     #[must_use]
     pub fn root(&self) -> &Self {
-        match self {
-            Self::Upstream { root, .. } => root.root(),
-            other => other,
+        let mut error = self;
+        while let Self::Upstream { root, .. } | Self::Refused { reason: Refusal::RefusedDependency { root, .. }, .. } =
+            error
+        {
+            error = root;
         }
+        error
     }
 
     /// What the function or the runtime said, where there is such a text.
@@ -220,46 +228,6 @@ impl TaskError {
             | Self::Stalled { message, .. } => Some(message),
             _ => None,
         }
-    }
-}
-
-/// The tasks from the one that failed to one that did not run because of it. Longer paths keep both ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamPath {
-    /// The names in order; at most 20.
-    pub steps: Vec<String>,
-    /// How many are left out in the middle, between the tenth and the eleventh.
-    pub omitted: usize,
-}
-
-impl UpstreamPath {
-    /// How many steps are kept.
-    pub const STEPS_MAX: usize = 20;
-
-    /// The path through `steps`, shortened in the middle.
-    #[must_use]
-    pub fn new(mut steps: Vec<String>) -> Self {
-        let omitted = steps.len().saturating_sub(Self::STEPS_MAX);
-        let half = Self::STEPS_MAX / 2;
-        if omitted > 0 {
-            steps.drain(half..half + omitted);
-        }
-        Self { steps, omitted }
-    }
-}
-
-impl fmt::Display for UpstreamPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, step) in self.steps.iter().enumerate() {
-            if index > 0 {
-                f.write_str(" -> ")?;
-            }
-            if self.omitted > 0 && index == Self::STEPS_MAX / 2 {
-                write!(f, "({} more) -> ", self.omitted)?;
-            }
-            f.write_str(step)?;
-        }
-        Ok(())
     }
 }
 
@@ -304,9 +272,14 @@ pub enum Refusal {
     /// A handle of another cluster.
     #[error("a handle among its arguments or dependencies belongs to another cluster")]
     ForeignHandle,
-    /// A handle among the arguments was itself refused.
-    #[error("a handle among its arguments or dependencies was refused: {0}")]
-    RefusedDependency(Box<TaskError>),
+    /// A task that this one needs was itself refused.
+    #[error("a task that it needs was refused: {root} (path: {path})")]
+    RefusedDependency {
+        /// The refusal where it began.
+        root: Arc<TaskError>,
+        /// The tasks between, from the root to this one.
+        path: UpstreamPath,
+    },
     /// The cluster has shut down.
     #[error("the cluster has shut down")]
     Closed,
@@ -357,22 +330,4 @@ fn describe(failed: &[TaskError], upstream: usize) -> String {
 pub(crate) fn plural<N: PartialEq + From<u8> + fmt::Display>(count: N, noun: &str) -> String {
     let ending = if count == N::from(1) { "" } else { "s" };
     format!("{count} {noun}{ending}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn steps(count: usize) -> Vec<String> {
-        (0..count).map(|i| i.to_string()).collect()
-    }
-
-    #[test]
-    fn a_path_up_to_twenty_is_whole_and_a_longer_one_keeps_both_ends() {
-        assert_eq!(UpstreamPath::new(steps(20)).omitted, 0);
-        let path = UpstreamPath::new(steps(200));
-        assert_eq!((path.steps.len(), path.omitted), (20, 180));
-        assert_eq!((path.steps[9].as_str(), path.steps[10].as_str()), ("9", "190"));
-        assert!(path.to_string().contains("9 -> (180 more) -> 190"), "{path}");
-    }
 }

@@ -72,10 +72,7 @@ impl<T> Handle<T> {
     pub fn info(&self) -> TaskInfo {
         let (state, name) = match self.reference.state() {
             State::Bound(task, outcomes) => return outcomes.info(task),
-            State::Refused(error) => match &**error {
-                TaskError::Refused { task, .. } => (TaskState::Failed, task.to_string()),
-                _ => (TaskState::Failed, String::new()),
-            },
+            State::Refused(step) => (TaskState::Failed, step.name().to_owned()),
             State::Unbound(_) => (TaskState::NotStarted, String::new()),
         };
         TaskInfo {
@@ -133,7 +130,7 @@ impl<T: DeserializeOwned> Handle<T> {
                 outcomes.wait(task, deadline, &mut payload)?;
                 codec::decode(payload.as_slice()).map_err(|error| outcomes.undecodable(task, error.0))
             }
-            State::Refused(error) => Err((**error).clone()),
+            State::Refused(step) => Err(step.refusal()),
             State::Unbound(_) => Err(TaskError::NotStarted),
         }
     }

@@ -1,7 +1,7 @@
 //! What a handle and a call hold of a task. It knows nothing of types; [`Handle`](crate::Handle) adds them.
 
 use crate::codec::Payload;
-use crate::error::TaskError;
+use crate::error::{Step, TaskError};
 use crate::id::TaskId;
 use crate::info::TaskInfo;
 use std::fmt;
@@ -79,7 +79,7 @@ struct Block {
     first: u32,
     cells: [Cell; NODES_TOGETHER],
     /// What became of the nodes: nothing until the graph starts.
-    binding: OnceLock<Result<Arc<dyn Outcomes>, Arc<TaskError>>>,
+    binding: OnceLock<Result<Arc<dyn Outcomes>, Arc<Step>>>,
 }
 
 /// One node.
@@ -151,15 +151,15 @@ impl Nodes {
     }
 
     /// None of them ever will.
-    pub(crate) fn refuse(self, error: &Arc<TaskError>) {
+    pub(crate) fn refuse(self, step: &Arc<Step>) {
         for block in &self.blocks {
-            block.bind(Err(Arc::clone(error)));
+            block.bind(Err(Arc::clone(step)));
         }
     }
 }
 
 impl Block {
-    fn bind(&self, to: Result<Arc<dyn Outcomes>, Arc<TaskError>>) {
+    fn bind(&self, to: Result<Arc<dyn Outcomes>, Arc<Step>>) {
         assert!(self.binding.set(to).is_ok(), "a graph starts once");
     }
 
@@ -197,7 +197,7 @@ impl NodeReference {
     fn state(&self) -> State<'_> {
         match (self.block.binding.get(), self.cell().task()) {
             (Some(Ok(outcomes)), Some(task)) => State::Bound(task, &**outcomes),
-            (Some(Err(error)), _) => State::Refused(error),
+            (Some(Err(step)), _) => State::Refused(step),
             _ => State::Unbound(self.node()),
         }
     }
@@ -226,7 +226,7 @@ pub(crate) enum Reference {
     /// It stands in a graph.
     Node(NodeReference),
     /// It was not taken.
-    Refused(Arc<TaskError>),
+    Refused(Arc<Step>),
 }
 
 /// How far the task of a reference is.
@@ -236,7 +236,7 @@ pub(crate) enum State<'a> {
     /// Its graph has not been started.
     Unbound(Node),
     /// It was not taken.
-    Refused(&'a Arc<TaskError>),
+    Refused(&'a Arc<Step>),
 }
 
 impl Reference {
@@ -245,7 +245,7 @@ impl Reference {
         match self {
             Self::Task(bound) => State::Bound(bound.task, &*bound.outcomes),
             Self::Node(reference) => reference.state(),
-            Self::Refused(error) => State::Refused(error),
+            Self::Refused(step) => State::Refused(step),
         }
     }
 
@@ -277,7 +277,7 @@ impl fmt::Debug for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.state() {
             State::Bound(task, _) => write!(f, "{task}"),
-            State::Refused(error) => write!(f, "refused: {error}"),
+            State::Refused(step) => write!(f, "refused: {}", step.refusal()),
             State::Unbound(node) => write!(f, "node {} of a graph that has not started", node.index),
         }
     }

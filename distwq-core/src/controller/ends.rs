@@ -5,59 +5,25 @@ use super::reports::unknown;
 use super::submit::GraphRun;
 use super::table::{Entry, Output};
 use crate::codec::{CodecError, Payload};
-use crate::error::{TaskError, TaskSite, UpstreamPath};
+use crate::error::{Step, TaskError, TaskSite};
 use crate::id::{TaskId, WorkerId};
 use crate::remote::Failure;
 use crate::scheduler::End;
 use std::sync::Arc;
 
-/// Why a task did not run: a link towards the one that failed. Links are shared by all that hang on them.
-#[derive(Debug)]
-pub(super) struct Upstream {
-    /// The name of the task that this link stands for: one that gave no value.
-    name: String,
-    /// The link of the task before that one; none if it failed itself.
-    before: Option<Arc<Upstream>>,
-    root: Arc<TaskError>,
-}
-
-impl Drop for Upstream {
-    /// One link after another: a long chain must not be dropped by recursion.
-    fn drop(&mut self) {
-        let mut next = self.before.take();
-        while let Some(mut link) = next.and_then(Arc::into_inner) {
-            next = link.before.take();
-        }
+/// The step that all who hang on a task share, if it has ended without a value.
+fn step_of(parent: &Entry) -> Option<Arc<Step>> {
+    match &parent.output {
+        Output::Failed(error) => Some(Step::first(&parent.name(), Arc::clone(error))),
+        Output::Upstream(before) => Some(Step::after(before, &parent.name())),
+        _ => None,
     }
 }
 
-impl Upstream {
-    /// What hangs on a task that has ended without a value.
-    fn of(parent: &Entry) -> Option<Arc<Self>> {
-        let (before, root) = match &parent.output {
-            Output::Failed(error) => (None, Arc::clone(error)),
-            Output::Upstream(link) => (Some(Arc::clone(link)), Arc::clone(&link.root)),
-            _ => return None,
-        };
-        Some(Arc::new(Self { name: parent.name(), before, root }))
-    }
-
-    /// The error where it began.
-    pub(super) fn root(&self) -> Arc<TaskError> {
-        Arc::clone(&self.root)
-    }
-
-    /// The error of a task that hangs on this link.
-    pub(super) fn error(&self, site: TaskSite) -> TaskError {
-        let mut steps = vec![site.name(), self.name.clone()];
-        let mut link = &self.before;
-        while let Some(before) = link {
-            steps.push(before.name.clone());
-            link = &before.before;
-        }
-        steps.reverse();
-        TaskError::Upstream { site: Arc::new(site), root: Arc::clone(&self.root), path: UpstreamPath::new(steps) }
-    }
+/// The error of a task that did not run, because of the one of this step.
+pub(super) fn upstream(step: &Step, site: TaskSite) -> TaskError {
+    let path = step.path_to(Some(site.name()));
+    TaskError::Upstream { site: Arc::new(site), root: Arc::clone(step.root()), path }
 }
 
 impl Entry {
@@ -144,8 +110,8 @@ impl ControllerEngine {
         let error = match end {
             End::Done => unreachable!("it has a value"),
             End::Upstream { via } => {
-                let link = self.table.get(via).and_then(Upstream::of);
-                return Output::Upstream(link.expect("a task ends upstream of one that gave no value"));
+                let step = self.table.get(via).and_then(step_of);
+                return Output::Upstream(step.expect("a task ends upstream of one that gave no value"));
             }
             End::Failed => {
                 let (failure, at) = failure.expect("a failed task has failed of something");

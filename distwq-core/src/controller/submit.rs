@@ -1,10 +1,11 @@
 //! Takes tasks, values and graphs from users, or refuses them.
 
+use super::ends::upstream;
 use super::engine::ControllerEngine;
 use super::table::{Entry, HomeCopy, Output};
 use crate::call::{Input, Options, Parts};
 use crate::codec::Payload;
-use crate::error::{Refusal, RunError, TaskError};
+use crate::error::{Reason, Refusal, RunError, Step, TaskError};
 use crate::graph::{Graph, StartingNode};
 use crate::id::TaskId;
 use crate::info::{TaskInfo, TaskState};
@@ -44,9 +45,9 @@ impl GraphRun {
         self.outstanding -= 1;
         match output {
             Output::Failed(error) => self.failed.push(Arc::clone(error)),
-            Output::Upstream(link) => {
+            Output::Upstream(step) => {
                 self.upstream += 1;
-                self.cause.get_or_insert_with(|| link.root());
+                self.cause.get_or_insert_with(|| Arc::clone(step.root()));
             }
             Output::Pending | Output::Here | Output::Resident { .. } => {}
         }
@@ -70,7 +71,7 @@ struct NewTask<'a> {
 
 impl ControllerEngine {
     /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
-    pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, Arc<TaskError>> {
+    pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, Arc<Step>> {
         self.check(parts)?;
         if self.in_flight == 0 {
             // While tasks flow, turns keep the time.
@@ -92,7 +93,7 @@ impl ControllerEngine {
     }
 
     /// Takes a value that a user gives. A large one is worth a turn, in which those that nobody holds any more go.
-    pub(crate) fn submit_value(&mut self, payload: Payload) -> Result<TaskId, Arc<TaskError>> {
+    pub(crate) fn submit_value(&mut self, payload: Payload) -> Result<TaskId, Arc<Step>> {
         let large = payload.len() as u64 > self.limits.inline_bytes_max;
         let task = self.add_value(payload)?;
         if large {
@@ -104,9 +105,9 @@ impl ControllerEngine {
     }
 
     /// Takes a value.
-    fn add_value(&mut self, payload: Payload) -> Result<TaskId, TaskError> {
+    fn add_value(&mut self, payload: Payload) -> Result<TaskId, Arc<Step>> {
         if self.is_closing() {
-            return Err(TaskError::refused("value", Refusal::Closed));
+            return Err(Step::refused("value", Refusal::Closed));
         }
         let bytes = payload.len() as u64;
         let now_ns = self.now_ns;
@@ -119,18 +120,19 @@ impl ControllerEngine {
     }
 
     /// Whether a task can run at all.
-    fn check(&self, parts: &Parts) -> Result<(), TaskError> {
+    fn check(&self, parts: &Parts) -> Result<(), Arc<Step>> {
         if parts.is_plain() && !self.is_closing() {
             return Ok(());
         }
         let dependency = || parts.dependencies().find_map(|other| self.refusal_of(other, None));
         let reason = if self.is_closing() {
-            Some(Refusal::Closed)
+            Some(Refusal::Closed.into())
         } else {
             // What is wrong whatever the cluster comes first: more ranks would not help it.
-            parts.refusal().or_else(|| self.too_many_ranks(parts.options())).or_else(dependency)
+            let own = parts.refusal().or_else(|| self.too_many_ranks(parts.options()));
+            own.map(Reason::from).or_else(dependency)
         };
-        reason.map_or(Ok(()), |reason| Err(TaskError::refused(&parts.name(), reason)))
+        reason.map_or(Ok(()), |reason| Err(Step::refused(&parts.name(), reason)))
     }
 
     fn too_many_ranks(&self, options: &Options) -> Option<Refusal> {
@@ -140,22 +142,25 @@ impl ControllerEngine {
     }
 
     /// Why a handle cannot be a dependency. Those of graph `graph` may be unbound: they are about to be bound.
-    fn refusal_of(&self, other: &Reference, graph: Option<u64>) -> Option<Refusal> {
+    fn refusal_of(&self, other: &Reference, graph: Option<u64>) -> Option<Reason> {
         match other.state() {
-            State::Bound(_, outcomes) => (outcomes.session() != self.session).then_some(Refusal::ForeignHandle),
-            State::Refused(error) => Some(Refusal::RefusedDependency(Box::new((**error).clone()))),
+            State::Bound(_, outcomes) => (outcomes.session() != self.session).then_some(Refusal::ForeignHandle.into()),
+            State::Refused(step) => Some(Reason::Dependency(Arc::clone(step))),
             State::Unbound(node) if Some(node.graph) == graph => None,
-            State::Unbound(_) => Some(Refusal::NotStartedDependency),
+            State::Unbound(_) => Some(Refusal::NotStartedDependency.into()),
         }
     }
 
     /// Why a graph cannot start.
-    pub(crate) fn refusal_of_graph(&self, graph: &Graph) -> Option<TaskError> {
+    pub(crate) fn refusal_of_graph(&self, graph: &Graph) -> Option<Arc<Step>> {
         if self.is_closing() {
-            return Some(TaskError::refused("graph", Refusal::Closed));
+            return Some(Step::refused("graph", Refusal::Closed));
         }
         let refusal_of = |other: &Reference| self.refusal_of(other, Some(graph.id()));
-        let options = |said: &Options| self.too_many_ranks(said).or_else(|| said.dependencies().find_map(refusal_of));
+        let options = |said: &Options| {
+            let own = self.too_many_ranks(said).map(Reason::from);
+            own.or_else(|| said.dependencies().find_map(refusal_of))
+        };
         graph.refused_by(options, refusal_of)
     }
 
@@ -307,9 +312,9 @@ impl ControllerEngine {
         let ask = match &mut entry.output {
             Output::Here | Output::Resident { copy: HomeCopy::Here, .. } => return None,
             Output::Failed(error) => return Some(Err((**error).clone())),
-            Output::Upstream(link) => {
-                let link = Arc::clone(link);
-                return Some(Err(link.error(entry.site(workers, None))));
+            Output::Upstream(step) => {
+                let step = Arc::clone(step);
+                return Some(Err(upstream(&step, entry.site(workers, None))));
             }
             Output::Pending | Output::Resident { .. } if over => {
                 let site = Arc::new(entry.site(workers, None));

@@ -1,12 +1,11 @@
 //! All tasks and values that somebody still needs, by their slots.
 
-use super::ends::Upstream;
 use super::spans::{Span, Spans};
 use super::submit::RunId;
 use crate::buffers;
 use crate::call::Input;
 use crate::codec::Payload;
-use crate::error::TaskError;
+use crate::error::{Step, TaskError};
 use crate::id::{TaskId, WorkerId};
 use crate::registry::Remote;
 use std::sync::Arc;
@@ -67,8 +66,8 @@ pub(super) enum Output {
     Resident { by: WorkerId, bytes: u64, copy: HomeCopy },
     /// An error of its own.
     Failed(Arc<TaskError>),
-    /// Nothing, because of an error upstream.
-    Upstream(Arc<Upstream>),
+    /// Nothing, because of an error upstream: that of the task of this step.
+    Upstream(Arc<Step>),
 }
 
 /// Whether the bytes of a value that stayed on a worker are here as well.

@@ -7,7 +7,7 @@ pub(crate) use waiting::StartingNode;
 
 use crate::call::{InputPlace, IsCall, Options, Parts};
 use crate::codec::PayloadWriter;
-use crate::error::{Refusal, TaskError};
+use crate::error::{Reason, Refusal, Step};
 use crate::handle::Handle;
 use crate::id::TaskId;
 use crate::reference::{Outcomes, Reference, State};
@@ -63,7 +63,7 @@ pub struct Graph {
     is_reordered: bool,
     started: bool,
     /// The first thing that was refused when it was added.
-    refusal: Option<TaskError>,
+    refusal: Option<Arc<Step>>,
 }
 
 /// The name of a value.
@@ -313,24 +313,24 @@ impl Graph {
     }
 
     /// A node that will never run; its graph will not either.
-    fn refuse(&mut self, name: &str, reason: Refusal) -> Reference {
-        let error = TaskError::refused(name, reason);
-        self.refusal.get_or_insert_with(|| error.clone());
-        Reference::Refused(Arc::new(error))
+    fn refuse(&mut self, name: &str, reason: impl Into<Reason>) -> Reference {
+        let step = Step::refused(name, reason);
+        self.refusal.get_or_insert_with(|| Arc::clone(&step));
+        Reference::Refused(step)
     }
 
-    fn refusal_of(&self, parts: &Parts) -> Option<Refusal> {
+    fn refusal_of(&self, parts: &Parts) -> Option<Reason> {
         if self.started {
-            return Some(Refusal::StartedTwice);
+            return Some(Refusal::StartedTwice.into());
         }
         if let Some(reason) = parts.refusal() {
-            return Some(reason);
+            return Some(reason.into());
         }
         let refusal_of = |other: &Reference| match other.state() {
-            State::Refused(error) => Some(Refusal::RefusedDependency(Box::new((**error).clone()))),
+            State::Refused(step) => Some(Reason::Dependency(Arc::clone(step))),
             State::Bound(..) => None,
             State::Unbound(node) if node.graph == self.id => None,
-            State::Unbound(_) => Some(Refusal::NotStartedDependency),
+            State::Unbound(_) => Some(Refusal::NotStartedDependency.into()),
         };
         parts.dependencies().find_map(refusal_of)
     }
@@ -350,8 +350,8 @@ impl Graph {
     }
 
     /// Why the graph as a whole cannot start, as far as it knows without a cluster.
-    pub(crate) fn refusal(&self) -> Option<TaskError> {
-        let twice = || TaskError::refused("graph", Refusal::StartedTwice);
+    pub(crate) fn refusal(&self) -> Option<Arc<Step>> {
+        let twice = || Step::refused("graph", Refusal::StartedTwice);
         self.refusal.clone().or_else(|| self.started.then(twice))
     }
 
@@ -359,19 +359,19 @@ impl Graph {
     /// that is not of this graph. Everything else was checked when it was added.
     pub(crate) fn refused_by(
         &self,
-        options: impl Fn(&Options) -> Option<Refusal>,
-        outside: impl Fn(&Reference) -> Option<Refusal>,
-    ) -> Option<TaskError> {
+        options: impl Fn(&Options) -> Option<Reason>,
+        outside: impl Fn(&Reference) -> Option<Reason>,
+    ) -> Option<Arc<Step>> {
         let Waiting { options: said, outside: others, .. } = &self.waiting;
         let by_options = said.iter().filter_map(|(node, said)| Some((*node, options(said)?)));
         let by_input = others.iter().filter_map(|other| Some((other.node, outside(&other.source)?)));
         let (node, reason) = by_input.chain(by_options).min_by_key(|(node, _)| *node)?;
-        Some(TaskError::refused(self.name(node.into()), reason))
+        Some(Step::refused(self.name(node.into()), reason))
     }
 
     /// Gives up all nodes if they have not been bound: they were refused with the graph.
-    pub(crate) fn refuse_all(&mut self, error: &TaskError) {
-        self.take_waiting().nodes.refuse(&Arc::new(error.clone()));
+    pub(crate) fn refuse_all(&mut self, step: &Arc<Step>) {
+        self.take_waiting().nodes.refuse(step);
     }
 
     /// Hands over each node, in an order in which dependencies come first, to become a task. From here on handles alone
