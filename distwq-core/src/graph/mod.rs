@@ -1,6 +1,7 @@
 //! A graph of tasks before it runs: a description that needs no rank to be built, checked, drawn or measured.
 
 mod dot;
+mod order;
 mod waiting;
 
 pub(crate) use waiting::StartingNode;
@@ -12,6 +13,7 @@ use crate::handle::Handle;
 use crate::id::TaskId;
 use crate::reference::{Outcomes, Reference, State};
 use crate::registry::Remote;
+use order::TopologicalOrder;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashMap;
@@ -59,8 +61,8 @@ pub struct Graph {
     labels: FxHashMap<NodeIndex, Cow<'static, str>>,
     /// What is to run, and its references; nothing once the graph has started.
     waiting: Waiting,
-    /// Whether an explicit edge leads from a later node to an earlier one.
-    is_reordered: bool,
+    /// An order in which all edges lead forwards.
+    topology: TopologicalOrder,
     started: bool,
     /// The first thing that was refused when it was added.
     refusal: Option<Arc<Step>>,
@@ -114,7 +116,7 @@ impl Graph {
             nodes: DiGraph::new(),
             labels: FxHashMap::default(),
             waiting: Waiting::new(id),
-            is_reordered: false,
+            topology: TopologicalOrder::default(),
             started: false,
             refusal: None,
         }
@@ -131,7 +133,7 @@ impl Graph {
         if let Some(reason) = self.refusal_of(parts) {
             return self.refuse(&parts.name(), reason);
         }
-        let Self { nodes, waiting, labels, .. } = self;
+        let Self { nodes, topology, waiting, labels, .. } = self;
         let index = nodes.add_node(Some(parts.remote));
         if let Some(label) = &parts.options().label {
             labels.insert(index, label.clone());
@@ -139,6 +141,7 @@ impl Graph {
         let reference = waiting.add_task(parts, |parent, edge| {
             nodes.add_edge(parent.into(), index, edge);
         });
+        topology.added(nodes, index);
         Reference::Node(reference)
     }
 
@@ -165,7 +168,8 @@ impl Graph {
         Handle::new(match refusal {
             Some(reason) => self.refuse(VALUE, reason),
             None => {
-                self.nodes.add_node(None);
+                let index = self.nodes.add_node(None);
+                self.topology.added(&self.nodes, index);
                 Reference::Node(self.waiting.add(&mut plain))
             }
         })
@@ -197,13 +201,13 @@ impl Graph {
             Ok::<NodeIndex, OrderError>(index.into())
         };
         let (from, to) = (index(earlier.reference())?, index(later.reference())?);
-        if let Some(path) = self.path(to, from) {
+        if !self.topology.put_before(&self.nodes, from, to) {
+            let path = self.path(to, from);
             let around = path.iter().chain(path.first());
             let path = around.map(|node| self.name_with(*node)).collect();
             return Err(CycleError { path }.into());
         }
         self.nodes.add_edge(from, to, Edge::Order);
-        self.is_reordered |= from > to;
         Ok(())
     }
 
@@ -282,34 +286,13 @@ impl Graph {
 
     /// All nodes, each after those before it: as they were added, unless an explicit edge says otherwise.
     fn in_order(&self) -> Vec<NodeIndex> {
-        if self.is_reordered { self.sorted() } else { self.nodes.node_indices().collect() }
+        self.topology.sorted(&self.nodes)
     }
 
-    /// All nodes, each after those before it (Kahn 1962).
-    fn sorted(&self) -> Vec<NodeIndex> {
-        let mut waits_for: Vec<usize> = self
-            .nodes
-            .node_indices()
-            .map(|node| self.nodes.neighbors_directed(node, Direction::Incoming).count())
-            .collect();
-        let mut order: Vec<NodeIndex> = self.nodes.node_indices().filter(|node| waits_for[node.index()] == 0).collect();
-        let mut next = 0;
-        while let Some(&node) = order.get(next) {
-            next += 1;
-            for later in self.nodes.neighbors(node) {
-                waits_for[later.index()] -= 1;
-                if waits_for[later.index()] == 0 {
-                    order.push(later);
-                }
-            }
-        }
-        assert_eq!(order.len(), self.nodes.node_count(), "edges that close a cycle are never added");
-        order
-    }
-
-    /// The nodes of a path, if there is one.
-    fn path(&self, from: NodeIndex, to: NodeIndex) -> Option<Vec<NodeIndex>> {
-        petgraph::algo::astar(&self.nodes, from, |node| node == to, |_| 1_u32, |_| 0).map(|(_, path)| path)
+    /// The nodes of a shortest path from one node to another one behind it.
+    fn path(&self, from: NodeIndex, to: NodeIndex) -> Vec<NodeIndex> {
+        let found = petgraph::algo::astar(&self.nodes, from, |node| node == to, |_| 1_u32, |_| 0);
+        found.expect("there is a path wherever an edge back closes a cycle").1
     }
 
     /// A node that will never run; its graph will not either.
@@ -378,7 +361,7 @@ impl Graph {
     /// keep the values; they ask for them at `outcomes`.
     pub(crate) fn start(&mut self, outcomes: &Arc<dyn Outcomes>, mut take: impl FnMut(StartingNode<'_>) -> TaskId) {
         let mut waiting = self.take_waiting();
-        let order = self.is_reordered.then(|| self.sorted());
+        let order = self.topology.is_reordered().then(|| self.in_order());
         let levels = match &order {
             Some(order) => self.longest_in(order.iter().rev().copied(), Direction::Outgoing),
             None => self.longest_in(self.nodes.node_indices().rev(), Direction::Outgoing),

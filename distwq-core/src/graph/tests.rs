@@ -142,3 +142,48 @@ fn a_chain_of_200_000_is_measured_without_recursion() {
     assert_eq!(graph.width(), 1);
     assert_eq!(graph.critical_path().len(), 200_000);
 }
+
+/// So many nodes without edges.
+fn apart(count: usize) -> (Graph, Vec<Handle<u8>>) {
+    let mut graph = Graph::new();
+    let nodes = (0..count).map(|_| graph.add(step("n"))).collect();
+    (graph, nodes)
+}
+
+/// Orders a row of nodes by edges between neighbours, given in `order`; `reverse` turns each edge around.
+fn ordered_row(order: impl Iterator<Item = usize>, reverse: bool) -> (Graph, Vec<Handle<u8>>) {
+    let (mut graph, nodes) = apart(ROW);
+    for place in order {
+        let (earlier, later) = if reverse { (place + 1, place) } else { (place, place + 1) };
+        assert_eq!(graph.order(&nodes[earlier], &nodes[later]), Ok(()));
+    }
+    (graph, nodes)
+}
+
+const ROW: usize = 40_000;
+
+/// However the edges of a row come, each costs the same. A search for each, along the row, takes minutes.
+#[test]
+fn edges_of_a_row_of_40_000_are_added_in_linear_time_in_every_order() {
+    let begun = Instant::now();
+    let middle_out =
+        || (0..ROW / 2).flat_map(|step| [ROW / 2 - 1 - step, ROW / 2 + step]).filter(|place| place + 1 < ROW);
+    for reverse in [false, true] {
+        for (mut graph, nodes) in [
+            ordered_row(0..ROW - 1, reverse),
+            ordered_row((0..ROW - 1).rev(), reverse),
+            ordered_row(middle_out(), reverse),
+            ordered_row((0..ROW - 1).step_by(2).chain((1..ROW - 1).step_by(2)), reverse),
+        ] {
+            assert_eq!((graph.width(), graph.critical_path().len()), (1, ROW));
+            let (first, last) = if reverse { (ROW - 1, 0) } else { (0, ROW - 1) };
+            let Err(OrderError::Cycle(cycle)) = graph.order(&nodes[last], &nodes[first]) else {
+                panic!("it closes a cycle")
+            };
+            assert_eq!(cycle.path.len(), ROW + 1);
+            let started = started(&mut graph);
+            assert_eq!((started[0].1, started[ROW - 1].1), (ROW as u32 - 1, 0));
+        }
+    }
+    assert!(begun.elapsed().as_secs() < 60, "it took {:?}", begun.elapsed());
+}
