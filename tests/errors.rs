@@ -354,6 +354,51 @@ fn a_panic_while_a_value_is_exchanged_fails_its_task_alone(cluster: &Cluster) {
     all_workers_work(cluster);
 }
 
+#[remote]
+fn takes_what_panics_when_written(_first: u8, _second: PanicsWhenWritten) -> u8 {
+    1
+}
+
+#[remote]
+fn takes_what_is_written_in_part(_value: WrittenInPart) -> u8 {
+    1
+}
+
+#[remote]
+fn gives_what_panics_when_read() -> PanicsWhenRead {
+    PanicsWhenRead
+}
+
+/// What is encoded or decoded in the body, by `call`, `value` and `get`: a panic there is told as an error is.
+#[distwq::test(ranks = [2, 3, 4, 7])]
+fn a_panic_while_the_body_exchanges_a_value_is_the_error_of_its_task(cluster: &Cluster) {
+    let mut graph = Graph::new();
+    let call = || takes_what_panics_when_written::call(1, PanicsWhenWritten);
+    for error in [cluster.submit(call()).get(), graph.add(call()).get()] {
+        let Err(TaskError::Refused { reason: Refusal::Encode { argument: 2, message }, .. }) = error else {
+            panic!("{error:?}")
+        };
+        assert!(message.contains("`Serialize` panicked: panicked while writing (at tests/errors.rs:"), "{message}");
+    }
+    for error in [cluster.value(&PanicsWhenWritten).get(), graph.value(&PanicsWhenWritten).get()] {
+        let Err(TaskError::Refused { reason: Refusal::Value(message), .. }) = error else { panic!("{error:?}") };
+        assert!(message.contains("panicked while writing"), "{message}");
+    }
+    assert!(cluster.run(&mut graph).is_err());
+    for bytes in [1, 31, 257, 200_001] {
+        let error = cluster.submit(takes_what_is_written_in_part::call(WrittenInPart(bytes))).get();
+        assert!(matches!(error, Err(TaskError::Refused { reason: Refusal::Encode { .. }, .. })), "{error:?}");
+    }
+
+    let given = cluster.submit(gives_what_panics_when_read::call());
+    for handle in [&given, &given, &cluster.value(&PanicsWhenRead)] {
+        let error = handle.get().expect_err("it cannot be read");
+        let TaskError::Codec { message, .. } = &error else { panic!("{error}") };
+        assert!(message.contains("`Deserialize` panicked: panicked while reading (at tests/errors.rs:"), "{message}");
+    }
+    all_workers_work(cluster);
+}
+
 /// Panics at its end, if it says so.
 #[derive(Serialize, Deserialize, Debug)]
 struct Grenade {

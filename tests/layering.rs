@@ -32,9 +32,9 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("fingerprint", &["registry"]),
     ("message", &["codec", "fingerprint", "frame", "id", "registry", "remote"]),
     ("reference", &["codec", "error", "id", "info"]),
-    ("handle", &["codec", "error", "info", "reference"]),
-    ("call", &["codec", "error", "handle", "reference", "registry"]),
-    ("graph", &["call", "codec", "error", "handle", "id", "reference", "registry"]),
+    ("handle", &["codec", "contain", "error", "info", "reference"]),
+    ("call", &["codec", "contain", "error", "handle", "reference", "registry"]),
+    ("graph", &["call", "codec", "contain", "error", "handle", "id", "reference", "registry"]),
     (
         "worker",
         &[
@@ -79,7 +79,20 @@ const HOUSE: &[(&str, &[&str])] = &[
     ),
     (
         "cluster",
-        &["call", "codec", "controller", "drive", "error", "graph", "handle", "id", "info", "reference", "stats"],
+        &[
+            "call",
+            "codec",
+            "contain",
+            "controller",
+            "drive",
+            "error",
+            "graph",
+            "handle",
+            "id",
+            "info",
+            "reference",
+            "stats",
+        ],
     ),
     ("handshake", &["codec", "fault", "fingerprint", "frame", "id", "message", "transport"]),
     (

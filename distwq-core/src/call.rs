@@ -1,6 +1,7 @@
 //! What a user says of one task: the function, its arguments, its options. One builder for graphs and `submit`.
 
-use crate::codec::{CodecError, PayloadWriter};
+use crate::codec::PayloadWriter;
+use crate::contain;
 use crate::error::Refusal;
 use crate::handle::Handle;
 use crate::reference::Reference;
@@ -57,7 +58,7 @@ pub struct Arguments {
     /// The parameter that comes next.
     parameter: u16,
     /// The first that could not be encoded, counted from 1, and why.
-    unencodable: Option<Box<(usize, CodecError)>>,
+    unencodable: Option<Box<(usize, String)>>,
 }
 
 /// What a call may say besides its function and its arguments.
@@ -108,7 +109,7 @@ impl Parts {
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         let options = self.options();
         if let Some(error) = &self.arguments.unencodable {
-            return Some(Refusal::Encode { argument: error.0, message: error.1.0.clone() });
+            return Some(Refusal::Encode { argument: error.0, message: error.1.clone() });
         }
         match options.ranks {
             Some(0) => Some(Refusal::NoRanks),
@@ -270,7 +271,9 @@ impl<T> Call<T> {
 impl Arguments {
     #[inline]
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
-        if let Err(error) = self.plain.append(value) {
+        if let Err(error) = contain::failures("its `Serialize`", || self.plain.append(value)) {
+            // The call will be refused: nobody reads what was written, of this one in part.
+            self.plain.clear();
             let argument = usize::from(self.parameter) + 1;
             self.unencodable.get_or_insert_with(|| Box::new((argument, error)));
         }

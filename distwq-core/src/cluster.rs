@@ -2,6 +2,7 @@
 
 use crate::call::{IsCall, Parts};
 use crate::codec::{self, Payload};
+use crate::contain;
 use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::drive::Drive;
 use crate::error::{Refusal, RunError, Step, TaskError, TaskSite, plural};
@@ -87,9 +88,9 @@ impl Cluster {
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
     /// take it by reference. It stays while its handle, or a task that takes it, is left.
     pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
-        let taken = match codec::encode(value) {
+        let taken = match contain::failures("its `Serialize`", || codec::encode(value)) {
             Ok(payload) => self.seat.drive.with(|engine| engine.submit_value(payload)),
-            Err(error) => Err(Step::refused("value", Refusal::Value(error.0))),
+            Err(error) => Err(Step::refused("value", Refusal::Value(error))),
         };
         Handle::new(self.reference(taken))
     }

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -30,6 +31,14 @@ pub(crate) fn panics<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     });
     CONTAINED.set(outer);
     result
+}
+
+/// The same for `code` that fails in words anyway; `whose` says of a panic where it came from.
+pub(crate) fn failures<R, E: Display>(whose: &str, code: impl FnOnce() -> Result<R, E>) -> Result<R, String> {
+    match panics(code) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("{whose} panicked: {panic}")),
+    }
 }
 
 /// Panics that are contained are noted instead of told, unless backtraces are wanted; a second one while the first
@@ -95,6 +104,9 @@ mod tests {
         let other = panics(|| std::panic::panic_any(3_u8));
         assert!(other.is_err_and(|text| text.contains("panic_any")));
         assert_eq!(panics(|| 7), Ok(7));
+        assert_eq!(failures("it", || Err::<(), _>("an error")), Err("an error".to_owned()));
+        let text = failures("it", || -> Result<(), String> { panic!("a panic") }).expect_err("it panics");
+        assert!(text.starts_with("it panicked: a panic (at "), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a user holds of a task: a typed promise of its output.
 
 use crate::codec::{self, Payload};
+use crate::contain;
 use crate::error::TaskError;
 use crate::info::{TaskInfo, TaskState};
 use crate::reference::{Reference, State};
@@ -128,7 +129,8 @@ impl<T: DeserializeOwned> Handle<T> {
             State::Bound(task, outcomes) => {
                 let mut payload = Payload::EMPTY;
                 outcomes.wait(task, deadline, &mut payload)?;
-                codec::decode(payload.as_slice()).map_err(|error| outcomes.undecodable(task, error.0))
+                let value = contain::failures("its `Deserialize`", || codec::decode(payload.as_slice()));
+                value.map_err(|error| outcomes.undecodable(task, error))
             }
             State::Refused(step) => Err(step.refusal()),
             State::Unbound(_) => Err(TaskError::NotStarted),

@@ -8,6 +8,7 @@ pub(crate) use waiting::StartingNode;
 
 use crate::call::{InputPlace, IsCall, Options, Parts};
 use crate::codec::PayloadWriter;
+use crate::contain;
 use crate::error::{Reason, Refusal, Step};
 use crate::handle::Handle;
 use crate::id::TaskId;
@@ -160,9 +161,9 @@ impl Graph {
     /// ```
     pub fn value<T: Serialize>(&mut self, value: &T) -> Handle<T> {
         let mut plain = PayloadWriter::new();
-        let refusal = match plain.append(value) {
+        let refusal = match contain::failures("its `Serialize`", || plain.append(value)) {
             _ if self.started => Some(Refusal::StartedTwice),
-            Err(error) => Some(Refusal::Value(error.0)),
+            Err(error) => Some(Refusal::Value(error)),
             Ok(()) => None,
         };
         Handle::new(match refusal {
