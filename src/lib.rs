@@ -161,7 +161,7 @@
 //!
 //! [`Cluster::submit`] takes one call and gives its handle; the task starts as soon as a worker is free, while the body
 //! goes on. Handles are arguments here too, so a graph can grow from what its results say. A [`Cluster`] can be cloned
-//! and used from any thread.
+//! and used from any thread of the body. Tasks cannot use it; one that tries is told so at once.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -274,7 +274,7 @@
 //! [`ValueLost`](TaskError::ValueLost), [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone
 //! [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why
 //! [`Stalled`](TaskError::Stalled) | nothing can move any more; says who waits for what
-//! [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout) | about the asking, not about the task
+//! [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout), [`InsideTask`](TaskError::InsideTask) | about the asking, not about the task
 //! [`Closed`](TaskError::Closed) | the cluster had shut down
 //!
 //! [`Cluster::run`] is an `Err` when a task failed; all that did not hang on it have run even so, and their handles give

@@ -4,6 +4,7 @@ use crate::call::{IsCall, Parts};
 use crate::codec::{self, Payload};
 use crate::contain;
 use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
+use crate::current;
 use crate::drive::Drive;
 use crate::error::{Refusal, RunError, Step, TaskError, TaskSite, plural};
 use crate::graph::Graph;
@@ -21,6 +22,11 @@ use std::time::{Duration, Instant};
 /// to be used from any thread. What is submitted runs on the workers, also while the body computes.
 ///
 /// The body of `#[distwq::main]`, of [`launch`](crate::launch()) and of `#[distwq::test]` is given one.
+///
+/// It is for the body and its threads, and no task can use it. On the local backend one could get hold of it, in a
+/// static: what it submits, runs and gets ends as an error at once, because all workers might wait for tasks that no
+/// worker is left for. A thread that a task starts is not known as one of a task, so that error is missing there: a task
+/// must not wait for a thread that waits for tasks.
 ///
 /// # Examples
 /// Threads that submit; the cluster is shared like any reference:
@@ -81,18 +87,26 @@ impl Cluster {
     }
 
     fn submit_parts(&self, parts: &mut Parts) -> Reference {
-        let taken = self.seat.drive.with(|engine| engine.submit(parts));
+        let taken = match refusal_inside(|| parts.name()) {
+            None => self.seat.drive.with(|engine| engine.submit(parts)),
+            Some(step) => Err(step),
+        };
         self.reference(taken)
     }
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
     /// take it by reference. It stays while its handle, or a task that takes it, is left.
     pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
-        let taken = match contain::failures("its `Serialize`", || codec::encode(value)) {
-            Ok(payload) => self.seat.drive.with(|engine| engine.submit_value(payload)),
-            Err(error) => Err(Step::refused("value", Refusal::Value(error))),
-        };
-        Handle::new(self.reference(taken))
+        Handle::new(self.reference(self.take_value(value)))
+    }
+
+    fn take_value<T: Serialize>(&self, value: &T) -> Result<TaskId, Arc<Step>> {
+        if let Some(step) = refusal_inside(|| "value") {
+            return Err(step);
+        }
+        let encoded = contain::failures("its `Serialize`", || codec::encode(value));
+        let payload = encoded.map_err(|error| Step::refused("value", Refusal::Value(error)))?;
+        self.seat.drive.with(|engine| engine.submit_value(payload))
     }
 
     #[inline]
@@ -131,14 +145,17 @@ impl Cluster {
     }
 
     fn begin(&self, graph: &mut Graph) -> Result<RunId, RunError> {
-        // Checked and started in one go: the cluster may begin to close at any moment.
-        let started = self.seat.drive.with(|engine| {
-            let refusal = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
-            match refusal {
-                Some(step) => Err(step),
-                None => Ok(engine.start_graph(graph, &self.outcomes())),
-            }
-        });
+        let started = match refusal_inside(|| "graph") {
+            Some(step) => Err(step),
+            // Checked and started in one go: the cluster may begin to close at any moment.
+            None => self.seat.drive.with(|engine| {
+                let refusal = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
+                match refusal {
+                    Some(step) => Err(step),
+                    None => Ok(engine.start_graph(graph, &self.outcomes())),
+                }
+            }),
+        };
         started.map_err(|step| {
             graph.refuse_all(&step);
             RunError::Refused(step.refusal())
@@ -147,8 +164,13 @@ impl Cluster {
 
     /// What was done so far, and what lies where; [`Stats`] prints as a few lines. Asks every worker, so it takes a
     /// round trip; a worker that sits in raw MPI for longer than 5 s is told as it last reported.
+    ///
+    /// # Panics
+    /// Within a task of this process.
     #[must_use]
+    #[track_caller]
     pub fn stats(&self) -> Stats {
+        current::assert_outside("Cluster::stats");
         let drive = &self.seat.drive;
         drive.with(ControllerEngine::ask_reports);
         let deadline = Instant::now() + REPORT_LIMIT;
@@ -158,10 +180,22 @@ impl Cluster {
 
     /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable
     /// until the body returns. Any further call returns at once. Leaving the body does the same.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
     pub fn shutdown(&self) {
+        current::assert_outside("Cluster::shutdown");
         self.seat.drive.with(ControllerEngine::begin_closing);
         self.seat.drain();
     }
+}
+
+/// The refusal of what a task gives to a cluster of its process.
+#[inline]
+fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<Step>> {
+    let task = current::name()?;
+    Some(Step::refused(name().as_ref(), Refusal::InsideTask { task }))
 }
 
 impl Seat {
@@ -190,6 +224,9 @@ impl Seat {
 
 impl Outcomes for Seat {
     fn wait(&self, task: TaskId, deadline: Option<Instant>, into: &mut Payload) -> Result<(), TaskError> {
+        if let Some(inside) = current::name() {
+            return Err(TaskError::InsideTask { site: self.site(task), task: Arc::from(inside) });
+        }
         if self.drive.with(|engine| engine.output_here(task, into)) {
             return Ok(());
         }

@@ -5,6 +5,7 @@ mod path;
 pub use path::UpstreamPath;
 pub(crate) use path::{Reason, Step};
 
+use crate::current::INSTEAD;
 use crate::id::Rank;
 use std::fmt;
 use std::sync::Arc;
@@ -152,6 +153,14 @@ pub enum TaskError {
         /// The tasks between, from the root to this one.
         path: UpstreamPath,
     },
+    /// A task asked for the output of a task of the cluster that runs it.
+    #[error("{site} was asked for its output within {task}; {INSTEAD}")]
+    InsideTask {
+        /// Whose output.
+        site: Arc<TaskSite>,
+        /// The task that asked.
+        task: Arc<str>,
+    },
     /// The graph of the task has not been started.
     #[error("the task has not started: run or start its graph first")]
     NotStarted,
@@ -196,6 +205,7 @@ impl TaskError {
             | Self::Group { site, .. }
             | Self::WorkerLost { site, .. }
             | Self::Upstream { site, .. }
+            | Self::InsideTask { site, .. }
             | Self::Timeout { site, .. }
             | Self::Stalled { site, .. }
             | Self::Closed { site } => Some(site),
@@ -279,6 +289,12 @@ pub enum Refusal {
         root: Arc<TaskError>,
         /// The tasks between, from the root to this one.
         path: UpstreamPath,
+    },
+    /// A task gave it to the cluster that runs the task.
+    #[error("it was given to the cluster within {task}; {INSTEAD}")]
+    InsideTask {
+        /// The task that did.
+        task: String,
     },
     /// The cluster has shut down.
     #[error("the cluster has shut down")]

@@ -2,6 +2,7 @@
 
 use crate::codec::{self, Payload};
 use crate::contain;
+use crate::current;
 use crate::error::TaskError;
 use crate::info::{TaskInfo, TaskState};
 use crate::reference::{Reference, State};
@@ -59,8 +60,13 @@ impl<T> Handle<T> {
 
     /// Whether the task has ended, with a value or without. Never waits, and moves things on like a wait does, so that
     /// a loop that asks comes to an end. False if its graph has not been started.
+    ///
+    /// # Panics
+    /// Within a task of this process, where such a loop would not come to an end.
     #[must_use]
+    #[track_caller]
     pub fn is_done(&self) -> bool {
+        current::assert_outside("Handle::is_done");
         match self.reference.state() {
             State::Bound(task, outcomes) => outcomes.is_done(task),
             State::Refused(_) => true,
@@ -96,8 +102,8 @@ impl<T: DeserializeOwned> Handle<T> {
     /// Waits for the task and gives its output, decoded anew at each call.
     ///
     /// # Errors
-    /// Why the task gave no value, [`TaskError::NotStarted`] at once if its graph has not been started, and
-    /// [`TaskError::Codec`] if the output does not decode.
+    /// Why the task gave no value, [`TaskError::NotStarted`] at once if its graph has not been started,
+    /// [`TaskError::InsideTask`] at once within a task, and [`TaskError::Codec`] if the output does not decode.
     pub fn get(&self) -> Result<T, TaskError> {
         self.wait(None)
     }
@@ -121,7 +127,8 @@ impl<T: DeserializeOwned> Handle<T> {
     /// fetched, which takes the time of its transfer.
     #[must_use]
     pub fn try_get(&self) -> Option<Result<T, TaskError>> {
-        self.is_done().then(|| self.get())
+        // Within a task it is an error that tells so.
+        (current::task().is_some() || self.is_done()).then(|| self.get())
     }
 
     fn wait(&self, deadline: Option<Instant>) -> Result<T, TaskError> {

@@ -7,6 +7,7 @@ use crate::cluster::Cluster;
 use crate::config::{self, Config};
 use crate::contain;
 use crate::controller::{Awaited, ControllerEngine, Limits, WorkerPlace};
+use crate::current;
 use crate::drive::{Attention, Drive, Engine as _, Patience};
 use crate::fault;
 use crate::fingerprint::Fingerprint;
@@ -282,6 +283,9 @@ fn control<R: BodyResult>(
     let drive = Drive::new(engine, bell, Patience::among(threads_on_host));
     let cluster = Cluster::new(drive, session);
     let seat = Arc::clone(cluster.seat());
+    // A task may run a cluster of its own: within that one's body it is no task.
+    let outer = current::task();
+    current::set(None);
     let end = thread::scope(|scope| {
         let watcher = thread::Builder::new().name("distwq-controller-watcher".to_owned());
         if let Err(error) = watcher.spawn_scoped(scope, || seat.drive.watch(Attention::Prompt, config.stack_bytes)) {
@@ -305,6 +309,7 @@ fn control<R: BodyResult>(
         seat.drive.end_watch();
         End { body: end, left }
     });
+    current::set(outer);
     Ok(end)
 }
 
