@@ -4,12 +4,14 @@
 //! The programs stand here too: the executable of these tests starts itself again with [`PROGRAM`] set, and the test
 //! `program`, which is ignored otherwise, then is the program of this name.
 
+use distwq::BodyResult;
 use distwq::prelude::*;
 use distwq::testing::{Launcher, Output};
+use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
-use std::{env, fs, process, thread};
+use std::{env, fmt, fs, process, thread};
 
 /// Names the program that a process is to be.
 const PROGRAM: &str = "DISTWQ_TEST_PROGRAM";
@@ -92,7 +94,34 @@ fn stuck_in_raw_mpi(group: &Group) -> Result<(), String> {
     Err("the other member failed".to_owned())
 }
 
-type BodyOutcome = Result<(), Box<dyn std::error::Error>>;
+type BodyOutcome = Result<(), Box<dyn Error>>;
+
+/// An error whose text leaves its source out.
+#[derive(Debug)]
+struct Outer(Inner);
+
+#[derive(Debug)]
+struct Inner;
+
+impl fmt::Display for Outer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if f.alternate() { "the outer error in full" } else { "the outer error" })
+    }
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the inner error")
+    }
+}
+
+impl Error for Inner {}
+
+impl Error for Outer {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
 
 fn works(cluster: &Cluster) -> BodyOutcome {
     let mut graph = Graph::new();
@@ -120,6 +149,7 @@ fn run(program: &str) -> ExitCode {
     match program {
         "works" => distwq::launch(config, works),
         "fails" => distwq::launch(config, |_| -> Result<(), String> { Err("the body fails".to_owned()) }),
+        "fails of something" => distwq::launch(config, |_| -> BodyOutcome { Err(Outer(Inner).into()) }),
         "panics" => distwq::launch(config, |cluster| {
             let busy = cluster.submit(square::call(3));
             assert_eq!(busy.get(), Ok(8), "the body panics");
@@ -232,6 +262,31 @@ fn a_program_that_works_exits_with_zero_on_any_number_of_ranks() {
         let text = format!("total 385 of {workers} workers, wide {workers}");
         assert!(output.rank(0).contains(&text), "{output}");
     }
+}
+
+#[test]
+fn a_program_tells_the_sources_of_a_boxed_error() {
+    for place in places(&[2]) {
+        let output = launch(&launcher("fails of something", place)).expect_failure();
+        assert!(output.rank(0).contains("the outer error: the inner error"), "{output}");
+        assert_eq!(output.code(), Some(1), "{output}");
+    }
+}
+
+#[test]
+fn the_error_of_a_body_is_told_in_full_whatever_its_type() {
+    fn told<E>(error: E) -> String
+    where
+        Result<(), E>: BodyResult,
+    {
+        Err(error).into_result().expect_err("it is an error")
+    }
+    assert_eq!(told::<Box<dyn Error>>(Outer(Inner).into()), "the outer error: the inner error");
+    assert_eq!(told::<Box<dyn Error + Send>>(Box::new(Outer(Inner))), "the outer error: the inner error");
+    assert_eq!(told::<Box<dyn Error + Send + Sync>>(Outer(Inner).into()), "the outer error: the inner error");
+    assert_eq!(told(Outer(Inner)), "the outer error in full");
+    assert_eq!(told("text"), "text");
+    assert_eq!(().into_result(), Ok(()));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The errors that users meet: of a task, of a graph, of a cluster.
 
 mod path;
+mod sources;
 
 pub use path::UpstreamPath;
 pub(crate) use path::{Reason, Step};
+pub(crate) use sources::with_sources;
 
 use crate::current::INSTEAD;
 use crate::id::Rank;

@@ -9,6 +9,7 @@ use crate::contain;
 use crate::controller::{Awaited, ControllerEngine, Limits, WorkerPlace};
 use crate::current;
 use crate::drive::{Attention, Drive, Engine as _, Patience};
+use crate::error::with_sources;
 use crate::fault;
 use crate::fingerprint::Fingerprint;
 use crate::handshake::{self, HandshakeError};
@@ -19,6 +20,7 @@ use crate::transport::{Network, Transport};
 use crate::worker::{self, WorkerEngine};
 use launcher::Launcher;
 use std::any::Any;
+use std::error::Error;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +28,8 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the body of a program may return: nothing, or a `Result<(), E>` whose error can be displayed.
+/// What the body of a program may return: nothing, or a `Result<(), E>` whose error can be displayed. Of a boxed error
+/// the sources are told too; an error of another type says what its alternate form `{:#}` says.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be what the body of a program returns",
     label = "return nothing, or a `Result<(), E>` whose error is `Display`"
@@ -45,10 +48,25 @@ impl BodyResult for () {
     }
 }
 
-impl<E: Display> BodyResult for Result<(), E> {
+impl<E: Display + 'static> BodyResult for Result<(), E> {
     fn into_result(self) -> Result<(), String> {
-        // The alternate form is where some error types keep the chain of their sources.
-        self.map_err(|error| format!("{error:#}"))
+        self.map_err(|error| match boxed(&error) {
+            Some(boxed) => with_sources(boxed),
+            // The alternate form is where some error types keep the chain of their sources.
+            None => format!("{error:#}"),
+        })
+    }
+}
+
+/// The error in one of the usual boxes. These do not implement `Error`, while other types here need not, so that only
+/// the type itself tells which of both it is.
+fn boxed(error: &dyn Any) -> Option<&dyn Error> {
+    if let Some(error) = error.downcast_ref::<Box<dyn Error>>() {
+        Some(&**error)
+    } else if let Some(error) = error.downcast_ref::<Box<dyn Error + Send>>() {
+        Some(&**error)
+    } else {
+        error.downcast_ref::<Box<dyn Error + Send + Sync>>().map(|error| &**error as &dyn Error)
     }
 }
 

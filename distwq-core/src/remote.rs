@@ -3,13 +3,14 @@
 
 use crate::buffers;
 use crate::codec::{self, CodecError, Payload, PayloadWriter};
+use crate::error::with_sources;
 use crate::id::TaskId;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 use std::any::{Any, TypeId};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 /// A type that travels between ranks: as an argument or as an output.
@@ -266,7 +267,7 @@ macro_rules! boxed {
     ($($error:ty),*) => {$(
         impl BoxedErrorText for &&ErrorText<'_, Box<$error>> {
             fn failure(&self) -> Failure {
-                with_sources(&**self.0)
+                Failure::Returned(with_sources(&**self.0))
             }
         }
     )*};
@@ -275,7 +276,7 @@ boxed!(dyn std::error::Error, dyn std::error::Error + Send, dyn std::error::Erro
 
 impl<E: std::error::Error> PlainErrorText for &ErrorText<'_, E> {
     fn failure(&self) -> Failure {
-        with_sources(self.0)
+        Failure::Returned(with_sources(self.0))
     }
 }
 
@@ -284,15 +285,4 @@ impl<E: fmt::Display> DisplayText for ErrorText<'_, E> {
         // The alternate form is where error types without a source keep their chain.
         Failure::Returned(format!("{:#}", self.0))
     }
-}
-
-fn with_sources(error: &(impl std::error::Error + ?Sized)) -> Failure {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    Failure::Returned(text)
 }
