@@ -308,6 +308,32 @@ fn values_in_one_piece_arrive_whole(cluster: &Cluster) -> Outcome {
     values_of_all_sizes(cluster)
 }
 
+#[remote]
+fn first_after(value: &[u8], pause_us: u64, ballast: Vec<u8>) -> (u8, usize) {
+    thread::sleep(Duration::from_micros(pause_us));
+    (value[0], ballast.len())
+}
+
+/// A task that brings the value along, in pieces, is overtaken by tasks that ask for it, of which some are given back
+/// before they have got it: so the value is on a worker and on its way to it at once.
+#[distwq::test(ranks = [3], config = Config::new().inline_bytes_max(1 << 20).piece_bytes(256))]
+fn values_that_come_twice_go_all_the_same(cluster: &Cluster) -> Outcome {
+    for round in 0..25_usize {
+        let value = cluster.value(&pattern(round as u8, 100_000));
+        // The first tasks are long and hold up what is queued behind them, so that others ask it back.
+        let pause = |task| if task < 2 { 2_000 } else { 0 };
+        let ballast = |task| vec![0; if task < 2 { 20_000 } else { task }];
+        let calls = (0..40).map(|task| first_after::call(&value, pause(task), ballast(task)));
+        let handles: Vec<_> = calls.map(|call| cluster.submit(call)).collect();
+        drop(value);
+        for (task, handle) in handles.into_iter().enumerate() {
+            assert_eq!(handle.get()?, (round as u8, ballast(task).len()), "task {task} of round {round}");
+        }
+    }
+    expect_empty(cluster);
+    Ok(())
+}
+
 /// A byte string, which is written at once and not byte by byte.
 type Bytes = serde_bytes::ByteBuf;
 

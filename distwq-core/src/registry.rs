@@ -89,7 +89,8 @@ impl Registry {
         TABLE.get_or_init(|| Self::sorted(DISTWQ_REMOTES.iter().collect())).as_ref().map_err(Clone::clone)
     }
 
-    fn sorted(mut remotes: Vec<&'static Remote>) -> Result<Self, AmbiguousRemote> {
+    /// The table of these functions.
+    pub(crate) fn sorted(mut remotes: Vec<&'static Remote>) -> Result<Self, AmbiguousRemote> {
         remotes.sort_by_key(|remote| remote.key());
         match remotes.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
             Some(pair) => Err(AmbiguousRemote(format!("{:?}", pair[0]))),

@@ -1,5 +1,9 @@
 //! The state of a worker rank, advanced in turns by whoever waits.
 
+#[cfg(test)]
+mod tests;
+mod values;
+
 use super::attempt::Attempt;
 use super::inputs::{Gathered, Inputs, Purpose};
 use super::membership::Membership;
@@ -13,12 +17,11 @@ use crate::fault;
 use crate::frame::{Frame, Messages};
 use crate::group::GroupError;
 use crate::id::{GroupKey, Rank, TaskId};
-use crate::message::{self, Done, Outcome, Run, Settings, ShortRun, Source, ToController, ToPeer, ToWorker};
+use crate::message::{self, Done, Outcome, Settings, ShortRun, ToController, ToPeer, ToWorker};
 use crate::registry::{FunctionId, Registry, Remote};
-use crate::remote::{Failure, InputArgument, Resident};
+use crate::remote::{Failure, Resident};
 use crate::transport::{Flow, Transport};
 use rustc_hash::{FxHashMap, FxHashSet};
-use smallvec::SmallVec;
 use std::mem::take;
 use std::time::Duration;
 
@@ -373,57 +376,6 @@ impl WorkerEngine {
         Some((membership, member))
     }
 
-    /// Reads a task: the values that are here are taken from the store, and small ones that travel with the task
-    /// are kept there if they are to be shared.
-    fn accept(&mut self, frame: &Frame, run: Run<'_>) -> Result<(Task, Missing), CodecError> {
-        let remote = self.function(run.function)?;
-        let mut inputs = Vec::with_capacity(run.inputs.len());
-        let mut missing = Vec::new();
-        for input in run.inputs {
-            let mut values = SmallVec::with_capacity(input.values.len());
-            for (value, source) in input.values {
-                let resident = match source {
-                    Source::Inline { bytes, keep: true } => {
-                        let fresh = Resident::new(frame.payload(bytes)?);
-                        Some(self.store.insert(value, fresh).clone())
-                    }
-                    Source::Inline { bytes, keep: false } => Some(Resident::of_one_task(frame.payload(bytes)?)),
-                    Source::Held { by } => {
-                        let resident = self.store.get(value).cloned();
-                        if resident.is_none() {
-                            missing.push((value, by));
-                        }
-                        resident
-                    }
-                };
-                values.push((value, resident));
-            }
-            inputs.push(InputArgument { parameter: input.parameter, gathered: input.gathered, values });
-        }
-        let task = Task { id: run.task, remote: Some(remote), plain: frame.payload(run.plain)?, inputs };
-        Ok((task, missing))
-    }
-
-    fn await_inputs(&mut self, task: Task, purpose: Purpose, missing: Missing) {
-        if missing.is_empty() {
-            return self.begin(Gathered::Complete(task, purpose));
-        }
-        let here = self.transport.rank();
-        let holders: FxHashMap<TaskId, Rank> = missing.into_iter().collect();
-        let mut asked = Vec::new();
-        self.inputs.add(task, purpose, |value| asked.push(value));
-        for value in asked {
-            let holder = holders[&value];
-            if holder == here {
-                // It should be here and nobody has asked for it: it never will be.
-                self.arrived(here, value, None);
-            } else {
-                let frame = self.frame();
-                self.send(holder, frame, ToPeer::Fetch { value });
-            }
-        }
-    }
-
     fn begin(&mut self, gathered: Gathered) {
         match gathered {
             Gathered::Complete(task, Purpose::Single) => {
@@ -508,32 +460,6 @@ impl WorkerEngine {
         if let Some(task) = task {
             self.gave_up(task, Failure::Group("the group did not begin".to_owned()));
         }
-    }
-
-    fn forget(&mut self, value: TaskId) {
-        if !self.inputs.forget(value)
-            && let Some(resident) = self.store.remove(value)
-        {
-            self.garbage.push(Box::new(resident));
-        }
-    }
-
-    fn answer_fetch(&mut self, to: Rank, value: TaskId) {
-        let payload = self.store.get(value).map(|found| found.payload().clone());
-        let mut frame = self.frame();
-        let bytes = payload.as_ref().map(|payload| frame.blob(payload));
-        self.send(to, frame, ToPeer::Value { value, bytes });
-    }
-
-    fn arrived(&mut self, from: Rank, value: TaskId, payload: Option<Payload>) {
-        let ready = match payload {
-            Some(payload) => {
-                let resident = Resident::new(payload);
-                self.inputs.arrived(value, resident, &mut self.store)
-            }
-            None => self.inputs.failed(value, &format!("the output of task {value} is not on {from} any more")),
-        };
-        ready.into_iter().for_each(|ready| self.begin(ready));
     }
 }
 
