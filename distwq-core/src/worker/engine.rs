@@ -278,9 +278,13 @@ impl WorkerEngine {
             }
             match messages.next()? {
                 Some(message) => self.handle(from, frame, message)?,
-                None => return Ok(()),
+                None => break,
             }
         }
+        if self.stopped == Some(true) {
+            self.discard();
+        }
+        Ok(())
     }
 
     /// Nine messages of ten: a task that has all it needs. It is put together where it waits.
@@ -356,9 +360,13 @@ impl WorkerEngine {
     fn stop(&mut self, failed: bool) {
         self.stopped = Some(failed);
         self.happened.note_all();
-        if failed {
-            self.garbage.push(Box::new(take(&mut self.ready)));
-        }
+    }
+
+    /// After the end of a failed run: lets go of what has not begun, also of what `Stop` has overtaken, or whose inputs
+    /// have come only now.
+    fn discard(&mut self) {
+        let unbegun = (take(&mut self.ready), take(&mut self.inputs));
+        self.garbage.push(Box::new(unbegun));
     }
 
     /// Nothing runs here any more: the controller is told, and what users have left here goes.

@@ -122,3 +122,28 @@ fn a_task_waits_no_longer_for_a_value_that_another_has_brought_along() {
     assert_eq!([pair.next(), pair.next()], [Some((Next::Run, id(9))), Some((Next::Run, id(8)))]);
 }
 
+#[test]
+fn after_a_failed_end_nothing_begins_whatever_comes_late() {
+    let mut pair = Pair::new();
+    let nothing = Some((Next::Stop { failed: true }, ReadyTask::NONE.task.id));
+    pair.say(&[run(8, &[]), run(9, &[(1, HELD)]), ToWorker::Stop { failed: true }]);
+    assert_eq!(pair.next(), nothing, "what was ready");
+    pair.say(&[value(1, &[5; 100])]);
+    assert_eq!(pair.next(), nothing, "a task whose input has come");
+    pair.say(&[run(7, &[])]);
+    assert_eq!(pair.next(), nothing, "a task that the end has overtaken");
+    let mut frame = Frame::default();
+    assert!(message::push_run(&mut frame.body, id(6), FunctionId(0), |_| Some(())));
+    pair.controller.send(WORKER, frame);
+    pair.worker.turn();
+    assert_eq!(pair.next(), nothing, "a task in its short form");
+}
+
+#[test]
+fn a_good_end_leaves_what_is_ready() {
+    let mut pair = Pair::new();
+    pair.say(&[run(8, &[]), ToWorker::Stop { failed: false }]);
+    assert_eq!(pair.next(), Some((Next::Run, id(8))));
+    assert!(matches!(pair.next(), Some((Next::Stop { failed: false }, _))));
+}
+
