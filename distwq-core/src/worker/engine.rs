@@ -416,16 +416,17 @@ impl WorkerEngine {
         self.garbage.push(Box::new(task));
     }
 
-    fn give_back(&mut self, asked: Vec<TaskId>) {
-        let mut tasks = Vec::new();
-        for id in asked {
-            let task = self.ready.remove(id).or_else(|| self.inputs.remove(id));
-            if let Some(task) = task {
-                tasks.push(id);
-                self.garbage.push(Box::new(task));
-            }
-        }
-        self.tell_controller(&ToController::Returned { tasks });
+    /// Gives back what has not begun: one pass over what is queued, however many are asked for.
+    fn give_back(&mut self, mut asked: Vec<TaskId>) {
+        let wanted = asked.iter().copied().collect();
+        let mut given = self.ready.remove_all(&wanted);
+        given.extend(asked.iter().filter_map(|&id| self.inputs.remove(id)));
+        let ids: FxHashSet<TaskId> = given.iter().map(|task| task.id).collect();
+        // In the order in which they were asked for, which is the one in which they were to run.
+        asked.retain(|id| ids.contains(id));
+        // One by one: what a task holds may be dropped by users' code, which may panic.
+        given.into_iter().for_each(|task| self.garbage.push(Box::new(task)));
+        self.tell_controller(&ToController::Returned { tasks: asked });
     }
 
     fn prepare(&mut self, epoch: u64, members: Vec<Rank>, task: Task, wanted: Missing) {

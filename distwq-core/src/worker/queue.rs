@@ -2,6 +2,7 @@
 
 use super::task::Task;
 use crate::id::TaskId;
+use rustc_hash::FxHashSet;
 
 /// A task that an executor can run.
 #[derive(Debug)]
@@ -81,11 +82,10 @@ impl Queue {
         self.tasks.len() - self.taken
     }
 
-    /// Takes out a single-rank task.
-    pub(super) fn remove(&mut self, id: TaskId) -> Option<Task> {
-        let mut waiting = self.tasks[self.taken..].iter();
-        let at = waiting.position(|ready| ready.task.id == id && ready.epoch.is_none())?;
-        Some(self.tasks.remove(self.taken + at).task)
+    /// Takes out those of these single-rank tasks that are here, in one pass however many are asked for.
+    pub(super) fn remove_all(&mut self, asked: &FxHashSet<TaskId>) -> Vec<Task> {
+        let is_asked = |ready: &mut ReadyTask| ready.epoch.is_none() && asked.contains(&ready.task.id);
+        self.tasks.extract_if(self.taken.., is_asked).map(|ready| ready.task).collect()
     }
 }
 
@@ -128,6 +128,11 @@ mod tests {
         })
     }
 
+    fn remove(queue: &mut Queue, asked: &[u32]) -> Vec<u32> {
+        let asked = asked.iter().copied().map(id).collect();
+        queue.remove_all(&asked).iter().map(|task| task.id.serial()).collect()
+    }
+
     #[test]
     fn jobs_come_in_order_however_many_wait() {
         for waiting in [1, 2, 63, 64, 65, 500] {
@@ -157,8 +162,8 @@ mod tests {
         *queue.push_back() = ready(5);
         assert_eq!(take(&mut queue), Some(3));
         queue.push_front(ready(2));
-        assert_eq!(queue.remove(id(3)).map(|task| task.id), None);
-        assert_eq!(queue.remove(id(4)).map(|task| task.id), Some(id(4)));
+        assert_eq!(remove(&mut queue, &[3]), []);
+        assert_eq!(remove(&mut queue, &[4]), [4]);
         assert_eq!([take(&mut queue), take(&mut queue), take(&mut queue)], [Some(2), Some(5), None]);
     }
 
@@ -166,6 +171,17 @@ mod tests {
     fn the_part_of_a_member_is_not_taken_out() {
         let mut queue = Queue::default();
         queue.push_front(ReadyTask { epoch: Some(1), ..ready(1) });
-        assert!(queue.remove(id(1)).is_none());
+        assert_eq!(remove(&mut queue, &[1]), []);
+    }
+
+    #[test]
+    fn many_are_taken_out_and_the_others_keep_their_order() {
+        let mut queue = Queue::default();
+        (0..100).for_each(|number| *queue.push_back() = ready(number));
+        (0..10).for_each(|number| assert_eq!(take(&mut queue), Some(number)));
+        let odd: Vec<u32> = (0..100).filter(|number| number % 2 == 1).collect();
+        assert_eq!(remove(&mut queue, &odd), odd[5..]);
+        let left: Vec<u32> = std::iter::from_fn(|| take(&mut queue)).collect();
+        assert_eq!(left, (10..100).filter(|number| number % 2 == 0).collect::<Vec<_>>());
     }
 }

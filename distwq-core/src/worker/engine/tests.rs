@@ -7,6 +7,7 @@ use crate::registry::Body;
 use crate::transport::Network;
 use crate::worker::queue::ReadyTask;
 use smallvec::smallvec;
+use std::time::Instant;
 
 const CONTROLLER: Rank = Rank(0);
 const WORKER: Rank = Rank(1);
@@ -147,3 +148,33 @@ fn a_good_end_leaves_what_is_ready() {
     assert!(matches!(pair.next(), Some((Next::Stop { failed: false }, _))));
 }
 
+#[test]
+fn what_is_given_back_is_named_in_the_order_in_which_it_was_asked_for() {
+    let mut pair = Pair::new();
+    pair.say(&[run(1, &[]), run(2, &[(20, HELD)]), run(3, &[]), run(4, &[]), run(5, &[])]);
+    assert_eq!(pair.next(), Some((Next::Run, id(1))));
+    pair.heard();
+    pair.say(&[ToWorker::TakeBack { tasks: [1, 2, 4, 5, 99].map(id).to_vec() }]);
+    assert_eq!(pair.heard(), [format!("{:?}", ToController::Returned { tasks: [2, 4, 5].map(id).to_vec() })]);
+    assert_eq!([pair.next(), pair.next()], [Some((Next::Run, id(3))), None]);
+}
+
+/// Half of a long queue is asked back. A pass for each task would take an hour.
+#[test]
+fn giving_back_costs_what_is_asked_and_what_is_queued_not_their_product() {
+    const QUEUED: u32 = 640_000;
+    let mut pair = Pair::new();
+    let mut frame = Frame::default();
+    for task in 0..QUEUED {
+        assert!(message::push_run(&mut frame.body, id(task), FunctionId(0), |_| Some(())));
+    }
+    pair.controller.send(WORKER, frame);
+    pair.worker.turn();
+    let asked: Vec<TaskId> = (QUEUED / 2..QUEUED).map(id).collect();
+    let started = Instant::now();
+    pair.say(&[ToWorker::TakeBack { tasks: asked.clone() }]);
+    let took = started.elapsed();
+    assert_eq!(pair.heard(), [format!("{:?}", ToController::Returned { tasks: asked })]);
+    assert!(took < Duration::from_secs(30), "giving back took {took:?}");
+    assert_eq!(pair.next(), Some((Next::Run, id(0))));
+}
