@@ -1,8 +1,8 @@
 //! What travels from rank to rank: one or more messages of one direction, encoded one after another, with the large
 //! payloads beside them as attachments.
 //!
-//! Frames from one rank arrive in the order they were sent, but a frame with attachments may be overtaken by later
-//! ones.
+//! Frames from one rank arrive in the order in which they were sent, but a frame with attachments may be overtaken by
+//! later ones.
 
 use crate::codec::{self, CodecError, Payload};
 use bytes::Bytes;

@@ -1,6 +1,12 @@
 //! How frames get from rank to rank: one trait, a file for each fabric.
 
+#[cfg(any(feature = "mpi", test))]
+mod arrivals;
 mod bell;
+#[cfg(any(feature = "mpi", test))]
+mod departures;
+#[cfg(any(feature = "mpi", test))]
+mod lent;
 mod local;
 #[cfg(feature = "mpi")]
 mod mpi;

@@ -2,7 +2,7 @@
 //! calls it: one thread at a time, which is what `MPI_THREAD_SERIALIZED` asks for.
 //!
 //! rsmpi's own requests borrow their buffers and abort when dropped early, so transfers are made with its raw
-//! bindings here, and own their buffers until they complete.
+//! bindings here, and own their buffers until they complete ([`Lent`](super::lent::Lent)).
 
 #![allow(unsafe_code, reason = "MPI is a C library; each block says what makes it sound")]
 
@@ -18,6 +18,7 @@ pub(crate) use environment::Environment;
 /// The raw rsmpi communicator that [`Group::with_mpi`](crate::Group::with_mpi) lends.
 pub type Communicator = ::mpi::topology::SimpleCommunicator;
 
+use super::lent::Operation as _;
 use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_UNHEARD, Transport};
 use crate::frame::Frame;
 use crate::id::Rank;
@@ -31,8 +32,7 @@ use std::ffi::c_int;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Tags of the private communicator. A frame without attachments that fits one piece is one message; any other is
-/// a head, which tells the lengths, and the pieces behind it.
+/// Tags of the private communicator, one for each kind of [`Message`](super::departures::Message).
 mod tag {
     use std::ffi::c_int;
 

@@ -6,7 +6,11 @@ use crate::buffers;
 use crate::codec;
 use crate::frame::Frame;
 use crate::id::Rank;
+use crate::transport::arrivals::{Arrivals, Incoming};
+use crate::transport::departures::lengths;
+use crate::transport::lent::Lent;
 use ::mpi::ffi;
+use smallvec::{SmallVec, smallvec};
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -36,34 +40,26 @@ pub(super) struct Receiving {
 /// What comes from one rank.
 #[derive(Default, Debug)]
 struct Peer {
-    /// Frames that are one message, in order.
-    frames: VecDeque<Incoming>,
-    /// Frames in pieces, in order; pieces belong to the last one that still lacks some.
-    assemblies: VecDeque<Assembly>,
+    arrivals: Arrivals<Coming>,
     is_active: bool,
+}
+
+/// A frame that is not here as a whole.
+#[derive(Debug)]
+struct Coming {
+    /// The body, then the attachments.
+    parts: SmallVec<[Part; 1]>,
+    /// The part to which the next piece belongs.
+    current: usize,
 }
 
 /// A buffer that MPI fills.
 #[derive(Debug)]
-struct Incoming {
-    buffer: Vec<u8>,
-    len: usize,
-    request: Option<Request>,
-}
-
-/// A frame in pieces.
-#[derive(Debug)]
-struct Assembly {
-    /// The body, then the attachments.
-    parts: Vec<Part>,
-}
-
-#[derive(Debug)]
 struct Part {
-    buffer: Vec<u8>,
+    buffer: Lent<Vec<u8>, Request>,
     len: usize,
+    /// How many bytes of it MPI has or is to write, from the first on.
     announced: usize,
-    requests: Vec<Request>,
 }
 
 /// A message that was matched.
@@ -126,7 +122,9 @@ impl Receiving {
         let Self { peers, active, whole, .. } = self;
         active.retain(|&rank| {
             let peer = &mut peers[rank as usize];
-            peer.finish(|frame| whole.push_back((Rank(rank), frame)));
+            while let Some(coming) = peer.arrivals.next() {
+                whole.push_back((Rank(rank), coming.into_frame()));
+            }
             peer.is_active = !peer.is_still();
             peer.is_active
         });
@@ -172,110 +170,108 @@ impl Receiving {
 
     fn head(&mut self, matched: &Matched) {
         let head = receive_now(matched, Vec::new());
-        let lengths = head.chunks_exact(8).map(|bytes| {
-            let bytes = bytes.try_into().expect("chunks of eight bytes");
-            u64::from_le_bytes(bytes) as usize
-        });
-        let parts = lengths.map(Part::new).collect();
-        self.peers[matched.from as usize].assemblies.push_back(Assembly { parts });
+        let coming =
+            Coming { parts: lengths(&head).map(|len| Part::new(buffers::take(len), len)).collect(), current: 0 };
+        let arrivals = &mut self.peers[matched.from as usize].arrivals;
+        if coming.parts.len() == 1 { arrivals.begin_plain(coming) } else { arrivals.begin_attached(coming) }
     }
 }
 
 impl Peer {
     fn is_still(&self) -> bool {
-        self.frames.is_empty() && self.assemblies.is_empty()
+        self.arrivals.is_empty()
     }
 
     /// A frame that is one message. Gives it if it is here and no earlier one is not.
     fn frame(&mut self, matched: &Matched, buffer: Vec<u8>) -> Option<Vec<u8>> {
         if matched.len > EAGER_BYTES_MAX {
-            self.frames.push_back(Incoming::start(matched, buffer));
+            self.arrivals.begin_plain(Coming::start(matched, buffer));
             return None;
         }
         let body = receive_now(matched, buffer);
-        if self.frames.is_empty() {
+        if self.arrivals.are_in_order() {
             return Some(body);
         }
-        self.frames.push_back(Incoming { len: body.len(), buffer: body, request: None });
+        self.arrivals.begin_plain(Coming::whole(body));
         None
     }
 
-    /// A piece: of the first part that still lacks some, in the order in which all was sent.
     fn piece(&mut self, matched: &Matched) {
-        let parts = self.assemblies.iter_mut().flat_map(|assembly| &mut assembly.parts);
-        let part = parts.into_iter().find(|part| part.announced < part.len);
-        let part = part.filter(|part| part.announced + matched.len <= part.len);
+        let lacking = self.arrivals.lacking().and_then(Coming::lacking);
+        let part = lacking.filter(|part| matched.len <= part.len - part.announced);
         part.expect("a rank sends the pieces that its heads announce").receive(matched);
-    }
-
-    /// Hands over the frames that are whole.
-    fn finish(&mut self, mut whole: impl FnMut(Frame)) {
-        while let Some(incoming) = self.frames.front_mut()
-            && incoming.is_complete()
-        {
-            if let Some(incoming) = self.frames.pop_front() {
-                whole(Frame { body: incoming.into_buffer(), attachments: Vec::new() });
-            }
-        }
-        while let Some(assembly) = self.assemblies.front_mut()
-            && assembly.parts.iter_mut().all(Part::is_complete)
-        {
-            let mut parts = self.assemblies.pop_front().map_or_else(Vec::new, |assembly| assembly.parts).into_iter();
-            let body = parts.next().map_or_else(Vec::new, Part::into_buffer);
-            let attachments = parts.map(|part| codec::shared(part.into_buffer())).collect();
-            whole(Frame { body, attachments });
-        }
     }
 }
 
-impl Incoming {
+impl Coming {
+    /// A frame that is one message.
     fn start(matched: &Matched, mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         buffer.reserve_exact(matched.len);
-        // SAFETY: there is room for the message, and the buffer stays beside its request until that is complete.
-        let request = unsafe { Request::receive(matched.message, buffer.as_mut_ptr(), matched.len) };
-        Self { buffer, len: matched.len, request: Some(request) }
+        let mut body = Part::new(buffer, matched.len);
+        body.receive(matched);
+        Self { parts: smallvec![body], current: 0 }
+    }
+
+    /// A frame that has to wait for earlier ones only.
+    fn whole(body: Vec<u8>) -> Self {
+        let len = body.len();
+        Self { parts: smallvec![Part { buffer: Lent::new(body), len, announced: len }], current: 0 }
+    }
+
+    /// The part to which the next piece belongs.
+    fn lacking(&mut self) -> Option<&mut Part> {
+        while self.parts.get(self.current).is_some_and(|part| part.announced == part.len) {
+            self.current += 1;
+        }
+        self.parts.get_mut(self.current)
+    }
+
+    /// The frame. Only after `is_complete` has said so.
+    fn into_frame(self) -> Frame {
+        let mut parts = self.parts.into_iter();
+        let body = parts.next().map_or_else(Vec::new, Part::into_buffer);
+        Frame { body, attachments: parts.map(|part| codec::shared(part.into_buffer())).collect() }
+    }
+}
+
+impl Incoming for Coming {
+    fn lacks_pieces(&self) -> bool {
+        self.parts[self.current..].iter().any(|part| part.announced < part.len)
     }
 
     fn is_complete(&mut self) -> bool {
-        self.request.as_mut().is_none_or(Request::is_complete)
-    }
-
-    /// The bytes. Only after `is_complete` has said so.
-    fn into_buffer(mut self) -> Vec<u8> {
-        assert!(self.is_complete(), "a buffer is not taken from MPI while it is filled");
-        // SAFETY: the request is complete, so MPI has written `len` bytes.
-        unsafe { self.buffer.set_len(self.len) };
-        self.buffer
+        !self.lacks_pieces() && self.parts.iter_mut().all(|part| part.buffer.is_free())
     }
 }
 
 impl Part {
-    fn new(len: usize) -> Self {
-        Self { buffer: buffers::take(len), len, announced: 0, requests: Vec::new() }
+    /// A part of `len` bytes, for which the buffer has room.
+    fn new(buffer: Vec<u8>, len: usize) -> Self {
+        Self { buffer: Lent::new(buffer), len, announced: 0 }
     }
 
     fn receive(&mut self, matched: &Matched) {
-        // SAFETY: `announced + len` is within the capacity (checked by the caller), each piece has a range of its
-        // own, and the buffer neither moves nor grows until all its requests are complete.
-        let request = unsafe {
-            let into = self.buffer.as_mut_ptr().add(self.announced);
-            Request::receive(matched.message, into, matched.len)
-        };
-        self.announced += matched.len;
-        self.requests.push(request);
+        let Self { buffer, len, announced } = self;
+        buffer.lend(|buffer| {
+            assert!(*announced + matched.len <= *len && *len <= buffer.capacity(), "there is room for a piece");
+            // SAFETY: there is room behind `announced`, each message has a range of its own, and `Lent` keeps the buffer,
+            // which neither moves its memory nor grows, until the request is complete.
+            unsafe {
+                let into = buffer.as_mut_ptr().add(*announced);
+                Request::receive(matched.message, into, matched.len)
+            }
+        });
+        *announced += matched.len;
     }
 
-    fn is_complete(&mut self) -> bool {
-        self.announced == self.len && self.requests.iter_mut().all(Request::is_complete)
-    }
-
-    /// The bytes. Only after `is_complete` has said so.
-    fn into_buffer(mut self) -> Vec<u8> {
-        assert!(self.is_complete(), "a buffer is not taken from MPI while it is filled");
-        // SAFETY: all its pieces are here, so MPI has written `len` bytes.
-        unsafe { self.buffer.set_len(self.len) };
-        self.buffer
+    /// The bytes. Only after all of them have been found here.
+    fn into_buffer(self) -> Vec<u8> {
+        assert_eq!(self.announced, self.len, "all pieces have come");
+        let mut buffer = self.buffer.take();
+        // SAFETY: no request is pending, and those that were have written `len` bytes.
+        unsafe { buffer.set_len(self.len) };
+        buffer
     }
 }
 

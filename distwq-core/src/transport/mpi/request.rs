@@ -1,10 +1,11 @@
 //! A pending operation of MPI, by its raw handle.
 
+use crate::transport::lent::Operation;
 use ::mpi::ffi;
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 
-/// A pending operation. Whoever holds it also holds the buffer that the operation uses, until it is complete.
+/// A pending operation. The buffer that it uses is kept beside it, by a [`Lent`](crate::transport::lent::Lent).
 #[derive(Debug)]
 pub(super) struct Request {
     handle: ffi::MPI_Request,
@@ -55,9 +56,10 @@ impl Request {
             Self { handle: handle.assume_init(), complete: false }
         }
     }
+}
 
-    /// Whether the operation is complete. Moves it on.
-    pub(super) fn is_complete(&mut self) -> bool {
+impl Operation for Request {
+    fn is_complete(&mut self) -> bool {
         if !self.complete {
             let mut flag = 0;
             // SAFETY: the handle is that of an operation which has not been found complete, so MPI knows it.

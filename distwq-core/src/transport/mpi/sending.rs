@@ -4,11 +4,10 @@ use super::request::Request;
 use super::tag;
 use crate::frame::Frame;
 use crate::id::Rank;
+use crate::transport::departures::{Departures, Message};
+use crate::transport::lent::Lent;
 use ::mpi::ffi;
-use bytes::Bytes;
 use std::collections::VecDeque;
-use std::ffi::c_int;
-use std::ops::Range;
 
 /// Messages that MPI holds for one rank at most; the rest waits here.
 const IN_FLIGHT_MAX: usize = 16;
@@ -23,27 +22,12 @@ pub(super) struct Sending {
     active: Vec<u32>,
 }
 
-/// What goes to one rank: whole frames overtake those in pieces.
+/// What goes to one rank.
 #[derive(Default, Debug)]
 struct Peer {
-    frames: VecDeque<Vec<u8>>,
-    pieces: VecDeque<Piece>,
-    in_flight: VecDeque<(Request, Kept)>,
+    departures: Departures,
+    in_flight: VecDeque<Lent<Message, Request>>,
     is_active: bool,
-}
-
-/// A part of a frame that is too large, or has attachments.
-#[derive(Debug)]
-enum Piece {
-    Head(Vec<u8>),
-    Part(Bytes, Range<usize>),
-}
-
-/// Who keeps the bytes of a message while MPI reads them.
-#[derive(Debug)]
-enum Kept {
-    Owned(Vec<u8>),
-    Shared(#[allow(dead_code, reason = "held, not read")] Bytes),
 }
 
 impl Sending {
@@ -55,11 +39,7 @@ impl Sending {
     /// Takes a frame. Gives the buffer of its body back if it has gone out at once.
     pub(super) fn send(&mut self, to: Rank, frame: Frame) -> Option<Vec<u8>> {
         let peer = &mut self.peers[to.index()];
-        if frame.attachments.is_empty() && frame.body.len() <= self.piece_bytes {
-            peer.frames.push_back(frame.body);
-        } else {
-            peer.cut(frame, self.piece_bytes);
-        }
+        peer.departures.push(frame, self.piece_bytes);
         let buffer = peer.start(self.comm, to.0);
         if !peer.is_active && !peer.is_still() {
             peer.is_active = true;
@@ -75,12 +55,9 @@ impl Sending {
         active.retain(|&rank| {
             let peer = &mut peers[rank as usize];
             let before = peer.in_flight.len();
-            while let Some((request, _)) = peer.in_flight.front_mut()
-                && request.is_complete()
-            {
-                if let Some((_, Kept::Owned(buffer))) = peer.in_flight.pop_front() {
-                    recycle(buffer);
-                }
+            while peer.in_flight.front_mut().is_some_and(Lent::is_free) {
+                let message = peer.in_flight.pop_front().map(Lent::take);
+                message.and_then(Message::into_buffer).into_iter().for_each(&mut recycle);
             }
             let completed = peer.in_flight.len() < before;
             if let Some(buffer) = peer.start(*comm, rank) {
@@ -102,58 +79,39 @@ impl Sending {
 
 impl Peer {
     fn is_still(&self) -> bool {
-        self.frames.is_empty() && self.pieces.is_empty() && self.in_flight.is_empty()
-    }
-
-    /// Cuts a frame into a head with its lengths, and pieces.
-    fn cut(&mut self, frame: Frame, piece_bytes: usize) {
-        let parts: Vec<Bytes> = std::iter::once(Bytes::from(frame.body)).chain(frame.attachments).collect();
-        let lengths = parts.iter().flat_map(|part| (part.len() as u64).to_le_bytes());
-        self.pieces.push_back(Piece::Head(lengths.collect()));
-        for part in parts {
-            let mut start = 0;
-            while start < part.len() {
-                let end = (start + piece_bytes).min(part.len());
-                self.pieces.push_back(Piece::Part(part.clone(), start..end));
-                start = end;
-            }
-        }
+        self.departures.is_empty() && self.in_flight.is_empty()
     }
 
     /// Hands messages to MPI while it may hold more of this rank. Gives the buffer of one that was complete at once.
     fn start(&mut self, comm: ffi::MPI_Comm, to: u32) -> Option<Vec<u8>> {
         let mut done = None;
-        while self.in_flight.len() < IN_FLIGHT_MAX {
-            let (kept, tag) = match (self.frames.pop_front(), &self.pieces.front()) {
-                (Some(body), _) => (Kept::Owned(body), tag::FRAME),
-                (None, None) => break,
-                (None, Some(_)) => match self.pieces.pop_front() {
-                    Some(Piece::Head(head)) => (Kept::Owned(head), tag::HEAD),
-                    Some(Piece::Part(bytes, range)) => (Kept::Shared(bytes.slice(range)), tag::PIECE),
-                    None => break,
-                },
-            };
-            let mut request = kept.send(comm, to, tag);
-            match kept {
-                // Small messages are complete at once as a rule.
-                Kept::Owned(buffer) if self.in_flight.is_empty() && done.is_none() && request.is_complete() => {
-                    done = Some(buffer);
-                }
-                kept => self.in_flight.push_back((request, kept)),
+        while self.in_flight.len() < IN_FLIGHT_MAX
+            && let Some(message) = self.departures.pop()
+        {
+            let mut sent = send(comm, to, message);
+            // Small messages are complete at once as a rule.
+            if self.in_flight.is_empty() && done.is_none() && sent.is_free() {
+                done = sent.take().into_buffer();
+            } else {
+                self.in_flight.push_back(sent);
             }
         }
         done
     }
 }
 
-impl Kept {
-    fn send(&self, comm: ffi::MPI_Comm, to: u32, tag: c_int) -> Request {
-        let bytes: &[u8] = match self {
-            Self::Owned(buffer) => buffer,
-            Self::Shared(bytes) => bytes,
+fn send(comm: ffi::MPI_Comm, to: u32, message: Message) -> Lent<Message, Request> {
+    let mut sent = Lent::new(message);
+    sent.lend(|message| {
+        let tag = match message {
+            Message::Frame(_) => tag::FRAME,
+            Message::Head(_) => tag::HEAD,
+            Message::Piece(_) => tag::PIECE,
         };
-        // SAFETY: the heap memory of a Vec or of Bytes does not move with its owner, which stays unchanged beside
-        // the request in `in_flight` until the request is complete, or is found complete right away.
+        let bytes = message.bytes();
+        // SAFETY: the heap memory of a Vec or of Bytes does not move with its owner, which `Lent` keeps, unchanged, until
+        // the request is complete.
         unsafe { Request::send(comm, bytes.as_ptr(), bytes.len(), to, tag) }
-    }
+    });
+    sent
 }
