@@ -10,10 +10,7 @@ use std::{
 use rustix::process::Signal;
 
 use super::{
-    Ending, LaunchError, Output, RankOutput,
-    launcher::OutputFolder,
-    processes::{self, Processes},
-    turn::Turn,
+    Ending, LaunchError, Output, RankOutput, launcher::OutputFolder, process, processes::Processes, turn::Turn,
 };
 
 /// How long the launcher has to end its ranks itself, before everything is killed.
@@ -84,7 +81,8 @@ impl Launched {
     /// [`LaunchError::RankSilent`] if it has not started within the time limit.
     pub fn kill(&mut self, rank: usize) -> Result<(), LaunchError> {
         let process = self.process(rank)?;
-        processes::send(process, Signal::KILL);
+        self.processes.look();
+        self.processes.send(process, Signal::KILL);
         Ok(())
     }
 
@@ -165,8 +163,8 @@ impl Launched {
     /// The ranks that live, each with what its threads are doing.
     fn living_ranks(&self) -> Vec<(usize, Vec<String>)> {
         let processes = (0..self.launch.ranks).filter_map(|rank| Some((rank, self.folder.process(rank)?)));
-        let living = processes.filter(|&(_, process)| processes::is_alive(process));
-        living.map(|(rank, process)| (rank, processes::threads(process))).collect()
+        let living = processes.filter(|&(_, process)| process::is_alive(process));
+        living.map(|(rank, process)| (rank, process::threads(process))).collect()
     }
 
     /// After the launcher has ended by itself: waits a little for the rest, kills it and returns who it was.
@@ -180,7 +178,7 @@ impl Launched {
     fn end(&mut self) {
         // Who belongs to the launcher by parentage is only known while it lives.
         self.processes.look();
-        processes::send(self.child.id(), Signal::TERM);
+        self.processes.send(self.child.id(), Signal::TERM);
         let asked = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < GRACE {
             thread::sleep(Duration::from_millis(5));

@@ -10,6 +10,7 @@ mod launched;
 mod launcher;
 mod mpirun;
 mod output;
+mod process;
 mod processes;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Ending, LaunchError, Launcher, Mpirun, processes};
+use super::{Ending, LaunchError, Launcher, Mpirun, process};
 
 /// Starts the ranks, waits for them, ends with the last code that was not 0, and ends nobody when it is ended: the
 /// worst launcher that there can be.
@@ -85,7 +85,7 @@ fn a_launch_past_its_time_limit_is_ended_and_says_who_still_lived() {
     let lived: Vec<_> = output.ranks.iter().map(|rank| rank.threads.is_some()).collect();
     assert_eq!(lived, [true, false, true], "{output}");
     assert!(output.to_string().contains("[2] stuck"), "{output}");
-    let alive = output.ranks.iter().filter_map(|rank| rank.process).filter(|&process| processes::is_alive(process));
+    let alive = output.ranks.iter().filter_map(|rank| rank.process).filter(|&process| process::is_alive(process));
     assert_eq!(alive.count(), 0);
 }
 
@@ -118,7 +118,7 @@ fn dropping_a_launch_ends_all_of_it() {
         .collect();
     let started = Instant::now();
     drop(launched);
-    assert!(ranks.into_iter().all(|process| !processes::is_alive(process)));
+    assert!(ranks.into_iter().all(|process| !process::is_alive(process)));
     assert!(started.elapsed() < Duration::from_secs(15));
 }
 
@@ -127,7 +127,7 @@ fn what_outlives_the_launcher_is_found_and_killed() {
     let output = Launcher::alone("sh").args(["-c", "setsid sleep 100 & exit 0"]).run().unwrap();
     assert_eq!(output.left_behind.len(), 1, "{output}");
     assert!(!output.success());
-    assert!(!processes::is_alive(output.left_behind[0]));
+    assert!(!process::is_alive(output.left_behind[0]));
 }
 
 #[test]
