@@ -6,7 +6,7 @@
 
 use distwq::BodyResult;
 use distwq::prelude::*;
-use distwq::testing::{Launcher, Output};
+use distwq::testing::{self, Case, Launcher, Output};
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -372,6 +372,30 @@ fn a_body_that_exits_its_process_ends_the_run_with_a_message() {
             expect_end(output, "exits while the run goes on");
         }
     }
+}
+
+/// A test that hangs past its time limit, if another test has started it.
+#[test]
+#[ignore = "another test starts it"]
+fn hangs() {
+    if env::var(PROGRAM).is_ok_and(|program| program == "hangs") {
+        let case = Case { time_limit: Some(Duration::from_secs(1)), ..Case::new("launching::hangs") };
+        testing::run(&case, |cluster| cluster.submit(sleeps::call(120.0)).get());
+    }
+}
+
+#[test]
+fn a_test_past_its_time_limit_ends_with_its_summary_alone() {
+    let launcher = Launcher::alone(env::current_exe().expect("the system knows it"))
+        .args(["hangs", "--exact", "--include-ignored", "--test-threads=1"])
+        .env(PROGRAM, "hangs")
+        .env("DISTWQ_TEST_BACKEND", "local")
+        .env_remove("DISTWQ_TEST_TIME_LIMIT")
+        .env_remove("DISTWQ_TEST_TALLY");
+    let output = launch(&launcher).expect_failure();
+    assert!(output.contains("not ended after 1 s") && output.contains("test result: FAILED"), "{output}");
+    assert!(!output.contains("while the run goes on"), "{output}");
+    assert_eq!(output.code(), Some(101), "{output}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt::Display;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,9 +113,8 @@ pub fn launch<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -
         Err(error) => return misused(&error.to_string()),
     };
     match Launcher::of_this_process() {
-        Launcher::None => {
-            local(&config, Overdue::EndTheRun, body).map_or_else(|text| misused(&text), |end| end.body.code())
-        }
+        Launcher::None => local(&config, Overdue::EndTheRun, &Watch::default(), body)
+            .map_or_else(|text| misused(&text), |end| end.body.code()),
         #[cfg(feature = "mpi")]
         Launcher::Ranks => over_mpi(&config, body),
         #[cfg(not(feature = "mpi"))]
@@ -137,8 +136,17 @@ fn misused(text: &str) -> ExitCode {
 /// What the body returned, or why it could not run, or which workers did not end within the shutdown grace: these are
 /// left to themselves, with what they run.
 pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
+    run_local_watched(config, &Watch::default(), body)
+}
+
+/// As [`run_local`], for somebody who may give up waiting for it.
+pub(crate) fn run_local_watched<R: BodyResult>(
+    config: Config,
+    watch: &Watch,
+    body: impl FnOnce(&Cluster) -> R,
+) -> Result<(), String> {
     let config = config.with_environment().map_err(|error| error.to_string())?;
-    let End { body, left } = local(&config, Overdue::TellOfThem, body)?;
+    let End { body, left } = local(&config, Overdue::TellOfThem, watch, body)?;
     match (body, left) {
         (Body::Panicked(payload), left) => {
             left.iter().for_each(|text| fault::say(text));
@@ -146,6 +154,29 @@ pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R
         }
         (Body::Returned(Err(error)), Some(left)) => Err(format!("{error}; {left}")),
         (Body::Returned(result), left) => result.and(left.map_or(Ok(()), Err)),
+    }
+}
+
+/// Whether a process that exits takes a run on the local backend with it, which then is to be told: while the run is under
+/// way, unless whoever waits for it has given it up and told so.
+#[derive(Default, Debug)]
+pub(crate) struct Watch(AtomicU8);
+
+impl Watch {
+    const ARMED: u8 = 1;
+    const OVER: u8 = 2;
+
+    fn begin(&self) {
+        if self.0.compare_exchange(0, Self::ARMED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            fault::arm();
+        }
+    }
+
+    /// The run has ended, or nobody waits for it any more.
+    pub(crate) fn end(&self) {
+        if self.0.swap(Self::OVER, Ordering::SeqCst) == Self::ARMED {
+            fault::disarm();
+        }
     }
 }
 
@@ -181,13 +212,18 @@ impl Body {
     }
 }
 
-fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cluster) -> R) -> Result<End, String> {
+fn local<R: BodyResult>(
+    config: &Config,
+    overdue: Overdue,
+    watch: &Watch,
+    body: impl FnOnce(&Cluster) -> R,
+) -> Result<End, String> {
     let workers = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let registry = Registry::get().map_err(|error| error.to_string())?;
     let mut ends = Network::ends(workers as u32 + 1);
     let mut own: Box<dyn Transport> = Box::new(ends.remove(0));
     let config = Config { slots: 1, ..config.clone() };
-    fault::arm();
+    watch.begin();
     contain::hook();
     let limit = config.handshake_limit;
     let started = ends.into_iter().map(|end| {
@@ -200,7 +236,7 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
         Err(error) => fault::end_run(&mut *own, &format!("a thread cannot be started: {error}")),
     };
     let end = control(own, &config, registry, workers + 1, overdue, body);
-    fault::disarm();
+    watch.end();
     if let Ok(End { left: None, .. }) = end {
         // All have joined in the end, and do nothing but return.
         for rank in ranks {

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -60,8 +60,10 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
     let limit = case.time_limit();
     let (sender, receiver) = mpsc::channel();
     let config = case.config();
+    let watch = Arc::new(launch::Watch::default());
+    let watched = Arc::clone(&watch);
     let thread = thread::Builder::new().name(case.path().into()).spawn(move || {
-        let result = launch::run_local(config, body);
+        let result = launch::run_local_watched(config, &watched, body);
         // Nobody listens any more if the time limit has passed.
         let _ = sender.send(result);
     });
@@ -72,11 +74,12 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
     match result {
         Ok(Ok(())) => {}
         Ok(Err(error)) => panic!("on the local backend with {}: {error}", plural(case.local_workers(), "worker")),
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!(
-            "on the local backend with {}: not ended after {} s",
-            plural(case.local_workers(), "worker"),
-            limit.as_secs_f64()
-        ),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            // The test has failed by that, and the process may exit with its summary though the run goes on.
+            watch.end();
+            let workers = plural(case.local_workers(), "worker");
+            panic!("on the local backend with {workers}: not ended after {} s", limit.as_secs_f64())
+        }
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
             // The panic hook has told where.
             Err(payload) => {
