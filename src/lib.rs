@@ -74,9 +74,16 @@
 //! ```
 //!
 //! What goes in and out implements serde's `Serialize` and `Deserialize` and is `Send`; what is taken by reference (`&T`,
-//! `&[T]`, `&str`) also `Sync`. The encoding does not describe itself, so serde's `untagged`, `flatten` and
-//! `skip_serializing_if` do not travel: a task that meets one fails with [`TaskError::Codec`] or is refused. Large byte
-//! strings are best wrapped in the type of the crate `serde_bytes`, which encodes them as one piece.
+//! `&[T]`, `&str`) also `Sync`. Large byte strings are best wrapped in the type of the crate `serde_bytes`, which encodes
+//! them as one piece.
+//!
+//! Values travel without the names of their fields and without marks of what they are. Types that need them are refused
+//! when they are encoded, with the type, the field and the way out: those with serde's `skip_serializing_if`, with
+//! `skip_serializing` or `skip_deserializing` alone, with `untagged`, `flatten` or `tag`, and such as
+//! `serde_json::Value`. An argument or shared value is then [`Refused`](TaskError::Refused), an output fails its task with
+//! [`TaskError::Codec`]. The way out is [`Described`], a wrapper that keeps the names:
+//! `fn load(config: Described<Config>) -> Described<Value>`, called as `load::call(Described(config))`. To find such types
+//! the first value of each type is decoded once where it is encoded.
 //!
 //! A function that returns `Result<T, E>` has a `Handle<T>`: its error fails the task, and is told as text with its
 //! sources. `E` only has to be `Display`.
@@ -388,6 +395,7 @@
 //!
 //! Numbers without a suffix take the type of the parameter. `call` is itself a function: `(0..9).map(square::call)`.
 
+pub use distwq_core::codec::Described;
 pub use distwq_core::remote::Portable;
 pub use distwq_core::{
     BodyResult, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle, IntoArg, IsCall,

@@ -18,7 +18,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("error", &["current", "id"]),
     ("info", &["id"]),
     ("stats", &["error", "id"]),
-    ("codec", &["buffers"]),
+    ("codec", &["buffers", "contain"]),
     ("frame", &["codec"]),
     ("config", &[]),
     ("transport", &["buffers", "codec", "config", "frame", "id"]),
@@ -33,8 +33,8 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("message", &["codec", "fingerprint", "frame", "id", "registry", "remote"]),
     ("reference", &["codec", "error", "id", "info"]),
     ("handle", &["codec", "contain", "current", "error", "info", "reference"]),
-    ("call", &["codec", "contain", "error", "handle", "reference", "registry"]),
-    ("graph", &["call", "codec", "contain", "error", "handle", "id", "reference", "registry"]),
+    ("call", &["codec", "contain", "error", "handle", "reference", "registry", "remote"]),
+    ("graph", &["call", "codec", "contain", "error", "handle", "id", "reference", "registry", "remote"]),
     (
         "worker",
         &[
@@ -92,6 +92,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "id",
             "info",
             "reference",
+            "remote",
             "stats",
         ],
     ),
@@ -260,6 +261,7 @@ fn each_foreign_crate_is_named_in_its_own_place() {
     expect_only_in(&["::mpi::", "use mpi::traits", "mpi::ffi", "ffi::MPI_"], &["transport/mpi/"]);
     expect_only_in(&["petgraph"], &["graph/"]);
     expect_only_in(&["bincode"], &["codec.rs"]);
+    expect_only_in(&["rmp_serde"], &["codec/described.rs"]);
     expect_only_in(&["libc::"], &["fault.rs", "transport/mpi/"]);
 }
 

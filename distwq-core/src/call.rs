@@ -6,7 +6,9 @@ use crate::error::Refusal;
 use crate::handle::Handle;
 use crate::reference::Reference;
 use crate::registry::Remote;
+use crate::remote::Portable;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
@@ -270,8 +272,8 @@ impl<T> Call<T> {
 
 impl Arguments {
     #[inline]
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) {
-        if let Err(error) = contain::failures("its `Serialize`", || self.plain.append(value)) {
+    fn value<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) {
+        if let Err(error) = contain::failures("its `Serialize`", || self.plain.append::<R, T>(value)) {
             // The call will be refused: nobody reads what was written, of this one in part.
             self.plain.clear();
             let argument = usize::from(self.parameter) + 1;
@@ -298,7 +300,7 @@ impl Arguments {
     fn inputs<T>(&mut self, handles: &[Handle<T>]) {
         if handles.is_empty() {
             // No outputs make an empty sequence, which is a value like any other.
-            return self.value(&[(); 0].as_slice());
+            return self.value::<Vec<()>, [()]>(&[]);
         }
         handles.iter().for_each(|handle| self.input_of(handle.reference(), true));
     }
@@ -318,33 +320,33 @@ pub trait IntoArg<T> {
     fn add_to(self, to: &mut Arguments);
 }
 
-impl<T: Serialize> IntoArg<T> for T {
+impl<T: Portable> IntoArg<T> for T {
     fn add_to(self, to: &mut Arguments) {
-        to.value(&self);
+        to.value::<T, T>(&self);
     }
 }
 
-impl<T: Serialize> IntoArg<T> for &T {
+impl<T: Portable> IntoArg<T> for &T {
     fn add_to(self, to: &mut Arguments) {
-        to.value(self);
+        to.value::<T, T>(self);
     }
 }
 
-impl<T: Serialize> IntoArg<Vec<T>> for &[T] {
+impl<T: Portable> IntoArg<Vec<T>> for &[T] {
     fn add_to(self, to: &mut Arguments) {
-        to.value(self);
+        to.value::<Vec<T>, [T]>(self);
     }
 }
 
-impl<T: Serialize, const N: usize> IntoArg<Vec<T>> for &[T; N] {
+impl<T: Portable, const N: usize> IntoArg<Vec<T>> for &[T; N] {
     fn add_to(self, to: &mut Arguments) {
-        to.value(self.as_slice());
+        to.value::<Vec<T>, [T]>(self);
     }
 }
 
 impl IntoArg<String> for &str {
     fn add_to(self, to: &mut Arguments) {
-        to.value(self);
+        to.value::<String, str>(self);
     }
 }
 

@@ -12,8 +12,8 @@ use crate::handle::Handle;
 use crate::id::TaskId;
 use crate::info::TaskInfo;
 use crate::reference::{Bound, Outcomes, Reference};
+use crate::remote::Portable;
 use crate::stats::Stats;
-use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -96,11 +96,11 @@ impl Cluster {
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
     /// take it by reference. It stays while its handle, or a task that takes it, is left.
-    pub fn value<T: Serialize>(&self, value: &T) -> Handle<T> {
+    pub fn value<T: Portable>(&self, value: &T) -> Handle<T> {
         Handle::new(self.reference(self.take_value(value)))
     }
 
-    fn take_value<T: Serialize>(&self, value: &T) -> Result<TaskId, Arc<Step>> {
+    fn take_value<T: Portable>(&self, value: &T) -> Result<TaskId, Arc<Step>> {
         if let Some(step) = refusal_inside(|| "value") {
             return Err(step);
         }

@@ -1,18 +1,37 @@
 //! How values become bytes and back. The only place that names the encoding (bincode over serde, fixed-width
 //! integers, little endian).
 
+mod compared;
+mod described;
+mod payload;
+mod record;
+mod refused;
 mod runs;
+mod sites;
+mod watched;
 
-use crate::buffers::{self, Reused};
+pub use described::Described;
+pub use payload::Payload;
+#[cfg(feature = "mpi")]
+pub(crate) use payload::shared;
+
+use crate::buffers;
+use crate::contain;
 use bincode::config::{Configuration, Fixint, LittleEndian};
+use bincode::de::read::Reader;
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
-use bytes::Bytes;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::serde::DecodeError as SerdeDecodeError;
+use compared::{Compared, Comparison};
+use payload::{INLINE_BYTES_MAX, Repr, append_few};
+use record::Record;
 use runs::Runs;
-use serde::de::{DeserializeOwned, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
+use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::{Deserialize, Serialize};
+use sites::Site;
+use std::cell::Cell;
 use std::marker::PhantomData;
+use watched::{Known, Watched};
 
 const CONFIG: Configuration<LittleEndian, Fixint> = bincode::config::standard().with_fixed_int_encoding();
 
@@ -21,7 +40,25 @@ const CONFIG: Configuration<LittleEndian, Fixint> = bincode::config::standard().
 #[error("{0}")]
 pub struct CodecError(pub String);
 
-/// Appends the bytes of `value`.
+impl From<EncodeError> for CodecError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::OtherString(text) => Self(text),
+            other => Self(other.to_string()),
+        }
+    }
+}
+
+impl From<DecodeError> for CodecError {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::OtherString(text) => Self(text),
+            other => Self(other.to_string()),
+        }
+    }
+}
+
+/// Appends the bytes of `value`, which is plain data of this crate: nothing is checked.
 ///
 /// # Errors
 /// What the value's `Serialize` reports. The buffer then ends where it ended before.
@@ -29,7 +66,7 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, into: &mut Vec<u8>) -> Resu
     let before = into.len();
     bincode::serde::encode_into_writer(value, Appending(into), CONFIG).map_err(|error| {
         into.truncate(before);
-        CodecError(error.to_string())
+        error.into()
     })
 }
 
@@ -42,13 +79,23 @@ impl Writer for Appending<'_> {
     }
 }
 
-/// The bytes of `value` as a payload of their own.
+/// The bytes of `value`, which will be read as the same type, as a payload of their own.
+///
+/// # Errors
+/// As [`PayloadWriter::append`].
+pub fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Payload, CodecError> {
+    let mut writer = PayloadWriter::default();
+    writer.append::<T, T>(value)?;
+    Ok(writer.finish())
+}
+
+/// The bytes of a value of this crate as a payload of their own: nothing is checked.
 ///
 /// # Errors
 /// What the value's `Serialize` reports.
-pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, CodecError> {
+pub(crate) fn encode_plain<T: Serialize + ?Sized>(value: &T) -> Result<Payload, CodecError> {
     let mut writer = PayloadWriter::default();
-    writer.append(value)?;
+    writer.append_plain(value)?;
     Ok(writer.finish())
 }
 
@@ -76,7 +123,61 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 /// The value at the start of `bytes`, borrowing from them, and how many bytes it took.
 pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usize), CodecError> {
     let seed = Runs(PhantomData);
-    bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG).map_err(|error| CodecError(error.to_string()))
+    bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG).map_err(|error| match error {
+        DecodeError::Serde(
+            SerdeDecodeError::AnyNotSupported
+            | SerdeDecodeError::IdentifierNotSupported
+            | SerdeDecodeError::IgnoredAnyNotSupported,
+        ) => refused::undescribed_whole::<T>(),
+        other => other.into(),
+    })
+}
+
+/// Reads an `R` where a value was just written, and gives what does not fit. What reading it reports, or panics with,
+/// is no reason here: it may hang on where it is read, and is told there.
+fn compare<R: DeserializeOwned>(record: &Record, bytes: &[u8]) -> Result<(), CodecError> {
+    let (read, past_end) = (Cell::new(0), Cell::new(false));
+    let comparison = Comparison::new(record, bytes, &read);
+    let result = contain::panics(|| {
+        let mut decoder = bincode::serde::OwnedSerdeDecoder::from_reader(
+            Counting { bytes, read: &read, past_end: &past_end },
+            CONFIG,
+        );
+        let seed = Compared(PhantomData::<R>, &comparison);
+        seed.deserialize(decoder.as_deserializer()).map(drop)
+    });
+    match (comparison.into_finding(), result) {
+        (Some(finding), _) => Err(CodecError(finding)),
+        (None, _) if past_end.get() => Err(CodecError(refused::other_length_whole::<R>())),
+        (None, Ok(Ok(()))) if read.get() != bytes.len() => Err(CodecError(refused::other_length_whole::<R>())),
+        (None, Ok(Ok(()))) => {
+            record.add_sites();
+            Ok(())
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// Reads from a slice and counts, so that one knows where it is.
+struct Counting<'a> {
+    bytes: &'a [u8],
+    read: &'a Cell<usize>,
+    /// Whether more was asked for than there is.
+    past_end: &'a Cell<bool>,
+}
+
+impl Reader for Counting<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<(), DecodeError> {
+        let begin = self.read.get();
+        let missing = (begin + into.len()).saturating_sub(self.bytes.len());
+        if missing > 0 {
+            self.past_end.set(true);
+            return Err(DecodeError::UnexpectedEnd { additional: missing });
+        }
+        self.read.set(begin + into.len());
+        into.copy_from_slice(&self.bytes[begin..begin + into.len()]);
+        Ok(())
+    }
 }
 
 /// What [`encode_sequence_length`] appends.
@@ -85,197 +186,6 @@ pub(crate) const SEQUENCE_LENGTH_BYTES: usize = size_of::<u64>();
 /// Encodes `count`, as a sequence of that many elements begins: what follows are the elements.
 pub(crate) fn encode_sequence_length(count: usize, into: &mut Vec<u8>) {
     into.extend_from_slice(&(count as u64).to_le_bytes());
-}
-
-/// Encoded bytes: a few in place, more behind a shared pointer, so that a clone never copies much.
-#[derive(Clone)]
-pub struct Payload(Repr);
-
-const INLINE_BYTES_MAX: usize = 30;
-
-#[derive(Clone)]
-enum Repr {
-    Inline { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
-    Shared(Bytes),
-}
-
-impl Payload {
-    /// No bytes: what a unit value encodes to.
-    pub const EMPTY: Self = Self(Repr::Inline { len: 0, bytes: [0; INLINE_BYTES_MAX] });
-
-    /// A copy of `bytes`.
-    #[must_use]
-    #[inline]
-    pub fn copy_of(bytes: &[u8]) -> Self {
-        Self::inline(bytes).unwrap_or_else(|| {
-            let mut copy = buffers::take(bytes.len());
-            copy.extend_from_slice(bytes);
-            Self(Repr::Shared(shared(copy)))
-        })
-    }
-
-    #[inline]
-    fn inline(bytes: &[u8]) -> Option<Self> {
-        let mut array = [0; INLINE_BYTES_MAX];
-        array.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self(Repr::Inline { len: bytes.len() as u8, bytes: array }))
-    }
-
-    /// The bytes.
-    #[must_use]
-    #[inline]
-    pub fn as_slice(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
-            Repr::Shared(bytes) => bytes,
-        }
-    }
-
-    /// Lets go of bytes behind a shared pointer. Bytes in place stay, they cost nothing.
-    #[inline]
-    pub(crate) fn unshare(&mut self) {
-        if let Repr::Shared(_) = &self.0 {
-            *self = Self::EMPTY;
-        }
-    }
-
-    /// Makes it a clone of `other`, put together where it stays.
-    #[inline]
-    pub(crate) fn copy_from(&mut self, other: &Self) {
-        match (&mut self.0, &other.0) {
-            (Repr::Inline { len, bytes }, Repr::Inline { len: others_len, bytes: others }) => {
-                (*len, *bytes) = (*others_len, *others);
-            }
-            _ => *self = other.clone(),
-        }
-    }
-
-    /// Makes it what `other` was, put together where it stays; `other` may keep what costs nothing.
-    #[inline]
-    pub(crate) fn take_from(&mut self, other: &mut Self) {
-        match (&mut self.0, &other.0) {
-            (Repr::Inline { len, bytes }, Repr::Inline { len: others_len, bytes: others }) => {
-                (*len, *bytes) = (*others_len, *others);
-            }
-            _ => *self = std::mem::take(other),
-        }
-    }
-
-    /// Makes it a copy of `bytes`, put together where it stays: a value made elsewhere is moved in larger pieces than
-    /// it was written in, and the processor must finish all writes before it can read one such piece.
-    #[inline]
-    pub(crate) fn set(&mut self, bytes: &[u8]) {
-        self.unshare();
-        match (&mut self.0, <&[u8; 8]>::try_from(bytes)) {
-            // A number, as most small values: a copy of a size that the compiler knows.
-            (Repr::Inline { len, bytes: place }, Ok(number)) => {
-                *len = 8;
-                place[..8].copy_from_slice(number);
-            }
-            (Repr::Inline { len, .. }, Err(_)) if bytes.is_empty() => *len = 0,
-            (Repr::Inline { len, bytes: place }, Err(_)) if bytes.len() <= INLINE_BYTES_MAX => {
-                *len = bytes.len() as u8;
-                place[..bytes.len()].copy_from_slice(bytes);
-            }
-            _ => *self = Self::copy_of(bytes),
-        }
-    }
-
-    /// Appends the bytes.
-    #[inline]
-    pub(crate) fn append_to(&self, into: &mut Vec<u8>) {
-        match &self.0 {
-            Repr::Inline { len, bytes } => append_few(bytes, *len, into),
-            Repr::Shared(bytes) => into.extend_from_slice(bytes),
-        }
-    }
-
-    /// How many bytes.
-    #[must_use]
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.as_slice().len()
-    }
-
-    /// Whether there are no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The same bytes behind a shared pointer.
-    #[must_use]
-    pub fn into_bytes(self) -> Bytes {
-        match self.0 {
-            Repr::Inline { len, bytes } => Bytes::copy_from_slice(&bytes[..usize::from(len)]),
-            Repr::Shared(bytes) => bytes,
-        }
-    }
-}
-
-/// Appends the first `len` bytes: a copy of a size that the compiler knows, and the surplus cut off. No call, no loop.
-#[inline]
-fn append_few(bytes: &[u8; INLINE_BYTES_MAX], len: u8, into: &mut Vec<u8>) {
-    let end = into.len() + usize::from(len);
-    into.extend_from_slice(bytes);
-    into.truncate(end);
-}
-
-impl Default for Payload {
-    fn default() -> Self {
-        Self::EMPTY
-    }
-}
-
-impl From<Bytes> for Payload {
-    fn from(bytes: Bytes) -> Self {
-        Self::inline(&bytes).unwrap_or(Self(Repr::Shared(bytes)))
-    }
-}
-
-impl From<Vec<u8>> for Payload {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::inline(&bytes).unwrap_or_else(|| Self(Repr::Shared(shared(bytes))))
-    }
-}
-
-/// The bytes behind a shared pointer; the memory of large ones is used again in the end.
-pub(crate) fn shared(bytes: Vec<u8>) -> Bytes {
-    if bytes.capacity() < buffers::LARGE_BYTES_MIN { Bytes::from(bytes) } else { Bytes::from_owner(Reused(bytes)) }
-}
-
-impl PartialEq for Payload {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
-    }
-}
-
-impl fmt::Debug for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Payload({} bytes)", self.len())
-    }
-}
-
-impl Serialize for Payload {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.as_slice())
-    }
-}
-
-impl<'de> Deserialize<'de> for Payload {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Copied;
-        impl Visitor<'_> for Copied {
-            type Value = Payload;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Payload, E> {
-                Ok(Payload::copy_of(bytes))
-            }
-        }
-        deserializer.deserialize_bytes(Copied)
-    }
 }
 
 /// Builds a payload from values, one after another: without an allocation while it stays small, in memory that was
@@ -296,12 +206,55 @@ impl PayloadWriter {
         Self { small: [0; INLINE_BYTES_MAX], small_len: 0, large: Vec::new() }
     }
 
-    /// Appends the bytes of `value`.
+    /// Appends the bytes of `value`, which will be read as an `R`. Where the first value of a type, and of each variant
+    /// and type in it, is written, it is read back and compared.
     ///
     /// # Errors
-    /// What the value's `Serialize` reports.
-    pub fn append<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        bincode::serde::encode_into_writer(value, self, CONFIG).map_err(|error| CodecError(error.to_string()))
+    /// What the value's `Serialize` reports, and that an `R` would not be what was written.
+    #[inline]
+    pub fn append<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
+        let before = self.len();
+        if Site::whole::<R, T>().is_known() {
+            match bincode::serde::encode_into_writer(Watched(value, Known), &mut *self, CONFIG) {
+                Ok(()) => return Ok(()),
+                Err(error) if !watched::met_unknown() => return Err(error.into()),
+                Err(_) => self.truncate(before),
+            }
+        }
+        self.append_compared::<R, T>(value, before)
+    }
+
+    /// Appends a value that has a place which was not compared yet, behind the `before` bytes that there are.
+    #[cold]
+    fn append_compared<R: DeserializeOwned, T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        before: usize,
+    ) -> Result<(), CodecError> {
+        let record = Record::of::<R, T>();
+        let writer = CountingWriter { inner: &mut *self, written: &record.written };
+        bincode::serde::encode_into_writer(Watched(value, &record), writer, CONFIG)?;
+        compare::<R>(&record, &self.as_slice()[before..])
+    }
+
+    /// Appends the bytes of a value of this crate: nothing is checked.
+    pub(crate) fn append_plain<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
+        Ok(bincode::serde::encode_into_writer(value, self, CONFIG)?)
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        if self.large.is_empty() { &self.small[..usize::from(self.small_len)] } else { &self.large }
+    }
+
+    /// Forgets what was written behind the first `len` bytes.
+    fn truncate(&mut self, len: usize) {
+        if self.large.is_empty() {
+            self.small_len = self.small_len.min(len as u8);
+        } else if len == 0 {
+            self.clear();
+        } else {
+            self.large.truncate(len);
+        }
     }
 
     /// How many bytes were written.
@@ -397,19 +350,22 @@ impl Writer for &mut PayloadWriter {
     }
 }
 
+/// Writes and counts, so that one knows where it is.
+struct CountingWriter<'a> {
+    inner: &'a mut PayloadWriter,
+    written: &'a Cell<usize>,
+}
+
+impl Writer for CountingWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.written.set(self.written.get() + bytes.len());
+        (&mut *self.inner).write(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_payload_keeps_its_bytes_at_every_size() {
-        for len in [0, 1, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 5_000] {
-            let bytes: Vec<u8> = (0..len).map(|i| i as u8).collect();
-            assert_eq!(Payload::copy_of(&bytes).as_slice(), bytes);
-            assert_eq!(Payload::from(bytes.clone()).as_slice(), bytes);
-            assert_eq!(Payload::from(Bytes::from(bytes.clone())).into_bytes(), bytes);
-        }
-    }
 
     #[test]
     fn a_writer_keeps_its_bytes_while_it_grows() {
@@ -417,7 +373,7 @@ mod tests {
         let mut writer = PayloadWriter::new();
         let mut expected = Vec::new();
         for block in &blocks {
-            writer.append(block).expect("bytes encode");
+            writer.append_plain(block).expect("bytes encode");
             encode_into(block, &mut expected).expect("bytes encode");
         }
         assert_eq!(writer.finish().as_slice(), expected);
@@ -431,7 +387,7 @@ mod tests {
             writer.clear();
             assert_eq!(writer.len(), 0);
             let bytes = vec![len as u8; len];
-            bytes.iter().for_each(|byte| writer.append(byte).expect("bytes encode"));
+            bytes.iter().for_each(|byte| writer.append_plain(byte).expect("bytes encode"));
             assert_eq!(writer.len(), len);
             arena.truncate(6);
             writer.append_to(&mut arena);
@@ -440,20 +396,6 @@ mod tests {
                 assert_eq!(writer.take().as_slice(), bytes);
                 assert_eq!(writer.len(), 0);
             }
-        }
-    }
-
-    #[test]
-    fn a_payload_takes_the_place_of_any_other() {
-        let sizes = [0, 8, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 5_000];
-        for (before, after) in sizes.into_iter().flat_map(|before| sizes.map(|after| (before, after))) {
-            let (old, bytes) = (vec![1; before], vec![2; after]);
-            let [mut copied, mut taken, mut set] = [(); 3].map(|()| Payload::copy_of(&old));
-            let mut other = Payload::copy_of(&bytes);
-            copied.copy_from(&other);
-            taken.take_from(&mut other);
-            set.set(&bytes);
-            assert_eq!([copied.as_slice(), taken.as_slice(), set.as_slice()], [&bytes[..]; 3], "{before}, {after}");
         }
     }
 

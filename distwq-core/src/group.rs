@@ -274,7 +274,7 @@ impl Group {
                 running.send(below, round, blocks[0].clone())?;
                 blocks.push(running.receive(above, round)?);
             } else {
-                let several = codec::encode(&blocks[..wanted]).map_err(|e| running.codec(e))?;
+                let several = codec::encode_plain(&blocks[..wanted]).map_err(|e| running.codec(e))?;
                 running.send(below, round, several)?;
                 let received: Vec<Payload> = running.decode(&running.receive(above, round)?)?;
                 blocks.extend(received);

@@ -386,7 +386,7 @@ mod tests {
     /// A writer of these bytes.
     fn written(bytes: &[u8]) -> PayloadWriter {
         let mut writer = PayloadWriter::new();
-        bytes.iter().for_each(|byte| writer.append(byte).expect("bytes encode"));
+        bytes.iter().for_each(|byte| writer.append_plain(byte).expect("bytes encode"));
         writer
     }
 

@@ -212,7 +212,7 @@ impl<'a> Invocation<'a> {
     /// # Errors
     /// [`Failure::Encode`].
     pub fn finish<T: Portable>(&mut self, value: &T) -> Result<(), Failure> {
-        self.output.append(value).map_err(|error| Failure::Encode(error.0))
+        self.output.append::<T, T>(value).map_err(|error| Failure::Encode(error.0))
     }
 }
 

@@ -14,11 +14,11 @@ use crate::handle::Handle;
 use crate::id::TaskId;
 use crate::reference::{Outcomes, Reference, State};
 use crate::registry::Remote;
+use crate::remote::Portable;
 use order::TopologicalOrder;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashMap;
-use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -159,9 +159,9 @@ impl Graph {
     /// let found: Vec<_> = (0..3).map(|place| graph.add(look_up::call(&table, place))).collect();
     /// # let _ = found;
     /// ```
-    pub fn value<T: Serialize>(&mut self, value: &T) -> Handle<T> {
+    pub fn value<T: Portable>(&mut self, value: &T) -> Handle<T> {
         let mut plain = PayloadWriter::new();
-        let refusal = match contain::failures("its `Serialize`", || plain.append(value)) {
+        let refusal = match contain::failures("its `Serialize`", || plain.append::<T, T>(value)) {
             _ if self.started => Some(Refusal::StartedTwice),
             Err(error) => Some(Refusal::Value(error)),
             Ok(()) => None,
