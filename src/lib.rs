@@ -313,8 +313,10 @@
 //! A panic in a task is told by its error, with the place where it was raised, and not on standard error. With
 //! `RUST_BACKTRACE=1` the panic hook runs as well, on the rank where it happens; a hook of your own has to be set before
 //! the launch, else the error does not know the place. What cannot be contained (a task that calls `process::exit`,
-//! aborts or overflows its stack, a killed rank, and any panic under `panic = "abort"`) ends the whole run with a message
-//! and an exit code that is not 0.
+//! aborts, overflows its stack or accesses memory that is not its own, a killed rank, and any panic under
+//! `panic = "abort"`) ends the whole run with an exit code that is not 0, and with a message that names the task, its label,
+//! its attempt, its rank and its host. A rank that is killed cannot say anything: a rank on the same host says that it is
+//! gone and what it had to do, if the launcher leaves it the time, as Open MPI does.
 //!
 //! # Launching
 //!
@@ -322,29 +324,32 @@
 //! with the feature `mpi` has a controller and three workers; started without a launcher or with `-n 1`, it has a worker
 //! thread for each core. A program that was built without the feature and is started with several ranks says so and ends.
 //!
-//! For arguments of the command line, write `main` yourself and call [`launch()`]: the code before it runs on every rank.
+//! Read the arguments of the command line in the body: it runs once. What a parser says before the launch (in a `main` of
+//! your own that calls [`launch()`]) is printed by every rank.
 //!
 //! ```
 //! use distwq::prelude::*;
-//! use std::process::ExitCode;
 //!
 //! #[remote]
 //! fn greet(name: &str) -> String {
 //!     format!("hello, {name}")
 //! }
 //!
-//! fn main() -> ExitCode {
+//! #[distwq::main(config = Config::new().slots(2))]
+//! fn main(cluster: &Cluster) -> Result<(), TaskError> {
 //!     let name = std::env::args().nth(1).unwrap_or_else(|| "world".to_owned());
-//!     distwq::launch(Config::new().slots(2), |cluster| -> Result<(), TaskError> {
-//!         println!("{}", cluster.submit(greet::call(name)).get()?);
-//!         Ok(())
-//!     })
+//!     println!("{}", cluster.submit(greet::call(name)).get()?);
+//!     Ok(())
 //! }
 //! ```
 //!
 //! When the body returns, the tasks that were taken are finished and all ranks end with exit code 0. An `Err` or a panic
-//! of the body drops what has not begun, and every rank ends with a code that is not 0. Return from the body rather than
-//! calling `process::exit` in it.
+//! of the body drops what has not begun, and every rank ends with a code that is not 0. `process::exit` in the body, which
+//! is what clap's `parse` does after `--help` or a bad option, ends all ranks at once and quietly with its code, whatever
+//! runs on them.
+//!
+//! While a task that never returns keeps the run from ending, standard error says which one and where it runs: after
+//! [`shutdown_grace`](Config::shutdown_grace), and each minute from then on.
 //!
 //! To build with MPI, have `mpicc` on `PATH` (or name it in `MPICC`) and libclang installed (or its folder named in
 //! `LIBCLANG_PATH`), and enable the feature: `cargo build --features mpi`, with `mpi = ["distwq/mpi"]` among the features

@@ -8,10 +8,13 @@ use distwq::BodyResult;
 use distwq::prelude::*;
 use distwq::testing::{self, Case, Launcher, Output};
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fmt, fs, process, thread};
+
+#[path = "launching/programs.rs"]
+mod programs;
 
 /// Names the program that a process is to be.
 const PROGRAM: &str = "DISTWQ_TEST_PROGRAM";
@@ -54,6 +57,25 @@ fn exits(code: i32) {
 #[remote]
 fn aborts() {
     process::abort()
+}
+
+/// Fails at the first attempt.
+#[remote]
+fn aborts_later(name: String) -> Result<(), String> {
+    if Path::new(&name).exists() {
+        process::abort();
+    }
+    fs::write(&name, "").map_err(|error| error.to_string())?;
+    Err("the first attempt".to_owned())
+}
+
+#[remote]
+fn reads_where_nothing_is() -> u8 {
+    // SAFETY: it is unsound, and meant to be: the task has to fault. Nothing is at the address, which is not null.
+    #[allow(unsafe_code, reason = "safe code does not fault")]
+    unsafe {
+        std::ptr::without_provenance::<u8>(64).read_volatile()
+    }
 }
 
 #[remote]
@@ -133,79 +155,35 @@ fn works(cluster: &Cluster) -> BodyOutcome {
     Ok(())
 }
 
-/// Runs the program that this process is to be, and gives its exit code.
-fn run(program: &str) -> ExitCode {
-    let argument = env::var("DISTWQ_TEST_ARGUMENT").unwrap_or_default();
-    let wait_for = |cluster: &Cluster, call: Call<()>| -> BodyOutcome {
-        // Another task runs meanwhile, so that a rank that ends leaves somebody behind who is busy.
-        let bystanders: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x))).collect();
-        println!("the task is submitted");
-        let end = cluster.submit(call).get();
-        bystanders.iter().try_for_each(|handle| handle.get().map(drop))?;
-        println!("the task has ended: {end:?}");
-        Ok(end?)
-    };
-    let config = Config::new().workers(2);
-    match program {
-        "works" => distwq::launch(config, works),
-        "fails" => distwq::launch(config, |_| -> Result<(), String> { Err("the body fails".to_owned()) }),
-        "fails of something" => distwq::launch(config, |_| -> BodyOutcome { Err(Outer(Inner).into()) }),
-        "panics" => distwq::launch(config, |cluster| {
-            let busy = cluster.submit(square::call(3));
-            assert_eq!(busy.get(), Ok(8), "the body panics");
-        }),
-        "panics while tasks wait" => distwq::launch(config, |cluster| -> BodyOutcome {
-            for x in 0..1000 {
-                drop(cluster.submit(square::call(x)));
-            }
-            panic!("the body panics");
-        }),
-        "fails while a task runs" => {
-            distwq::launch(config.shutdown_grace(Duration::from_secs(1)), |cluster| -> Result<(), TaskError> {
-                // The other worker has some to do, and more in its queue.
-                let long = cluster.submit(sleeps::call(120.0));
-                (0..30).for_each(|_| drop(cluster.submit(sleeps::call(0.1))));
-                long.get_timeout(Duration::from_millis(500)).map(drop)
-            })
-        }
-        "exits" => {
-            let code: i32 = argument.parse().expect("the argument is the code");
-            distwq::launch(config, |cluster| wait_for(cluster, exits::call(code)))
-        }
-        "body exits" => {
-            let code: i32 = argument.parse().expect("the argument is the code");
-            distwq::launch(config, |cluster| -> BodyOutcome {
-                cluster.submit(square::call(1)).get().expect("one");
-                process::exit(code)
-            })
-        }
-        "aborts" => distwq::launch(config, |cluster| wait_for(cluster, aborts::call())),
-        "overflows" => distwq::launch(config, |cluster| wait_for(cluster, overflows_its_stack::call())),
-        "a task panics" => distwq::launch(config, |cluster| {
-            let error = cluster.submit(panics::call()).get().expect_err("it panics");
-            println!("told: {error}");
-        }),
-        "panics twice" => distwq::launch(config, |cluster| wait_for(cluster, panics_while_unwinding::call())),
-        "endless" => distwq::launch(config, |cluster| wait_for(cluster, endless::call(&*argument))),
-        #[cfg(feature = "mpi")]
-        "stuck" => distwq::launch(config.collective_grace(Duration::from_secs(1)), |cluster| {
-            wait_for(cluster, stuck_in_raw_mpi::call().ranks(2))
-        }),
-        "misconfigured" => distwq::launch(config.piece_bytes(1), works),
-        other => panic!("there is no program {other:?}"),
-    }
-}
-
 #[test]
 #[ignore = "it is the program that the other tests launch"]
 fn program() {
     let Ok(name) = env::var(PROGRAM) else {
         return;
     };
-    let code = run(&name);
+    let code = programs::run(&name);
     // Only comparing tells what is in an exit code.
     let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).expect("it is one of them");
     process::exit(number.into())
+}
+
+/// A file of this test, which goes when dropped.
+struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    fn new(name: &str) -> Self {
+        let file = Self(env::temp_dir().join(format!("distwq-{name}-{}", process::id())));
+        // One of the same name may have been left by a process that was killed.
+        let _ = fs::remove_file(&file.0);
+        file
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        // It need not be there.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 /// Launches one of the programs above: under `mpirun` as so many ranks, or alone.
@@ -357,19 +335,23 @@ fn a_task_that_exits_its_process_ends_the_run_with_a_message() {
     for place in places(&[3]) {
         for code in ["0", "3"] {
             let output = launch(&launcher("exits", place).env("DISTWQ_TEST_ARGUMENT", code));
-            let output = expect_end(output, "instead of calling `process::exit`");
-            assert!(output.contains("::exits"), "the task is named: {output}");
+            let output = expect_end(output, "launching::exits #21 \"the exit\" must return instead of calling");
+            expect_place(&output, "must return instead of");
+            assert_eq!(output.code(), Some(70), "{output}");
             assert!(!output.contains("the task has ended"), "{output}");
         }
     }
 }
 
+/// It is what parsers of arguments do after `--help`, and after an option that is none.
 #[test]
-fn a_body_that_exits_its_process_ends_the_run_with_a_message() {
-    for place in places(&[3]) {
-        for code in ["0", "3"] {
-            let output = launch(&launcher("body exits", place).env("DISTWQ_TEST_ARGUMENT", code));
-            expect_end(output, "exits while the run goes on");
+fn a_body_that_exits_its_process_ends_all_ranks_quietly_with_its_code() {
+    for place in places(&[2, 4]) {
+        for code in [0, 3] {
+            let output = launch(&launcher("body exits", place).env("DISTWQ_TEST_ARGUMENT", code.to_string()));
+            assert_eq!(output.code(), Some(code), "{output}");
+            assert!(!output.contains("distwq:") && !output.contains("MPI_ABORT"), "{output}");
+            assert!(output.left_behind.is_empty() && output.wall < END_LIMIT + Duration::from_secs(5), "{output}");
         }
     }
 }
@@ -398,15 +380,70 @@ fn a_test_past_its_time_limit_ends_with_its_summary_alone() {
     assert_eq!(output.code(), Some(101), "{output}");
 }
 
+/// Nothing waits for tasks that run when another thread of the controller exits.
 #[test]
-fn an_abort_a_stack_overflow_and_a_panic_while_unwinding_end_the_run() {
+fn an_exit_beside_the_body_ends_all_ranks_at_once_though_tasks_run() {
+    for place in places(&[2, 3]) {
+        let running = TemporaryFile::new("exit");
+        let launcher = launcher("body exits while tasks run", place).env("DISTWQ_TEST_ARGUMENT", &running.0);
+        let output = launch(&launcher);
+        assert_eq!(output.code(), Some(4), "{output}");
+        assert!(!output.contains("distwq:") && !output.contains("MPI_ABORT"), "{output}");
+        assert!(output.left_behind.is_empty() && output.wall < END_LIMIT + Duration::from_secs(5), "{output}");
+    }
+}
+
+/// The line that says this also says which rank says it, and on which host.
+#[track_caller]
+fn expect_place(output: &Output, text: &str) {
+    let texts = output.ranks.iter().map(|rank| &*rank.text);
+    let line = texts.flat_map(str::lines).find(|line| line.contains(text));
+    let line = line.unwrap_or_else(|| panic!("{text:?} is missing: {output}"));
+    assert!(line.contains("distwq: rank ") && line.contains(" (host "), "{output}");
+    assert_eq!(output.to_string().matches(text).count(), 1, "it is said once: {output}");
+}
+
+#[test]
+fn a_signal_that_ends_a_process_is_told_with_the_task_its_label_and_its_rank() {
     for place in places(&[3]) {
-        expect_end(launch(&launcher("aborts", place)), " launching::aborts");
-        // Who handles the signal has the last word: Rust, or a library of MPI.
-        let overflow = expect_end(launch(&launcher("overflows", place)), "the task is submitted");
-        let told = ["has overflowed its stack", "Segmentation fault"].iter().any(|text| overflow.contains(text));
-        assert!(told, "{overflow}");
-        expect_end(launch(&launcher("panics twice", place)), "a panic while unwinding");
+        let abort =
+            expect_end(launch(&launcher("aborts", place)), "launching::aborts #21 \"the abort\" ends its process");
+        expect_place(&abort, "it aborts (SIGABRT)");
+        let tried = TemporaryFile::new("attempt");
+        let later = launcher("aborts later", place).env("DISTWQ_TEST_ARGUMENT", &tried.0);
+        expect_end(launch(&later), "launching::aborts_later #21 (attempt 2) ends its process");
+        let fault = expect_end(
+            launch(&launcher("faults", place)),
+            "launching::reads_where_nothing_is #1 \"the fault\" ends its process",
+        );
+        expect_place(&fault, "an invalid access to memory");
+        let overflow = expect_end(
+            launch(&launcher("overflows", place)),
+            "launching::overflows_its_stack #21 \"deep\" ends its process",
+        );
+        expect_place(&overflow, "a stack overflow");
+        // The handler of Rust comes after.
+        assert!(overflow.contains("has overflowed its stack"), "{overflow}");
+        let twice = expect_end(launch(&launcher("panics twice", place)), "a panic while unwinding");
+        expect_place(&twice, "it aborts (SIGABRT)");
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_a_task_that_never_ends_says_for_which_one_after_the_grace() {
+    for place in places(&[3]) {
+        let running = TemporaryFile::new("drain");
+        let launcher = launcher("never drains", place).env("DISTWQ_TEST_ARGUMENT", &running.0);
+        let mut launched = launcher.start().expect("it can be launched");
+        launched.wait_for(0, "the run cannot end yet").expect("it says so");
+        launched.wait_for(0, "nothing but its end").expect("the line ends");
+        launched.kill(0).expect("it goes on waiting");
+        let output = launched.wait().expect("the system tells how it ended").expect_failure();
+        let line = output.rank(0).lines().find(|line| line.contains("cannot end yet")).expect("it is there");
+        assert!(line.contains("for 21 tasks; launching::endless #1 \"the long one\" runs on rank "), "{output}");
+        assert!(line.contains(" (host ") && line.contains(" since "), "{output}");
+        let waits = "launching::square #2 waits for launching::endless #1 \"the long one\"";
+        assert!(line.contains(waits) && line.contains("15 more like that"), "{output}");
     }
 }
 
@@ -429,24 +466,7 @@ fn a_program_without_mpi_refuses_to_be_one_of_several_ranks() {
 #[cfg(feature = "mpi")]
 mod under_mpirun {
     use super::*;
-    use std::path::PathBuf;
     use std::time::Instant;
-
-    /// A file of this test, which goes when dropped.
-    struct TemporaryFile(PathBuf);
-
-    impl TemporaryFile {
-        fn new(name: &str) -> Self {
-            Self(env::temp_dir().join(format!("distwq-{name}-{}", process::id())))
-        }
-    }
-
-    impl Drop for TemporaryFile {
-        fn drop(&mut self) {
-            // It need not be there.
-            let _ = fs::remove_file(&self.0);
-        }
-    }
 
     #[test]
     fn the_controller_can_be_any_rank() {
@@ -459,24 +479,44 @@ mod under_mpirun {
         }
     }
 
-    /// SIGKILL for a worker that works, for one that does not, for the controller.
+    /// SIGKILL for a worker that works, for one that does not, for the controller. Open MPI leaves the others a moment
+    /// in which they can say who has gone; MPICH kills them.
     #[test]
-    fn a_killed_rank_ends_the_run() {
+    fn a_killed_rank_ends_the_run_and_is_named_with_what_it_did() {
         for place in places(&[4]).into_iter().flatten() {
             for victim in 0..3 {
                 let running = TemporaryFile::new("endless");
                 let launcher = launcher("endless", Some(place)).env("DISTWQ_TEST_ARGUMENT", &running.0);
                 let mut launched = launcher.start().expect("it can be launched");
-                launched.wait_for(0, "the task is submitted").expect("it gets there");
+                launched.wait_for(0, "the others have ended").expect("it gets there");
                 let deadline = Instant::now() + Duration::from_secs(20);
-                while !running.0.exists() {
+                while fs::read_to_string(&running.0).unwrap_or_default().is_empty() {
                     assert!(Instant::now() < deadline, "the task does not begin");
                     thread::sleep(Duration::from_millis(5));
                 }
+                let process = launched.process(victim).expect("it lives");
+                let worked = fs::read_to_string(&running.0).is_ok_and(|text| text == process.to_string());
                 launched.kill(victim).expect("it lives");
                 let killed = Instant::now();
                 let output = launched.wait().expect("the system tells how it ended").expect_failure();
                 assert!(killed.elapsed() < END_LIMIT, "rank {victim} was killed: {output}");
+                if output.mpi.as_deref().is_some_and(|mpi| mpi.starts_with("Open MPI")) {
+                    let (witness, gone) = match victim {
+                        0 => (1, format!("rank 0, the controller, is gone: its process {process} has ended")),
+                        _ => (
+                            0,
+                            format!(
+                                "rank {victim} is gone: its process {process} has ended while the run goes on, on host "
+                            ),
+                        ),
+                    };
+                    assert!(output.rank(witness).contains(&gone), "{gone:?} is missing: {output}");
+                    assert_eq!(
+                        output.rank(witness).contains("launching::endless #1 \"the long one\""),
+                        worked,
+                        "{output}"
+                    );
+                }
             }
         }
     }

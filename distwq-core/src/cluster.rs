@@ -7,6 +7,7 @@ use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote
 use crate::current;
 use crate::drive::Drive;
 use crate::error::{Refusal, RunError, Step, TaskError, TaskSite, plural};
+use crate::fault;
 use crate::graph::Graph;
 use crate::handle::Handle;
 use crate::id::TaskId;
@@ -63,6 +64,9 @@ pub(crate) struct Seat {
 
 /// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a report on what is left to end waits for such answers.
+const DRAIN_REPORT_LIMIT: Duration = Duration::from_secs(1);
 
 impl Cluster {
     pub(crate) fn new(drive: Drive<ControllerEngine>, session: u64) -> Self {
@@ -181,6 +185,9 @@ impl Cluster {
     /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable
     /// until the body returns. Any further call returns at once. Leaving the body does the same.
     ///
+    /// A task that never returns keeps it waiting. After the [grace](crate::Config::shutdown_grace), and each minute from
+    /// then on, standard error tells which tasks run where and since when, and which wait for them.
+    ///
     /// # Panics
     /// Within a task of this process.
     #[track_caller]
@@ -199,9 +206,22 @@ fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<Step>> 
 }
 
 impl Seat {
-    /// Waits until all tasks have ended. Ends because every task ends.
-    pub(crate) fn drain(&self) {
-        self.drive.wait(Awaited::Drained, |engine| (engine.pending() == 0 || engine.is_over()).then_some(()));
+    /// Waits until all tasks have ended. Ends because every task ends; while one does not, says now and then which.
+    fn drain(&self) {
+        let drained = |engine: &mut ControllerEngine| (engine.pending() == 0 || engine.is_over()).then_some(());
+        loop {
+            let report = self.drive.with(|engine| engine.next_drain_report());
+            if self.drive.wait_until(Awaited::Drained, report, drained).is_some() {
+                return;
+            }
+            // Of several threads that wait here one says it.
+            if self.drive.with(|engine| engine.begin_drain_report(Instant::now())) {
+                let deadline = Instant::now() + DRAIN_REPORT_LIMIT;
+                self.drive.wait_until(Awaited::Reports, Some(deadline), |engine| engine.has_reports().then_some(()));
+                let left = self.drive.with(|engine| engine.drain_report(Instant::now()));
+                left.iter().for_each(|text| fault::say(text));
+            }
+        }
     }
 
     /// Leaves a note for the next turn. When they are many they are read if the engine is free, for a user who only

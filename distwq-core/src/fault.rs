@@ -1,12 +1,22 @@
 //! The last words of a rank: what cannot be repaired ends the whole run, saying what is known. The one place of
 //! the library that writes to standard error.
 
+mod exit;
+mod signal;
+
+pub(crate) use exit::{
+    LOOK, OTHERS_LIMIT, allow_exits, end_others, end_process, exit_with_others, finalize, forbid_exits, yield_to_exit,
+};
+
 use crate::codec::CodecError;
 use crate::current;
 use crate::id::Rank;
 use crate::transport::Transport;
+use std::ffi::c_int;
+use std::fmt;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Once, OnceLock};
 
 /// The exit code of a run that was ended: `EX_SOFTWARE` of sysexits.
 pub(crate) const EXIT_CODE: i32 = 70;
@@ -42,19 +52,25 @@ pub(crate) fn host() -> String {
 /// How many runs are under way in this process.
 static ARMED: AtomicUsize = AtomicUsize::new(0);
 
-/// From here on, a process that exits takes the whole run with it: a task that calls `process::exit` would leave
-/// the others waiting.
-#[allow(unsafe_code, reason = "registering with atexit is a C call")]
-pub(crate) fn arm() {
-    static REGISTERED: std::sync::Once = std::sync::Once::new();
+/// The rank that this process is; none if it is several.
+static OWN_RANK: OnceLock<Rank> = OnceLock::new();
+
+/// Asked for once: a signal handler cannot read files.
+static HOST: OnceLock<String> = OnceLock::new();
+
+/// From here on, a process that ends takes the whole run with it and says in which task it does. `rank` is what the
+/// process is, if it is one rank.
+pub(crate) fn arm(rank: Option<Rank>) {
+    static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        // SAFETY: `at_exit` is an `extern "C"` function without arguments that lives as long as the program; what
-        // it does is sound on any thread while the process exits: atomics, a write to standard error, `_exit`.
-        unsafe {
-            libc::atexit(at_exit);
-        }
-        tell_aborts();
+        let _ = HOST.set(host());
+        exit::register();
+        signal::tell_faults();
     });
+    if let Some(rank) = rank {
+        // MPI starts once, so there is one.
+        let _ = OWN_RANK.set(rank);
+    }
     ARMED.fetch_add(1, Ordering::SeqCst);
 }
 
@@ -65,92 +81,23 @@ pub(crate) fn disarm() {
     let _ = ARMED.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
 }
 
-extern "C" fn at_exit() {
-    if ARMED.swap(0, Ordering::SeqCst) == 0 {
-        return;
-    }
-    let during = current::task().map_or_else(String::new, |(id, path)| {
-        format!(" during task {id} {path}, which must return instead of calling `process::exit`")
-    });
-    say(&format!("the process {} on host {} exits while the run goes on{during}", std::process::id(), host()));
-    #[cfg(feature = "mpi")]
-    crate::transport::Environment::abort_if_running(EXIT_CODE);
-    leave()
+/// Whether a run is under way in this process, and nothing has ended it yet.
+pub(crate) fn is_armed() -> bool {
+    ARMED.load(Ordering::SeqCst) > 0
 }
 
-/// What aborts a process (`abort`, a stack overflow, a panic while unwinding) cannot be contained, but the task can be
-/// told. Whoever handled the signal before comes after.
-#[allow(unsafe_code, reason = "signal handlers are set by C calls")]
-fn tell_aborts() {
-    // SAFETY: an all-zero `sigaction` is a valid one; both calls get pointers to values that live for their time. The
-    // handler does only what POSIX allows in one: it reads thread-local memory, writes to a descriptor and sets the
-    // action of the signal. It runs on the alternate stack where there is one, as after an overflow there is no other.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = on_abort as extern "C" fn(libc::c_int) as libc::sighandler_t;
-        action.sa_flags = libc::SA_ONSTACK;
-        let mut before: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(libc::SIGABRT, &raw const action, &raw mut before) == 0 {
-            // Set once, before any task runs.
-            let _ = BEFORE_ABORT.set(before);
-        }
+/// How last words name who says them. Without an allocation or a lock.
+fn rank_and_host(into: &mut dyn fmt::Write) -> fmt::Result {
+    match current::rank().or_else(|| OWN_RANK.get().copied()) {
+        Some(rank) => write!(into, "{rank}")?,
+        None => into.write_str("the process of all ranks")?,
     }
-}
-
-static BEFORE_ABORT: std::sync::OnceLock<libc::sigaction> = std::sync::OnceLock::new();
-
-#[allow(unsafe_code, reason = "only such C calls are allowed in a signal handler")]
-extern "C" fn on_abort(signal: libc::c_int) {
-    if ARMED.load(Ordering::SeqCst) > 0
-        && let Some((task, path)) = current::task()
-    {
-        let mut digits = [0; 10];
-        let serial = decimal(task.serial(), &mut digits);
-        for part in [b"distwq: the process aborts during task #".as_slice(), serial, b" ", path.as_bytes(), b"\n"] {
-            // SAFETY: the pointer and the length are those of a slice.
-            unsafe {
-                libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len());
-            }
-        }
-    }
-    if let Some(before) = BEFORE_ABORT.get() {
-        // SAFETY: the action is one that was in force before. The signal is pending until this handler returns, and
-        // then handled by it.
-        unsafe {
-            libc::sigaction(signal, before, std::ptr::null_mut());
-            libc::raise(signal);
-        }
-    }
-}
-
-/// The digits of a number, without an allocation.
-fn decimal(mut number: u32, digits: &mut [u8; 10]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &digits[start..];
-        }
-    }
+    write!(into, " (host {})", HOST.get().map_or("unknown", String::as_str))
 }
 
 /// Ends this process at once, without what libraries do when a process exits: MPI might wait there.
 #[allow(unsafe_code, reason = "leaving without running further handlers is a C call")]
-pub(crate) fn leave() -> ! {
+pub(crate) fn leave(code: c_int) -> ! {
     // SAFETY: `_exit` ends the process at once and runs nothing else.
-    unsafe { libc::_exit(EXIT_CODE) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_without_an_allocation() {
-        for number in [0, 7, 10, u32::MAX] {
-            assert_eq!(decimal(number, &mut [0; 10]), number.to_string().as_bytes());
-        }
-    }
+    unsafe { libc::_exit(code) }
 }

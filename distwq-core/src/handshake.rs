@@ -7,6 +7,7 @@ use crate::fingerprint::Fingerprint;
 use crate::frame::{Frame, Messages};
 use crate::id::Rank;
 use crate::message::{Hello, PROTOCOL, Settings, ToController, ToWorker};
+use crate::peers::Process;
 use crate::transport::Transport;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -48,13 +49,13 @@ fn receive(transport: &mut dyn Transport, deadline: Instant) -> Option<(Rank, Fr
     }
 }
 
-/// The controller's side: waits for all other ranks, and gives them with their hosts, in the order of the ranks.
+/// The controller's side: waits for all other ranks, and gives them with what they said, in the order of the ranks.
 pub(crate) fn gather(
     transport: &mut dyn Transport,
     own: &Fingerprint,
     settings: &Settings,
     limit: Duration,
-) -> Result<Vec<(Rank, String)>, HandshakeError> {
+) -> Result<Vec<(Rank, Hello)>, HandshakeError> {
     let deadline = Instant::now() + limit;
     let others = |ranks: u32, here: Rank| (0..ranks).map(Rank).filter(move |rank| *rank != here);
     let (ranks, here) = (transport.ranks(), transport.rank());
@@ -97,8 +98,7 @@ pub(crate) fn gather(
         settle(transport, deadline);
         return Err(HandshakeError::Different(reason));
     }
-    let named = others(ranks, here).zip(hellos.into_iter().flatten());
-    Ok(named.map(|(rank, hello)| (rank, hello.host)).collect())
+    Ok(others(ranks, here).zip(hellos.into_iter().flatten()).collect())
 }
 
 /// A worker's side: says what it is, and waits for the settings of the run.
@@ -110,7 +110,8 @@ pub(crate) fn report(
 ) -> Result<Settings, HandshakeError> {
     let deadline = Instant::now() + limit;
     let mut frame = Frame::default();
-    frame.push(&ToController::Hello(Hello { protocol: PROTOCOL, fingerprint, host: fault::host() }));
+    let hello = Hello { protocol: PROTOCOL, fingerprint, host: fault::host(), process: Process::own() };
+    frame.push(&ToController::Hello(hello));
     transport.send(controller, frame);
     let Some((from, frame)) = receive(transport, deadline) else {
         let who = vec![format!("the controller, {controller}")];
@@ -143,7 +144,14 @@ mod tests {
     use crate::transport::Network;
 
     fn settings() -> Settings {
-        Settings { controller: Rank(0), slots: 1, inline_bytes_max: 1, stack_bytes: 1 << 20, shutdown_grace_ms: 1000 }
+        Settings {
+            controller: Rank(0),
+            controller_process: Process::own(),
+            slots: 1,
+            inline_bytes_max: 1,
+            stack_bytes: 1 << 20,
+            shutdown_grace_ms: 1000,
+        }
     }
 
     fn own() -> Fingerprint {
@@ -158,7 +166,8 @@ mod tests {
         let mut worker = ends.pop().expect("two ends");
         let thread = thread::spawn(move || report(&mut worker, Rank(0), own(), LIMIT));
         let gathered = gather(&mut ends[0], &own(), &settings(), LIMIT).expect("they fit");
-        assert_eq!(gathered, [(Rank(1), fault::host())]);
+        let hello = Hello { protocol: PROTOCOL, fingerprint: own(), host: fault::host(), process: Process::own() };
+        assert_eq!(gathered, [(Rank(1), hello)]);
         assert_eq!(thread.join().expect("no panic"), Ok(settings()));
     }
 

@@ -1,7 +1,9 @@
 //! From a program's `main` to a cluster and back: finds out how the process was started, brings the ranks
 //! together, runs the body on one of them, and ends them all in order.
 
+mod exit;
 mod launcher;
+mod loss;
 
 use crate::cluster::Cluster;
 use crate::config::{self, Config};
@@ -15,10 +17,13 @@ use crate::fingerprint::Fingerprint;
 use crate::handshake::{self, HandshakeError};
 use crate::id::Rank;
 use crate::message::Settings;
+use crate::peers::Process;
 use crate::registry::Registry;
 use crate::transport::{Network, Transport};
 use crate::worker::{self, WorkerEngine};
+use exit::exit_all;
 use launcher::Launcher;
+use loss::{watch_controller, watch_workers};
 use std::any::Any;
 use std::error::Error;
 use std::fmt::Display;
@@ -83,7 +88,8 @@ const MISUSED: u8 = 2;
 ///
 /// # Exit codes
 /// 0 on every rank if all went well; 1 if the body returned an error or panicked; 2 if the settings cannot be; 70 if
-/// the run had to be ended.
+/// the run had to be ended. If the body calls `process::exit`, its code on every rank: at once, without a word, and
+/// whatever runs.
 ///
 /// # Examples
 /// ```
@@ -96,12 +102,11 @@ const MISUSED: u8 = 2;
 /// }
 ///
 /// fn main() -> ExitCode {
-///     // Runs on every rank, so all of them see a wrong argument.
-///     let Ok(x) = std::env::args().nth(1).map_or(Ok(21), |text| text.parse::<i64>()) else {
-///         return ExitCode::from(2);
-///     };
-///     distwq::launch(Config::new(), |cluster| -> Result<(), TaskError> {
-///         // Runs on the controller alone.
+///     // Runs on every rank.
+///     let config = Config::new().slots(2);
+///     distwq::launch(config, |cluster| -> Result<(), Box<dyn std::error::Error>> {
+///         // Runs on the controller alone, so a wrong argument is told once.
+///         let x = std::env::args().nth(1).map_or(Ok(21), |text| text.parse::<i64>())?;
 ///         assert_eq!(cluster.submit(double::call(x)).get()?, 2 * x);
 ///         Ok(())
 ///     })
@@ -168,7 +173,7 @@ impl Watch {
 
     fn begin(&self) {
         if self.0.compare_exchange(0, Self::ARMED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            fault::arm();
+            fault::arm(None);
         }
     }
 
@@ -264,7 +269,7 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     let threads = environment.ranks_on_host() * (config.slots as usize);
     let controller = environment.controller();
     let transport = environment.transport();
-    fault::arm();
+    fault::arm(Some(transport.rank()));
     contain::hook();
     let end = if transport.rank() == controller {
         control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.body.code())
@@ -293,7 +298,7 @@ fn within<R>(limit: Duration, start: impl FnOnce() -> R) -> R {
                     std::process::id(),
                     fault::host()
                 ));
-                fault::leave();
+                fault::leave(fault::EXIT_CODE);
             }
         });
         let result = start();
@@ -317,26 +322,38 @@ fn control<R: BodyResult>(
     let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let settings = Settings {
         controller: transport.rank(),
+        controller_process: Process::own(),
         slots: config.slots,
         inline_bytes_max: config.inline_bytes_max,
         stack_bytes: config.stack_bytes as u64,
         shutdown_grace_ms: config.shutdown_grace.as_millis() as u64,
     };
     let own = Fingerprint::of(registry);
-    let hosts = handshake::gather(&mut *transport, &own, &settings, config.handshake_limit).map_err(|error| {
+    let hellos = handshake::gather(&mut *transport, &own, &settings, config.handshake_limit).map_err(|error| {
         if let HandshakeError::Silent { .. } = error {
             // Who has not reported would never end by itself.
             fault::end_run(&mut *transport, &error.to_string());
         }
         error.to_string()
     })?;
-    let places = hosts.into_iter().map(|(rank, host)| WorkerPlace::new(rank, host)).collect();
-    let limits = Limits { inline_bytes_max: config.inline_bytes_max, collective_grace: config.collective_grace };
+    let processes: Vec<_> = hellos.iter().map(|(rank, hello)| (*rank, hello.process.clone())).collect();
+    let places = hellos.into_iter().map(|(rank, hello)| WorkerPlace::new(rank, hello.host)).collect();
+    let limits = Limits {
+        inline_bytes_max: config.inline_bytes_max,
+        collective_grace: config.collective_grace,
+        shutdown_grace: config.shutdown_grace,
+    };
     let bell = transport.bell();
     let engine = ControllerEngine::new(transport, registry, places, config.slots, limits, session);
     let drive = Drive::new(engine, bell, Patience::among(threads_on_host));
     let cluster = Cluster::new(drive, session);
     let seat = Arc::clone(cluster.seat());
+    let is_process = overdue == Overdue::EndTheRun && is_over_mpi();
+    let watch = is_process.then(|| {
+        let exits = Arc::clone(&seat);
+        fault::allow_exits(move |code| exit_all(&exits.drive, code));
+        watch_workers(processes, Arc::downgrade(&seat))
+    });
     // A task may run a cluster of its own: within that one's body it is no task.
     let outer = current::task();
     current::set(None);
@@ -353,18 +370,32 @@ fn control<R: BodyResult>(
             },
             Err(payload) => Body::Panicked(payload),
         };
+        if is_process {
+            fault::yield_to_exit();
+        }
         match &end {
             Body::Returned(Ok(())) => cluster.shutdown(),
             // Told before the other ranks hear of it: their end makes launchers end this one.
             Body::Returned(Err(text)) => fault::say(text),
             Body::Panicked(_) => fault::say("the body panicked"),
         }
+        if is_process {
+            fault::forbid_exits();
+        }
         let left = finish(&seat.drive, end.is_failure(), config.shutdown_grace, overdue);
         seat.drive.end_watch();
+        drop(watch);
         End { body: end, left }
     });
     current::set(outer);
     Ok(end)
+}
+
+fn is_over_mpi() -> bool {
+    #[cfg(feature = "mpi")]
+    return crate::transport::Environment::is_running();
+    #[cfg(not(feature = "mpi"))]
+    false
 }
 
 /// Tells all workers to stop and waits until all ranks have joined in the end. Gives words on those that have not within
@@ -409,8 +440,13 @@ fn work(
         }
         error.to_string()
     })?;
+    // One of the workers is enough.
+    let is_first = transport.rank().index() == usize::from(controller == Rank(0));
+    let watch = (is_process && is_first).then(|| watch_controller(controller, settings.controller_process.clone()));
     let bell = transport.bell();
     let engine = WorkerEngine::new(transport, registry, settings.clone());
     let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));
-    Ok(worker::serve(&drive, &settings, is_process))
+    let failed = worker::serve(&drive, &settings, is_process);
+    drop(watch);
+    Ok(failed)
 }

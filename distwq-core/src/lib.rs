@@ -25,6 +25,7 @@ mod id;
 mod info;
 pub mod launch;
 mod message;
+mod peers;
 mod prefetch;
 mod reference;
 pub mod registry;

@@ -5,6 +5,7 @@ use crate::codec::PayloadWriter;
 use crate::fingerprint::Fingerprint;
 use crate::frame::{Blob, GENERAL};
 use crate::id::{GroupKey, Rank, TaskId};
+use crate::peers::Process;
 use crate::registry::FunctionId;
 use crate::remote::Failure;
 use serde::{Deserialize, Serialize};
@@ -44,10 +45,12 @@ pub(crate) enum ToWorker<'a> {
     FreeGroup { members: Vec<Rank> },
     /// Nobody needs these values any more.
     Forget { values: Vec<TaskId> },
-    /// Say what you hold.
+    /// Say what you hold and what you run.
     Report,
     /// The run is over.
     Stop { failed: bool },
+    /// The controller's process exits with this code: so does this one, at once.
+    Exit { code: i32 },
     /// What any rank may say to any other.
     #[serde(borrow)]
     Peer(ToPeer<'a>),
@@ -69,8 +72,8 @@ pub(crate) enum ToController<'a> {
     Heard { epoch: u64 },
     /// This member of a group waits for long, or answers `AskWait`.
     Waits(WaitReport),
-    /// The answer to `Report`.
-    Report { resident_bytes: u64, values: u64 },
+    /// The answer to `Report`; with each task that runs, for how many nanoseconds it does.
+    Report { resident_bytes: u64, values: u64, running: Vec<(TaskId, u64)> },
     /// After `Stop`: nothing runs on this rank any more, and what had not begun never will.
     Stopped,
     /// What any rank may say to any other.
@@ -128,6 +131,16 @@ pub(crate) struct Run<'a> {
     pub(crate) plain: Blob<'a>,
     #[serde(borrow)]
     pub(crate) inputs: SmallVec<[RunInput<'a>; 2]>,
+    /// What people want to know of it if its process ends within it; few tasks have that.
+    #[serde(borrow)]
+    pub(crate) described: Option<Described<'a>>,
+}
+
+/// What few tasks have: a label, or an attempt after the first.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) struct Described<'a> {
+    pub(crate) label: Option<&'a str>,
+    pub(crate) attempt: u32,
 }
 
 /// One argument that comes from other tasks.
@@ -183,12 +196,14 @@ pub(crate) struct Hello {
     pub(crate) protocol: u32,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) host: String,
+    pub(crate) process: Process,
 }
 
 /// The settings of a run, which the controller decides for all.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Settings {
     pub(crate) controller: Rank,
+    pub(crate) controller_process: Process,
     pub(crate) slots: u32,
     pub(crate) inline_bytes_max: u64,
     pub(crate) stack_bytes: u64,

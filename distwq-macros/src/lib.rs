@@ -209,8 +209,8 @@ pub fn remote(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream)
 ///   `DISTWQ_*` win over it.
 /// - `crate = path`, where `distwq` is none of the package's dependencies but comes from one.
 ///
-/// For code that has to run on every rank before the launch, or for arguments of the command line, write `main`
-/// yourself and call `distwq::launch`.
+/// For code that has to run on every rank before the launch, write `main` yourself and call `distwq::launch`. Arguments of
+/// the command line are best read in the body, which runs once.
 ///
 /// # What is refused
 ///

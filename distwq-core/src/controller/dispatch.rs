@@ -70,11 +70,11 @@ impl ControllerEngine {
     #[inline(never)]
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
         let prompt = self.submitting && self.workers[worker.index()].in_flight == 0 && self.goes_at_once();
-        if self.push_short(task, worker) {
+        if self.push_short(task, worker, attempt) {
             self.pushed(worker);
         } else {
             #[expect(clippy::redundant_closure, reason = "the variant itself is for one lifetime only")]
-            self.push_run(task, worker, |run| ToWorker::Run(run));
+            self.push_run(task, worker, attempt, |run| ToWorker::Run(run));
         }
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;
@@ -86,11 +86,15 @@ impl ControllerEngine {
     }
 
     /// Encodes a task whose arguments are few bytes, all of them here, and for it alone: to the worker it makes no
-    /// difference then whether they came as values or are outputs of other tasks. False if it is no such task.
+    /// difference then whether they came as values or are outputs of other tasks. False if it is no such task, or if
+    /// there is more to say of it.
     #[inline]
-    fn push_short(&mut self, task: TaskId, worker: WorkerId) -> bool {
+    fn push_short(&mut self, task: TaskId, worker: WorkerId, attempt: u32) -> bool {
         let Self { table, workers, functions, .. } = self;
         let (entry, remote, plain) = startable(table, task);
+        if entry.described(attempt).is_some() {
+            return false;
+        }
         let function = functions.id_of(remote);
         let body = &mut workers[worker.index()].out.body;
         message::push_run(body, task, function, |body| match table.inputs(entry) {
@@ -104,6 +108,7 @@ impl ControllerEngine {
         &mut self,
         task: TaskId,
         worker: WorkerId,
+        attempt: u32,
         message: impl for<'a> FnOnce(Run<'a>) -> ToWorker<'a>,
     ) {
         // Attachments are numbered as they are met, so they are gathered on the side.
@@ -123,7 +128,7 @@ impl ControllerEngine {
             }
             inputs.push(RunInput { parameter, gathered, values });
         }
-        let message = message(Run { task, function, plain, inputs });
+        let message = message(Run { task, function, plain, inputs, described: entry.described(attempt) });
         frame.push(&message);
         drop(message);
         self.workers[worker.index()].out = frame;

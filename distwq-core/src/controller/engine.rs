@@ -1,10 +1,11 @@
 //! The state of the controller rank, advanced in turns by whoever waits.
 
 use super::dispatch::Functions;
+use super::drain::Draining;
 use super::groups::Groups;
 use super::references::{ReferenceNotes, References};
 use super::submit::{GraphRun, RunId};
-use super::table::{HomeCopy, Output, Table};
+use super::table::{Entry, HomeCopy, Output, Table};
 use crate::clock::now_ns;
 use crate::codec::Payload;
 use crate::drive::{self, Engine, Happened, Turn, Waiters};
@@ -21,7 +22,7 @@ use crate::transport::{Flow, Transport};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Messages to one worker wait for company until there are so many.
 pub(super) const BATCH_COUNT: u32 = 64;
@@ -45,6 +46,8 @@ pub(crate) struct WorkerPlace {
     pub(super) attempts: u64,
     pub(super) busy_ns: u64,
     pub(super) reported: (u64, u64),
+    /// What runs there and for how many nanoseconds; nothing while that has been asked for and not answered.
+    pub(super) running: Option<Vec<(TaskId, u64)>>,
 }
 
 impl WorkerPlace {
@@ -66,6 +69,7 @@ impl WorkerPlace {
             attempts: 0,
             busy_ns: 0,
             reported: (0, 0),
+            running: None,
         }
     }
 }
@@ -97,6 +101,7 @@ impl drive::Awaited for Awaited {
 pub(crate) struct Limits {
     pub(crate) inline_bytes_max: u64,
     pub(crate) collective_grace: Duration,
+    pub(crate) shutdown_grace: Duration,
 }
 
 /// How far the run is.
@@ -156,6 +161,8 @@ pub(crate) struct ControllerEngine {
     /// Frames that may still go out at once because their worker is idle.
     prompts: usize,
     phase: Phase,
+    /// Since the cluster takes no tasks any more.
+    pub(super) draining: Option<Draining>,
 }
 
 impl ControllerEngine {
@@ -197,6 +204,7 @@ impl ControllerEngine {
             found_idle_ns: 0,
             prompts: 0,
             phase: Phase::Open,
+            draining: None,
         };
         for index in 0..engine.workers.len() as u32 {
             let worker = WorkerId(index);
@@ -221,6 +229,7 @@ impl ControllerEngine {
     /// Takes no tasks any more.
     pub(crate) fn begin_closing(&mut self) {
         self.phase = self.phase.max(Phase::Draining);
+        self.draining.get_or_insert_with(|| Draining::since(Instant::now(), self.limits.shutdown_grace));
     }
 
     /// Whether no tasks are taken any more.
@@ -240,18 +249,45 @@ impl ControllerEngine {
         self.happened.note_all();
     }
 
+    /// Tells all workers that this process exits. Like [`stop`](Self::stop), it is the last that this rank sends.
+    pub(crate) fn exit(&mut self, code: i32) {
+        for index in 0..self.workers.len() as u32 {
+            self.post(WorkerId(index), &ToWorker::Exit { code });
+        }
+        self.flush();
+        self.phase = self.phase.max(Phase::Stopped);
+    }
+
     /// After the run: which workers something still runs on, in words.
     pub(crate) fn who_is_busy(&self) -> String {
         let named = (0..).map(WorkerId).zip(&self.workers).filter(|(_, place)| !place.is_stopped);
         let named = named.map(|(worker, place)| {
-            let first = self.scheduler.in_flight_tasks(worker).next().and_then(|task| self.table.get(task));
-            let first = first.map_or_else(String::new, |entry| format!(", the first of them {}", entry.name()));
+            let first =
+                self.begun(worker).next().map_or_else(String::new, |name| format!(", the first of them {name}"));
             format!("{} (host {}) with {}{first}", place.rank, place.host, plural(place.in_flight, "task"))
         });
         match named.collect::<Vec<_>>() {
             none if none.is_empty() => "all have stopped: does the `Drop` of a value not return?".to_owned(),
             busy => format!("busy: {}", busy.join(", ")),
         }
+    }
+
+    /// The tasks that a worker has, by their names: what can have begun comes first.
+    pub(super) fn begun(&self, worker: WorkerId) -> impl Iterator<Item = String> + '_ {
+        let tasks = self.groups.of_member(worker).chain(self.scheduler.in_flight_tasks(worker));
+        tasks.filter_map(|task| self.table.get(task)).map(Entry::full_name)
+    }
+
+    /// What a worker had to do when its process ended: words that go on after those that say so.
+    pub(crate) fn what_was_at(&self, rank: Rank) -> String {
+        let Some(&worker) = self.worker_of.get(&rank) else { return String::new() };
+        let WorkerPlace { host, in_flight, .. } = &self.workers[worker.index()];
+        let tasks = match self.begun(worker).next() {
+            None => "no task".to_owned(),
+            Some(first) if *in_flight == 1 => format!("task {first}"),
+            Some(first) => format!("{}, the first of them {first}", plural(*in_flight, "task")),
+        };
+        format!(", on host {host} with {tasks}")
     }
 
     /// The transport is gone.
@@ -383,6 +419,7 @@ impl ControllerEngine {
         self.release();
         self.reports_missing = self.workers.len();
         for index in 0..self.workers.len() as u32 {
+            self.workers[index as usize].running = None;
             self.post(WorkerId(index), &ToWorker::Report);
         }
         self.flush();

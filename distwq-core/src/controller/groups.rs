@@ -52,6 +52,12 @@ impl Groups {
         !self.attempts.is_empty() && self.attempts.contains_key(&task)
     }
 
+    /// The collective tasks that a worker is a member of and has not left.
+    pub(super) fn of_member(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> + '_ {
+        let inside = move |attempt: &Attempt| attempt.member(worker).is_some_and(|member| !attempt.left[member]);
+        self.attempts.iter().filter(move |(_, attempt)| inside(attempt)).map(|(task, _)| *task)
+    }
+
     /// A member has answered `Leave`: it is not stuck.
     pub(super) fn heard(&mut self, epoch: u64, worker: WorkerId) {
         let attempt = self.tasks.get(&epoch).and_then(|task| self.attempts.get_mut(task));
@@ -85,7 +91,7 @@ impl ControllerEngine {
         let ranks: Vec<_> = workers.iter().map(|worker| self.workers[worker.index()].rank).collect();
         for worker in &workers {
             let members = ranks.clone();
-            self.push_run(task, *worker, |run| ToWorker::Prepare { epoch, members, run });
+            self.push_run(task, *worker, attempt, |run| ToWorker::Prepare { epoch, members, run });
         }
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;

@@ -2,6 +2,7 @@
 //! by, except small ones and those that its user asks for.
 
 mod dispatch;
+mod drain;
 mod ends;
 mod engine;
 mod groups;

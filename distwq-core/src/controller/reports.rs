@@ -33,8 +33,10 @@ impl ControllerEngine {
                 ToController::Ready { epoch } => self.group_ready(epoch),
                 ToController::Heard { epoch } => self.groups.heard(epoch, worker),
                 ToController::Waits(report) => self.member_waits(worker, report),
-                ToController::Report { resident_bytes, values } => {
-                    self.workers[worker.index()].reported = (resident_bytes, values);
+                ToController::Report { resident_bytes, values, running } => {
+                    let place = &mut self.workers[worker.index()];
+                    place.reported = (resident_bytes, values);
+                    place.running = Some(running);
                     self.reports_missing = self.reports_missing.saturating_sub(1);
                     if self.reports_missing == 0 {
                         self.happened.note(Awaited::Reports);

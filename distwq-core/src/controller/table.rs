@@ -7,6 +7,7 @@ use crate::call::Input;
 use crate::codec::Payload;
 use crate::error::{Step, TaskError};
 use crate::id::{TaskId, WorkerId};
+use crate::message::Described;
 use crate::registry::Remote;
 use std::sync::Arc;
 
@@ -152,6 +153,19 @@ impl Entry {
 
     pub(super) fn label(&self) -> Option<&str> {
         self.label.as_deref()
+    }
+
+    /// The task for people who look for it in a program: function, number, and label if it has one.
+    pub(super) fn full_name(&self) -> String {
+        let label = self.label().map_or_else(String::new, |label| format!(" \"{label}\""));
+        format!("{} #{}{label}", self.path(), self.serial)
+    }
+
+    /// What a worker has to know of the task besides how to run it: nothing, as a rule.
+    #[inline]
+    pub(super) fn described(&self, attempt: u32) -> Option<Described<'_>> {
+        let label = self.label();
+        (label.is_some() || attempt > 1).then_some(Described { label, attempt })
     }
 
     /// The task has given this.

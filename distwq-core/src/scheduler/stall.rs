@@ -47,12 +47,18 @@ impl Scheduler {
         let waiting = || self.tasks.iter().filter(|(_, task)| task.state.is_pending());
         let for_workers = waiting().filter(|(_, task)| task.state != State::Blocked);
         let for_workers = for_workers.map(|(slot, _)| (self.tasks.id(slot), self.why_not_started(slot)));
-        let for_tasks = waiting().flat_map(|(slot, _)| {
-            let dependents = self.tasks.dependents(slot, &self.links).map(|dependent| self.tasks.id(dependent));
-            dependents.map(move |dependent| (dependent, Waits::Task(self.tasks.id(slot))))
-        });
+        let for_tasks = self.waits_for_tasks().map(|(task, other)| (task, Waits::Task(other)));
         let waits = for_workers.chain(for_tasks).take(WAITS_MAX).collect();
         Some(Stall { pending: self.pending, waits })
+    }
+
+    /// Each task that waits for another one, with that one. Looks at all tasks.
+    pub fn waits_for_tasks(&self) -> impl Iterator<Item = (TaskId, TaskId)> + '_ {
+        let pending = self.tasks.iter().filter(|(_, task)| task.state.is_pending());
+        pending.flat_map(move |(slot, _)| {
+            let dependents = self.tasks.dependents(slot, &self.links).map(move |dependent| self.tasks.id(dependent));
+            dependents.map(move |dependent| (dependent, self.tasks.id(slot)))
+        })
     }
 
     fn why_not_started(&self, slot: u32) -> Waits {

@@ -31,3 +31,12 @@ impl Attempt {
         }
     }
 }
+
+/// What an executor does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    /// Run the task that it was given.
+    Run,
+    /// Nothing more will come; the run has failed if so.
+    Stop { failed: bool },
+}

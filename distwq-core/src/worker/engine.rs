@@ -4,10 +4,12 @@
 mod tests;
 mod values;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Next};
+use super::descriptions::Descriptions;
 use super::inputs::{Gathered, Inputs, Purpose};
 use super::membership::Membership;
 use super::queue::{Queue, ReadyTask};
+use super::slots::Slots;
 use super::store::Store;
 use super::task::Task;
 use crate::clock::now_ns;
@@ -23,6 +25,7 @@ use crate::remote::{Failure, Resident};
 use crate::transport::{Flow, Transport};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::mem::take;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Results wait for company this long at most while there is more to run.
@@ -47,6 +50,9 @@ pub(crate) struct WorkerEngine {
     out_count: u32,
     turned_ns: u64,
     running: u32,
+    /// What runs, for who asks.
+    pub(super) slots: Arc<Slots>,
+    pub(super) descriptions: Descriptions,
     stopped: Option<bool>,
     garbage: Garbage,
     happened: Happened<Awaited>,
@@ -73,20 +79,13 @@ impl drive::Awaited for Awaited {
 /// The values that a task lacks, each with who holds it.
 type Missing = Vec<(TaskId, Rank)>;
 
-/// What an executor does next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Next {
-    /// Run the task that it was given.
-    Run,
-    /// Nothing more will come; the run has failed if so.
-    Stop { failed: bool },
-}
-
 impl WorkerEngine {
     pub(crate) fn new(transport: Box<dyn Transport>, registry: &'static Registry, settings: Settings) -> Self {
         Self {
             transport,
             registry,
+            slots: Arc::new(Slots::new(settings.slots)),
+            descriptions: Descriptions::default(),
             settings,
             ready: Queue::default(),
             inputs: Inputs::default(),
@@ -329,11 +328,12 @@ impl WorkerEngine {
             ToWorker::FreeGroup { members } => self.transport.free_group(&members),
             ToWorker::Forget { values } => values.into_iter().for_each(|value| self.forget(value)),
             ToWorker::Report => {
-                let report =
-                    ToController::Report { resident_bytes: self.store.bytes(), values: self.store.len() as u64 };
-                self.tell_controller(&report);
+                let running = self.slots.running(now_ns());
+                let (resident_bytes, values) = (self.store.bytes(), self.store.len() as u64);
+                self.tell_controller(&ToController::Report { resident_bytes, values, running });
             }
             ToWorker::Stop { failed } => self.stop(failed),
+            ToWorker::Exit { code } => fault::exit_with_others(&mut *self.transport, code),
             ToWorker::Peer(ToPeer::Fetch { value }) => self.answer_fetch(from, value),
             ToWorker::Peer(ToPeer::Value { value, bytes }) => {
                 let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
@@ -406,6 +406,7 @@ impl WorkerEngine {
 
     /// A task that never began has ended.
     fn gave_up(&mut self, task: Task, failure: Failure) {
+        self.descriptions.take(task.id);
         self.tell_controller(&ToController::Done(Done {
             task: task.id,
             started_ns: now_ns(),
@@ -424,6 +425,7 @@ impl WorkerEngine {
         let ids: FxHashSet<TaskId> = given.iter().map(|task| task.id).collect();
         // In the order in which they were asked for, which is the one in which they were to run.
         asked.retain(|id| ids.contains(id));
+        ids.iter().for_each(|id| drop(self.descriptions.take(*id)));
         // One by one: what a task holds may be dropped by users' code, which may panic.
         given.into_iter().for_each(|task| self.garbage.push(Box::new(task)));
         self.tell_controller(&ToController::Returned { tasks: asked });

@@ -1,9 +1,10 @@
 //! The life of a worker rank: its executors, its watcher, the end.
 
-use super::attempt::Attempt;
-use super::engine::{Awaited, Next, WorkerEngine};
+use super::attempt::{Attempt, Next};
+use super::engine::{Awaited, WorkerEngine};
 use crate::clock::now_ns;
 use crate::codec::Payload;
+use crate::current::{self, Description};
 use crate::drive::{Attention, Drive, Engine as _};
 use crate::fault;
 use crate::group::{Group, GroupError, Link};
@@ -23,7 +24,9 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
     let failed = std::thread::scope(|scope| {
         let watcher = thread("watcher").spawn_scoped(scope, || drive.watch(Attention::Sparing, stack));
         let executors: Vec<_> = (0..settings.slots)
-            .map(|slot| thread(&format!("slot-{slot}")).stack_size(stack).spawn_scoped(scope, || execute(drive)))
+            .map(|slot| {
+                thread(&format!("slot-{slot}")).stack_size(stack).spawn_scoped(scope, move || execute(drive, slot))
+            })
             .collect();
         let mut failed = false;
         for executor in executors {
@@ -71,8 +74,10 @@ fn close(drive: &Drive<WorkerEngine>, grace: Duration) -> bool {
 }
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.
-fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
+fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: u32) -> bool {
     let mut attempt = Attempt::NONE;
+    let (rank, slots) = drive.with(|engine| (engine.transport.rank(), Arc::clone(&engine.slots)));
+    current::set_rank(rank);
     // Whether it has ended and the engine does not know yet.
     let mut has_ended = false;
     loop {
@@ -81,6 +86,7 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
         // Straight after another task the clock need not be read: this one begins when that has ended, or when the turn
         // was taken that came in between.
         let mut straight_ns = None;
+        let mut description = None;
         let next = drive.wait(Awaited::Task, |engine| {
             if std::mem::take(&mut has_ended) {
                 engine.ended(&mut attempt);
@@ -90,17 +96,28 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>) -> bool {
             let first = std::mem::take(&mut first_look);
             let next = engine.next_ready(if first { now } else { 0 }, &mut attempt.ready);
             straight_ns = first.then(|| now.max(engine.turned_ns()));
+            if next == Some(Next::Run) {
+                description = engine.descriptions.take(attempt.ready.task.id);
+            }
             next
         });
         if let Next::Stop { failed } = next {
             return failed;
         }
         attempt.started_ns = straight_ns.unwrap_or_else(now_ns);
-        let Attempt { ready, output, .. } = &mut attempt;
+        let Attempt { ready, output, started_ns, .. } = &mut attempt;
+        slots.begin(slot, ready.task.id, *started_ns);
+        if let Some(description) = &description {
+            current::describe(**description);
+        }
         attempt.failure = match ready.epoch {
             None => ready.task.run(None, output),
             Some(epoch) => ready.task.run(Some(&group_of(drive, epoch)), output),
         };
+        slots.end(slot);
+        if description.is_some() {
+            current::describe(Description::NONE);
+        }
         attempt.ran_ns = now_ns().saturating_sub(attempt.started_ns);
         has_ended = true;
     }

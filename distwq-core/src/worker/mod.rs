@@ -2,11 +2,13 @@
 //! is large. It decides nothing about order or place.
 
 mod attempt;
+mod descriptions;
 mod engine;
 mod executor;
 mod inputs;
 mod membership;
 mod queue;
+mod slots;
 mod store;
 mod task;
 

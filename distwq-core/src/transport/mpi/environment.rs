@@ -97,6 +97,25 @@ impl Environment {
         MpiTransport::new(frames.as_raw(), groups, world.rank() as u32, world.size() as u32, self.piece_bytes, bells)
     }
 
+    /// Whether MPI is running in this process.
+    pub(crate) fn is_running() -> bool {
+        RUNNING.load(Ordering::SeqCst)
+    }
+
+    /// Finalizes MPI if it is running in this process, which is about to exit: nobody will drop the environment.
+    ///
+    /// The thread need not be the one that initialised MPI, as the standard wants it to be: that one may run a task that
+    /// never ends. Open MPI and MPICH do not mind, as long as no other thread calls MPI.
+    pub(crate) fn finalize_if_running() {
+        if RUNNING.swap(false, Ordering::SeqCst) {
+            // SAFETY: MPI runs. The caller has closed the transport, after which no other thread of this library calls
+            // MPI, and its engine does nothing more.
+            unsafe {
+                ffi::MPI_Finalize();
+            }
+        }
+    }
+
     /// Ends all ranks if MPI is running in this process.
     pub(crate) fn abort_if_running(code: i32) {
         if RUNNING.load(Ordering::SeqCst) {

@@ -41,6 +41,7 @@ impl WorkerEngine {
             }
             inputs.push(InputArgument { parameter: input.parameter, gathered: input.gathered, values });
         }
+        self.descriptions.keep(run.task, run.described);
         let task = Task { id: run.task, remote: Some(remote), plain: frame.payload(run.plain)?, inputs };
         Ok((task, missing))
     }

@@ -1,0 +1,35 @@
+//! A thread of the controller exits its process while the body runs: all ranks end with its code.
+
+use crate::controller::ControllerEngine;
+use crate::drive::{Drive, Engine as _};
+use crate::fault;
+use std::thread;
+use std::time::Instant;
+
+/// Ends the other ranks with this code, and leaves them in order if they follow in time: then the launcher has nothing
+/// to say. The engine may be in use by a thread that never gives it back, the one that exits included.
+pub(super) fn exit_all(drive: &Drive<ControllerEngine>, code: i32) {
+    let deadline = Instant::now() + fault::OTHERS_LIMIT;
+    let mut told = false;
+    loop {
+        let mut closed = false;
+        drive.try_with(|engine| {
+            if !std::mem::replace(&mut told, true) {
+                engine.exit(code);
+            }
+            engine.turn();
+            closed = engine.transport.close();
+            if closed {
+                engine.close();
+            }
+        });
+        if closed {
+            // What exit handlers of the program do afterwards is its own affair.
+            return drop(fault::finalize(code));
+        }
+        if Instant::now() >= deadline {
+            return fault::end_others(code);
+        }
+        thread::sleep(fault::LOOK);
+    }
+}

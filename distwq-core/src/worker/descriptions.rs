@@ -1,0 +1,26 @@
+//! The descriptions of the few tasks of a worker that have one and have not begun.
+
+use crate::current::Description;
+use crate::id::TaskId;
+use crate::message::Described;
+use rustc_hash::FxHashMap;
+
+/// Descriptions by task.
+#[derive(Default, Debug)]
+pub(super) struct Descriptions(FxHashMap<TaskId, Box<Description>>);
+
+impl Descriptions {
+    /// A task has come; few have a description.
+    pub(super) fn keep(&mut self, task: TaskId, described: Option<Described<'_>>) {
+        if let Some(Described { label, attempt }) = described {
+            self.0.insert(task, Box::new(Description::new(label, attempt)));
+        }
+    }
+
+    /// That of a task that begins, or never will.
+    #[inline]
+    pub(super) fn take(&mut self, task: TaskId) -> Option<Box<Description>> {
+        // Asked for each task, and there are none as a rule.
+        if self.0.is_empty() { None } else { self.0.remove(&task) }
+    }
+}

@@ -1,0 +1,97 @@
+//! The bodies of the programs, by their names.
+
+use super::*;
+
+/// Runs the program that this process is to be, and gives its exit code.
+pub(super) fn run(program: &str) -> ExitCode {
+    let argument = env::var("DISTWQ_TEST_ARGUMENT").unwrap_or_default();
+    let wait_for = |cluster: &Cluster, call: Call<()>| -> BodyOutcome {
+        // Another task runs meanwhile, so that a rank that ends leaves somebody behind who is busy.
+        let bystanders: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x))).collect();
+        println!("the task is submitted");
+        let end = cluster.submit(call).get();
+        bystanders.iter().try_for_each(|handle| handle.get().map(drop))?;
+        println!("the task has ended: {end:?}");
+        Ok(end?)
+    };
+    let config = Config::new().workers(2);
+    match program {
+        "works" => distwq::launch(config, works),
+        "fails" => distwq::launch(config, |_| -> Result<(), String> { Err("the body fails".to_owned()) }),
+        "fails of something" => distwq::launch(config, |_| -> BodyOutcome { Err(Outer(Inner).into()) }),
+        "panics" => distwq::launch(config, |cluster| {
+            let busy = cluster.submit(square::call(3));
+            assert_eq!(busy.get(), Ok(8), "the body panics");
+        }),
+        "panics while tasks wait" => distwq::launch(config, |cluster| -> BodyOutcome {
+            for x in 0..1000 {
+                drop(cluster.submit(square::call(x)));
+            }
+            panic!("the body panics");
+        }),
+        "fails while a task runs" => {
+            distwq::launch(config.shutdown_grace(Duration::from_secs(1)), |cluster| -> Result<(), TaskError> {
+                // The other worker has some to do, and more in its queue.
+                let long = cluster.submit(sleeps::call(120.0));
+                (0..30).for_each(|_| drop(cluster.submit(sleeps::call(0.1))));
+                long.get_timeout(Duration::from_millis(500)).map(drop)
+            })
+        }
+        "exits" => {
+            let code: i32 = argument.parse().expect("the argument is the code");
+            distwq::launch(config, |cluster| wait_for(cluster, exits::call(code).label("the exit")))
+        }
+        "body exits" => {
+            let code: i32 = argument.parse().expect("the argument is the code");
+            distwq::launch(config, |cluster| -> BodyOutcome {
+                cluster.submit(square::call(1)).get().expect("one");
+                process::exit(code)
+            })
+        }
+        "body exits while tasks run" => distwq::launch(config, |cluster| -> BodyOutcome {
+            let handles: Vec<_> = (0..5).map(|_| cluster.submit(endless::call(&*argument))).collect();
+            while !Path::new(&argument).exists() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            // Another thread exits, while this one waits.
+            thread::scope(|scope| {
+                scope.spawn(|| process::exit(4));
+                Ok(handles[0].get()?)
+            })
+        }),
+        "never drains" => distwq::launch(config.shutdown_grace(Duration::from_millis(500)), |cluster| -> BodyOutcome {
+            let long = cluster.submit(endless::call(&*argument).label("the long one"));
+            for x in 0..20 {
+                cluster.submit(square::call(x).after(&long));
+            }
+            println!("the body returns");
+            Ok(())
+        }),
+        "aborts" => distwq::launch(config, |cluster| wait_for(cluster, aborts::call().label("the abort"))),
+        "aborts later" => {
+            distwq::launch(config, |cluster| wait_for(cluster, aborts_later::call(&*argument).retries(1)))
+        }
+        "faults" => distwq::launch(config, |cluster| -> BodyOutcome {
+            Ok(cluster.submit(reads_where_nothing_is::call().label("the fault")).get().map(drop)?)
+        }),
+        "overflows" => distwq::launch(config, |cluster| wait_for(cluster, overflows_its_stack::call().label("deep"))),
+        "a task panics" => distwq::launch(config, |cluster| {
+            let error = cluster.submit(panics::call()).get().expect_err("it panics");
+            println!("told: {error}");
+        }),
+        "panics twice" => distwq::launch(config, |cluster| wait_for(cluster, panics_while_unwinding::call())),
+        "endless" => distwq::launch(config, |cluster| -> BodyOutcome {
+            let long = cluster.submit(endless::call(&*argument).label("the long one"));
+            let others: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x))).collect();
+            others.iter().try_for_each(|handle| handle.get().map(drop))?;
+            println!("the others have ended");
+            Ok(long.get()?)
+        }),
+        #[cfg(feature = "mpi")]
+        "stuck" => distwq::launch(config.collective_grace(Duration::from_secs(1)), |cluster| {
+            wait_for(cluster, stuck_in_raw_mpi::call().ranks(2))
+        }),
+        "misconfigured" => distwq::launch(config.piece_bytes(1), works),
+        other => panic!("there is no program {other:?}"),
+    }
+}
