@@ -1,5 +1,7 @@
 //! Raw MPI inside a collective task: the communicator of the group as rsmpi has it, for code that wants MPI itself.
 //! Where there is no MPI the group's own operations do the same.
+//!
+//! Safe code gets that communicator if any thread may call MPI, which the setting in the last lines asks for.
 
 use distwq::prelude::*;
 
@@ -19,12 +21,14 @@ fn sum_by_mpi(group: &Group, own: u64) -> Result<u64, GroupError> {
     // Here and not above: rsmpi has a trait of the name `Group`.
     use distwq::mpi::{collective::SystemOperation, traits::*};
 
-    group.with_mpi(|communicator| {
-        assert_eq!((communicator.rank() as usize, communicator.size() as usize), (group.rank(), group.size()));
+    let member = (group.rank(), group.size());
+    group.with_mpi(|raw| {
+        let communicator = raw.communicator()?;
+        assert_eq!((communicator.rank() as usize, communicator.size() as usize), member);
         let mut sum = 0;
         communicator.all_reduce_into(&own, &mut sum, SystemOperation::sum());
-        sum
-    })
+        Ok(sum)
+    })?
 }
 
 #[cfg(not(feature = "mpi"))]
@@ -32,7 +36,7 @@ fn sum_by_mpi(_: &Group, _: u64) -> Result<u64, GroupError> {
     Err(GroupError::NotMpi)
 }
 
-#[distwq::main]
+#[distwq::main(config = Config::new().mpi_thread_multiple(true))]
 fn main(cluster: &Cluster) -> Result<(), TaskError> {
     if cfg!(not(feature = "mpi")) {
         println!("built without the feature `mpi`, so there is no raw communicator");

@@ -265,7 +265,14 @@
 //! Locally the members are threads. With the feature `mpi` and over MPI,
 #![cfg_attr(feature = "mpi", doc = "[`Group::with_mpi`] lends the raw communicator")]
 #![cfg_attr(not(feature = "mpi"), doc = "`Group::with_mpi` lends the raw communicator")]
-//! of the group, for code and libraries that want one; the crate of that communicator, rsmpi, is `distwq::mpi` then.
+//! of the group: as a handle for C libraries, and as that of rsmpi, which is `distwq::mpi` then. MPI is called by one
+//! thread of a rank at a time, and distwq does so too. So the communicator of rsmpi, from which safe code can make others
+//! that outlive the call, needs either `unsafe` or an MPI that any thread may call
+//! ([`Config::mpi_thread_multiple`]), which makes every message of the run slower.
+//!
+//! rsmpi also gives everybody `SimpleCommunicator::world()`, and nothing here can refuse that. A program that calls MPI
+//! outside of `with_mpi`, or on threads of its own, needs the setting: without it two threads are in MPI at once, and
+//! what follows is crashes and hangs.
 //!
 //! # Errors
 //!
@@ -408,7 +415,7 @@ pub use distwq_core::{
     launch, testing,
 };
 #[cfg(feature = "mpi")]
-pub use distwq_core::{Communicator, mpi};
+pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};
 pub use distwq_macros::{main, remote, test};
 
 /// What most programs use: `use distwq::prelude::*;`.

@@ -384,32 +384,6 @@ fn waits_for_the_last(group: &Group, milliseconds: u64) -> Result<(), GroupError
     group.barrier()
 }
 
-#[cfg(feature = "mpi")]
-#[remote(collective)]
-fn raw(group: &Group) -> Result<bool, String> {
-    match group.with_mpi(|_| group.barrier()) {
-        Ok(inside) => {
-            // Alone there is nobody to talk to, so there is nothing to refuse.
-            let refused = group.size() == 1 || matches!(inside, Err(GroupError::InsideRaw(_)));
-            group.barrier().map_err(|error| error.to_string())?;
-            if refused { Ok(true) } else { Err(format!("{inside:?}")) }
-        }
-        Err(GroupError::NotMpi) => Ok(false),
-        Err(other) => Err(other.to_string()),
-    }
-}
-
-/// The raw communicator is there over MPI; inside, the operations of the group are refused.
-#[cfg(feature = "mpi")]
-#[distwq::test(ranks = [3, 4, 7])]
-fn the_raw_communicator_is_lent_where_there_is_one(cluster: &Cluster) -> Outcome {
-    let over_mpi = std::env::var_os("OMPI_COMM_WORLD_SIZE").is_some() || std::env::var_os("PMI_SIZE").is_some();
-    for size in [1, cluster.workers(), 2, cluster.workers()] {
-        assert_eq!(cluster.submit(raw::call().ranks(size)).get()?, over_mpi);
-    }
-    Ok(())
-}
-
 /// Ends only because the circle is found: member 0 is in one operation, the others in another one in which nobody
 /// sends anything to member 0 or gets anything from it.
 #[remote(collective)]
@@ -429,11 +403,31 @@ fn receives_before_it_sends(group: &Group) -> Result<u8, GroupError> {
 fn members_that_wait_for_each_other_are_told_so(cluster: &Cluster) -> Outcome {
     let parted = cluster.submit(parts_ways::call()).get().expect_err("member 0 is in another operation");
     let message = parted.message().unwrap_or_default();
-    assert!(message.contains("wait for each other") || message.contains("same order"), "{message}");
+    assert!(message.contains("deadlock in the group") || message.contains("same order"), "{message}");
     let circle = cluster.submit(receives_before_it_sends::call()).get().expect_err("nobody sends first");
     let TaskError::Group { message, .. } = &circle else { panic!("{circle}") };
     assert!(message.contains("member 0 waits for member 1 in recv"), "{message}");
     let sizes = cluster.submit(who::call("after")).get()?;
     assert_eq!(sizes.2, cluster.workers());
+    Ok(())
+}
+
+/// Member 0 waits for itself, and the others for each other if there are several.
+#[remote(collective)]
+fn waits_for_itself(group: &Group, others_too: bool) -> Result<u8, GroupError> {
+    match group.rank() {
+        0 => group.recv::<u8>(0),
+        _ if others_too => group.recv::<u8>(if group.rank() == 1 { 2 } else { 1 }),
+        _ => Ok(0),
+    }
+}
+
+#[distwq::test(ranks = [2, 4], every)]
+fn a_member_that_waits_for_itself_is_told_so_also_within_a_larger_deadlock(cluster: &Cluster) -> Outcome {
+    for others_too in [false, cluster.workers() == 3] {
+        let error = cluster.submit(waits_for_itself::call(others_too)).get().expect_err("it has sent itself nothing");
+        let message = error.message().unwrap_or_default();
+        assert!(message.contains("member 0 waits for itself in recv"), "{message}");
+    }
     Ok(())
 }

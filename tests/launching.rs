@@ -108,11 +108,15 @@ fn panics_while_unwinding() {
 #[cfg(feature = "mpi")]
 #[remote(collective)]
 fn stuck_in_raw_mpi(group: &Group) -> Result<(), String> {
-    if group.rank() == 0 {
-        let stuck = || group.with_mpi(|_| thread::sleep(Duration::from_secs(120)));
-        return stuck().map_err(|error| error.to_string());
-    }
-    group.with_mpi(|_| ()).map_err(|error| error.to_string())?;
+    let stuck = group.rank() == 0;
+    let forever = || thread::sleep(Duration::from_secs(120));
+    group
+        .with_mpi(|_| {
+            if stuck {
+                forever()
+            }
+        })
+        .map_err(|error| error.to_string())?;
     Err("the other member failed".to_owned())
 }
 
@@ -527,6 +531,25 @@ mod under_mpirun {
             let output = expect_end(launch(&launcher("stuck", Some(place))), "ends the run");
             assert!(output.contains("stuck_in_raw_mpi"), "the task is named: {output}");
             assert!(output.contains("with_mpi") || output.contains("raw MPI"), "the reason is named: {output}");
+        }
+    }
+
+    /// The setting reaches rank 0 only, so the others have asked MPI for less.
+    #[test]
+    fn ranks_whose_mpi_not_all_threads_may_call_all_refuse_to_start_if_they_are_to() {
+        for place in places(&[3]).into_iter().flatten() {
+            let script = "if [ ${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}} = 0 ]; then \
+                          export DISTWQ_MPI_THREAD_MULTIPLE=1; fi; exec \"$0\" \"$@\"";
+            let launcher = Launcher::new("sh", place)
+                .arg("-c")
+                .arg(script)
+                .arg(env::current_exe().expect("the system knows it"))
+                .args(["program", "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
+                .env(PROGRAM, "works")
+                .time_limit(Duration::from_secs(60));
+            let output = expect_end(launch(&launcher), "mpi_thread_multiple (DISTWQ_MPI_THREAD_MULTIPLE) is set");
+            assert!(output.contains("gives 2 of the ranks a lower thread level"), "{output}");
+            assert_eq!(output.code(), Some(2), "{output}");
         }
     }
 

@@ -4,6 +4,8 @@
 
 mod error;
 mod operation;
+#[cfg(feature = "mpi")]
+mod raw;
 
 pub use error::GroupError;
 pub(crate) use operation::Operation;
@@ -12,8 +14,8 @@ use crate::codec::{self, Payload};
 use crate::id::GroupKey;
 use crate::remote::Portable;
 use operation::Running;
+use std::cell::Cell;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The ranks that run one collective task together, as one of them sees it. Members are counted from 0; all of
 /// them call the same operations in the same order. Every operation gives an error instead of hanging when a
@@ -21,6 +23,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// On the local backend the members are threads, so collective code can be tested without MPI. Values are encoded on
 /// their way, on both backends. A group is only there within its task.
+///
+/// A group belongs to the thread that runs the task, and is not `Sync`: it is the order of the operations that members
+/// agree on, and two threads have none. Threads that a task starts hand what they have to that thread, by a channel for
+/// example. So a member that waits is known to do nothing else with the group, and members that all wait for each other
+/// are told so ([`GroupError::Deadlock`]) instead of waiting for ever.
 ///
 /// # Examples
 /// ```
@@ -45,28 +52,33 @@ pub struct Group {
     link: Box<dyn Link>,
     rank: usize,
     size: usize,
-    operations: AtomicU64,
-    sent: Vec<AtomicU64>,
-    received: Vec<AtomicU64>,
+    // In cells: the thread of the task alone counts.
+    operations: Cell<u64>,
+    sent: Vec<Cell<u64>>,
+    received: Vec<Cell<u64>>,
 }
 
 /// How the members of a group reach each other.
-pub(crate) trait Link: Send + Sync {
+pub(crate) trait Link: Sync {
     /// Takes a message to another member.
     fn send(&self, to: usize, key: GroupKey, bytes: Payload) -> Result<(), GroupError>;
 
     /// Waits for a message of another member: until it is there, or that member has left, or any has failed.
     fn receive(&self, from: usize, key: GroupKey) -> Result<Payload, GroupError>;
 
-    /// Lends the raw communicator.
+    /// Whether there is a raw communicator; all members answer the same.
     #[cfg(feature = "mpi")]
-    fn raw(&self, action: &mut dyn FnMut(&crate::transport::Communicator)) -> Result<(), GroupError>;
+    fn has_raw(&self) -> bool;
+
+    /// Runs `action` with the raw communicator, on the thread that started MPI. All members have agreed to do so.
+    #[cfg(feature = "mpi")]
+    fn raw(&self, action: &mut (dyn FnMut(&crate::transport::RawCommunicator) + Send)) -> Result<(), GroupError>;
 }
 
 impl Group {
     pub(crate) fn new(link: Box<dyn Link>, rank: usize, size: usize) -> Self {
-        let counters = || (0..size).map(|_| AtomicU64::new(0)).collect();
-        Self { link, rank, size, operations: AtomicU64::new(0), sent: counters(), received: counters() }
+        let counters = || vec![Cell::new(0); size];
+        Self { link, rank, size, operations: Cell::new(0), sent: counters(), received: counters() }
     }
 
     /// The number of this member, from 0 to `size() - 1`.
@@ -82,7 +94,7 @@ impl Group {
     }
 
     fn begin(&self, operation: Operation) -> Running<'_> {
-        Running { group: self, operation, sequence: self.operations.fetch_add(1, Ordering::Relaxed) }
+        Running { group: self, operation, sequence: count(&self.operations) }
     }
 
     fn member(&self, member: usize) -> Result<usize, GroupError> {
@@ -95,8 +107,13 @@ impl Group {
     /// # Errors
     /// [`GroupError`] if a member failed or left.
     pub fn barrier(&self) -> Result<(), GroupError> {
+        self.meet(Operation::Barrier)
+    }
+
+    /// Returns when all members are in this operation.
+    fn meet(&self, operation: Operation) -> Result<(), GroupError> {
         // Dissemination (Hensgen, Finkel and Manber 1988): after round k each has heard of 2^(k+1) members.
-        let running = self.begin(Operation::Barrier);
+        let running = self.begin(operation);
         let mut distance = 1;
         let mut round = 0;
         while distance < self.size {
@@ -493,51 +510,16 @@ impl Group {
     /// Takes the next value that member `from` has sent to this one, waiting for it. The type is that of what was sent.
     ///
     /// # Errors
-    /// [`GroupError`] if a member failed or left, if there is no such member, or if the value is not a `T`.
+    /// [`GroupError`] if a member failed or left, if there is no such member, or if the value is not a `T`;
+    /// [`GroupError::Deadlock`] at once if `from` is this member and it has sent itself nothing that it has not taken.
     pub fn recv<T: Portable>(&self, from: usize) -> Result<T, GroupError> {
         let counter = &self.received[self.member(from)?];
         let running = self.message(counter);
         running.decode(&running.receive(from, 0)?)
     }
 
-    fn message(&self, counter: &AtomicU64) -> Running<'_> {
-        Running { group: self, operation: Operation::Message, sequence: counter.fetch_add(1, Ordering::Relaxed) }
-    }
-
-    /// Lends the raw rsmpi communicator of the group, whose ranks are the members in their order. All members
-    /// call it together, as one more collective operation. Inside, user code owns MPI: this rank serves nobody
-    /// else, and if a member fails while another sits in a call of MPI, the whole run ends after
-    /// [`Config::collective_grace`](crate::Config::collective_grace).
-    ///
-    /// # Errors
-    /// [`GroupError::NotMpi`] on the local backend; [`GroupError`] if a member has failed before.
-    ///
-    /// # Examples
-    /// The example `raw_mpi` runs the same; here it is not compiled, as it needs MPI.
-    /// ```ignore
-    /// use distwq::prelude::*;
-    ///
-    /// #[remote(collective)]
-    /// fn sum(group: &Group, own: f64) -> Result<f64, GroupError> {
-    ///     // Here and not above: rsmpi has a trait of the name `Group`.
-    ///     use distwq::mpi::{collective::SystemOperation, traits::*};
-    ///     group.with_mpi(|communicator| {
-    ///         let mut sum = 0.0;
-    ///         communicator.all_reduce_into(&own, &mut sum, SystemOperation::sum());
-    ///         sum
-    ///     })
-    /// }
-    /// ```
-    #[cfg(feature = "mpi")]
-    pub fn with_mpi<R>(&self, action: impl FnOnce(&crate::transport::Communicator) -> R) -> Result<R, GroupError> {
-        let mut action = Some(action);
-        let mut result = None;
-        self.link.raw(&mut |communicator| {
-            if let Some(action) = action.take() {
-                result = Some(action(communicator));
-            }
-        })?;
-        result.ok_or(GroupError::NotMpi)
+    fn message(&self, counter: &Cell<u64>) -> Running<'_> {
+        Running { group: self, operation: Operation::Message, sequence: count(counter) }
     }
 
     fn one_for_each(&self, operation: &str, count: usize) -> Result<(), GroupError> {
@@ -546,6 +528,13 @@ impl Group {
         }
         Err(GroupError::Argument(format!("{operation} was given {count} values for a group of {}", self.size)))
     }
+}
+
+/// The next number.
+fn count(counter: &Cell<u64>) -> u64 {
+    let next = counter.get();
+    counter.set(next + 1);
+    next
 }
 
 fn missing(operation: &str, root: usize) -> GroupError {

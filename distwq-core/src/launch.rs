@@ -257,7 +257,8 @@ fn local<R: BodyResult>(
 fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
     use crate::transport::Environment;
 
-    let started = within(config.handshake_limit, || Environment::start(config));
+    let waits = "waits for the other ranks: does each of them reach distwq::launch? The handshake limit";
+    let started = within(config.handshake_limit, waits, || Environment::start(config));
     let mut environment = match started {
         Ok(environment) => environment,
         Err(error) => return misused(&error.to_string()),
@@ -275,33 +276,35 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
         control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.body.code())
     } else {
         // Why a run has failed is told by the controller.
-        let failed = work(Box::new(transport), controller, registry, config.handshake_limit, threads, true);
+        let limit = config.handshake_limit;
+        let work = move || work(Box::new(transport), controller, registry, limit, threads, true);
+        let failed = environment.serve_while(work).unwrap_or_else(|error| {
+            fault::say(&format!("a thread cannot be started: {error}"));
+            Environment::abort_if_running(fault::EXIT_CODE);
+            fault::leave(fault::EXIT_CODE)
+        });
         failed.map(|failed| ExitCode::from(if failed { FAILED } else { 0 }))
     };
     fault::disarm();
-    drop(environment);
+    let waits = "waits for the other ranks in the end of MPI: the shutdown grace";
+    within(config.shutdown_grace, waits, || drop(environment));
     end.unwrap_or_else(|text| misused(&text))
 }
 
-/// Starts MPI, which waits for all ranks in calls that have no end of their own: past the limit this process ends,
-/// and with it the run.
+/// Starts or ends MPI, which waits for all ranks in calls that have no end of their own: past the limit this process
+/// ends, and with it the run.
 #[cfg(feature = "mpi")]
-fn within<R>(limit: Duration, start: impl FnOnce() -> R) -> R {
+fn within<R>(limit: Duration, waits: &str, call: impl FnOnce() -> R) -> R {
     let (done, waiting) = std::sync::mpsc::channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || {
             if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = waiting.recv_timeout(limit) {
-                let limit_ms = limit.as_millis();
-                fault::say(&format!(
-                    "process {} (host {}) waits for the other ranks since {limit_ms} ms: does each of them reach \
-                     distwq::launch? The handshake limit ends the run",
-                    std::process::id(),
-                    fault::host()
-                ));
+                let (process, host, limit_ms) = (std::process::id(), fault::host(), limit.as_millis());
+                fault::say(&format!("process {process} (host {host}) {waits} of {limit_ms} ms ends the run"));
                 fault::leave(fault::EXIT_CODE);
             }
         });
-        let result = start();
+        let result = call();
         drop(done);
         result
     })

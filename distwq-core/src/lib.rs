@@ -54,4 +54,4 @@ pub use linkme;
 pub use mpi;
 pub use stats::{RankStats, Stats};
 #[cfg(feature = "mpi")]
-pub use transport::Communicator;
+pub use transport::{OneThreadAtATime, RawCommunicator};

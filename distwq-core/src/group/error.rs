@@ -33,8 +33,8 @@ pub enum GroupError {
         /// What the other one is in.
         there: &'static str,
     },
-    /// All members wait for each other.
-    #[error("the members of the group wait for each other, and none can go on: {waits}")]
+    /// All members wait for each other, or this one for itself.
+    #[error("a deadlock in the group: {waits}")]
     Deadlock {
         /// Who waits for whom, in which operation.
         waits: String,
@@ -64,7 +64,8 @@ pub enum GroupError {
     /// The raw communicator was asked for where there is none.
     #[error("this group has no MPI communicator: its members are threads of one process")]
     NotMpi,
-    /// An operation of the group was called inside `with_mpi`.
-    #[error("{0} was called inside with_mpi; use the communicator that it lends, or call it outside")]
-    InsideRaw(&'static str),
+    /// Safe code asked for the communicator in a run in which one thread at a time may call MPI.
+    #[cfg(feature = "mpi")]
+    #[error(transparent)]
+    OneThread(#[from] crate::transport::OneThreadAtATime),
 }

@@ -19,10 +19,11 @@ pub(crate) enum Operation {
     AllReduce,
     AllToAll,
     Message,
+    Raw,
 }
 
 impl Operation {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Barrier,
         Self::Broadcast,
         Self::Scatter,
@@ -32,6 +33,7 @@ impl Operation {
         Self::AllReduce,
         Self::AllToAll,
         Self::Message,
+        Self::Raw,
     ];
 
     /// The name of the kind of a key that may come from another rank.
@@ -50,6 +52,7 @@ impl Operation {
             Self::AllReduce => "all_reduce",
             Self::AllToAll => "all_to_all",
             Self::Message => "recv",
+            Self::Raw => "with_mpi",
         }
     }
 }

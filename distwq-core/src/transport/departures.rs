@@ -76,6 +76,12 @@ impl Departures {
         self.plain.pop_front().or_else(|| self.attached.pop_front())
     }
 
+    /// The next message of a frame without attachments.
+    #[cfg(feature = "mpi")]
+    pub(super) fn pop_plain(&mut self) -> Option<Message> {
+        self.plain.pop_front()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.plain.is_empty() && self.attached.is_empty()
     }

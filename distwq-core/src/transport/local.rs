@@ -108,7 +108,12 @@ impl Transport for LocalTransport {
     fn free_group(&mut self, _members: &[Rank]) {}
 
     #[cfg(feature = "mpi")]
-    fn raw_group(&mut self, _members: &[Rank]) -> Option<Arc<super::Communicator>> {
+    fn raw_group(&mut self, _members: &[Rank]) -> Option<super::RawCommunicator> {
+        None
+    }
+
+    #[cfg(feature = "mpi")]
+    fn main_thread(&self) -> Option<super::MainThread> {
         None
     }
 }

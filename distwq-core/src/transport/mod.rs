@@ -14,9 +14,9 @@ mod mpi;
 pub(crate) use bell::{Bell, Listener};
 pub(crate) use local::Network;
 #[cfg(feature = "mpi")]
-pub use mpi::Communicator;
+pub(crate) use mpi::{Environment, MainThread};
 #[cfg(feature = "mpi")]
-pub(crate) use mpi::Environment;
+pub use mpi::{OneThreadAtATime, RawCommunicator};
 
 use crate::frame::Frame;
 use crate::id::Rank;
@@ -61,9 +61,14 @@ pub(crate) trait Transport: Send {
     /// Ends all ranks at once.
     fn abort(&mut self, code: i32) -> !;
 
-    /// The raw communicator of a group, made by all its members together. Called with the engine's lock held.
+    /// The raw communicator of a group, made by all its members together. Called on the main thread with the engine's
+    /// lock held. What was sent before arrives although nobody drives this rank from here on.
     #[cfg(feature = "mpi")]
-    fn raw_group(&mut self, members: &[Rank]) -> Option<Arc<Communicator>>;
+    fn raw_group(&mut self, members: &[Rank]) -> Option<RawCommunicator>;
+
+    /// The thread that raw MPI is to be called on, if there is raw MPI.
+    #[cfg(feature = "mpi")]
+    fn main_thread(&self) -> Option<MainThread>;
 
     /// Frees the raw communicator of a group, if there is one: all its members do so, in the order in which the
     /// controller says it.

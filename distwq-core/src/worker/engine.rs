@@ -227,7 +227,7 @@ impl WorkerEngine {
     /// A member waits for long: the controller finds out whether all members of its group do.
     pub(super) fn waits_in_group(&mut self, epoch: u64, from: usize, key: GroupKey) {
         let membership = self.membership(epoch);
-        membership.set_waits(Some((from, key)));
+        membership.waits_for_long(from, key);
         let report = membership.wait_report(epoch, false);
         self.tell_controller(&ToController::Waits(report));
     }

@@ -4,14 +4,17 @@ use super::attempt::{Attempt, Next};
 use super::engine::{Awaited, WorkerEngine};
 use crate::clock::now_ns;
 use crate::codec::Payload;
+#[cfg(feature = "mpi")]
+use crate::contain;
 use crate::current::{self, Description};
 use crate::drive::{Attention, Drive, Engine as _};
 use crate::fault;
 use crate::group::{Group, GroupError, Link};
 use crate::id::GroupKey;
 use crate::message::Settings;
+#[cfg(feature = "mpi")]
+use crate::transport::RawCommunicator;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs the tasks that come until the run is over. Gives true if the run has failed.
@@ -127,7 +130,7 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: u32) -> bool {
 fn group_of(drive: &Arc<Drive<WorkerEngine>>, epoch: u64) -> Group {
     drive.with(|engine| {
         let membership = engine.membership(epoch);
-        let link = Member { drive: Arc::clone(drive), epoch, in_raw: AtomicBool::new(false) };
+        let link = Member { drive: Arc::clone(drive), epoch };
         Group::new(Box::new(link), membership.index, membership.members.len())
     })
 }
@@ -141,28 +144,16 @@ const WAIT_TOLD_AGAIN: Duration = Duration::from_secs(1);
 struct Member {
     drive: Arc<Drive<WorkerEngine>>,
     epoch: u64,
-    in_raw: AtomicBool,
-}
-
-impl Member {
-    fn outside_raw(&self) -> Result<(), GroupError> {
-        if self.in_raw.load(Ordering::Relaxed) {
-            return Err(GroupError::InsideRaw("an operation of the group"));
-        }
-        Ok(())
-    }
 }
 
 impl Link for Member {
     fn send(&self, to: usize, key: GroupKey, bytes: Payload) -> Result<(), GroupError> {
-        self.outside_raw()?;
         self.drive.with(|engine| engine.send_in_group(self.epoch, to, key, &bytes))
     }
 
     /// Ends with the message, or with an error once the member has left, any member has failed, all members wait for
     /// each other, or the run ends.
     fn receive(&self, from: usize, key: GroupKey) -> Result<Payload, GroupError> {
-        self.outside_raw()?;
         let mut patience = WAIT_TOLD_FIRST;
         loop {
             let deadline = Instant::now() + patience;
@@ -170,9 +161,6 @@ impl Link for Member {
             let taken =
                 self.drive.wait_until(awaited, Some(deadline), |engine| engine.take_in_group(self.epoch, from, key));
             if let Some(taken) = taken {
-                if patience > WAIT_TOLD_FIRST {
-                    self.drive.with(|engine| engine.membership(self.epoch).set_waits(None));
-                }
                 return taken;
             }
             self.drive.with(|engine| engine.waits_in_group(self.epoch, from, key));
@@ -181,33 +169,46 @@ impl Link for Member {
     }
 
     #[cfg(feature = "mpi")]
-    fn raw(&self, action: &mut dyn FnMut(&crate::transport::Communicator)) -> Result<(), GroupError> {
-        self.outside_raw()?;
-        self.drive.with(|engine| {
-            let membership = engine.membership(self.epoch);
-            if let Some(error) = membership.failure() {
-                return Err(error.clone());
-            }
-            membership.raw = true;
-            let members = membership.members.clone();
-            let communicator = engine.transport.raw_group(&members);
-            let communicator = communicator.ok_or(GroupError::NotMpi)?;
-            self.in_raw.store(true, Ordering::Relaxed);
-            let guard = Leave(&self.in_raw);
-            action(&communicator);
-            drop(guard);
-            Ok(())
-        })
+    fn has_raw(&self) -> bool {
+        self.drive.with(|engine| engine.transport.main_thread().is_some())
+    }
+
+    /// The lock is held on the thread that started MPI; this one waits for it and holds nothing.
+    #[cfg(feature = "mpi")]
+    fn raw(&self, action: &mut (dyn FnMut(&RawCommunicator) + Send)) -> Result<(), GroupError> {
+        let main = self.drive.with(|engine| engine.transport.main_thread()).ok_or(GroupError::NotMpi)?;
+        let (task, description) = (current::task(), current::description());
+        let mut result = Ok(Ok(()));
+        let ran = main.run(&mut || {
+            current::describe(description);
+            current::set(task);
+            result = contain::panics(|| self.drive.with(|engine| in_raw_mpi(engine, self.epoch, action)));
+            current::set(None);
+            current::describe(Description::NONE);
+        });
+        match result {
+            Ok(_) if !ran => Err(GroupError::Closed("with_mpi")),
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(Box::new(panic)),
+        }
     }
 }
 
-/// Clears the flag also when user code unwinds.
+/// Runs `action` with the raw communicator of a group. All its members are about to do the same, unless one of them has
+/// failed meanwhile.
 #[cfg(feature = "mpi")]
-struct Leave<'a>(&'a AtomicBool);
-
-#[cfg(feature = "mpi")]
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
+fn in_raw_mpi(
+    engine: &mut WorkerEngine,
+    epoch: u64,
+    action: &mut (dyn FnMut(&RawCommunicator) + Send),
+) -> Result<(), GroupError> {
+    let membership = engine.membership(epoch);
+    if let Some(error) = membership.failure() {
+        return Err(error.clone());
     }
+    membership.raw = true;
+    let members = membership.members.clone();
+    let communicator = engine.transport.raw_group(&members).ok_or(GroupError::NotMpi)?;
+    action(&communicator);
+    Ok(())
 }

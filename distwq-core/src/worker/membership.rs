@@ -88,18 +88,17 @@ impl Membership {
         self.failed.as_ref()
     }
 
-    /// The member begins or ends to wait for long.
-    pub(crate) fn set_waits(&mut self, waits: Option<(usize, GroupKey)>) {
-        self.waits = waits;
+    /// The member waits for long, until [`take`](Self::take) gives something.
+    pub(crate) fn waits_for_long(&mut self, from: usize, key: GroupKey) {
+        self.waits = Some((from, key));
     }
 
     /// What the member waits for, and what it has exchanged.
     pub(crate) fn wait_report(&self, epoch: u64, answers: bool) -> WaitReport {
-        let other = |member: &usize| *member != self.index;
         let counts = |count: fn(&Peer) -> u64| self.peers.iter().map(count).collect();
         WaitReport {
             epoch,
-            on: self.waits.filter(|(from, _)| other(from)).map(|(from, key)| (from as u32, key)),
+            on: self.waits.map(|(from, key)| (from as u32, key)),
             sent: counts(|peer| peer.sent),
             received: counts(|peer| peer.received),
             left_after: self.peers.iter().map(|peer| peer.left_after).collect(),
@@ -112,8 +111,15 @@ impl Membership {
         self.failed.get_or_insert_with(|| GroupError::Deadlock { waits: waits.to_owned() });
     }
 
-    /// The message of `from` with this key, if it has come or cannot come any more.
+    /// The message of `from` with this key, if it has come or cannot come any more. Then the member does not wait any
+    /// more, from this very moment: one that computes must never be counted among those that wait.
     pub(crate) fn take(&mut self, from: usize, key: GroupKey) -> Option<Result<Payload, GroupError>> {
+        let taken = self.look_for(from, key)?;
+        self.waits = None;
+        Some(taken)
+    }
+
+    fn look_for(&mut self, from: usize, key: GroupKey) -> Option<Result<Payload, GroupError>> {
         let wanted = |entry: &(usize, GroupKey, Payload)| entry.0 == from && entry.1 == key;
         if let Some(position) = self.inbox.iter().position(wanted) {
             return Some(Ok(self.inbox.swap_remove(position).2));
@@ -127,6 +133,12 @@ impl Membership {
                 here: Operation::name_of(key.operation),
                 there: Operation::name_of(other),
             }));
+        }
+        if from == self.index {
+            // What a member sends itself is here at once, and while it waits it sends nothing.
+            let operation = Operation::name_of(key.operation);
+            let waits = format!("member {from} waits for itself in {operation}, and has sent itself nothing more");
+            return Some(Err(GroupError::Deadlock { waits }));
         }
         let peer = &self.peers[from];
         (peer.left_after == Some(peer.received))
@@ -145,5 +157,41 @@ impl Membership {
             other.sequence == key.sequence && other.operation != key.operation && other.operation != message
         });
         other.map(|(member, other, _)| (*member, other.operation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member_of_two() -> Membership {
+        Membership::new(TaskId::new(0, 0), vec![Rank(1), Rank(2)], 0)
+    }
+
+    fn key(sequence: u64) -> GroupKey {
+        GroupKey { operation: Operation::Message as u8, sequence, round: 0 }
+    }
+
+    #[test]
+    fn a_member_that_has_taken_its_message_does_not_wait_any_more() {
+        let mut member = member_of_two();
+        assert!(member.take(1, key(0)).is_none());
+        member.waits_for_long(1, key(0));
+        assert_eq!(member.wait_report(1, true).on, Some((1, key(0))));
+        member.arrived(1, key(0), Payload::EMPTY);
+        assert!(matches!(member.take(1, key(0)), Some(Ok(_))));
+        assert_eq!(member.wait_report(1, true).on, None);
+    }
+
+    #[test]
+    fn a_message_of_oneself_that_was_not_sent_will_never_come() {
+        let mut member = member_of_two();
+        assert_eq!(member.sending(0), Ok(Rank(1)));
+        member.arrived(0, key(0), Payload::EMPTY);
+        assert!(matches!(member.take(0, key(0)), Some(Ok(_))));
+        let Some(Err(GroupError::Deadlock { waits })) = member.take(0, key(1)) else {
+            panic!("it has sent itself one message only");
+        };
+        assert!(waits.starts_with("member 0 waits for itself in recv"), "{waits}");
     }
 }

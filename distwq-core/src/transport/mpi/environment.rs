@@ -1,17 +1,21 @@
 //! MPI itself: its start and its end, once in a process.
 
-use super::MpiTransport;
 use super::bells::Bells;
 use super::groups::Groups;
+use super::main_thread::Calls;
+use super::{Leftovers, MpiTransport, Shared};
 use crate::config::{Config, ConfigError};
 use crate::id::Rank;
 use ::mpi::Threading;
+use ::mpi::collective::SystemOperation;
 use ::mpi::environment::Universe;
 use ::mpi::ffi;
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::*;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// An initialised MPI. Dropped on the thread that made it, it finalizes MPI.
 pub(crate) struct Environment {
@@ -22,6 +26,10 @@ pub(crate) struct Environment {
     piece_bytes: usize,
     ranks_on_host: usize,
     bells: Option<Bells>,
+    threads: Threading,
+    /// Until this thread serves them.
+    calls: Option<Calls>,
+    leftovers: (Sender<Leftovers>, Receiver<Leftovers>),
 }
 
 /// Why MPI cannot be used.
@@ -36,6 +44,12 @@ pub(crate) enum MpiError {
          use an MPI that was built with thread support"
     )]
     ThreadLevel { got: Threading },
+    /// Calls from any thread were asked for, and not all ranks have them.
+    #[error(
+        "mpi_thread_multiple (DISTWQ_MPI_THREAD_MULTIPLE) is set, but MPI gives {ranks} of the ranks a lower thread level: \
+         use an MPI that provides MPI_THREAD_MULTIPLE, see that the variable reaches all ranks, or do without the setting"
+    )]
+    NoThreadMultiple { ranks: i32 },
     /// The launcher speaks of several ranks, and MPI of one.
     #[error(
         "the launcher started several ranks, but MPI knows of {ranks} only: `mpirun` and the MPI library that this \
@@ -52,8 +66,8 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 impl Environment {
     /// Initialises MPI; all ranks do it together.
     pub(crate) fn start(config: &Config) -> Result<Self, MpiError> {
-        let (universe, got) =
-            ::mpi::initialize_with_threading(Threading::Serialized).ok_or(MpiError::AlreadyInitialised)?;
+        let wished = if config.mpi_thread_multiple { Threading::Multiple } else { Threading::Serialized };
+        let (universe, got) = ::mpi::initialize_with_threading(wished).ok_or(MpiError::AlreadyInitialised)?;
         if got < Threading::Serialized {
             return Err(MpiError::ThreadLevel { got });
         }
@@ -62,18 +76,37 @@ impl Environment {
         if ranks < 2 {
             return Err(MpiError::ForeignLauncher { ranks });
         }
-        // Launchers do not hand on variables to all hosts, so rank 0 says who is the controller and how large the
-        // pieces are; an error of it is told by all.
-        let mut shared = [i64::from(config.controller), config.piece_bytes as i64];
+        // Launchers do not hand on variables to all hosts, so rank 0 says who is the controller, how large the pieces
+        // are and who may call MPI; an error of it is told by all.
+        let multiple = i64::from(config.mpi_thread_multiple);
+        let mut shared = [i64::from(config.controller), config.piece_bytes as i64, multiple];
         world.process_at_rank(0).broadcast_into(&mut shared[..]);
         let config = config.clone().controller(shared[0] as i32).piece_bytes(shared[1] as usize);
         let controller = config.controller_rank(ranks)?;
+        let threads = if shared[2] == 1 { Threading::Multiple } else { Threading::Serialized };
+        let mut lacking = 0;
+        world.all_reduce_into(&i32::from(got < threads), &mut lacking, SystemOperation::sum());
+        if lacking > 0 {
+            return Err(MpiError::NoThreadMultiple { ranks: lacking });
+        }
         let host = world.split_shared(world.rank());
         let ranks_on_host = host.size() as usize;
         let bells = Some(Bells::share(&world, &host));
         RUNNING.store(true, Ordering::SeqCst);
         let private = Some([(); 2].map(|()| ManuallyDrop::new(world.duplicate())));
-        Ok(Self { universe, private, controller, piece_bytes: config.piece_bytes, ranks_on_host, bells })
+        let calls = Some(Calls::new());
+        let piece_bytes = config.piece_bytes;
+        Ok(Self {
+            universe,
+            private,
+            controller,
+            piece_bytes,
+            ranks_on_host,
+            bells,
+            threads,
+            calls,
+            leftovers: channel(),
+        })
     }
 
     pub(crate) fn controller(&self) -> Rank {
@@ -93,8 +126,25 @@ impl Environment {
         let [frames, groups] = self.private.take().expect("there is one end");
         let bells = self.bells.take().expect("they come with the communicators");
         let world = self.universe.world();
-        let groups = Groups::made_from(groups.as_raw());
-        MpiTransport::new(frames.as_raw(), groups, world.rank() as u32, world.size() as u32, self.piece_bytes, bells)
+        let shared = Shared {
+            groups: Groups::made_from(groups.as_raw()),
+            leftovers: self.leftovers.0.clone(),
+            bells,
+            main_thread: self.calls.as_ref().expect("nobody is served before").main_thread(),
+            threads: self.threads,
+        };
+        MpiTransport::new(frames.as_raw(), world.rank() as u32, world.size() as u32, self.piece_bytes, shared)
+    }
+
+    /// Does `work` on a thread of its own, while this one, which has initialised MPI, runs what raw MPI asks for.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    ///
+    /// # Panics
+    /// If it is called twice.
+    pub(crate) fn serve_while<R: Send>(&mut self, work: impl FnOnce() -> R + Send) -> io::Result<R> {
+        self.calls.take().expect("there is one worker").serve_while(work)
     }
 
     /// Whether MPI is running in this process.
@@ -126,7 +176,11 @@ impl Environment {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        RUNNING.store(false, Ordering::SeqCst);
+        if RUNNING.swap(false, Ordering::SeqCst)
+            && let Ok(leftovers) = self.leftovers.1.try_recv()
+        {
+            leftovers.free();
+        }
     }
 }
 

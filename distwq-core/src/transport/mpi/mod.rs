@@ -9,19 +9,21 @@
 mod bells;
 mod environment;
 mod groups;
+mod main_thread;
+mod raw;
 mod receiving;
 mod request;
 mod sending;
 
 pub(crate) use environment::Environment;
-
-/// The raw rsmpi communicator that [`Group::with_mpi`](crate::Group::with_mpi) lends.
-pub type Communicator = ::mpi::topology::SimpleCommunicator;
+pub(crate) use main_thread::MainThread;
+pub use raw::{OneThreadAtATime, RawCommunicator};
 
 use super::lent::Operation as _;
 use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_UNHEARD, Transport};
 use crate::frame::Frame;
 use crate::id::Rank;
+use ::mpi::Threading;
 use ::mpi::ffi;
 use bells::Bells;
 use groups::Groups;
@@ -30,6 +32,7 @@ use request::Request;
 use sending::Sending;
 use std::ffi::c_int;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 /// Tags of the private communicator, one for each kind of [`Message`](super::departures::Message).
@@ -48,7 +51,11 @@ pub(crate) struct MpiTransport {
     ranks: u32,
     sending: Sending,
     receiving: Receiving,
-    groups: Groups,
+    /// Until all have joined in the end.
+    groups: Option<Groups>,
+    leftovers: Sender<Leftovers>,
+    main_thread: MainThread,
+    threads: Threading,
     buffers: Vec<Vec<u8>>,
     bells: Bells,
     /// The barrier at the end, once entered.
@@ -60,20 +67,54 @@ pub(crate) struct MpiTransport {
 // `Environment::start`): any thread may use them, one at a time, and the transport is used through `&mut`.
 unsafe impl Send for MpiTransport {}
 
+/// What a transport gets from the environment, beside its communicator.
+struct Shared {
+    groups: Groups,
+    leftovers: Sender<Leftovers>,
+    bells: Bells,
+    main_thread: MainThread,
+    threads: Threading,
+}
+
+/// The communicators of a transport that has closed.
+struct Leftovers {
+    comm: ffi::MPI_Comm,
+    groups: Groups,
+}
+
+// SAFETY: as for the transport that they come from.
+unsafe impl Send for Leftovers {}
+
+impl Leftovers {
+    /// Frees them, which all ranks do in one order.
+    fn free(mut self) {
+        self.groups.free_all();
+        // SAFETY: the communicator was the transport's own, and no operation on it is pending: all sends of this
+        // rank and the barrier are complete, and receives are only posted for messages that were matched.
+        unsafe {
+            ffi::MPI_Comm_free(&raw mut self.comm);
+        }
+    }
+}
+
 const BUFFERS_MAX: usize = 64;
 /// Larger buffers are not kept for small frames.
 const BUFFER_BYTES_MAX: usize = 1 << 20;
 
 impl MpiTransport {
     /// The end of this rank on `comm`, which belongs to it alone from here on.
-    fn new(comm: ffi::MPI_Comm, groups: Groups, rank: u32, ranks: u32, piece_bytes: usize, bells: Bells) -> Self {
+    fn new(comm: ffi::MPI_Comm, rank: u32, ranks: u32, piece_bytes: usize, shared: Shared) -> Self {
+        let Shared { groups, leftovers, bells, main_thread, threads } = shared;
         Self {
             comm,
             rank: Rank(rank),
             ranks,
             sending: Sending::new(comm, ranks, piece_bytes),
             receiving: Receiving::new(comm, ranks),
-            groups,
+            groups: Some(groups),
+            leftovers,
+            main_thread,
+            threads,
             buffers: Vec::new(),
             bells,
             barrier: None,
@@ -152,11 +193,9 @@ impl Transport for MpiTransport {
             return false;
         }
         self.closed = true;
-        self.groups.free_all();
-        // SAFETY: the communicator is this transport's own, and no operation on it is pending: all sends of this
-        // rank and the barrier are complete, and receives are only posted for messages that were matched.
-        unsafe {
-            ffi::MPI_Comm_free(&raw mut self.comm);
+        if let Some(groups) = self.groups.take() {
+            // Freed where MPI ends, unless that has gone already.
+            let _ = self.leftovers.send(Leftovers { comm, groups });
         }
         true
     }
@@ -165,12 +204,20 @@ impl Transport for MpiTransport {
         environment::abort(code)
     }
 
-    fn raw_group(&mut self, members: &[Rank]) -> Option<Arc<Communicator>> {
-        Some(self.groups.get(members))
+    fn raw_group(&mut self, members: &[Rank]) -> Option<RawCommunicator> {
+        let groups = self.groups.as_mut()?;
+        self.sending.hand_over();
+        Some(RawCommunicator::new(groups.get(members), self.threads))
+    }
+
+    fn main_thread(&self) -> Option<MainThread> {
+        Some(self.main_thread.clone())
     }
 
     fn free_group(&mut self, members: &[Rank]) {
-        self.groups.free(members);
+        if let Some(groups) = &mut self.groups {
+            groups.free(members);
+        }
     }
 }
 

@@ -71,6 +71,17 @@ impl Sending {
         });
     }
 
+    /// Hands all frames without attachments that wait to MPI, however many it holds already: nobody drives this rank for a while, and
+    /// then only calls of MPI move on what is under way.
+    pub(super) fn hand_over(&mut self) {
+        for &rank in &self.active {
+            let peer = &mut self.peers[rank as usize];
+            while let Some(message) = peer.departures.pop_plain() {
+                peer.in_flight.push_back(send(self.comm, rank, message));
+            }
+        }
+    }
+
     /// Whether all has gone out.
     pub(super) fn is_still(&self) -> bool {
         self.active.is_empty()
