@@ -32,15 +32,12 @@ fn side(threads: usize) -> ExitCode {
         let first = cluster.submit(sleeps::call(BEFORE.as_micros() as u64));
         let sleep = || cluster.submit(sleeps::call(TASK.as_micros() as u64).after(&first));
         let handles: Vec<Handle<u64>> = (0..TASKS).map(|_| sleep()).collect();
-        let all = thread::scope(|scope| {
+        let all: Result<(), TaskError> = thread::scope(|scope| {
             let handles = &handles;
             let wait =
                 |number| move || handles.iter().skip(number).step_by(threads).try_for_each(|task| task.get().map(drop));
             let waiting: Vec<_> = (0..threads).map(|number| scope.spawn(wait(number))).collect();
-            waiting
-                .into_iter()
-                .map(|thread| thread.join().expect("it does not panic"))
-                .collect::<Result<(), TaskError>>()
+            waiting.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
         });
         let ended_ns = SystemTime::UNIX_EPOCH.elapsed()?.as_nanos() as u64;
         all?;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::frame::Blob;
 use crate::message::{Run, RunInput, Source};
+use crate::peers::Process;
 use crate::registry::Body;
 use crate::transport::Network;
 use crate::worker::queue::ReadyTask;
@@ -33,6 +34,7 @@ impl Pair {
             inline_bytes_max: 1_000,
             stack_bytes: 1 << 20,
             shutdown_grace_ms: 1_000,
+            controller_process: Process::own(),
         };
         Self { controller, worker: WorkerEngine::new(worker, Box::leak(Box::new(registry)), settings) }
     }
@@ -84,7 +86,7 @@ fn run<'a>(task: u32, inputs: &[(u32, Source<'a>)]) -> ToWorker<'a> {
         values: smallvec![(id(*value), copy(source))],
     });
     let plain = Blob::Inline(&[]);
-    ToWorker::Run(Run { task: id(task), function: FunctionId(0), plain, inputs: inputs.collect() })
+    ToWorker::Run(Run { task: id(task), function: FunctionId(0), plain, inputs: inputs.collect(), described: None })
 }
 
 fn inline(bytes: &[u8]) -> Source<'_> {
