@@ -33,14 +33,17 @@ fn sleeps(us: u64, number: u64) -> u64 {
     number + 1
 }
 
+/// Started tasks.
+type Started = Result<Vec<Handle<u64>>, Box<dyn Error>>;
+
 /// Tasks that depend on nothing.
-fn independent(cluster: &Cluster) -> Result<Vec<Handle<u64>>, Box<dyn Error>> {
+fn independent(cluster: &Cluster) -> Started {
     let us = TASK.as_micros() as u64;
     Ok((0..TASKS).map(|number| cluster.submit(sleeps::call(us, number))).collect())
 }
 
 /// Tasks each of which takes the value of the one before.
-fn chain(cluster: &Cluster) -> Result<Vec<Handle<u64>>, Box<dyn Error>> {
+fn chain(cluster: &Cluster) -> Started {
     let us = LINK.as_micros() as u64;
     let mut graph = Graph::new();
     let mut links = vec![graph.add(sleeps::call(us, 0))];
@@ -72,7 +75,7 @@ fn looks(cluster: &Cluster) {
 }
 
 /// Starts tasks, does something else, then reads all values, and tells how many ended a second.
-fn side(start: fn(&Cluster) -> Result<Vec<Handle<u64>>, Box<dyn Error>>, meanwhile: fn(&Cluster)) -> ExitCode {
+fn side(start: fn(&Cluster) -> Started, meanwhile: fn(&Cluster)) -> ExitCode {
     let body = |cluster: &Cluster| -> Outcome {
         warm_up(cluster)?;
         let begun_ns = SystemTime::UNIX_EPOCH.elapsed()?.as_nanos() as u64;
