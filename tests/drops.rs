@@ -73,10 +73,13 @@ impl Drop for Slow {
     }
 }
 
+/// More bytes than ride back with a report.
+const LARGE: usize = 1_000;
+
 /// A large value, which stays on the worker.
 #[remote]
 fn beside(_slow: &Slow) -> Vec<u8> {
-    vec![7; 1 << 20]
+    vec![7; LARGE]
 }
 
 #[remote]
@@ -84,7 +87,7 @@ fn length(bytes: Vec<u8>) -> usize {
     bytes.len()
 }
 
-#[distwq::test(ranks = [2, 3], workers = 2)]
+#[distwq::test(ranks = [2, 3], workers = 2, config = Config::new().inline_bytes_max(100))]
 fn a_slow_drop_on_a_worker_keeps_nobody_waiting_for_its_values(cluster: &Cluster) -> Outcome {
     let signs = Signs::new()?;
     let shared = cluster.value(&Slow(signs.folder()));
@@ -94,7 +97,7 @@ fn a_slow_drop_on_a_worker_keeps_nobody_waiting_for_its_values(cluster: &Cluster
     // A turn, in which the worker is told.
     black_box(cluster.stats());
     assert!(has_come(signs.folder(), "dropping"), "the value goes with its last handle");
-    assert_eq!(large.get()?.len(), 1 << 20);
+    assert_eq!(large.get()?.len(), LARGE);
     assert_eq!(cluster.stats().ranks.len(), cluster.workers() + 1);
     give(signs.folder(), "go on");
     assert!(!Path::new(&signs.folder()).join("nobody came").exists(), "the value came while the other was dropped");
