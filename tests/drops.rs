@@ -69,6 +69,7 @@ impl Drop for Slow {
             if !has_come(&self.0, "go on") {
                 give(&self.0, "nobody came");
             }
+            give(&self.0, "dropped");
         }
     }
 }
@@ -100,6 +101,7 @@ fn a_slow_drop_on_a_worker_keeps_nobody_waiting_for_its_values(cluster: &Cluster
     assert_eq!(large.get()?.len(), LARGE);
     assert_eq!(cluster.stats().ranks.len(), cluster.workers() + 1);
     give(signs.folder(), "go on");
+    assert!(has_come(signs.folder(), "dropped"));
     assert!(!Path::new(&signs.folder()).join("nobody came").exists(), "the value came while the other was dropped");
     Ok(())
 }
