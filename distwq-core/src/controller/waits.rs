@@ -43,7 +43,8 @@ impl Waits {
         if let Some(confirmed) = &mut self.confirmed {
             confirmed[member] |= answers;
             let all = confirmed.iter().zip(left).all(|(confirmed, left)| *confirmed || *left);
-            return if all { Verdict::Deadlock(self.describe(left)) } else { Verdict::Wait };
+            // Who has left meanwhile has answered nothing, and its last message may still be on its way.
+            return if all && self.is_quiet(left) { Verdict::Deadlock(self.describe(left)) } else { Verdict::Wait };
         }
         if !self.is_quiet(left) {
             return Verdict::Wait;
@@ -117,6 +118,18 @@ mod tests {
         assert_eq!(group.report(1, waits(0, [0, 0], [1, 0], false), &left), Verdict::Ask);
         assert_eq!(group.report(0, waits(1, [0, 1], [0, 1], true), &left), Verdict::Wait);
         assert_eq!(group.report(1, waits(0, [0, 0], [1, 0], true), &left), Verdict::Wait);
+    }
+
+    #[test]
+    fn who_leaves_while_all_are_asked_may_have_sent_a_message_before() {
+        let mut group = Waits::new(2);
+        group.report(0, waits(1, [0, 0], [0, 0], false), &[false, false]);
+        assert_eq!(group.report(1, waits(0, [0, 0], [0, 0], false), &[false, false]), Verdict::Ask);
+        let left = [false, true];
+        assert_eq!(group.report(0, waits(1, [0, 0], [0, 0], true), &left), Verdict::Wait);
+        let mut told = waits(1, [0, 0], [0, 0], false);
+        told.left_after[1] = Some(1);
+        assert_eq!(group.report(0, told, &left), Verdict::Wait, "that message has not come");
     }
 
     #[test]

@@ -98,7 +98,11 @@ impl Membership {
         let counts = |count: fn(&Peer) -> u64| self.peers.iter().map(count).collect();
         WaitReport {
             epoch,
-            on: self.waits.map(|(from, key)| (from as u32, key)),
+            // A message that has come ends the wait, also while the member's thread has not taken it yet.
+            on: self
+                .waits
+                .filter(|(from, key)| self.position(*from, *key).is_none())
+                .map(|(from, key)| (from as u32, key)),
             sent: counts(|peer| peer.sent),
             received: counts(|peer| peer.received),
             left_after: self.peers.iter().map(|peer| peer.left_after).collect(),
@@ -120,8 +124,7 @@ impl Membership {
     }
 
     fn look_for(&mut self, from: usize, key: GroupKey) -> Option<Result<Payload, GroupError>> {
-        let wanted = |entry: &(usize, GroupKey, Payload)| entry.0 == from && entry.1 == key;
-        if let Some(position) = self.inbox.iter().position(wanted) {
+        if let Some(position) = self.position(from, key) {
             return Some(Ok(self.inbox.swap_remove(position).2));
         }
         if let Some(error) = &self.failed {
@@ -143,6 +146,11 @@ impl Membership {
         let peer = &self.peers[from];
         (peer.left_after == Some(peer.received))
             .then(|| Err(GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) }))
+    }
+
+    /// Where the message of `from` with this key lies in the inbox.
+    fn position(&self, from: usize, key: GroupKey) -> Option<usize> {
+        self.inbox.iter().position(|(sender, other, _)| *sender == from && *other == key)
     }
 
     /// Who is in another operation, and in which, at the place in the order where this member is in that of `key`.
@@ -181,6 +189,19 @@ mod tests {
         member.arrived(1, key(0), Payload::EMPTY);
         assert!(matches!(member.take(1, key(0)), Some(Ok(_))));
         assert_eq!(member.wait_report(1, true).on, None);
+    }
+
+    #[test]
+    fn a_member_whose_message_has_come_does_not_wait_though_its_thread_has_not_taken_it() {
+        let mut member = member_of_two();
+        member.waits_for_long(1, key(0));
+        member.arrived(1, key(0), Payload::EMPTY);
+        assert_eq!(member.wait_report(1, true).on, None);
+        // It may also come just before the thread says that it waits.
+        member.waits_for_long(1, key(0));
+        assert_eq!(member.wait_report(1, false).on, None);
+        member.waits_for_long(1, key(1));
+        assert_eq!(member.wait_report(1, false).on, Some((1, key(1))));
     }
 
     #[test]
