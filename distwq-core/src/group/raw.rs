@@ -9,7 +9,9 @@ impl Group {
     /// enters raw MPI before all are there.
     ///
     /// `action` runs on the thread that called [`launch`](crate::launch()), which is the one that initialised MPI: derived
-    /// datatypes of rsmpi and many C libraries ask for that. The engine of this rank stands still meanwhile and serves
+    /// datatypes of rsmpi and many C libraries ask for that. So its stack is that of the process (`ulimit -s`), not
+    /// [`Config::stack_bytes`](crate::Config::stack_bytes), and what it takes along and gives back is `Send`. A `Group` is
+    /// not: read [`rank`](Self::rank) and [`size`](Self::size) before. The engine of this rank stands still meanwhile and serves
     /// nobody else. If a member fails while another sits in a call of MPI, the whole run ends after
     /// [`Config::collective_grace`](crate::Config::collective_grace).
     ///
