@@ -54,6 +54,31 @@ fn exits(code: i32) {
     process::exit(code)
 }
 
+/// Makes a child of this process by `fork`, which exits with this code. Gives the code that it has ended with.
+#[allow(unsafe_code, reason = "only C makes a child that goes on in the same program")]
+fn exit_of_a_child(code: i32) -> i32 {
+    unsafe extern "C" {
+        fn fork() -> i32;
+        fn exit(code: i32) -> !;
+        fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
+    }
+    let mut status = 0;
+    // SAFETY: the child does nothing but exit, and the status lives until the call has returned.
+    unsafe {
+        match fork() {
+            0 => exit(code),
+            child => assert_eq!(waitpid(child, &raw mut status, 0), child),
+        }
+    }
+    let status: process::ExitStatus = std::os::unix::process::ExitStatusExt::from_raw(status);
+    status.code().expect("it exits")
+}
+
+#[remote]
+fn forks(code: i32) -> i32 {
+    exit_of_a_child(code)
+}
+
 #[remote]
 fn aborts() {
     process::abort()
@@ -357,6 +382,15 @@ fn a_body_that_exits_its_process_ends_all_ranks_quietly_with_its_code() {
             assert!(!output.contains("distwq:") && !output.contains("MPI_ABORT"), "{output}");
             assert!(output.left_behind.is_empty() && output.wall < END_LIMIT + Duration::from_secs(5), "{output}");
         }
+    }
+}
+
+/// The exit handlers of a process are those of its children by `fork` too.
+#[test]
+fn a_child_by_fork_that_exits_leaves_the_run_alone() {
+    for place in places(&[2]) {
+        let output = launch(&launcher("forks", place)).expect_success();
+        assert!(!output.contains("distwq:"), "{output}");
     }
 }
 

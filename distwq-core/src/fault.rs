@@ -15,7 +15,7 @@ use crate::transport::Transport;
 use std::ffi::c_int;
 use std::fmt;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
 /// The exit code of a run that was ended: `EX_SOFTWARE` of sysexits.
@@ -49,6 +49,9 @@ pub(crate) fn host() -> String {
     name.map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
+/// The process of the runs. A child that `fork` makes has all of this too, and is not part of any run.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
 /// How many runs are under way in this process.
 static ARMED: AtomicUsize = AtomicUsize::new(0);
 
@@ -64,6 +67,7 @@ pub(crate) fn arm(rank: Option<Rank>) {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
         let _ = HOST.set(host());
+        PROCESS.store(std::process::id(), Ordering::SeqCst);
         exit::register();
         signal::tell_faults();
     });
@@ -84,6 +88,11 @@ pub(crate) fn disarm() {
 /// Whether a run is under way in this process, and nothing has ended it yet.
 pub(crate) fn is_armed() -> bool {
     ARMED.load(Ordering::SeqCst) > 0
+}
+
+/// Whether this process only is a child that a process with a run has made by `fork`. Without an allocation or a lock.
+fn is_forked() -> bool {
+    PROCESS.load(Ordering::SeqCst) != std::process::id()
 }
 
 /// How last words name who says them. Without an allocation or a lock.

@@ -48,6 +48,11 @@ pub(super) fn run(program: &str) -> ExitCode {
                 process::exit(code)
             })
         }
+        "forks" => distwq::launch(config, |cluster| -> BodyOutcome {
+            assert_eq!(exit_of_a_child(5), 5);
+            assert_eq!(cluster.submit(forks::call(6)).get()?, 6);
+            works(cluster)
+        }),
         "body exits while tasks run" => distwq::launch(config, |cluster| -> BodyOutcome {
             let handles: Vec<_> = (0..5).map(|_| cluster.submit(endless::call(&*argument))).collect();
             while !Path::new(&argument).exists() {

@@ -3,7 +3,7 @@
 //! These cannot be contained, but the task can be named. Whoever handled the signal before comes after, so core dumps,
 //! Rust's word about a stack overflow and the backtraces of an MPI library stay.
 
-use super::{ARMED, rank_and_host};
+use super::{ARMED, is_forked, rank_and_host};
 use crate::current;
 use std::ffi::{c_int, c_void};
 use std::fmt::{self, Write as _};
@@ -47,7 +47,7 @@ pub(super) fn tell_faults() {
 
 #[allow(unsafe_code, reason = "only such C calls are allowed in a signal handler")]
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
-    if ARMED.load(Ordering::SeqCst) > 0 && !TOLD.load(Ordering::SeqCst) {
+    if ARMED.load(Ordering::SeqCst) > 0 && !is_forked() && !TOLD.load(Ordering::SeqCst) {
         let mut line = Line::new();
         if last_words(signal, &mut line).is_ok() && !TOLD.swap(true, Ordering::SeqCst) {
             line.write();
