@@ -394,6 +394,13 @@ fn a_child_by_fork_that_exits_leaves_the_run_alone() {
     }
 }
 
+#[test]
+fn last_words_are_said_though_a_thread_that_waits_has_locked_standard_error() {
+    for place in places(&[2]) {
+        expect_end(launch(&launcher("exits while standard error is locked", place)), "must return instead of");
+    }
+}
+
 /// A test that hangs past its time limit, if another test has started it.
 #[test]
 #[ignore = "another test starts it"]

@@ -12,9 +12,9 @@ use crate::codec::CodecError;
 use crate::current;
 use crate::id::Rank;
 use crate::transport::Transport;
+use rustix::io::retry_on_intr;
 use std::ffi::c_int;
 use std::fmt;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
@@ -26,8 +26,15 @@ pub(crate) const EXIT_CODE: i32 = 70;
 pub(crate) fn say(text: &str) {
     // In one piece: what other ranks say at the same time would come in between.
     let line = format!("distwq: {text}\n");
-    // Where nobody listens any more, nothing is to be said.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    // Not by way of Rust's lock: a thread that waits for something that never comes now may hold it.
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        match retry_on_intr(|| rustix::io::write(rustix::stdio::stderr(), rest)) {
+            Ok(written) => rest = &rest[written..],
+            // Where nobody listens any more, nothing is to be said.
+            Err(_) => return,
+        }
+    }
 }
 
 /// Ends all ranks.

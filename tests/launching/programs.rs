@@ -53,6 +53,10 @@ pub(super) fn run(program: &str) -> ExitCode {
             assert_eq!(cluster.submit(forks::call(6)).get()?, 6);
             works(cluster)
         }),
+        "exits while standard error is locked" => distwq::launch(config, |cluster| -> BodyOutcome {
+            let _locked = std::io::stderr().lock();
+            Ok(cluster.submit(exits::call(3)).get()?)
+        }),
         "body exits while tasks run" => distwq::launch(config, |cluster| -> BodyOutcome {
             let handles: Vec<_> = (0..5).map(|_| cluster.submit(endless::call(&*argument))).collect();
             while !Path::new(&argument).exists() {
