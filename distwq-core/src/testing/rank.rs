@@ -1,7 +1,7 @@
 //! The test's executable, started once more as a rank: it runs the body over MPI and ends the process.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::PathBuf,
     process,
     sync::atomic::{AtomicUsize, Ordering},
@@ -24,7 +24,12 @@ const OVERTIME: Duration = Duration::from_secs(20);
 /// Runs the body of a case in `ranks` processes, each of them this executable with this one test.
 pub(super) fn launch(case: &Case, ranks: usize) -> Result<Output, LaunchError> {
     let doing = "finding the test's own executable";
-    let executable = env::current_exe().map_err(|source| LaunchError::System { doing: doing.into(), source })?;
+    let system = |source| LaunchError::System { doing: doing.into(), source };
+    let executable = env::current_exe().map_err(system)?;
+    if !executable.exists() {
+        // Its path ends in " (deleted)" then, and a launcher says no more than that there is no such file.
+        return Err(system(io::Error::other("a build has replaced it while the tests run; start them again")));
+    }
     let found = FoundFile::new();
     let mut output = Launcher::new(executable, ranks)
         .args([case.path(), "--exact", "--nocapture", "--test-threads=1"])
@@ -70,7 +75,7 @@ fn limit_own_life(case: &Case) {
         thread::sleep(limit);
         let words = format!("test {name}: a rank ends itself after {} s, nobody else has\n", limit.as_secs());
         // The process ends here; whether its last words are heard cannot matter any more.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), words.as_bytes());
+        let _ = io::Write::write_all(&mut io::stderr(), words.as_bytes());
         process::abort();
     });
     started.expect("a rank can start a thread");
