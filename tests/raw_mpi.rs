@@ -6,6 +6,7 @@
 use distwq::mpi::ffi;
 use distwq::prelude::*;
 use distwq::{OneThreadAtATime, RawCommunicator};
+use serde_bytes::ByteBuf;
 use std::ffi::c_int;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -158,13 +159,13 @@ fn sends_much_before(group: &Group, messages: u64, bytes: usize) -> Result<u64, 
     let own = group.rank() as u64;
     for number in 0..messages {
         for to in (0..group.size()).filter(|to| *to != group.rank()) {
-            group.send(to, &(number, vec![7_u8; bytes]))?;
+            group.send(to, &(number, ByteBuf::from(vec![7; bytes])))?;
         }
     }
     let sum = group.with_mpi(|raw| sum_by_handle(raw, own))?;
     for number in 0..messages {
         for from in (0..group.size()).filter(|from| *from != group.rank()) {
-            let (received, payload) = group.recv::<(u64, Vec<u8>)>(from)?;
+            let (received, payload) = group.recv::<(u64, ByteBuf)>(from)?;
             assert_eq!((received, payload.len()), (number, bytes));
         }
     }
