@@ -88,19 +88,17 @@ impl<'a> Comparison<'a> {
         read: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
         let Some(part) = part else { return read() };
-        let written = part.field_names();
-        let misses = |these: &[&str], those: &[&str]| {
-            these.iter().any(|name| those.iter().all(|other| !refused::same_name(name, other)))
-        };
-        let other_fields = || self.found(refused::other_fields(&part.title(name), &written, fields));
-        if misses(&written, fields) {
+        let unread = refused::names_beyond(&part.names_with_room(), fields);
+        let unwritten = refused::names_beyond(fields, &part.names());
+        let other_fields = || self.found(refused::other_fields(&part.title(name), &unread, &unwritten));
+        if !unread.is_empty() {
             return Err(other_fields());
         }
         let result = read();
         let fits = match &result {
             Ok(_) => self.read.get() == part.end,
             // The names that are read include aliases, so that there are more of them says nothing by itself.
-            Err(_) => !misses(fields, &written),
+            Err(_) => unwritten.is_empty(),
         };
         if fits || self.has_finding() { result } else { Err(other_fields()) }
     }
@@ -130,11 +128,12 @@ impl<'a> Comparison<'a> {
         let is_it = |kind: &Kind| matches!(kind, Kind::Variant { name: written, .. } if *written == name);
         let Some(part) = self.begin(is_it) else { return Ok(None) };
         let Kind::Variant { index, variant, .. } = part.kind else { return Ok(None) };
-        // Aliases stand among the names that are read, so a variant may stand further behind than its number.
-        match read.iter().position(|name| refused::same_name(name, variant)) {
-            Some(place) if place >= index as usize => Ok(Some(part)),
-            _ => Err(self.found(refused::other_variants(refused::shown(name, part.written_by), variant, read))),
+        // Aliases stand among the names that are read, so a variant may stand further behind than its number. One in front
+        // of it may have a name that differs in case alone (`m`, `M`).
+        if read.iter().skip(index as usize).any(|name| refused::same_name(name, variant)) {
+            return Ok(Some(part));
         }
+        Err(self.found(refused::other_variants(refused::shown(name, part.written_by), variant, read)))
     }
 }
 

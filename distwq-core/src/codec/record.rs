@@ -52,8 +52,13 @@ impl Part {
         }
     }
 
-    /// The fields that take room. One that takes none shifts nothing.
-    pub(super) fn field_names(&self) -> Vec<&'static str> {
+    /// The names of its fields.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.fields.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The names of the fields that take room. One that takes none shifts nothing.
+    pub(super) fn names_with_room(&self) -> Vec<&'static str> {
         let ends = self.fields.iter().skip(1).map(|(_, begin)| *begin).chain([self.end]);
         self.fields.iter().zip(ends).filter(|((_, begin), end)| begin < end).map(|((name, _), _)| *name).collect()
     }

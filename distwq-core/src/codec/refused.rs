@@ -44,17 +44,17 @@ pub(super) fn nothing_within_something<E: Error>(written_by: &str) -> E {
     ))
 }
 
-/// A struct, or a variant with fields, that reads other fields than it writes.
-pub(super) fn other_fields(ty: &str, written: &[&str], read: &[&str]) -> String {
-    let only = |these: &[&str], those: &[&str]| -> Vec<String> {
-        let others = these.iter().filter(|name| those.iter().all(|other| !same_name(name, other)));
-        others.map(|name| format!("`{name}`")).collect()
-    };
-    let (unread, unwritten) = (only(written, read), only(read, written));
+/// Those of `these` names that are none of `those`.
+pub(super) fn names_beyond<'a>(these: &[&'a str], those: &[&str]) -> Vec<&'a str> {
+    these.iter().copied().filter(|name| those.iter().all(|other| !same_name(name, other))).collect()
+}
+
+/// A struct, or a variant with fields, that writes fields that it does not read, or reads some that it does not write.
+pub(super) fn other_fields(ty: &str, unread: &[&str], unwritten: &[&str]) -> String {
     let difference = match (unread.is_empty(), unwritten.is_empty()) {
-        (true, false) => format!("reads {}, which it does not write", fields(&unwritten)),
-        (false, true) => format!("writes {}, which it does not read", fields(&unread)),
-        (false, false) => format!("writes {} where it reads {}", fields(&unread), fields(&unwritten)),
+        (true, false) => format!("reads {}, which it does not write", fields(unwritten)),
+        (false, true) => format!("writes {}, which it does not read", fields(unread)),
+        (false, false) => format!("writes {} where it reads {}", fields(unread), fields(unwritten)),
         (true, true) => "reads its fields otherwise than it writes them".to_owned(),
     };
     format!(
@@ -64,8 +64,9 @@ pub(super) fn other_fields(ty: &str, written: &[&str], read: &[&str]) -> String 
     )
 }
 
-fn fields(names: &[String]) -> String {
+fn fields(names: &[&str]) -> String {
     let noun = if names.len() == 1 { "field" } else { "fields" };
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     format!("its {noun} {}", names.join(", "))
 }
 

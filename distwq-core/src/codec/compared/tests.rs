@@ -192,6 +192,15 @@ mod plain {
         Skipped(u8),
     }
 
+    /// Names that differ in case alone.
+    #[derive(Serialize, Deserialize, Clone, Debug)]
+    enum Prefix {
+        #[serde(rename = "m")]
+        Milli,
+        #[serde(rename = "M")]
+        Mega,
+    }
+
     #[derive(Serialize, Deserialize, Clone, Debug)]
     #[serde(transparent)]
     struct Transparent {
@@ -259,6 +268,7 @@ mod plain {
             VariantConventions::SecondOne(1),
             VariantConventions::ThirdOne { x: 1 },
         ]);
+        travels(vec![Prefix::Mega, Prefix::Milli]);
         travels(Transparent { inner: Newtype(1) });
         travels(Converted { a: 1, b: 2 });
         travels(Checked("letters".to_owned()));
@@ -319,8 +329,14 @@ mod plain {
                 panic!("not here")
             }
         }
+        #[derive(Serialize, Deserialize, Clone, Debug)]
+        struct Marked {
+            value: Elsewhere,
+            takes_no_room: PhantomData<u8>,
+        }
         for _ in 0..2 {
             encode(&Elsewhere(1)).expect("it is written");
+            encode(&Marked { value: Elsewhere(1), takes_no_room: PhantomData }).expect("it is written");
             encode(&vec![Panics(1)]).expect("it is written");
         }
     }
