@@ -18,6 +18,7 @@ use std::ops::{Deref, DerefMut};
 ///
 /// It is written as MessagePack, by the crate `rmp-serde`, in the form for people (an IP address is a text). What that
 /// form cannot tell apart is refused when it is encoded: `Some(None)` from `None`, and `Some(())` from it.
+/// A value that is nested more than about 1,000 deep is encoded, but does not decode: the error says so where it is read.
 ///
 /// # Examples
 /// ```
