@@ -66,9 +66,10 @@ fn main(cluster: &Cluster) -> Result<(), RunError> {
     }
     let exact = (0..10_000).map(|i| (f64::from(i) * 1e-3).sin()).sum::<f64>();
     assert!((total - exact).abs() < 1e-3, "{total} is not {exact}");
-    // One for each worker at most; the workers of the local backend live in one process.
+    // One for each worker at most. The workers of the local backend live in the process of the body, which has decoded
+    // the table too: the first value of a type is, to see that it arrives as it was.
     let decoded: usize = decoded.values().sum();
-    assert!(decoded <= cluster.workers(), "{decoded} tables on {} workers", cluster.workers());
+    assert!(decoded <= cluster.workers() + 1, "{decoded} tables on {} workers", cluster.workers());
     println!("200 tasks read a table that was decoded {decoded} times on {} workers", cluster.workers());
     Ok(())
 }
