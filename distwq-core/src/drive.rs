@@ -38,7 +38,7 @@ pub(crate) trait Engine: Send {
     /// Whether turns are needed although nobody waits, because tasks run or messages flow.
     fn is_busy(&self) -> bool;
 
-    /// Whether something lies here that goes out with the next turn.
+    /// Whether something lies here that turns are needed for to go out: nobody else rings for it.
     fn has_unsent(&self) -> bool;
 
     /// How many turns threads have taken in passing, without driving.

@@ -513,7 +513,7 @@ impl Engine for ControllerEngine {
     }
 
     fn has_unsent(&self) -> bool {
-        self.unsent > 0 && !self.is_over()
+        (self.unsent > 0 || self.transport.is_sending()) && !self.is_over()
     }
 
     fn turns_in_passing(&self) -> u64 {

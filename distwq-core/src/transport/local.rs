@@ -74,6 +74,10 @@ impl Transport for LocalTransport {
         Flow::Still
     }
 
+    fn is_sending(&self) -> bool {
+        false
+    }
+
     fn buffer(&mut self) -> Vec<u8> {
         self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES))
     }

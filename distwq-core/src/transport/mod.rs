@@ -42,6 +42,9 @@ pub(crate) trait Transport: Send {
     /// Moves on what is on its way in either direction.
     fn progress(&mut self) -> Flow;
 
+    /// Whether something that was taken to be sent has not gone out, and needs further calls to do so.
+    fn is_sending(&self) -> bool;
+
     /// An empty buffer, used before if possible.
     fn buffer(&mut self) -> Vec<u8>;
 

@@ -501,7 +501,7 @@ impl Engine for WorkerEngine {
     }
 
     fn has_unsent(&self) -> bool {
-        self.out_count > 0
+        self.out_count > 0 || self.transport.is_sending()
     }
 
     fn turns_in_passing(&self) -> u64 {

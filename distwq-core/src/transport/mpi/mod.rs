@@ -160,6 +160,10 @@ impl Transport for MpiTransport {
         }
     }
 
+    fn is_sending(&self) -> bool {
+        !self.closed && !self.sending.is_still()
+    }
+
     fn buffer(&mut self) -> Vec<u8> {
         self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(FRAME_BYTES))
     }
