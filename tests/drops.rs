@@ -4,6 +4,7 @@ use distwq::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
@@ -150,5 +151,28 @@ fn a_deep_drop_has_the_stack_of_tasks_also_while_a_task_runs(cluster: &Cluster) 
     assert!(has_come(signs.folder(), "dropped"), "memory does not wait for the task to end");
     give(signs.folder(), "go on");
     assert!(holds.get()?, "the task ran until the value was gone");
+    Ok(())
+}
+
+/// A value that goes while tasks are taken, and one that its handle outlives.
+#[test]
+fn a_run_that_a_drop_keeps_from_ending_asks_for_it() -> Outcome {
+    for keeps in [false, true] {
+        let signs = Signs::new()?;
+        let slow = std::mem::ManuallyDrop::new(Slow(signs.folder()));
+        let kept = Mutex::new(None);
+        let config = Config::new().workers(1).shutdown_grace(Duration::from_millis(300));
+        let body = |cluster: &Cluster| -> Result<(), TaskError> {
+            let shared = cluster.value(&*slow);
+            cluster.submit(beside::call(&shared)).get()?;
+            *kept.lock().expect("no panic") = keeps.then_some(shared);
+            Ok(())
+        };
+        let error = distwq_core::launch::run_local(config, body).expect_err("it is being dropped");
+        give(signs.folder(), "go on");
+        assert!(has_come(signs.folder(), "dropped"));
+        assert!(error.contains("does the `Drop` of a value not return"), "keeps {keeps}: {error}");
+        assert_eq!(error.contains("rank"), !keeps, "keeps {keeps}: {error}");
+    }
     Ok(())
 }

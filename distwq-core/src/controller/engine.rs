@@ -261,10 +261,14 @@ impl ControllerEngine {
     /// After the run: which workers something still runs on, in words.
     pub(crate) fn who_is_busy(&self) -> String {
         let named = (0..).map(WorkerId).zip(&self.workers).filter(|(_, place)| !place.is_stopped);
-        let named = named.map(|(worker, place)| {
+        let named = named.map(|(worker, WorkerPlace { rank, host, in_flight, .. })| {
+            if *in_flight == 0 {
+                let doubt = "does the `Drop` of a value not return, or does its process stand still?";
+                return format!("{rank} (host {host}) with no task ({doubt})");
+            }
             let first =
                 self.begun(worker).next().map_or_else(String::new, |name| format!(", the first of them {name}"));
-            format!("{} (host {}) with {}{first}", place.rank, place.host, plural(place.in_flight, "task"))
+            format!("{rank} (host {host}) with {}{first}", plural(*in_flight, "task"))
         });
         match named.collect::<Vec<_>>() {
             none if none.is_empty() => "all have stopped: does the `Drop` of a value not return?".to_owned(),

@@ -372,6 +372,8 @@ impl WorkerEngine {
     /// Nothing runs here any more: the controller is told, and what users have left here goes.
     pub(super) fn at_end(&mut self) {
         self.tell_controller(&ToController::Stopped);
+        // At once: no turn is taken while users' values are dropped, which may take long.
+        self.flush();
         let Self { ready, inputs, store, groups, .. } = self;
         self.garbage.push(Box::new((take(ready), take(inputs), take(store), take(groups))));
     }
