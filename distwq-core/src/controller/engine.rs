@@ -487,6 +487,7 @@ impl Engine for ControllerEngine {
         }
         self.submitted_since_turn = 0;
         self.now_ns = now_ns();
+        let pending = self.scheduler.pending();
         self.release();
         let mut worked = false;
         while let Some((from, frame)) = self.transport.receive() {
@@ -502,7 +503,8 @@ impl Engine for ControllerEngine {
         }
         self.flush();
         let flow = self.transport.progress();
-        if self.phase == Phase::Draining && self.scheduler.pending() == 0 {
+        // Once only: a turn in which something has happened is no reason to nap.
+        if pending > 0 && self.scheduler.pending() == 0 {
             self.happened.note(Awaited::Drained);
         }
         match (worked || !self.happened.is_empty(), flow) {
