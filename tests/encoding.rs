@@ -17,6 +17,15 @@ struct SkipsIf {
 }
 
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
+enum SkipsInVariant {
+    Service {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        level: Option<u8>,
+        port: Option<u16>,
+    },
+}
+
+#[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 struct SkipsSerializing {
     #[serde(default, skip_serializing)]
     level: Option<u8>,
@@ -134,6 +143,7 @@ macro_rules! functions {
 
 functions! {
     skips_if: SkipsIf, SkipsIf { level: None, port: Some(80) };
+    skips_in_variant: SkipsInVariant, SkipsInVariant::Service { level: None, port: Some(80) };
     skips_serializing: SkipsSerializing, SkipsSerializing { level: Some(1), port: Some(80) };
     untagged: Untagged, Untagged::Number(5);
     flattened: Flattened, Flattened { name: "x".into(), rest: [("y".to_owned(), json!(1.5))].into() };
@@ -177,6 +187,7 @@ fn fails<T: Portable + std::fmt::Debug>(cluster: &Cluster, call: Call<T>, texts:
 #[distwq::test(ranks = [3])]
 fn a_type_that_would_arrive_as_something_else_is_refused_by_name(cluster: &Cluster) -> Outcome {
     skips_if::is_refused(cluster, &["encoding::SkipsIf`", "`level`", "distwq::Described"]);
+    skips_in_variant::is_refused(cluster, &["encoding::SkipsInVariant::Service`", "`level`", "distwq::Described"]);
     skips_serializing::is_refused(cluster, &["encoding::SkipsSerializing`", "`level`", "distwq::Described"]);
     Ok(())
 }

@@ -45,11 +45,11 @@ pub(super) struct Part {
 impl Part {
     /// What serde calls `name`, for people.
     pub(super) fn title(&self, name: &str) -> String {
-        let ty = refused::shown(name, self.written_by);
-        match self.kind {
-            Kind::Variant { variant, .. } => format!("{ty}::{variant}"),
-            Kind::Struct { .. } | Kind::TupleStruct { .. } => ty.to_owned(),
-        }
+        let variant = match self.kind {
+            Kind::Variant { variant, .. } => Some(variant),
+            Kind::Struct { .. } | Kind::TupleStruct { .. } => None,
+        };
+        refused::title(name, variant, self.written_by)
     }
 
     /// The names of its fields.

@@ -7,11 +7,11 @@ const WAY_OUT: &str = "wrap the value in `distwq::Described`, which keeps the na
 
 #[cold]
 #[inline(never)]
-pub(super) fn skipped_field<E: Error>(name: &str, written_by: &str, field: &str) -> E {
+pub(super) fn skipped_field<E: Error>(name: &str, variant: Option<&str>, written_by: &str, field: &str) -> E {
     E::custom(format_args!(
         "`{}` leaves out its field `{field}` (serde's `skip_serializing_if`), and values travel without the names of \
          their fields, so the fields behind it would shift: always write the field, or {WAY_OUT}",
-        shown(name, written_by)
+        title(name, variant, written_by)
     ))
 }
 
@@ -57,10 +57,16 @@ pub(super) fn other_fields(ty: &str, unread: &[&str], unwritten: &[&str]) -> Str
         (false, false) => format!("writes {} where it reads {}", fields(unread), fields(unwritten)),
         (true, true) => "reads its fields otherwise than it writes them".to_owned(),
     };
+    // A name that differs does so in a description too.
+    let way_out = if unread.is_empty() || unwritten.is_empty() {
+        format!("(`skip` for both), or {WAY_OUT}")
+    } else {
+        format!("(one name, `skip` for both), or, if no name differs, {WAY_OUT}")
+    };
     format!(
         "`{ty}` {difference} (serde's `skip_serializing` or `skip_deserializing` alone, or a `rename` that differs), and \
          values travel without the names of their fields, so one would be taken for another: treat the field alike in \
-         both directions (`skip` for both), or {WAY_OUT}"
+         both directions {way_out}"
     )
 }
 
@@ -114,6 +120,12 @@ pub(super) fn undescribed(ty: &str) -> String {
 /// The error of a type that asks what comes next, where it is decoded.
 pub(super) fn undescribed_whole<T>() -> CodecError {
     CodecError(undescribed(peeled(std::any::type_name::<T>())))
+}
+
+/// How to call a struct, or a variant with fields, of what serde calls `name`.
+pub(super) fn title(name: &str, variant: Option<&str>, written_by: &str) -> String {
+    let ty = shown(name, written_by);
+    variant.map_or_else(|| ty.to_owned(), |variant| format!("{ty}::{variant}"))
 }
 
 /// How to call what serde calls `name` and is written by the Rust type `written_by`: by its path, where that is the type

@@ -132,6 +132,7 @@ struct Part<C, T: ?Sized, W: Watch> {
     watch: W,
     part: Option<W::Part>,
     name: &'static str,
+    variant: Option<&'static str>,
     /// The next element is the first: a sequence and a map have one type of element as a rule.
     first: bool,
     of: PhantomData<fn(&T)>,
@@ -159,7 +160,7 @@ impl<S: Serializer, T: ?Sized, W: Watch> Watching<S, T, W> {
 /// A part that the watch is told of, or not.
 #[inline(always)]
 fn part<C, T: ?Sized, W: Watch>(inner: C, watch: W, part: Option<W::Part>, name: &'static str) -> Part<C, T, W> {
-    Part { inner, watch: watch.for_part(), part, name, first: true, of: PhantomData }
+    Part { inner, watch: watch.for_part(), part, name, variant: None, first: true, of: PhantomData }
 }
 
 #[inline(always)]
@@ -328,7 +329,7 @@ impl<S: Serializer, T: ?Sized, W: Watch> Serializer for Watching<S, T, W> {
     ) -> Result<Self::SerializeStructVariant, S::Error> {
         let opened = self.variant(name, index, variant, len)?;
         let inner = self.inner.serialize_struct_variant(name, index, variant, len)?;
-        Ok(part(inner, self.watch, Some(opened), variant))
+        Ok(Part { variant: Some(variant), ..part(inner, self.watch, Some(opened), name) })
     }
 
     #[inline(always)]
@@ -443,7 +444,7 @@ macro_rules! structs {
                 if W::NAMES {
                     return self.inner.skip_field(name);
                 }
-                Err(refused::skipped_field(self.name, type_name::<T>(), name))
+                Err(refused::skipped_field(self.name, self.variant, type_name::<T>(), name))
             }
 
             #[inline(always)]

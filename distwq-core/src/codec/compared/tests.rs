@@ -456,7 +456,10 @@ mod skipping {
             is_refused(SkipsInVariant::Struct { level, port: None }, &["skipping::SkipsInVariant::Struct`", "`level`"]);
             is_refused(SkipsInTuple(level, Some(80), 1), &["SkipsInTuple`"]);
         }
-        is_refused(OtherNames { level: 1 }, &["skipping::OtherNames`", "`level`", "`height`"]);
+        is_refused(
+            OtherNames { level: 1 },
+            &["skipping::OtherNames`", "`level`", "`height`", "if no name differs, wrap"],
+        );
         is_refused(SkipsBehindAlias { first: 1, level: 2, last: 3 }, &["SkipsBehindAlias`", "`level`"]);
         is_refused(SkipsInVariant::Tuple(1, 2, 3), &["skipping::SkipsInVariant::Tuple`"]);
         travels(SkipsInVariant::Unit);
