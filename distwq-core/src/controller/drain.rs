@@ -60,13 +60,13 @@ struct Left {
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { since, pending, running, silent, waiting, waiting_more } = self;
-        write!(f, "the run cannot end yet: it waits since {} s for {}", since.as_secs(), plural(*pending, "task"))?;
+        write!(f, "the run cannot end yet: it has waited {} s for {}", since.as_secs(), plural(*pending, "task"))?;
         let running =
-            running.iter().map(|(task, place, time)| format!("{task} runs on {place} since {} s", time.as_secs()));
+            running.iter().map(|(task, place, time)| format!("{task} has run on {place} for {} s", time.as_secs()));
         write_some(f, running, 0)?;
         write_some(f, silent.iter().cloned(), 0)?;
         write_some(f, waiting.iter().cloned(), *waiting_more)?;
-        f.write_str("; nothing but its end ends a task that never returns")
+        f.write_str("; a task that never returns cannot be cancelled: stop the program from outside")
     }
 }
 
@@ -161,8 +161,8 @@ mod tests {
             waiting: (2..7).map(|number| format!("{} waits for {}", name(number), name(1))).collect(),
         };
         let text = left.to_string();
-        let start = "the run cannot end yet: it waits since 10 s for 9 tasks; model::step #1 runs on rank 2 (host a) \
-                     since 33 s; model::step #2 waits for model::step #1; ";
+        let start = "the run cannot end yet: it has waited 10 s for 9 tasks; model::step #1 has run on rank 2 (host a) \
+                     for 33 s; model::step #2 waits for model::step #1; ";
         assert!(text.starts_with(start), "{text}");
         assert_eq!(text.matches("waits for").count(), SHOWN_MAX, "{text}");
         assert!(text.contains("; 3 more like that; "), "{text}");
