@@ -19,6 +19,10 @@ impl Group {
     /// [`Config::mpi_thread_multiple`](crate::Config::mpi_thread_multiple) is set. What the communicator is lent as
     /// follows from that, see [`RawCommunicator`](crate::RawCommunicator).
     ///
+    /// rsmpi's `#[derive(Equivalence)]` names the crate `mpi` and is a feature of it, so a program that derives it has that
+    /// crate among its own dependencies, in the version of `distwq::mpi`:
+    /// `mpi = { version = "0.8", default-features = false, features = ["derive"] }`.
+    ///
     /// # Errors
     /// [`GroupError::NotMpi`] on the local backend; [`GroupError`] if a member failed or left, or is in another operation.
     ///
