@@ -38,8 +38,8 @@ impl Attention {
     }
 }
 
-/// For how long while others go on to take turns: the longest time that a busy rank goes without a turn. Workers are
-/// handed out tasks for as long (`prefetch_ns` of the scheduler's settings).
+/// For how long while others go on to take turns. A busy rank goes without a turn for as long, or twice if the others
+/// stop in the middle of it. Workers are handed out tasks for as long (`prefetch_ns` of the scheduler's settings).
 const NAP_MAX: Duration = Duration::from_millis(2);
 
 /// A watcher that was rung within this time stays awake for as long after its next turns: waking a thread takes tens of
