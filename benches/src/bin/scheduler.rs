@@ -28,7 +28,7 @@ const TASKS: usize = 500_000;
 const ROUNDS: usize = 5;
 
 /// Duration told of every task: two of them are kept ahead at each worker.
-const RAN_NS: u64 = 250_000;
+const RAN_NS: u64 = 1_000_000;
 
 /// Tasks between the addition of one and the loss of its handle.
 const HELD: usize = 64;
