@@ -118,7 +118,7 @@ pub fn launch<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -
         Err(error) => return misused(&error.to_string()),
     };
     match Launcher::of_this_process() {
-        Launcher::None => local(&config, Overdue::EndTheRun, &Watch::default(), body)
+        Launcher::None => local(&config, Overdue::EndTheRun, &LastWords::default(), body)
             .map_or_else(|text| misused(&text), |end| end.body.code()),
         #[cfg(feature = "mpi")]
         Launcher::Ranks => over_mpi(&config, body),
@@ -141,17 +141,17 @@ fn misused(text: &str) -> ExitCode {
 /// What the body returned, or why it could not run, or which workers did not end within the shutdown grace: these are
 /// left to themselves, with what they run.
 pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
-    run_local_watched(config, &Watch::default(), body)
+    run_local_until(config, &LastWords::default(), body)
 }
 
 /// As [`run_local`], for somebody who may give up waiting for it.
-pub(crate) fn run_local_watched<R: BodyResult>(
+pub(crate) fn run_local_until<R: BodyResult>(
     config: Config,
-    watch: &Watch,
+    last_words: &LastWords,
     body: impl FnOnce(&Cluster) -> R,
 ) -> Result<(), String> {
     let config = config.with_environment().map_err(|error| error.to_string())?;
-    let End { body, left } = local(&config, Overdue::TellOfThem, watch, body)?;
+    let End { body, left } = local(&config, Overdue::TellOfThem, last_words, body)?;
     match (body, left) {
         (Body::Panicked(payload), left) => {
             left.iter().for_each(|text| fault::say(text));
@@ -162,12 +162,12 @@ pub(crate) fn run_local_watched<R: BodyResult>(
     }
 }
 
-/// Whether a process that exits takes a run on the local backend with it, which then is to be told: while the run is under
-/// way, unless whoever waits for it has given it up and told so.
+/// Whether a process that exits during a run on the local backend says so: while the run is under way, unless whoever
+/// waits for it has given it up and said that.
 #[derive(Default, Debug)]
-pub(crate) struct Watch(AtomicU8);
+pub(crate) struct LastWords(AtomicU8);
 
-impl Watch {
+impl LastWords {
     const ARMED: u8 = 1;
     const OVER: u8 = 2;
 
@@ -220,7 +220,7 @@ impl Body {
 fn local<R: BodyResult>(
     config: &Config,
     overdue: Overdue,
-    watch: &Watch,
+    last_words: &LastWords,
     body: impl FnOnce(&Cluster) -> R,
 ) -> Result<End, String> {
     let workers = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
@@ -228,7 +228,7 @@ fn local<R: BodyResult>(
     let mut ends = Network::ends(workers as u32 + 1);
     let mut own: Box<dyn Transport> = Box::new(ends.remove(0));
     let config = Config { slots: 1, ..config.clone() };
-    watch.begin();
+    last_words.begin();
     contain::hook();
     let limit = config.handshake_limit;
     let started = ends.into_iter().map(|end| {
@@ -241,7 +241,7 @@ fn local<R: BodyResult>(
         Err(error) => fault::end_run(&mut *own, &format!("a thread cannot be started: {error}")),
     };
     let end = control(own, &config, registry, workers + 1, overdue, body);
-    watch.end();
+    last_words.end();
     if let Ok(End { left: None, .. }) = end {
         // All have joined in the end, and do nothing but return.
         for rank in ranks {
@@ -351,7 +351,7 @@ fn control<R: BodyResult>(
     let drive = Drive::new(engine, bell, Patience::among(threads_on_host));
     let cluster = Cluster::new(drive, session);
     let seat = Arc::clone(cluster.seat());
-    let is_process = overdue == Overdue::EndTheRun && is_over_mpi();
+    let is_process = overdue == Overdue::EndTheRun && fault::is_one_of_several();
     let watch = is_process.then(|| {
         let exits = Arc::clone(&seat);
         fault::allow_exits(move |code| exit_all(&exits.drive, code));
@@ -392,13 +392,6 @@ fn control<R: BodyResult>(
     });
     current::set(outer);
     Ok(end)
-}
-
-fn is_over_mpi() -> bool {
-    #[cfg(feature = "mpi")]
-    return crate::transport::Environment::is_running();
-    #[cfg(not(feature = "mpi"))]
-    false
 }
 
 /// Tells all workers to stop and waits until all ranks have joined in the end. Gives words on those that have not within

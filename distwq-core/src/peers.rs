@@ -37,11 +37,12 @@ pub(crate) use watch::Watch;
 mod watch {
     use super::{Process, Rank};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::retry_on_intr;
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     use std::io::{PipeReader, PipeWriter};
     use std::os::fd::{AsFd, OwnedFd};
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     /// Watches processes of other ranks, until it is dropped.
     #[derive(Debug)]
@@ -107,18 +108,12 @@ mod watch {
     fn first_gone(peers: &[Peer], end: &PipeReader) -> Option<Vec<(Rank, u32)>> {
         let mut awaited: Vec<_> = peers.iter().map(|peer| PollFd::new(&peer.descriptor, PollFlags::IN)).collect();
         awaited.push(PollFd::new(end, PollFlags::IN));
-        loop {
-            match poll(&mut awaited, None) {
-                Ok(_) => break,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => return None,
-            }
-        }
+        retry_on_intr(|| poll(&mut awaited, None)).ok()?;
         if ends_within(end, SETTLED) {
             return None;
         }
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut awaited, Some(&now)).ok()?;
+        retry_on_intr(|| poll(&mut awaited, Some(&now))).ok()?;
         let gone = peers.iter().zip(&awaited).filter(|(_, awaited)| !awaited.revents().is_empty());
         let gone: Vec<_> = gone.map(|(peer, _)| (peer.rank, peer.number)).collect();
         (!gone.is_empty()).then_some(gone)
@@ -126,9 +121,14 @@ mod watch {
 
     /// Waits for the end of the watch for so long, and says whether it has come.
     fn ends_within(end: &PipeReader, limit: Duration) -> bool {
-        let limit = Timespec::try_from(limit).ok();
+        let deadline = Instant::now() + limit;
         let mut awaited = [PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)];
-        matches!(poll(&mut awaited, limit.as_ref()), Ok(1))
+        // A signal of the user ends a poll early: it goes on with what is left of the time.
+        retry_on_intr(|| {
+            let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok();
+            poll(&mut awaited, left.as_ref())
+        })
+        .is_ok_and(|ready| ready > 0)
     }
 }
 

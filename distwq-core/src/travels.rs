@@ -71,7 +71,11 @@ pub trait Unencodable<T> {
     /// None: it does not compile.
     fn owned(self) -> Result<T, Failure>
     where
-        T: Encodable;
+        Self: Sized,
+        T: Encodable,
+    {
+        unreachable!("{INHERENT}")
+    }
 
     /// Tells that it cannot be read.
     ///
@@ -79,39 +83,29 @@ pub trait Unencodable<T> {
     /// None: it does not compile.
     fn shared(self) -> Result<Arc<T>, Failure>
     where
-        T: Encodable;
+        Self: Sized,
+        T: Encodable,
+    {
+        unreachable!("{INHERENT}")
+    }
 
     /// Tells that it cannot be written.
     ///
     /// # Errors
     /// None: it does not compile.
-    fn finish(self, value: &T) -> Result<(), Failure>
+    fn finish(self, _value: &T) -> Result<(), Failure>
     where
-        T: Encodable;
-}
-
-impl<T> Unencodable<T> for Travelling<'_, '_, T> {
-    fn owned(self) -> Result<T, Failure>
-    where
+        Self: Sized,
         T: Encodable,
     {
-        unreachable!("a type that is `Encodable` has the inherent function")
-    }
-
-    fn shared(self) -> Result<Arc<T>, Failure>
-    where
-        T: Encodable,
-    {
-        unreachable!("a type that is `Encodable` has the inherent function")
-    }
-
-    fn finish(self, _: &T) -> Result<(), Failure>
-    where
-        T: Encodable,
-    {
-        unreachable!("a type that is `Encodable` has the inherent function")
+        unreachable!("{INHERENT}")
     }
 }
+
+impl<T> Unencodable<T> for Travelling<'_, '_, T> {}
+
+/// Why nobody calls these functions.
+const INHERENT: &str = "a type that is `Encodable` has the inherent function";
 
 /// A type whose values can be written.
 #[diagnostic::on_unimplemented(

@@ -157,7 +157,7 @@ impl Entry {
 
     /// The task for people who look for it in a program: function, number, and label if it has one.
     pub(super) fn full_name(&self) -> String {
-        let label = self.label().map_or_else(String::new, |label| format!(" \"{label}\""));
+        let label = self.label().map_or_else(String::new, |label| format!(" {label:?}"));
         format!("{} #{}{label}", self.path(), self.serial)
     }
 

@@ -186,7 +186,8 @@ pub(crate) fn end_others(code: c_int) {
     let _ = code;
 }
 
-fn is_one_of_several() -> bool {
+/// Whether this process is one rank of several; else all ranks are threads of it.
+pub(crate) fn is_one_of_several() -> bool {
     #[cfg(feature = "mpi")]
     return crate::transport::Environment::is_running();
     #[cfg(not(feature = "mpi"))]

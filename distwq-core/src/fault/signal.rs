@@ -83,7 +83,7 @@ pub(super) fn write_task(into: &mut dyn fmt::Write, serial: u32, path: &str) -> 
     let description = current::description();
     write!(into, "task {path} #{serial}")?;
     if let Some(label) = description.label() {
-        write!(into, " \"{label}\"")?;
+        write!(into, " {label:?}")?;
     }
     match description.attempt() {
         1 => Ok(()),
