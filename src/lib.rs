@@ -82,8 +82,8 @@
 //! `skip_serializing` or `skip_deserializing` alone, with `untagged`, `flatten` or `tag`, and such as
 //! `serde_json::Value`. An argument or shared value is then [`Refused`](TaskError::Refused), an output fails its task with
 //! [`TaskError::Codec`]. The way out is [`Described`], a wrapper that keeps the names:
-//! `fn load(config: Described<Config>) -> Described<Value>`, called as `load::call(Described(config))`. To find such types
-//! the first value of each type is decoded once where it is encoded.
+//! `fn load(config: Described<Config>) -> Described<Value>`, called as `load::call(Described(config))`. Therefore
+//! the first value of each type is decoded once, on the rank that encodes it.
 //!
 //! A function that returns `Result<T, E>` has a `Handle<T>`: its error fails the task, and is told as text with its
 //! sources. `E` only has to be `Display`.
@@ -322,8 +322,9 @@
 //! the launch, else the error does not know the place. What cannot be contained (a task that calls `process::exit`,
 //! aborts, overflows its stack or accesses memory that is not its own, a killed rank, and any panic under
 //! `panic = "abort"`) ends the whole run with an exit code that is not 0, and with a message that names the task, its label,
-//! its attempt, its rank and its host. A rank that is killed cannot say anything: a rank on the same host says that it is
-//! gone and what it had to do, if the launcher leaves it the time, as Open MPI does.
+//! its attempt, its rank and its host. A rank that is killed cannot say anything. If it is on the controller's host, the
+//! controller says that it is gone and what it had to do, and a worker there says so of the controller, if the launcher
+//! leaves them the time, as Open MPI does.
 //!
 //! # Launching
 //!

@@ -6,7 +6,7 @@ use crate::contain;
 use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::current;
 use crate::drive::Drive;
-use crate::error::{Refusal, RunError, Step, TaskError, TaskSite, plural};
+use crate::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::fault;
 use crate::graph::Graph;
 use crate::handle::Handle;
@@ -104,17 +104,17 @@ impl Cluster {
         Handle::new(self.reference(self.take_value(value)))
     }
 
-    fn take_value<T: Portable>(&self, value: &T) -> Result<TaskId, Arc<Step>> {
+    fn take_value<T: Portable>(&self, value: &T) -> Result<TaskId, Arc<PathStep>> {
         if let Some(step) = refusal_inside(|| "value") {
             return Err(step);
         }
         let encoded = contain::failures("its `Serialize`", || codec::encode(value));
-        let payload = encoded.map_err(|error| Step::refused("value", Refusal::Value(error)))?;
+        let payload = encoded.map_err(|error| PathStep::refused("value", Refusal::Value(error)))?;
         self.seat.drive.with(|engine| engine.submit_value(payload))
     }
 
     #[inline]
-    fn reference(&self, taken: Result<TaskId, Arc<Step>>) -> Reference {
+    fn reference(&self, taken: Result<TaskId, Arc<PathStep>>) -> Reference {
         match taken {
             Ok(task) => Reference::Task(Bound::first(task, self.outcomes())),
             Err(step) => Reference::Refused(step),
@@ -200,9 +200,9 @@ impl Cluster {
 
 /// The refusal of what a task gives to a cluster of its process.
 #[inline]
-fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<Step>> {
+fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<PathStep>> {
     let task = current::name()?;
-    Some(Step::refused(name().as_ref(), Refusal::InsideTask { task }))
+    Some(PathStep::refused(name().as_ref(), Refusal::InsideTask { task }))
 }
 
 impl Seat {

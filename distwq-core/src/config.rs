@@ -150,7 +150,8 @@ impl Config {
         self
     }
 
-    /// How long the ranks may take to end once there is nothing left to do, before the run is ended.
+    /// How long the ranks may take to end once there is nothing left to do, before the run is ended. It bounds the end of
+    /// MPI as well. A run that waits for its last tasks says for which after this time, and then each minute.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
         self

@@ -6,6 +6,7 @@
 
 use crate::id::{Rank, TaskId};
 use std::cell::Cell;
+use std::fmt;
 
 thread_local! {
     static CURRENT: Cell<Option<(TaskId, &'static str)>> = const { Cell::new(None) };
@@ -54,10 +55,27 @@ pub(crate) fn task() -> Option<(TaskId, &'static str)> {
     CURRENT.try_with(Cell::get).ok().flatten()
 }
 
-/// The same in words, for errors of what a task cannot do.
+/// The same in words. An error if the thread runs none. Without an allocation or a lock of its own.
+pub(crate) fn write_name(into: &mut dyn fmt::Write) -> fmt::Result {
+    let (task, path) = task().ok_or(fmt::Error)?;
+    let description = description();
+    write!(into, "task {path} #{}", task.serial())?;
+    if let Some(label) = description.label() {
+        write!(into, " {label:?}")?;
+    }
+    match description.attempt() {
+        1 => Ok(()),
+        attempt => write!(into, " (attempt {attempt})"),
+    }
+}
+
+/// The same as a text; none if the thread runs no task.
 #[inline]
 pub(crate) fn name() -> Option<String> {
-    task().map(|(id, path)| format!("task {id} {path}"))
+    task()?;
+    let mut name = String::new();
+    write_name(&mut name).ok()?;
+    Some(name)
 }
 
 /// The rank whose tasks the calling thread runs.

@@ -38,7 +38,7 @@ pub(crate) trait Engine: Send {
     /// Whether turns are needed although nobody waits, because tasks run or messages flow.
     fn is_busy(&self) -> bool;
 
-    /// Whether something lies here that turns are needed for to go out: nobody else rings for it.
+    /// Whether messages wait here for a turn to send them. Nobody rings for these.
     fn has_unsent(&self) -> bool;
 
     /// How many turns threads have taken in passing, without driving.
@@ -57,7 +57,7 @@ pub(crate) trait Engine: Send {
         Garbage::new()
     }
 
-    /// Wakes those whom it concerns what has happened since the last call.
+    /// Wakes the threads that wait for what has happened since the last call.
     fn wake(&mut self, waiters: &mut Waiters<Self::Awaited>);
 }
 
@@ -65,7 +65,9 @@ pub(crate) trait Engine: Send {
 pub(crate) trait Awaited: Copy + Ord + Debug + Send {
     /// Whether a thread that waits for this may drop users' values meanwhile: its stack is as large as tasks were
     /// promised, and it is not in the middle of a task.
-    fn may_drop_values(self) -> bool;
+    fn may_drop_values(self) -> bool {
+        false
+    }
 }
 
 /// What a turn found.
@@ -77,6 +79,17 @@ pub(crate) enum Turn {
     Moving,
     /// Something happened.
     Worked,
+}
+
+/// How a nap went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Nap {
+    /// It is the next step: a turn comes first.
+    Announced,
+    /// Nobody has rung.
+    Over,
+    /// The bell was rung, by another rank or by a thread of this one.
+    Rung { from_outside: bool },
 }
 
 /// An engine and the threads around it.
@@ -102,7 +115,7 @@ struct State<E: Engine> {
 }
 
 impl<E: Engine> State<E> {
-    /// Takes a turn, and wakes those whom it concerns.
+    /// Takes a turn, and wakes the threads that wait for what has happened in it.
     fn turn(&mut self) -> Turn {
         let turn = self.engine.turn();
         if turn == Turn::Worked {
@@ -243,8 +256,7 @@ impl<E: Engine> Drive<E> {
         state.waiters.remove(ticket);
     }
 
-    /// Lets others at the lock, and passes the time if there is nothing to do. Before a nap it only announces it, so
-    /// that there is one more turn which sees what was not rung for. From that turn to the nap the lock is held.
+    /// Lets others at the lock, and passes the time if there is nothing to do.
     fn pause<'a>(
         &'a self,
         state: &mut MutexGuard<'_, State<E>>,
@@ -264,24 +276,40 @@ impl<E: Engine> Drive<E> {
             }
             Step::Yield => MutexGuard::unlocked(state, std::thread::yield_now),
             Step::Nap(nap) => {
-                let Some(announced) = listener else {
-                    *listener = Some(self.bell.listen());
-                    return MutexGuard::bump(state);
-                };
                 let nap = nap.min(state.engine.nap_max());
                 let left = deadline.map_or(nap, |at| at.saturating_duration_since(Instant::now()));
-                state.naps = true;
-                let rung = MutexGuard::unlocked(state, || announced.sleep(nap.min(left)));
-                let from_outside = state.take_nap();
-                if rung {
-                    // Awake it need not be rung for.
-                    *listener = None;
-                    if from_outside {
-                        backoff.rung();
-                    }
+                let nap = self.nap(state, listener, nap.min(left), |state| &mut state.naps);
+                if nap == (Nap::Rung { from_outside: true }) {
+                    backoff.rung();
                 }
             }
         }
+    }
+
+    /// Sleeps until the bell is rung, for `limit` at most. The first time it only announces that, so that there is one
+    /// more turn which sees what was not rung for; from that turn to the sleep the lock is held. `flag` is set meanwhile,
+    /// for threads of this rank to take when they ring.
+    fn nap<'a>(
+        &'a self,
+        state: &mut MutexGuard<'_, State<E>>,
+        listener: &mut Option<Listener<'a>>,
+        limit: Duration,
+        flag: fn(&mut State<E>) -> &mut bool,
+    ) -> Nap {
+        let Some(announced) = listener else {
+            *listener = Some(self.bell.listen());
+            MutexGuard::bump(state);
+            return Nap::Announced;
+        };
+        *flag(state) = true;
+        let rung = MutexGuard::unlocked(state, || announced.sleep(limit));
+        let from_outside = std::mem::take(flag(state));
+        if !rung {
+            return Nap::Over;
+        }
+        // Awake it need not be rung for.
+        *listener = None;
+        Nap::Rung { from_outside }
     }
 
     /// Drops what users' values are garbage, unlocked and with their panics caught, and does not drive meanwhile: a
@@ -308,8 +336,8 @@ impl<E: Engine> Drive<E> {
         }
     }
 
-    /// Unlocks; wakes those whom it concerns what was done: threads that wait, the driver or the watcher if they nap,
-    /// and the watcher if it sleeps and the rank is busy.
+    /// Unlocks; wakes the threads that wait for what was done, the driver or the watcher if they nap, and the watcher if
+    /// it is parked and the rank is busy.
     #[inline]
     fn leave(&self, state: MutexGuard<'_, State<E>>) {
         let unwatched = !state.driven && self.is_watcher_parked();

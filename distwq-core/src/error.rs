@@ -4,7 +4,7 @@ mod path;
 mod sources;
 
 pub use path::UpstreamPath;
-pub(crate) use path::{Reason, Step};
+pub(crate) use path::{PathStep, Reason};
 pub(crate) use sources::with_sources;
 
 use crate::current::INSTEAD;

@@ -45,6 +45,14 @@ pub(crate) fn end_run(transport: &mut dyn Transport, text: &str) -> ! {
     transport.abort(EXIT_CODE)
 }
 
+/// Why a run ends that lacks a thread.
+pub(crate) fn no_thread(which: &str, error: &std::io::Error) -> String {
+    format!(
+        "the thread {which} cannot be started: {error}; use fewer workers or slots or smaller stacks \
+         (DISTWQ_STACK_BYTES), or allow more threads (`ulimit -u`)"
+    )
+}
+
 /// A frame that does not decode: the ranks do not speak the same protocol, or memory is damaged.
 pub(crate) fn unreadable(transport: &mut dyn Transport, from: Rank, error: &CodecError) -> ! {
     end_run(transport, &format!("a frame from {from} cannot be read: {error}"))

@@ -86,11 +86,17 @@ pub(crate) fn gather(
         };
         Some(format!("{here} (host {}) and {rank} (host {}): {text}", fault::host(), hello.host))
     });
+    let process = Process::own();
+    let is_beside = |rank: &Rank| hellos[rank.index()].as_ref().is_some_and(|hello| hello.process.is_beside(&process));
+    let watcher = others(ranks, here).find(is_beside);
     for rank in others(ranks, here) {
         let mut frame = Frame::default();
         frame.push(&match &difference {
             Some(reason) => ToWorker::Refuse { reason },
-            None => ToWorker::Welcome(settings.clone()),
+            None => {
+                let controller_process = (watcher == Some(rank)).then(|| process.clone());
+                ToWorker::Welcome(Settings { controller_process, ..settings.clone() })
+            }
         });
         transport.send(rank, frame);
     }
@@ -146,7 +152,7 @@ mod tests {
     fn settings() -> Settings {
         Settings {
             controller: Rank(0),
-            controller_process: Process::own(),
+            controller_process: None,
             slots: 1,
             inline_bytes_max: 1,
             stack_bytes: 1 << 20,

@@ -1,6 +1,7 @@
 //! From a program's `main` to a cluster and back: finds out how the process was started, brings the ranks
 //! together, runs the body on one of them, and ends them all in order.
 
+mod body;
 mod exit;
 mod launcher;
 mod loss;
@@ -11,72 +12,25 @@ use crate::contain;
 use crate::controller::{Awaited, ControllerEngine, Limits, WorkerPlace};
 use crate::current;
 use crate::drive::{Attention, Drive, Engine as _, Patience};
-use crate::error::with_sources;
 use crate::fault;
 use crate::fingerprint::Fingerprint;
 use crate::handshake::{self, HandshakeError};
 use crate::id::Rank;
 use crate::message::Settings;
-use crate::peers::Process;
 use crate::registry::Registry;
 use crate::transport::{Network, Transport};
 use crate::worker::{self, WorkerEngine};
+use body::Body;
+pub use body::BodyResult;
 use exit::exit_all;
 use launcher::Launcher;
 use loss::{watch_controller, watch_workers};
-use std::any::Any;
-use std::error::Error;
-use std::fmt::Display;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the body of a program may return: nothing, or a `Result<(), E>` whose error can be displayed. Of a boxed error
-/// the sources are told too; an error of another type says what its alternate form `{:#}` says.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be what the body of a program returns",
-    label = "return nothing, or a `Result<(), E>` whose error is `Display`"
-)]
-pub trait BodyResult {
-    /// The error in words, if it is one.
-    ///
-    /// # Errors
-    /// These words.
-    fn into_result(self) -> Result<(), String>;
-}
-
-impl BodyResult for () {
-    fn into_result(self) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-impl<E: Display + 'static> BodyResult for Result<(), E> {
-    fn into_result(self) -> Result<(), String> {
-        self.map_err(|error| match boxed(&error) {
-            Some(boxed) => with_sources(boxed),
-            // The alternate form is where some error types keep the chain of their sources.
-            None => format!("{error:#}"),
-        })
-    }
-}
-
-/// The error in one of the usual boxes. These do not implement `Error`, while other types here need not, so that only
-/// the type itself tells which of both it is.
-fn boxed(error: &dyn Any) -> Option<&dyn Error> {
-    if let Some(error) = error.downcast_ref::<Box<dyn Error>>() {
-        Some(&**error)
-    } else if let Some(error) = error.downcast_ref::<Box<dyn Error + Send>>() {
-        Some(&**error)
-    } else {
-        error.downcast_ref::<Box<dyn Error + Send + Sync>>().map(|error| &**error as &dyn Error)
-    }
-}
-
-/// The exit code of a program whose body returned an error or panicked.
-const FAILED: u8 = 1;
 /// The exit code of a program whose settings cannot be.
 const MISUSED: u8 = 2;
 
@@ -118,8 +72,9 @@ pub fn launch<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -
         Err(error) => return misused(&error.to_string()),
     };
     match Launcher::of_this_process() {
-        Launcher::None => local(&config, Overdue::EndTheRun, &LastWords::default(), body)
-            .map_or_else(|text| misused(&text), |end| end.body.code()),
+        Launcher::None => {
+            local(&config, Overdue::EndTheRun, body).map_or_else(|text| misused(&text), |end| end.body.code())
+        }
         #[cfg(feature = "mpi")]
         Launcher::Ranks => over_mpi(&config, body),
         #[cfg(not(feature = "mpi"))]
@@ -141,17 +96,8 @@ fn misused(text: &str) -> ExitCode {
 /// What the body returned, or why it could not run, or which workers did not end within the shutdown grace: these are
 /// left to themselves, with what they run.
 pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
-    run_local_until(config, &LastWords::default(), body)
-}
-
-/// As [`run_local`], for somebody who may give up waiting for it.
-pub(crate) fn run_local_until<R: BodyResult>(
-    config: Config,
-    last_words: &LastWords,
-    body: impl FnOnce(&Cluster) -> R,
-) -> Result<(), String> {
     let config = config.with_environment().map_err(|error| error.to_string())?;
-    let End { body, left } = local(&config, Overdue::TellOfThem, last_words, body)?;
+    let End { body, left } = local(&config, Overdue::TellOfThem, body)?;
     match (body, left) {
         (Body::Panicked(payload), left) => {
             left.iter().for_each(|text| fault::say(text));
@@ -162,40 +108,11 @@ pub(crate) fn run_local_until<R: BodyResult>(
     }
 }
 
-/// Whether a process that exits during a run on the local backend says so: while the run is under way, unless whoever
-/// waits for it has given it up and said that.
-#[derive(Default, Debug)]
-pub(crate) struct LastWords(AtomicU8);
-
-impl LastWords {
-    const ARMED: u8 = 1;
-    const OVER: u8 = 2;
-
-    fn begin(&self) {
-        if self.0.compare_exchange(0, Self::ARMED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            fault::arm(None);
-        }
-    }
-
-    /// The run has ended, or nobody waits for it any more.
-    pub(crate) fn end(&self) {
-        if self.0.swap(Self::OVER, Ordering::SeqCst) == Self::ARMED {
-            fault::disarm();
-        }
-    }
-}
-
 /// How a run ended.
 struct End {
     body: Body,
     /// Words on workers that did not end with it, where the run went on without them.
     left: Option<String>,
-}
-
-/// How a body ended.
-enum Body {
-    Returned(Result<(), String>),
-    Panicked(Box<dyn Any + Send>),
 }
 
 /// What to do when workers do not end within the shutdown grace.
@@ -207,28 +124,13 @@ enum Overdue {
     TellOfThem,
 }
 
-impl Body {
-    fn is_failure(&self) -> bool {
-        !matches!(self, Self::Returned(Ok(())))
-    }
-
-    fn code(&self) -> ExitCode {
-        ExitCode::from(if self.is_failure() { FAILED } else { 0 })
-    }
-}
-
-fn local<R: BodyResult>(
-    config: &Config,
-    overdue: Overdue,
-    last_words: &LastWords,
-    body: impl FnOnce(&Cluster) -> R,
-) -> Result<End, String> {
+fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cluster) -> R) -> Result<End, String> {
     let workers = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let registry = Registry::get().map_err(|error| error.to_string())?;
     let mut ends = Network::ends(workers as u32 + 1);
     let mut own: Box<dyn Transport> = Box::new(ends.remove(0));
     let config = Config { slots: 1, ..config.clone() };
-    last_words.begin();
+    fault::arm(None);
     contain::hook();
     let limit = config.handshake_limit;
     let started = ends.into_iter().map(|end| {
@@ -238,10 +140,10 @@ fn local<R: BodyResult>(
     let ranks = match started.collect::<Result<Vec<_>, _>>() {
         Ok(ranks) => ranks,
         // The workers that are there would wait for the handshake.
-        Err(error) => fault::end_run(&mut *own, &format!("a thread cannot be started: {error}")),
+        Err(error) => fault::end_run(&mut *own, &fault::no_thread("of a worker", &error)),
     };
     let end = control(own, &config, registry, workers + 1, overdue, body);
-    last_words.end();
+    fault::disarm();
     if let Ok(End { left: None, .. }) = end {
         // All have joined in the end, and do nothing but return.
         for rank in ranks {
@@ -278,12 +180,10 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
         // Why a run has failed is told by the controller.
         let limit = config.handshake_limit;
         let work = move || work(Box::new(transport), controller, registry, limit, threads, true);
-        let failed = environment.serve_while(work).unwrap_or_else(|error| {
-            fault::say(&format!("a thread cannot be started: {error}"));
-            Environment::abort_if_running(fault::EXIT_CODE);
-            fault::leave(fault::EXIT_CODE)
-        });
-        failed.map(|failed| ExitCode::from(if failed { FAILED } else { 0 }))
+        let failed = environment
+            .serve_while(work)
+            .unwrap_or_else(|error| fault::end_process(&fault::no_thread("of the worker", &error)));
+        failed.map(|failed| ExitCode::from(if failed { body::FAILED } else { 0 }))
     };
     fault::disarm();
     let waits = "waits for the other ranks in the end of MPI: the shutdown grace";
@@ -325,7 +225,7 @@ fn control<R: BodyResult>(
     let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let settings = Settings {
         controller: transport.rank(),
-        controller_process: Process::own(),
+        controller_process: None,
         slots: config.slots,
         inline_bytes_max: config.inline_bytes_max,
         stack_bytes: config.stack_bytes as u64,
@@ -363,20 +263,14 @@ fn control<R: BodyResult>(
     let end = thread::scope(|scope| {
         let watcher = thread::Builder::new().name("distwq-controller-watcher".to_owned());
         if let Err(error) = watcher.spawn_scoped(scope, || seat.drive.watch(Attention::Prompt, config.stack_bytes)) {
-            let text = format!("a thread cannot be started: {error}");
+            let text = fault::no_thread("that watches the controller", &error);
             seat.drive.with(|engine| fault::end_run(&mut *engine.transport, &text));
         }
-        let end = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(&cluster))) {
-            Ok(result) => match contain::panics(|| result.into_result()) {
-                Ok(result) => Body::Returned(result),
-                Err(panic) => Body::Returned(Err(format!("its error cannot be displayed: {panic}"))),
-            },
-            Err(payload) => Body::Panicked(payload),
-        };
+        let body = Body::run(|| body(&cluster));
         if is_process {
             fault::yield_to_exit();
         }
-        match &end {
+        match &body {
             Body::Returned(Ok(())) => cluster.shutdown(),
             // Told before the other ranks hear of it: their end makes launchers end this one.
             Body::Returned(Err(text)) => fault::say(text),
@@ -385,10 +279,10 @@ fn control<R: BodyResult>(
         if is_process {
             fault::forbid_exits();
         }
-        let left = finish(&seat.drive, end.is_failure(), config.shutdown_grace, overdue);
+        let left = finish(&seat.drive, body.is_failure(), config.shutdown_grace, overdue);
         seat.drive.end_watch();
         drop(watch);
-        End { body: end, left }
+        End { body, left }
     });
     current::set(outer);
     Ok(end)
@@ -436,9 +330,7 @@ fn work(
         }
         error.to_string()
     })?;
-    // One of the workers is enough.
-    let is_first = transport.rank().index() == usize::from(controller == Rank(0));
-    let watch = (is_process && is_first).then(|| watch_controller(controller, settings.controller_process.clone()));
+    let watch = settings.controller_process.clone().map(|process| watch_controller(controller, process));
     let bell = transport.bell();
     let engine = WorkerEngine::new(transport, registry, settings.clone());
     let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));

@@ -203,7 +203,8 @@ pub(crate) struct Hello {
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Settings {
     pub(crate) controller: Rank,
-    pub(crate) controller_process: Process,
+    /// The controller's process, for the one worker of its host that watches it.
+    pub(crate) controller_process: Option<Process>,
     pub(crate) slots: u32,
     pub(crate) inline_bytes_max: u64,
     pub(crate) stack_bytes: u64,

@@ -26,7 +26,7 @@ impl Process {
     }
 
     /// Whether it is another process, by a number that means the same to this one.
-    fn is_beside(&self, own: &Self) -> bool {
+    pub(crate) fn is_beside(&self, own: &Self) -> bool {
         !self.space.is_empty() && self.space == own.space && self.number != own.number
     }
 }
@@ -51,8 +51,8 @@ mod watch {
         _running: PipeWriter,
     }
 
-    /// A launcher that ends a run because it was told to ends all ranks in such a time, this one included. It gives them
-    /// more after one was killed (Open MPI: 250 ms). So what is seen for this long is news.
+    /// A launcher that was told to end the run kills all ranks within this time. If this process still lives after it,
+    /// the peer died by itself. (Open MPI then leaves the others 250 ms.)
     const SETTLED: Duration = Duration::from_millis(30);
 
     /// How long a launcher may take to end the run before the watch does.

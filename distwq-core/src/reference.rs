@@ -1,7 +1,7 @@
 //! What a handle and a call hold of a task. It knows nothing of types; [`Handle`](crate::Handle) adds them.
 
 use crate::codec::Payload;
-use crate::error::{Step, TaskError};
+use crate::error::{PathStep, TaskError};
 use crate::id::TaskId;
 use crate::info::TaskInfo;
 use std::fmt;
@@ -79,7 +79,7 @@ struct Block {
     first: u32,
     cells: [Cell; NODES_TOGETHER],
     /// What became of the nodes: nothing until the graph starts.
-    binding: OnceLock<Result<Arc<dyn Outcomes>, Arc<Step>>>,
+    binding: OnceLock<Result<Arc<dyn Outcomes>, Arc<PathStep>>>,
 }
 
 /// One node.
@@ -151,7 +151,7 @@ impl Nodes {
     }
 
     /// None of them ever will.
-    pub(crate) fn refuse(self, step: &Arc<Step>) {
+    pub(crate) fn refuse(self, step: &Arc<PathStep>) {
         for block in &self.blocks {
             block.bind(Err(Arc::clone(step)));
         }
@@ -159,7 +159,7 @@ impl Nodes {
 }
 
 impl Block {
-    fn bind(&self, to: Result<Arc<dyn Outcomes>, Arc<Step>>) {
+    fn bind(&self, to: Result<Arc<dyn Outcomes>, Arc<PathStep>>) {
         assert!(self.binding.set(to).is_ok(), "a graph starts once");
     }
 
@@ -226,7 +226,7 @@ pub(crate) enum Reference {
     /// It stands in a graph.
     Node(NodeReference),
     /// It was not taken.
-    Refused(Arc<Step>),
+    Refused(Arc<PathStep>),
 }
 
 /// How far the task of a reference is.
@@ -236,7 +236,7 @@ pub(crate) enum State<'a> {
     /// Its graph has not been started.
     Unbound(Node),
     /// It was not taken.
-    Refused(&'a Arc<Step>),
+    Refused(&'a Arc<PathStep>),
 }
 
 impl Reference {

@@ -1,6 +1,6 @@
 //! What generated code asks of a type before it reads or writes values of it. Bounds alone would tell of each trait that
 //! is missing, twice for a type without serde's; here one is asked for after another, and the first that is missing is
-//! the one error. What people try although it cannot be gets words of its own.
+//! the one error. Common mistakes (`Arc`, `&Cluster`) have messages of their own.
 //!
 //! All of it rests on how methods are found: an inherent one whose bounds do not hold is passed over, and the one of a
 //! trait in scope is found, which is there for its error alone.
@@ -71,11 +71,7 @@ pub trait Unencodable<T> {
     /// None: it does not compile.
     fn owned(self) -> Result<T, Failure>
     where
-        Self: Sized,
-        T: Encodable,
-    {
-        unreachable!("{INHERENT}")
-    }
+        T: Encodable;
 
     /// Tells that it cannot be read.
     ///
@@ -83,29 +79,39 @@ pub trait Unencodable<T> {
     /// None: it does not compile.
     fn shared(self) -> Result<Arc<T>, Failure>
     where
-        Self: Sized,
-        T: Encodable,
-    {
-        unreachable!("{INHERENT}")
-    }
+        T: Encodable;
 
     /// Tells that it cannot be written.
     ///
     /// # Errors
     /// None: it does not compile.
-    fn finish(self, _value: &T) -> Result<(), Failure>
+    fn finish(self, value: &T) -> Result<(), Failure>
     where
-        Self: Sized,
-        T: Encodable,
-    {
-        unreachable!("{INHERENT}")
-    }
+        T: Encodable;
 }
 
-impl<T> Unencodable<T> for Travelling<'_, '_, T> {}
+impl<T> Unencodable<T> for Travelling<'_, '_, T> {
+    fn owned(self) -> Result<T, Failure>
+    where
+        T: Encodable,
+    {
+        unreachable!("a type that is `Encodable` has the inherent function")
+    }
 
-/// Why nobody calls these functions.
-const INHERENT: &str = "a type that is `Encodable` has the inherent function";
+    fn shared(self) -> Result<Arc<T>, Failure>
+    where
+        T: Encodable,
+    {
+        unreachable!("a type that is `Encodable` has the inherent function")
+    }
+
+    fn finish(self, _: &T) -> Result<(), Failure>
+    where
+        T: Encodable,
+    {
+        unreachable!("a type that is `Encodable` has the inherent function")
+    }
+}
 
 /// A type whose values can be written.
 #[diagnostic::on_unimplemented(

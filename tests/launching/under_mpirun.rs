@@ -36,15 +36,12 @@ fn a_killed_rank_ends_the_run_and_is_named_with_what_it_did() {
             let output = launched.wait().expect("the system tells how it ended").expect_failure();
             assert!(killed.elapsed() < END_LIMIT, "rank {victim} was killed: {output}");
             if output.mpi.as_deref().is_some_and(|mpi| mpi.starts_with("Open MPI")) {
+                let ended = format!("is gone: its process {process} has ended while the run goes on");
                 let (witness, gone) = match victim {
-                    0 => (1, format!("rank 0, the controller, is gone: its process {process} has ended")),
-                    _ => (
-                        0,
-                        format!(
-                            "rank {victim} is gone: its process {process} has ended while the run goes on, on host "
-                        ),
-                    ),
+                    0 => (1, format!("), the controller, {ended}")),
+                    _ => (0, format!(") {ended}; it had ")),
                 };
+                assert!(output.rank(witness).contains(&format!("rank {victim} (host ")), "{output}");
                 assert!(output.rank(witness).contains(&gone), "{gone:?} is missing: {output}");
                 assert_eq!(output.rank(witness).contains("launching::endless #1 \"the long one\""), worked, "{output}");
             }

@@ -5,23 +5,23 @@ use super::reports::unknown;
 use super::submit::GraphRun;
 use super::table::{Entry, Output};
 use crate::codec::{CodecError, Payload};
-use crate::error::{Step, TaskError, TaskSite};
+use crate::error::{PathStep, TaskError, TaskSite};
 use crate::id::{TaskId, WorkerId};
 use crate::remote::Failure;
 use crate::scheduler::End;
 use std::sync::Arc;
 
 /// The step that all who hang on a task share, if it has ended without a value.
-fn step_of(parent: &Entry) -> Option<Arc<Step>> {
+fn step_of(parent: &Entry) -> Option<Arc<PathStep>> {
     match &parent.output {
-        Output::Failed(error) => Some(Step::first(&parent.name(), Arc::clone(error))),
-        Output::Upstream(before) => Some(Step::after(before, &parent.name())),
+        Output::Failed(error) => Some(PathStep::first(&parent.name(), Arc::clone(error))),
+        Output::Upstream(before) => Some(PathStep::after(before, &parent.name())),
         _ => None,
     }
 }
 
 /// The error of a task that did not run, because of the one of this step.
-pub(super) fn upstream(step: &Step, site: TaskSite) -> TaskError {
+pub(super) fn upstream(step: &PathStep, site: TaskSite) -> TaskError {
     let path = step.path_to(Some(site.name()));
     TaskError::Upstream { site: Arc::new(site), root: Arc::clone(step.root()), path }
 }

@@ -89,12 +89,7 @@ pub(crate) enum Awaited {
     Closed,
 }
 
-impl drive::Awaited for Awaited {
-    fn may_drop_values(self) -> bool {
-        // What is here of users' values is encoded.
-        false
-    }
-}
+impl drive::Awaited for Awaited {}
 
 /// Settings that the controller keeps to.
 #[derive(Clone, Copy, Debug)]
@@ -282,16 +277,16 @@ impl ControllerEngine {
         tasks.filter_map(|task| self.table.get(task)).map(Entry::full_name)
     }
 
-    /// What a worker had to do when its process ended: words that go on after those that say so.
+    /// What a worker had to do when its process ended, in words.
     pub(crate) fn what_was_at(&self, rank: Rank) -> String {
         let Some(&worker) = self.worker_of.get(&rank) else { return String::new() };
-        let WorkerPlace { host, in_flight, .. } = &self.workers[worker.index()];
+        let in_flight = &self.workers[worker.index()].in_flight;
         let tasks = match self.begun(worker).next() {
             None => "no task".to_owned(),
             Some(first) if *in_flight == 1 => format!("task {first}"),
             Some(first) => format!("{}, the first of them {first}", plural(*in_flight, "task")),
         };
-        format!(", on host {host} with {tasks}")
+        format!("; it had {tasks}")
     }
 
     /// The transport is gone.

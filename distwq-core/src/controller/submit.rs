@@ -5,7 +5,7 @@ use super::engine::ControllerEngine;
 use super::table::{Entry, HomeCopy, Output};
 use crate::call::{Input, Options, Parts};
 use crate::codec::Payload;
-use crate::error::{Reason, Refusal, RunError, Step, TaskError};
+use crate::error::{PathStep, Reason, Refusal, RunError, TaskError};
 use crate::graph::{Graph, StartingNode};
 use crate::id::TaskId;
 use crate::info::{TaskInfo, TaskState};
@@ -71,7 +71,7 @@ struct NewTask<'a> {
 
 impl ControllerEngine {
     /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
-    pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, Arc<Step>> {
+    pub(crate) fn submit(&mut self, parts: &mut Parts) -> Result<TaskId, Arc<PathStep>> {
         self.check(parts)?;
         if self.in_flight == 0 {
             // While tasks flow, turns keep the time.
@@ -93,7 +93,7 @@ impl ControllerEngine {
     }
 
     /// Takes a value that a user gives. A large one is worth a turn, in which those that nobody holds any more go.
-    pub(crate) fn submit_value(&mut self, payload: Payload) -> Result<TaskId, Arc<Step>> {
+    pub(crate) fn submit_value(&mut self, payload: Payload) -> Result<TaskId, Arc<PathStep>> {
         let large = payload.len() as u64 > self.limits.inline_bytes_max;
         let task = self.add_value(payload)?;
         if large {
@@ -105,9 +105,9 @@ impl ControllerEngine {
     }
 
     /// Takes a value.
-    fn add_value(&mut self, payload: Payload) -> Result<TaskId, Arc<Step>> {
+    fn add_value(&mut self, payload: Payload) -> Result<TaskId, Arc<PathStep>> {
         if self.is_closing() {
-            return Err(Step::refused("value", Refusal::Closed));
+            return Err(PathStep::refused("value", Refusal::Closed));
         }
         let bytes = payload.len() as u64;
         let now_ns = self.now_ns;
@@ -120,7 +120,7 @@ impl ControllerEngine {
     }
 
     /// Whether a task can run at all.
-    fn check(&self, parts: &Parts) -> Result<(), Arc<Step>> {
+    fn check(&self, parts: &Parts) -> Result<(), Arc<PathStep>> {
         if parts.is_plain() && !self.is_closing() {
             return Ok(());
         }
@@ -132,7 +132,7 @@ impl ControllerEngine {
             let own = parts.refusal().or_else(|| self.too_many_ranks(parts.options()));
             own.map(Reason::from).or_else(dependency)
         };
-        reason.map_or(Ok(()), |reason| Err(Step::refused(&parts.name(), reason)))
+        reason.map_or(Ok(()), |reason| Err(PathStep::refused(&parts.name(), reason)))
     }
 
     fn too_many_ranks(&self, options: &Options) -> Option<Refusal> {
@@ -152,9 +152,9 @@ impl ControllerEngine {
     }
 
     /// Why a graph cannot start.
-    pub(crate) fn refusal_of_graph(&self, graph: &Graph) -> Option<Arc<Step>> {
+    pub(crate) fn refusal_of_graph(&self, graph: &Graph) -> Option<Arc<PathStep>> {
         if self.is_closing() {
-            return Some(Step::refused("graph", Refusal::Closed));
+            return Some(PathStep::refused("graph", Refusal::Closed));
         }
         let refusal_of = |other: &Reference| self.refusal_of(other, Some(graph.id()));
         let options = |said: &Options| {

@@ -5,7 +5,7 @@ use super::submit::RunId;
 use crate::buffers;
 use crate::call::Input;
 use crate::codec::Payload;
-use crate::error::{Step, TaskError};
+use crate::error::{PathStep, TaskError};
 use crate::id::{TaskId, WorkerId};
 use crate::message::Described;
 use crate::registry::Remote;
@@ -68,7 +68,7 @@ pub(super) enum Output {
     /// An error of its own.
     Failed(Arc<TaskError>),
     /// Nothing, because of an error upstream: that of the task of this step.
-    Upstream(Arc<Step>),
+    Upstream(Arc<PathStep>),
 }
 
 /// Whether the bytes of a value that stayed on a worker are here as well.

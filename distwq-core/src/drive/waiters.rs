@@ -51,7 +51,8 @@ impl<K: Copy + Ord> Waiters<K> {
         }
     }
 
-    /// Wakes one to drive, of the greatest key: by the order of keys the one that should wait for longest.
+    /// Wakes the thread with the greatest key to drive. Keys are ordered by how long the wait is likely to last, so that
+    /// the driver changes rarely.
     pub(super) fn appoint(&mut self) {
         if let Some((&ticket, _)) = self.asleep.last_key_value() {
             self.wake_one(ticket);
@@ -72,7 +73,7 @@ impl<K: Copy + Ord> Waiters<K> {
         self.asleep.contains_key(&ticket)
     }
 
-    /// A thread has had enough of waiting, or was woken.
+    /// A thread stops waiting.
     pub(super) fn remove(&mut self, ticket: Ticket<K>) {
         self.asleep.remove(&ticket);
     }
@@ -111,7 +112,7 @@ impl<K: Copy + Ord> Happened<K> {
         self.keys.is_empty() && !self.all
     }
 
-    /// Wakes those whom it concerns.
+    /// Wakes the threads that wait for it.
     pub(crate) fn tell(&mut self, waiters: &mut Waiters<K>) {
         if std::mem::take(&mut self.all) {
             waiters.wake_all();

@@ -1,7 +1,7 @@
 //! The watcher of a rank: drives while nobody does, because all threads of the rank compute.
 
 use super::backoff::{Backoff, Step};
-use super::{Drive, Engine, Garbage, State, Turn, drop_quietly};
+use super::{Drive, Engine, Garbage, Nap, State, Turn, drop_quietly};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -42,6 +42,9 @@ impl Attention {
 /// stop in the middle of it. Workers are handed out tasks for as long (`prefetch_ns` of the scheduler's settings).
 const NAP_MAX: Duration = Duration::from_millis(2);
 
+/// While it listens to the bell it looks no more often than that by itself.
+const LOOK_EVERY_MIN: Duration = Duration::from_millis(2);
+
 /// A watcher that was rung within this time stays awake for as long after its next turns: waking a thread takes tens of
 /// microseconds, much beside a task of a millisecond. (KVM's halt polling does the same for virtual processors.)
 const AWAKE_MAX: Duration = Duration::from_millis(2);
@@ -50,14 +53,14 @@ const AWAKE_MAX: Duration = Duration::from_millis(2);
 /// is given the core at once, one that yields gets it when the other's time slice is over.
 const YIELD_MAX: Duration = Duration::from_micros(200);
 
-/// For this long after such a yield the watcher does not stay awake.
-const AWAKE_NOT_FOR: Duration = Duration::from_millis(100);
+/// For this long after such a yield the watcher stays awake only for what it was rung for and has not seen yet.
+const CORE_WANTED_FOR: Duration = Duration::from_millis(100);
 
 impl<E: Engine> Drive<E> {
     /// The watcher's life, on a thread of its own, until [`end_watch`](Self::end_watch). What users' values are garbage
     /// is dropped on another thread, with a stack of `stack_bytes`, so that a slow `Drop` does not stop the watcher.
     ///
-    /// It sleeps for good while the rank has nothing to do or somebody drives, and is woken by a thread that leaves the
+    /// It sleeps without a timeout while the rank has nothing to do or somebody drives, and is woken by a thread that leaves the
     /// engine of a busy rank without a driver. While others take turns it only looks now and then whether they still
     /// do. When they do not, it drives.
     pub(crate) fn watch(&self, attention: Attention, stack_bytes: usize) {
@@ -114,21 +117,9 @@ impl<E: Engine> Drive<E> {
                 Step::Again | Step::Spin => MutexGuard::bump(state),
                 Step::Yield => MutexGuard::unlocked(state, || awake.yields()),
                 Step::Nap(nap) => {
-                    let Some(announced) = &mut listener else {
-                        // One more turn, which sees what was not rung for.
-                        listener = Some(self.bell.listen());
-                        MutexGuard::bump(state);
-                        continue;
-                    };
-                    // At least so long, or it would ask the time again and again.
-                    let nap = nap.max(NAP_MAX).min(state.engine.nap_max());
-                    state.watcher_naps = true;
-                    let rung = MutexGuard::unlocked(state, || announced.sleep(nap));
-                    let from_outside = std::mem::take(&mut state.watcher_naps);
-                    if !rung {
-                        continue;
-                    }
-                    listener = None;
+                    let nap = nap.max(LOOK_EVERY_MIN).min(state.engine.nap_max());
+                    let nap = self.nap(state, &mut listener, nap, |state| &mut state.watcher_naps);
+                    let Nap::Rung { from_outside } = nap else { continue };
                     if attention == Attention::Sparing || !from_outside {
                         if !state.driven {
                             state.turn();
@@ -185,7 +176,7 @@ struct Awake {
     soon: bool,
     /// It was rung for something that it has not seen yet: MPI may deliver late.
     rung: bool,
-    not_until: Option<Instant>,
+    core_wanted_until: Option<Instant>,
 }
 
 impl Awake {
@@ -198,8 +189,8 @@ impl Awake {
     }
 
     fn rung_after(&mut self, idle: Duration) {
-        let may = self.not_until.is_none_or(|until| Instant::now() >= until);
-        self.soon = may && idle < AWAKE_MAX;
+        let core_is_free = self.core_wanted_until.is_none_or(|until| Instant::now() >= until);
+        self.soon = core_is_free && idle < AWAKE_MAX;
         self.rung = true;
     }
 
@@ -209,7 +200,7 @@ impl Awake {
         let now = Instant::now();
         if now - begun > YIELD_MAX {
             self.soon = false;
-            self.not_until = Some(now + AWAKE_NOT_FOR);
+            self.core_wanted_until = Some(now + CORE_WANTED_FOR);
         }
     }
 }

@@ -17,16 +17,6 @@ pub struct UpstreamPath {
 impl UpstreamPath {
     /// How many steps are kept.
     pub const STEPS_MAX: usize = 20;
-
-    /// The path through `steps`, shortened in the middle.
-    #[must_use]
-    pub fn new(mut steps: Vec<String>) -> Self {
-        let omitted = steps.len().saturating_sub(Self::STEPS_MAX);
-        if omitted > 0 {
-            steps.drain(END..END + omitted);
-        }
-        Self { steps, omitted }
-    }
 }
 
 impl fmt::Display for UpstreamPath {
@@ -49,15 +39,15 @@ const END: usize = UpstreamPath::STEPS_MAX / 2;
 
 /// A task that gave no value, as a step on the way from the one where that began. It is a cell of a persistent list: a
 /// task that hangs on it adds one, and a chain of any length costs one each.
-pub(crate) struct Step {
+pub(crate) struct PathStep {
     name: Box<str>,
     /// The step before; none where it began.
-    before: Option<Arc<Step>>,
+    before: Option<Arc<PathStep>>,
     /// How many steps are before.
     place: usize,
     /// The last step of the front that a shortened path keeps, so that the path is made without a walk over the middle.
     /// Only steps behind it have it.
-    front: Option<Arc<Step>>,
+    front: Option<Arc<PathStep>>,
     /// The error where it began.
     root: Arc<TaskError>,
 }
@@ -67,7 +57,7 @@ pub(crate) enum Reason {
     /// For what it says itself.
     Own(Refusal),
     /// Because this dependency was not.
-    Dependency(Arc<Step>),
+    Dependency(Arc<PathStep>),
 }
 
 impl From<Refusal> for Reason {
@@ -76,7 +66,7 @@ impl From<Refusal> for Reason {
     }
 }
 
-impl Step {
+impl PathStep {
     /// Where it began.
     pub(crate) fn first(name: &str, root: Arc<TaskError>) -> Arc<Self> {
         Arc::new(Self { name: name.into(), before: None, place: 0, front: None, root })
@@ -143,7 +133,7 @@ impl Step {
     }
 }
 
-impl Drop for Step {
+impl Drop for PathStep {
     /// One step after another: a long chain must not be dropped by recursion.
     fn drop(&mut self) {
         let mut next = self.before.take();
@@ -153,7 +143,7 @@ impl Drop for Step {
     }
 }
 
-impl fmt::Debug for Step {
+impl fmt::Debug for PathStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.path_to(None), self.root)
     }
@@ -163,19 +153,28 @@ impl fmt::Debug for Step {
 mod tests {
     use super::*;
 
+    /// The path through `steps`, shortened in the middle: the oracle.
+    fn shortened(mut steps: Vec<String>) -> UpstreamPath {
+        let omitted = steps.len().saturating_sub(UpstreamPath::STEPS_MAX);
+        if omitted > 0 {
+            steps.drain(END..END + omitted);
+        }
+        UpstreamPath { steps, omitted }
+    }
+
     fn steps(count: usize) -> Vec<String> {
         (0..count).map(|i| i.to_string()).collect()
     }
 
-    fn chain(count: usize) -> Arc<Step> {
-        let first = Step::first("0", Arc::new(TaskError::NotStarted));
-        steps(count).iter().skip(1).fold(first, |last, name| Step::after(&last, name))
+    fn chain(count: usize) -> Arc<PathStep> {
+        let first = PathStep::first("0", Arc::new(TaskError::NotStarted));
+        steps(count).iter().skip(1).fold(first, |last, name| PathStep::after(&last, name))
     }
 
     #[test]
     fn a_path_up_to_twenty_is_whole_and_a_longer_one_keeps_both_ends() {
-        assert_eq!(UpstreamPath::new(steps(20)).omitted, 0);
-        let path = UpstreamPath::new(steps(200));
+        assert_eq!(shortened(steps(20)).omitted, 0);
+        let path = shortened(steps(200));
         assert_eq!((path.steps.len(), path.omitted), (20, 180));
         assert_eq!((path.steps[9].as_str(), path.steps[10].as_str()), ("9", "190"));
         assert!(path.to_string().contains("9 -> (180 more) -> 190"), "{path}");
@@ -185,8 +184,8 @@ mod tests {
     fn the_path_of_a_step_is_that_through_all_before_it() {
         for count in 1..70 {
             let chain = chain(count);
-            assert_eq!(chain.path_to(None), UpstreamPath::new(steps(count)));
-            assert_eq!(chain.path_to(Some(count.to_string())), UpstreamPath::new(steps(count + 1)));
+            assert_eq!(chain.path_to(None), shortened(steps(count)));
+            assert_eq!(chain.path_to(Some(count.to_string())), shortened(steps(count + 1)));
         }
     }
 
@@ -195,13 +194,13 @@ mod tests {
         let small = std::thread::Builder::new().stack_size(64 << 10);
         let thread = small.spawn(|| {
             let chain = chain(300_000);
-            let tail = Step::after(&chain, "tail");
+            let tail = PathStep::after(&chain, "tail");
             drop(chain);
             assert!(format!("{tail:?} {}", tail.refusal()).len() < 1_000);
             // The front outlives those behind it.
             let front = tail.front.clone();
             drop(tail);
-            assert_eq!(front.map(|front| front.path_to(None)), Some(UpstreamPath::new(steps(10))));
+            assert_eq!(front.map(|front| front.path_to(None)), Some(shortened(steps(10))));
         });
         thread.expect("a thread can be started").join().expect("it does not panic");
     }

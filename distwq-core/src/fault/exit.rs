@@ -1,7 +1,7 @@
 //! A process that exits while a run goes on. A task that calls `process::exit` would leave the others waiting, so it
 //! ends the run with a message. The body may exit: then all ranks end with its code, and nothing is said.
 
-use super::{ARMED, EXIT_CODE, is_forked, leave, rank_and_host, say, signal};
+use super::{ARMED, EXIT_CODE, is_forked, leave, rank_and_host, say};
 use crate::current;
 use crate::transport::Transport;
 use parking_lot::Mutex;
@@ -95,9 +95,7 @@ fn at_exit(code: c_int) {
     if is_forked() || ARMED.swap(0, Ordering::SeqCst) == 0 {
         return;
     }
-    if let Some((task, path)) = current::task() {
-        let mut name = String::new();
-        let _ = signal::write_task(&mut name, task.serial(), path);
+    if let Some(name) = current::name() {
         end_process(&format!(
             "{name} must return instead of calling `process::exit` (with {code}): an `Err` if it fails"
         ))

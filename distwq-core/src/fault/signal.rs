@@ -69,26 +69,13 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut
 
 /// Says which task the calling thread runs, and what happens to it. An error if it runs none.
 fn last_words(signal: c_int, line: &mut Line) -> fmt::Result {
-    let (task, path) = current::task().ok_or(fmt::Error)?;
+    current::task().ok_or(fmt::Error)?;
     let what = FAULTS.iter().find(|(fault, _)| *fault == signal).map_or("a signal", |(_, what)| what);
     line.write_str("distwq: ")?;
     rank_and_host(line)?;
     line.write_str(" ends the run: ")?;
-    write_task(line, task.serial(), path)?;
+    current::write_name(line)?;
     writeln!(line, " ends its process: {what}")
-}
-
-/// How last words name the task of the calling thread.
-pub(super) fn write_task(into: &mut dyn fmt::Write, serial: u32, path: &str) -> fmt::Result {
-    let description = current::description();
-    write!(into, "task {path} #{serial}")?;
-    if let Some(label) = description.label() {
-        write!(into, " {label:?}")?;
-    }
-    match description.attempt() {
-        1 => Ok(()),
-        attempt => write!(into, " (attempt {attempt})"),
-    }
 }
 
 /// A line that is put together without an allocation: a handler runs on a small stack, and in the middle of anything.

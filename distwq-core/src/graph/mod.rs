@@ -9,7 +9,7 @@ pub(crate) use waiting::StartingNode;
 use crate::call::{InputPlace, IsCall, Options, Parts};
 use crate::codec::PayloadWriter;
 use crate::contain;
-use crate::error::{Reason, Refusal, Step};
+use crate::error::{PathStep, Reason, Refusal};
 use crate::handle::Handle;
 use crate::id::TaskId;
 use crate::reference::{Outcomes, Reference, State};
@@ -66,7 +66,7 @@ pub struct Graph {
     topology: TopologicalOrder,
     started: bool,
     /// The first thing that was refused when it was added.
-    refusal: Option<Arc<Step>>,
+    refusal: Option<Arc<PathStep>>,
 }
 
 /// The name of a value.
@@ -267,7 +267,7 @@ impl Graph {
 
     /// For each node, the number of tasks on the longest path that leads to it or from it, itself not counted.
     fn longest(&self, direction: Direction) -> Vec<u32> {
-        let order = self.in_order();
+        let order = self.topology.sorted(&self.nodes);
         match direction {
             Direction::Incoming => self.longest_in(order.into_iter(), direction),
             Direction::Outgoing => self.longest_in(order.into_iter().rev(), direction),
@@ -285,11 +285,6 @@ impl Graph {
         longest
     }
 
-    /// All nodes, each after those before it: as they were added, unless an explicit edge says otherwise.
-    fn in_order(&self) -> Vec<NodeIndex> {
-        self.topology.sorted(&self.nodes)
-    }
-
     /// The nodes of a shortest path from one node to another one behind it.
     fn path(&self, from: NodeIndex, to: NodeIndex) -> Vec<NodeIndex> {
         let found = petgraph::algo::astar(&self.nodes, from, |node| node == to, |_| 1_u32, |_| 0);
@@ -298,7 +293,7 @@ impl Graph {
 
     /// A node that will never run; its graph will not either.
     fn refuse(&mut self, name: &str, reason: impl Into<Reason>) -> Reference {
-        let step = Step::refused(name, reason);
+        let step = PathStep::refused(name, reason);
         self.refusal.get_or_insert_with(|| Arc::clone(&step));
         Reference::Refused(step)
     }
@@ -334,8 +329,8 @@ impl Graph {
     }
 
     /// Why the graph as a whole cannot start, as far as it knows without a cluster.
-    pub(crate) fn refusal(&self) -> Option<Arc<Step>> {
-        let twice = || Step::refused("graph", Refusal::StartedTwice);
+    pub(crate) fn refusal(&self) -> Option<Arc<PathStep>> {
+        let twice = || PathStep::refused("graph", Refusal::StartedTwice);
         self.refusal.clone().or_else(|| self.started.then(twice))
     }
 
@@ -345,16 +340,16 @@ impl Graph {
         &self,
         options: impl Fn(&Options) -> Option<Reason>,
         outside: impl Fn(&Reference) -> Option<Reason>,
-    ) -> Option<Arc<Step>> {
+    ) -> Option<Arc<PathStep>> {
         let Waiting { options: said, outside: others, .. } = &self.waiting;
         let by_options = said.iter().filter_map(|(node, said)| Some((*node, options(said)?)));
         let by_input = others.iter().filter_map(|other| Some((other.node, outside(&other.source)?)));
         let (node, reason) = by_input.chain(by_options).min_by_key(|(node, _)| *node)?;
-        Some(Step::refused(self.name(node.into()), reason))
+        Some(PathStep::refused(self.name(node.into()), reason))
     }
 
     /// Gives up all nodes if they have not been bound: they were refused with the graph.
-    pub(crate) fn refuse_all(&mut self, step: &Arc<Step>) {
+    pub(crate) fn refuse_all(&mut self, step: &Arc<PathStep>) {
         self.take_waiting().nodes.refuse(step);
     }
 
@@ -362,7 +357,7 @@ impl Graph {
     /// keep the values; they ask for them at `outcomes`.
     pub(crate) fn start(&mut self, outcomes: &Arc<dyn Outcomes>, mut take: impl FnMut(StartingNode<'_>) -> TaskId) {
         let mut waiting = self.take_waiting();
-        let order = self.topology.is_reordered().then(|| self.in_order());
+        let order = self.topology.is_reordered().then(|| self.topology.sorted(&self.nodes));
         let levels = match &order {
             Some(order) => self.longest_in(order.iter().rev().copied(), Direction::Outgoing),
             None => self.longest_in(self.nodes.node_indices().rev(), Direction::Outgoing),

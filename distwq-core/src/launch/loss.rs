@@ -18,7 +18,7 @@ pub(super) fn watch_workers(processes: Vec<(Rank, Process)>, seat: Weak<Seat>) -
     let tell = move |lost: &[(Rank, u32)]| {
         let Some(seat) = seat.upgrade() else { return };
         let tasks = what_was_at(&seat.drive, lost);
-        let words = lost.iter().zip(tasks).map(|((rank, process), tasks)| gone(&rank.to_string(), *process) + &tasks);
+        let words = lost.iter().zip(tasks).map(|((rank, process), tasks)| gone(*rank, "", *process) + &tasks);
         say(&words.collect::<Vec<_>>().join("; "));
     };
     Watch::begin(processes, tell, end_run)
@@ -27,14 +27,16 @@ pub(super) fn watch_workers(processes: Vec<(Rank, Process)>, seat: Weak<Seat>) -
 /// On a worker: says that the controller has gone.
 pub(super) fn watch_controller(controller: Rank, process: Process) -> Option<Watch> {
     let tell = move |lost: &[(Rank, u32)]| {
-        let words = lost.iter().map(|(_, process)| gone(&format!("{controller}, the controller,"), *process));
+        let words = lost.iter().map(|(_, process)| gone(controller, ", the controller,", *process));
         words.for_each(|words| say(&words));
     };
     Watch::begin([(controller, process)], tell, end_run)
 }
 
-fn gone(who: &str, process: u32) -> String {
-    format!("{who} is gone: its process {process} has ended while the run goes on")
+/// Only ranks of this host are watched.
+fn gone(rank: Rank, role: &str, process: u32) -> String {
+    let host = fault::host();
+    format!("{rank} (host {host}){role} is gone: its process {process} has ended while the run goes on")
 }
 
 fn what_was_at(drive: &Drive<ControllerEngine>, lost: &[(Rank, u32)]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -60,10 +60,8 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
     let limit = case.time_limit();
     let (sender, receiver) = mpsc::channel();
     let config = case.config();
-    let last_words = Arc::new(launch::LastWords::default());
-    let watched = Arc::clone(&last_words);
     let thread = thread::Builder::new().name(case.path().into()).spawn(move || {
-        let result = launch::run_local_until(config, &watched, body);
+        let result = launch::run_local(config, body);
         // Nobody listens any more if the time limit has passed.
         let _ = sender.send(result);
     });
@@ -75,8 +73,6 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => panic!("on the local backend with {}: {error}", plural(case.local_workers(), "worker")),
         Err(mpsc::RecvTimeoutError::Timeout) => {
-            // The test has failed by that, and the process may exit with its summary though the run goes on.
-            last_words.end();
             let workers = plural(case.local_workers(), "worker");
             panic!("on the local backend with {workers}: not ended after {} s", limit.as_secs_f64())
         }

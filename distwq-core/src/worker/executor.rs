@@ -36,12 +36,12 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
             match executor.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(end)) => failed |= end,
                 Ok(Err(_)) => give_up(drive, "an executor panicked outside a task"),
-                Err(error) => give_up(drive, &format!("a thread cannot be started: {error}")),
+                Err(error) => give_up(drive, &fault::no_thread("of an executor", &error)),
             }
         }
         drive.end_watch();
         if let Err(error) = watcher {
-            give_up(drive, &format!("a thread cannot be started: {error}"));
+            give_up(drive, &fault::no_thread("that watches the rank", &error));
         }
         failed
     });
@@ -49,7 +49,7 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
         // What users have left here goes on a stack as large as that of tasks.
         let end = thread("end").stack_size(stack).spawn_scoped(scope, || drive.end(WorkerEngine::at_end));
         if let Err(error) = end {
-            give_up(drive, &format!("a thread cannot be started: {error}"));
+            give_up(drive, &fault::no_thread("that drops the last values", &error));
         }
     });
     let closed = close(drive, Duration::from_millis(settings.shutdown_grace_ms));

@@ -71,8 +71,8 @@ impl Sending {
         });
     }
 
-    /// Hands all frames without attachments that wait to MPI, however many it holds already: nobody drives this rank for a while, and
-    /// then only calls of MPI move on what is under way.
+    /// Hands all frames without attachments that wait to MPI, however many it holds already: nobody drives this
+    /// rank for a while, and then only calls of MPI move on what is under way.
     pub(super) fn hand_over(&mut self) {
         for &rank in &self.active {
             let peer = &mut self.peers[rank as usize];

@@ -3,7 +3,6 @@
 use super::*;
 use crate::frame::Blob;
 use crate::message::{Run, RunInput, Source};
-use crate::peers::Process;
 use crate::registry::Body;
 use crate::transport::Network;
 use crate::worker::queue::ReadyTask;
@@ -34,7 +33,7 @@ impl Pair {
             inline_bytes_max: 1_000,
             stack_bytes: 1 << 20,
             shutdown_grace_ms: 1_000,
-            controller_process: Process::own(),
+            controller_process: None,
         };
         Self { controller, worker: WorkerEngine::new(worker, Box::leak(Box::new(registry)), settings) }
     }
