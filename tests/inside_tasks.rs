@@ -82,7 +82,7 @@ fn a_task_that_uses_its_cluster_is_told_so_at_once(cluster: &Cluster) {
         for handle in using {
             let given = handle.get();
             let me = handle.info();
-            let name = format!("task #{} {}", me.id, me.function);
+            let name = format!("task {} #{}", me.function, me.id);
             match given {
                 Ok(None) => assert!(!is_local, "the cluster is in this process"),
                 Ok(Some(text)) if what == "info" => {
