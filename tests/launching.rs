@@ -229,6 +229,10 @@ fn launcher_of(executable: &Path, program: &str, ranks: Option<usize>) -> Launch
         Some(ranks) => Launcher::new(executable, ranks),
         None => Launcher::alone(executable),
     };
+    as_program(launcher, program)
+}
+
+fn as_program(launcher: Launcher, program: &str) -> Launcher {
     launcher
         .args(["program", "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env(PROGRAM, program)
@@ -351,7 +355,7 @@ fn a_misspelt_variable_is_named_once_and_changes_nothing() {
 }
 
 #[test]
-fn a_body_that_fails_or_panics_ends_all_ranks_with_one_and_a_message() {
+fn a_body_that_fails_or_panics_ends_the_run_with_one_and_a_message() {
     for place in places(&[2, 3]) {
         for (program, text) in
             [("fails", "the body fails"), ("panics", "the body panics"), ("panics while tasks wait", "the body panics")]
@@ -377,7 +381,7 @@ fn a_task_that_exits_its_process_ends_the_run_with_a_message() {
 
 /// It is what parsers of arguments do after `--help`, and after an option that is none.
 #[test]
-fn a_body_that_exits_its_process_ends_all_ranks_quietly_with_its_code() {
+fn a_body_that_exits_its_process_ends_the_run_quietly_with_its_code() {
     for place in places(&[2, 4]) {
         for code in [0, 3] {
             let output = launch(&launcher("body exits", place).env("DISTWQ_TEST_ARGUMENT", code.to_string()));

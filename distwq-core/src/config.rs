@@ -159,7 +159,7 @@ impl Config {
 
     /// Asks for an MPI that any thread may call at any time (`MPI_THREAD_MULTIPLE`). For programs that call MPI
     /// themselves, outside of [`Group::with_mpi`](crate::Group) or on threads of their own, and for safe code inside; see
-    /// `RawCommunicator`. An MPI that does not provide it is an error at the start, with exit code 2 on all ranks. The
+    /// `RawCommunicator`. An MPI that does not provide it is an error at the start, with exit code 2. The
     /// variable, which is 0 or 1, has to reach all ranks.
     ///
     /// It is off unless asked for, because locks within MPI cost every message: in Open MPI 5.0.11 a farm of small

@@ -41,9 +41,9 @@ const MISUSED: u8 = 2;
 /// Settings of the environment win over `config`.
 ///
 /// # Exit codes
-/// 0 on every rank if all went well; 1 if the body returned an error or panicked; 2 if the settings cannot be; 70 if
-/// the run had to be ended. If the body calls `process::exit`, its code on every rank: at once, without a word, and
-/// whatever runs.
+/// 0 if all went well; 1 if the body returned an error or panicked; 2 if the settings cannot be; 70 if the run had to be
+/// ended. If the body calls `process::exit`, its code: at once, without a word, and whatever runs. This is what the
+/// process of the controller ends with, and so the launcher; the other ranks end with 0 if they have heard of the end.
 ///
 /// # Examples
 /// ```
@@ -155,19 +155,25 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
     end
 }
 
+/// One rank of several: the exit code of the controller's process is that of the run, and the others end with 0 when they
+/// have ended with it.
+///
+/// Where all ended with another code than 0 at once, the launcher of Open MPI 5 would hang now and then: see
+/// docs/decisions/exit-codes.md.
 #[cfg(feature = "mpi")]
 fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
-    use crate::transport::Environment;
+    use crate::transport::{Environment, StartError};
 
     let waits = "waits for the other ranks: does each of them reach distwq::launch? The handshake limit";
-    let started = within(config.handshake_limit, waits, || Environment::start(config));
-    let mut environment = match started {
-        Ok(environment) => environment,
-        Err(error) => return misused(&error.to_string()),
-    };
     let registry = match Registry::get() {
         Ok(registry) => registry,
         Err(error) => return misused(&error.to_string()),
+    };
+    let started = within(config.handshake_limit, waits, || Environment::start(config));
+    let mut environment = match started {
+        Ok(environment) => environment,
+        Err(StartError { is_told_elsewhere: true, .. }) => return ExitCode::SUCCESS,
+        Err(StartError { error, .. }) => return misused(&error.to_string()),
     };
     let threads = environment.ranks_on_host() * (config.slots as usize);
     let controller = environment.controller();
@@ -177,13 +183,13 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     let end = if transport.rank() == controller {
         control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.body.code())
     } else {
-        // Why a run has failed is told by the controller.
+        // That a run has failed is told by the controller, by its exit code too.
         let limit = config.handshake_limit;
         let work = move || work(Box::new(transport), controller, registry, limit, threads, true);
-        let failed = environment
+        let end = environment
             .serve_while(work)
             .unwrap_or_else(|error| fault::end_process(&fault::no_thread("of the worker", &error)));
-        failed.map(|failed| ExitCode::from(if failed { body::FAILED } else { 0 }))
+        end.map(|()| ExitCode::SUCCESS)
     };
     fault::disarm();
     let waits = "waits for the other ranks in the end of MPI: the shutdown grace";
@@ -313,7 +319,7 @@ fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration, overdu
     })
 }
 
-/// A worker's rank, from the handshake to the end. Gives true if the run has failed.
+/// A worker's rank, from the handshake to the end.
 fn work(
     mut transport: Box<dyn Transport>,
     controller: Rank,
@@ -321,20 +327,24 @@ fn work(
     limit: Duration,
     threads_on_host: usize,
     is_process: bool,
-) -> Result<bool, String> {
+) -> Result<(), String> {
     let own = Fingerprint::of(registry);
-    let settings = handshake::report(&mut *transport, controller, own, limit).map_err(|error| {
-        // A thread of the controller's process need not end that: it hears of the controller's own error.
-        if is_process && let HandshakeError::Silent { .. } = error {
-            fault::end_run(&mut *transport, &error.to_string());
+    let settings = match handshake::report(&mut *transport, controller, own, limit) {
+        Ok(settings) => settings,
+        // The controller ends the run.
+        Err(error @ HandshakeError::Refused { .. }) => {
+            fault::say(&error.to_string());
+            return Ok(());
         }
-        error.to_string()
-    })?;
+        // A thread of the controller's process need not end that: it hears of the controller's own error.
+        Err(error @ HandshakeError::Silent { .. }) if is_process => fault::end_run(&mut *transport, &error.to_string()),
+        Err(error) => return Err(error.to_string()),
+    };
     let watch = settings.controller_process.clone().map(|process| watch_controller(controller, process));
     let bell = transport.bell();
     let engine = WorkerEngine::new(transport, registry, settings.clone());
     let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));
-    let failed = worker::serve(&drive, &settings, is_process);
+    worker::serve(&drive, &settings, is_process);
     drop(watch);
-    Ok(failed)
+    Ok(())
 }

@@ -49,8 +49,8 @@ pub(crate) enum ToWorker<'a> {
     Report,
     /// The run is over.
     Stop { failed: bool },
-    /// The controller's process exits with this code: so does this one, at once.
-    Exit { code: i32 },
+    /// The controller's process exits: so does this one, at once.
+    Exit,
     /// What any rank may say to any other.
     #[serde(borrow)]
     Peer(ToPeer<'a>),

@@ -16,7 +16,7 @@ pub(super) fn run(program: &str) -> ExitCode {
     };
     let config = Config::new().workers(2);
     match program {
-        "works" => distwq::launch(config, works),
+        "works" | "no controller" => distwq::launch(config, works),
         "fails" => distwq::launch(config, |_| -> Result<(), String> { Err("the body fails".to_owned()) }),
         "fails of something" => distwq::launch(config, |_| -> BodyOutcome { Err(Outer(Inner).into()) }),
         "panics" => distwq::launch(config, |cluster| {

@@ -14,6 +14,28 @@ fn the_controller_can_be_any_rank() {
     }
 }
 
+/// A launcher gives the code that differs from 0, and may hang if several do.
+#[test]
+fn the_controller_alone_ends_with_the_code_of_the_run() {
+    let executable = env::current_exe().expect("the system knows it");
+    let with_codes = r#""$0" "$@"; code=$?; echo "ended with $code"; exit $code"#;
+    for place in places(&[3]).into_iter().flatten() {
+        for (program, code) in [("fails", 1), ("panics", 1), ("body exits", 3), ("no controller", 2), ("works", 0)] {
+            let mut launcher = Launcher::new("sh", place).args(["-c", with_codes]).arg(&executable);
+            if program == "no controller" {
+                launcher = launcher.env("DISTWQ_CONTROLLER", "5");
+            }
+            let output = launch(&as_program(launcher, program).env("DISTWQ_TEST_ARGUMENT", "3"));
+            assert_eq!(output.code(), Some(code), "{output}");
+            assert!(output.rank(0).contains(&format!("ended with {code}\n")), "{output}");
+            // The launcher may end the shell of a rank that has ended before it says so.
+            for others in [1, 2].map(|rank| output.rank(rank).replace("ended with 0\n", "")) {
+                assert!(!others.contains("ended with"), "{output}");
+            }
+        }
+    }
+}
+
 /// SIGKILL for a worker that works, for one that does not, for the controller. Open MPI leaves the others a moment
 /// in which they can say who has gone; MPICH kills them.
 #[test]

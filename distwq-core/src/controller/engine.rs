@@ -245,9 +245,9 @@ impl ControllerEngine {
     }
 
     /// Tells all workers that this process exits. Like [`stop`](Self::stop), it is the last that this rank sends.
-    pub(crate) fn exit(&mut self, code: i32) {
+    pub(crate) fn exit(&mut self) {
         for index in 0..self.workers.len() as u32 {
-            self.post(WorkerId(index), &ToWorker::Exit { code });
+            self.post(WorkerId(index), &ToWorker::Exit);
         }
         self.flush();
         self.phase = self.phase.max(Phase::Stopped);

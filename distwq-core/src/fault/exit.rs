@@ -1,5 +1,6 @@
 //! A process that exits while a run goes on. A task that calls `process::exit` would leave the others waiting, so it
-//! ends the run with a message. The body may exit: then all ranks end with its code, and nothing is said.
+//! ends the run with a message. The body may exit: then all ranks end, and nothing is said. The code of
+//! the run is that of its controller's process; the others end with 0, see [`exit_with_others`].
 
 use super::{ARMED, EXIT_CODE, is_forked, leave, rank_and_host, say};
 use crate::current;
@@ -11,7 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Ends the other ranks with this code. What it returns to is the end of this process.
+/// Ends the other ranks, by this code if they have to be aborted. What it returns to is the end of this process.
 type EndOthers = Box<dyn FnOnce(c_int) + Send>;
 
 /// Who ends the run of this process.
@@ -81,7 +82,7 @@ pub(super) fn register() {
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     {
         extern "C" fn without_code() {
-            // Nobody tells the code here. The other ranks end with 0, and the launcher goes by that of this one.
+            // Nobody tells the code here. It is needed in words only, and where the other ranks have to be aborted.
             at_exit(0);
         }
         // SAFETY: as above.
@@ -122,9 +123,12 @@ pub(crate) fn end_process(text: &str) -> ! {
     leave(EXIT_CODE)
 }
 
-/// The controller's process exits with this code, and this one with it: it joins the others in leaving, so that
-/// launchers have nothing to say, and then ends, whatever still runs on other threads.
-pub(crate) fn exit_with_others(transport: &mut dyn Transport, code: c_int) -> ! {
+/// The controller's process exits, and this one with it: it joins the others in leaving, so that launchers have nothing
+/// to say, and then ends, whatever still runs on other threads.
+///
+/// It ends with 0 whatever the code of the controller: launchers give that of the one that differs, and the launcher of
+/// Open MPI 5 may hang if several ranks end with another code than 0 at once.
+pub(crate) fn exit_with_others(transport: &mut dyn Transport) -> ! {
     ARMED.store(0, Ordering::SeqCst);
     let deadline = Instant::now() + OTHERS_LIMIT + CONTROLLER_FIRST;
     loop {
@@ -132,16 +136,16 @@ pub(crate) fn exit_with_others(transport: &mut dyn Transport, code: c_int) -> ! 
         while transport.receive().is_some() {}
         transport.progress();
         if transport.close() {
-            let _bound = finalize(code);
+            let _bound = finalize(0);
             // MPICH says goodbye to its launcher in an exit handler.
-            std::process::exit(code)
+            std::process::exit(0)
         }
         if Instant::now() >= deadline {
             break;
         }
         thread::sleep(LOOK);
     }
-    leave(code)
+    leave(EXIT_CODE)
 }
 
 /// How long a rank that exits waits for the others to follow.

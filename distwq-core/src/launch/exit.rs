@@ -1,4 +1,4 @@
-//! A thread of the controller exits its process while the body runs: all ranks end with its code.
+//! A thread of the controller exits its process while the body runs: all ranks end.
 
 use crate::controller::ControllerEngine;
 use crate::drive::{Drive, Engine as _};
@@ -6,8 +6,7 @@ use crate::fault;
 use std::thread;
 use std::time::Instant;
 
-/// Ends the other ranks with this code, and leaves them in order if they follow in time: then the launcher has nothing
-/// to say. The engine may be in use by a thread that never gives it back, the one that exits included.
+/// Ends the other ranks, and leaves them in order if they follow in time: then the launcher has nothing to say. The engine may be in use by a thread that never gives it back, the one that exits included.
 pub(super) fn exit_all(drive: &Drive<ControllerEngine>, code: i32) {
     let deadline = Instant::now() + fault::OTHERS_LIMIT;
     let mut told = false;
@@ -15,7 +14,7 @@ pub(super) fn exit_all(drive: &Drive<ControllerEngine>, code: i32) {
         let mut closed = false;
         drive.try_with(|engine| {
             if !std::mem::replace(&mut told, true) {
-                engine.exit(code);
+                engine.exit();
             }
             engine.turn();
             closed = engine.transport.close();

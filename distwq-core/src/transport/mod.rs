@@ -14,7 +14,7 @@ mod mpi;
 pub(crate) use bell::{Bell, Listener};
 pub(crate) use local::Network;
 #[cfg(feature = "mpi")]
-pub(crate) use mpi::{Environment, MainThread};
+pub(crate) use mpi::{Environment, MainThread, StartError};
 #[cfg(feature = "mpi")]
 pub use mpi::{OneThreadAtATime, RawCommunicator};
 

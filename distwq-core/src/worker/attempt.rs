@@ -37,6 +37,6 @@ impl Attempt {
 pub(super) enum Next {
     /// Run the task that it was given.
     Run,
-    /// Nothing more will come; the run has failed if so.
-    Stop { failed: bool },
+    /// Nothing more will come.
+    Stop,
 }

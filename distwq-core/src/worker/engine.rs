@@ -116,8 +116,7 @@ impl WorkerEngine {
             self.running += 1;
             return Some(Next::Run);
         }
-        let failed = self.stopped?;
-        Some(Next::Stop { failed })
+        self.stopped.map(|_| Next::Stop)
     }
 
     /// When the last turn was taken.
@@ -333,7 +332,7 @@ impl WorkerEngine {
                 self.tell_controller(&ToController::Report { resident_bytes, values, running });
             }
             ToWorker::Stop { failed } => self.stop(failed),
-            ToWorker::Exit { code } => fault::exit_with_others(&mut *self.transport, code),
+            ToWorker::Exit => fault::exit_with_others(&mut *self.transport),
             ToWorker::Peer(ToPeer::Fetch { value }) => self.answer_fetch(from, value),
             ToWorker::Peer(ToPeer::Value { value, bytes }) => {
                 let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;

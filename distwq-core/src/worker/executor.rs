@@ -17,24 +17,23 @@ use crate::transport::RawCommunicator;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Runs the tasks that come until the run is over. Gives true if the run has failed.
+/// Runs the tasks that come until the run is over.
 ///
 /// A rank that is a process of its own ends the run if the others do not join in the end.
-pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_process: bool) -> bool {
+pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_process: bool) {
     let name = drive.with(|engine| format!("distwq-{}", engine.transport.rank()));
     let stack = settings.stack_bytes as usize;
     let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
-    let failed = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let watcher = thread("watcher").spawn_scoped(scope, || drive.watch(Attention::Sparing, stack));
         let executors: Vec<_> = (0..settings.slots)
             .map(|slot| {
                 thread(&format!("slot-{slot}")).stack_size(stack).spawn_scoped(scope, move || execute(drive, slot))
             })
             .collect();
-        let mut failed = false;
         for executor in executors {
             match executor.map(std::thread::ScopedJoinHandle::join) {
-                Ok(Ok(end)) => failed |= end,
+                Ok(Ok(())) => {}
                 Ok(Err(_)) => give_up(drive, "an executor panicked outside a task"),
                 Err(error) => give_up(drive, &fault::no_thread("of an executor", &error)),
             }
@@ -43,7 +42,6 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
         if let Err(error) = watcher {
             give_up(drive, &fault::no_thread("that watches the rank", &error));
         }
-        failed
     });
     std::thread::scope(|scope| {
         // What users have left here goes on a stack as large as that of tasks.
@@ -56,7 +54,6 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
     if !closed && is_process {
         give_up(drive, "the other ranks did not end within the shutdown grace");
     }
-    failed
 }
 
 fn give_up(drive: &Drive<WorkerEngine>, text: &str) -> ! {
@@ -77,7 +74,7 @@ fn close(drive: &Drive<WorkerEngine>, grace: Duration) -> bool {
 }
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.
-fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: u32) -> bool {
+fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: u32) {
     let mut attempt = Attempt::NONE;
     let (rank, slots) = drive.with(|engine| (engine.transport.rank(), Arc::clone(&engine.slots)));
     current::set_rank(rank);
@@ -104,8 +101,8 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: u32) -> bool {
             }
             next
         });
-        if let Next::Stop { failed } = next {
-            return failed;
+        if next == Next::Stop {
+            return;
         }
         attempt.started_ns = straight_ns.unwrap_or_else(now_ns);
         let Attempt { ready, output, started_ns, .. } = &mut attempt;

@@ -61,33 +61,48 @@ pub(crate) enum MpiError {
     Config(#[from] ConfigError),
 }
 
+/// Why a rank does not start.
+#[derive(Debug)]
+pub(crate) struct StartError {
+    pub(crate) error: MpiError,
+    /// All ranks have the same error, and another one tells it.
+    pub(crate) is_told_elsewhere: bool,
+}
+
+impl From<MpiError> for StartError {
+    fn from(error: MpiError) -> Self {
+        Self { error, is_told_elsewhere: false }
+    }
+}
+
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
 impl Environment {
     /// Initialises MPI; all ranks do it together.
-    pub(crate) fn start(config: &Config) -> Result<Self, MpiError> {
+    pub(crate) fn start(config: &Config) -> Result<Self, StartError> {
         let wished = if config.mpi_thread_multiple { Threading::Multiple } else { Threading::Serialized };
         let (universe, got) = ::mpi::initialize_with_threading(wished).ok_or(MpiError::AlreadyInitialised)?;
         if got < Threading::Serialized {
-            return Err(MpiError::ThreadLevel { got });
+            return Err(MpiError::ThreadLevel { got }.into());
         }
         let world = universe.world();
         let ranks = world.size() as u32;
         if ranks < 2 {
-            return Err(MpiError::ForeignLauncher { ranks });
+            return Err(MpiError::ForeignLauncher { ranks }.into());
         }
         // Launchers do not hand on variables to all hosts, so rank 0 says who is the controller, how large the pieces
-        // are and who may call MPI; an error of it is told by all.
+        // are and who may call MPI. An error of it all have, and rank 0 tells it.
+        let of_all = |error| StartError { error, is_told_elsewhere: world.rank() != 0 };
         let multiple = i64::from(config.mpi_thread_multiple);
         let mut shared = [i64::from(config.controller), config.piece_bytes as i64, multiple];
         world.process_at_rank(0).broadcast_into(&mut shared[..]);
         let config = config.clone().controller(shared[0] as i32).piece_bytes(shared[1] as usize);
-        let controller = config.controller_rank(ranks)?;
+        let controller = config.controller_rank(ranks).map_err(|error| of_all(error.into()))?;
         let threads = if shared[2] == 1 { Threading::Multiple } else { Threading::Serialized };
         let mut lacking = 0;
         world.all_reduce_into(&i32::from(got < threads), &mut lacking, SystemOperation::sum());
         if lacking > 0 {
-            return Err(MpiError::NoThreadMultiple { ranks: lacking });
+            return Err(of_all(MpiError::NoThreadMultiple { ranks: lacking }));
         }
         let host = world.split_shared(world.rank());
         let ranks_on_host = host.size() as usize;

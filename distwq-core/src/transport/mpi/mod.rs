@@ -15,7 +15,7 @@ mod receiving;
 mod request;
 mod sending;
 
-pub(crate) use environment::Environment;
+pub(crate) use environment::{Environment, StartError};
 pub(crate) use main_thread::MainThread;
 pub use raw::{OneThreadAtATime, RawCommunicator};
 

@@ -127,7 +127,7 @@ fn a_task_waits_no_longer_for_a_value_that_another_has_brought_along() {
 #[test]
 fn after_a_failed_end_nothing_begins_whatever_comes_late() {
     let mut pair = Pair::new();
-    let nothing = Some((Next::Stop { failed: true }, ReadyTask::NONE.task.id));
+    let nothing = Some((Next::Stop, ReadyTask::NONE.task.id));
     pair.say(&[run(8, &[]), run(9, &[(1, HELD)]), ToWorker::Stop { failed: true }]);
     assert_eq!(pair.next(), nothing, "what was ready");
     pair.say(&[value(1, &[5; 100])]);
@@ -146,7 +146,7 @@ fn a_good_end_leaves_what_is_ready() {
     let mut pair = Pair::new();
     pair.say(&[run(8, &[]), ToWorker::Stop { failed: false }]);
     assert_eq!(pair.next(), Some((Next::Run, id(8))));
-    assert!(matches!(pair.next(), Some((Next::Stop { failed: false }, _))));
+    assert!(matches!(pair.next(), Some((Next::Stop, _))));
 }
 
 #[test]
