@@ -6,11 +6,6 @@
 mod bench;
 mod demo;
 mod examples;
-// Starting programs under mpirun: the very files of `distwq_core::testing`. They are compiled here once more
-// because a dependency on the whole core would make the first `cargo xtask` wait for all of its crates.
-#[path = "../../distwq-core/src/testing/launch/mod.rs"]
-#[allow(dead_code, unreachable_pub, unused_imports)]
-mod launch;
 mod libclang;
 mod mpi;
 mod mpirun;
@@ -21,6 +16,8 @@ mod test;
 mod wheel;
 
 use std::{fmt, process::ExitCode};
+
+use distwq_launch::LaunchError;
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -64,8 +61,8 @@ impl From<lexopt::Error> for Failure {
     }
 }
 
-impl From<launch::LaunchError> for Failure {
-    fn from(error: launch::LaunchError) -> Self {
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
         Self(error.to_string())
     }
 }

@@ -7,12 +7,9 @@ use std::{
     process::Command,
 };
 
-use crate::{
-    Failure, Result,
-    launch::{Family, Mpirun},
-    libclang, project,
-    wheel::Wheel,
-};
+use distwq_launch::{Family, Mpirun};
+
+use crate::{Failure, Result, libclang, project, wheel::Wheel};
 
 /// Which MPI is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::{
     process::{Command, ExitCode},
 };
 
+use distwq_launch::Launcher;
 use lexopt::ValueExt;
 
 use crate::{
     Failure, Result,
-    launch::Launcher,
     mpi::{Brand, Choice, Mpi},
     project::{self, Features},
 };

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Failure, Result, launch::Output, project};
+use distwq_launch::Output;
+
+use crate::{Failure, Result, project};
 
 /// The steps so far, and what passed and failed in them.
 #[derive(Debug)]

@@ -25,13 +25,12 @@
 //! | `DISTWQ_TEST_TALLY` | a file to which each run of a body adds a line, see [`tally`] |
 
 mod case;
-mod launch;
 mod rank;
 mod run;
 pub mod tally;
 
 pub use case::Case;
-pub use launch::{Ending, Family, LaunchError, Launched, Launcher, Mpirun, Output, RankOutput};
+pub use distwq_launch::{Ending, Family, LaunchError, Launched, Launcher, Mpirun, Output, RankOutput};
 pub use run::run;
 
 /// Whether the tests run in full (`DISTWQ_TEST_FULL=1`): then they also repeat what needs many repetitions, and

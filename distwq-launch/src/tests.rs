@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Ending, LaunchError, Launcher, Mpirun, process};
+use crate::{Ending, LaunchError, Launcher, Mpirun, process};
 
 /// Starts the ranks, waits for them, ends with the last code that was not 0, and ends nobody when it is ended: the
 /// worst launcher that there can be.

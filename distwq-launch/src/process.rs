@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// A process that can be sent signals, and nobody else in its place.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     number: u32,
     started: u64,
     /// Stands for this very process, also when it has ended (pidfd_open(2)). Nothing where the system has no such thing.
@@ -15,19 +15,19 @@ pub(super) struct Process {
 
 impl Process {
     /// The process that has this number and started at this time. Nothing if it is gone.
-    pub(super) fn hold(number: u32, started: u64) -> Option<Self> {
+    pub(crate) fn hold(number: u32, started: u64) -> Option<Self> {
         let process = Self { number, started, handle: pid(number).and_then(open) };
         // The handle is of whoever had the number as it was opened: the right one, if that has it still.
         process.has_its_number().then_some(process)
     }
 
     /// When it started, as [`Status::started`].
-    pub(super) fn started(&self) -> u64 {
+    pub(crate) fn started(&self) -> u64 {
         self.started
     }
 
     /// Sends a signal; that the process has ended is no error.
-    pub(super) fn send(&self, signal: Signal) {
+    pub(crate) fn send(&self, signal: Signal) {
         let _ = match (&self.handle, pid(self.number)) {
             (Some(handle), _) => send_by(handle, signal),
             // The next best thing: nobody else can have the number unless this process ends right here.
@@ -67,7 +67,7 @@ fn send_by(_: &OwnedFd, _: Signal) -> rustix::io::Result<()> {
 
 /// What each thread of a process is doing, one line a thread: its name, its state, and where in the kernel it
 /// waits if that may be read.
-pub(super) fn threads(process: u32) -> Vec<String> {
+pub(crate) fn threads(process: u32) -> Vec<String> {
     let tasks = format!("/proc/{process}/task");
     numbers(&tasks)
         .filter_map(|thread| {
@@ -89,21 +89,21 @@ pub(super) fn threads(process: u32) -> Vec<String> {
 }
 
 /// Whether a process with this number is there and has not ended.
-pub(super) fn is_alive(process: u32) -> bool {
+pub(crate) fn is_alive(process: u32) -> bool {
     Status::of(process).is_some_and(|status| status.is_alive())
 }
 
 /// The part of `/proc/<pid>/stat` that is needed here (proc(5)).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Status {
+pub(crate) struct Status {
     state: char,
-    pub(super) parent: u32,
+    pub(crate) parent: u32,
     /// In clock ticks since the machine started.
-    pub(super) started: u64,
+    pub(crate) started: u64,
 }
 
 impl Status {
-    pub(super) fn of(process: u32) -> Option<Self> {
+    pub(crate) fn of(process: u32) -> Option<Self> {
         Self::read(&format!("/proc/{process}/stat"))
     }
 
@@ -119,13 +119,13 @@ impl Status {
     }
 
     /// A zombie has ended; its parent just has not asked for its code.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X')
     }
 }
 
 /// The entries of a folder whose names are numbers.
-pub(super) fn numbers(folder: &str) -> impl Iterator<Item = u32> {
+pub(crate) fn numbers(folder: &str) -> impl Iterator<Item = u32> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

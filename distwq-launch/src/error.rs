@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf};
 
 /// Why a program could not be launched, or could not be watched.
 ///
-/// A program that runs and fails is not one of these: that is an [`Output`](super::Output) without success.
+/// A program that runs and fails is not one of these: that is an [`Output`](crate::Output) without success.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LaunchError {
@@ -40,7 +40,7 @@ pub enum LaunchError {
 
 impl LaunchError {
     /// Wraps an answer of the operating system with what was being done.
-    pub(super) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn system(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::System { doing, source }
     }

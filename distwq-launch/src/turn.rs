@@ -6,21 +6,21 @@ use std::{
     path::PathBuf,
 };
 
-use super::{LaunchError, processes::MARKER};
+use crate::{LaunchError, processes::MARKER};
 
 /// The right to launch, held until it is dropped.
 ///
 /// It is a lock on a file, so the operating system takes it back when a holder dies. Every holder has a time
 /// limit, so the wait for a turn ends too.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     /// Nothing in a process that was itself launched: its own launcher holds the turn and waits for it.
     _file: Option<File>,
 }
 
 impl Turn {
     /// Waits for the turn of this process.
-    pub(super) fn take() -> Result<Self, LaunchError> {
+    pub(crate) fn take() -> Result<Self, LaunchError> {
         if env::var_os(MARKER).is_some() {
             return Ok(Self { _file: None });
         }

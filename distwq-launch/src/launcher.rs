@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{LaunchError, Launched, Mpirun, Output, launched::Launch, processes::MARKER, turn::Turn};
+use crate::{LaunchError, Launched, Mpirun, Output, launched::Launch, processes::MARKER, turn::Turn};
 
 /// Runs in each rank's place until it becomes the rank: it says which process is which rank, and gives each rank
 /// an output of its own. No launcher is asked to label outputs, because each does it in another way and some
@@ -27,7 +27,7 @@ exec "$@" >"$folder/$rank.output" 2>&1"#;
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// # use distwq_core::testing::Launcher;
+/// # use distwq_launch::Launcher;
 ///
 /// let output = Launcher::new("target/debug/examples/pipeline", 4)
 ///     .arg("--small")
@@ -214,7 +214,7 @@ impl Launcher {
 
 /// The folder of one launch, in which each rank leaves its process number and its output; it goes when dropped.
 #[derive(Debug)]
-pub(super) struct OutputFolder {
+pub(crate) struct OutputFolder {
     path: PathBuf,
 }
 
@@ -225,24 +225,24 @@ impl OutputFolder {
         Ok(Self { path })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The process of a rank, once it has started.
-    pub(super) fn process(&self, rank: usize) -> Option<u32> {
+    pub(crate) fn process(&self, rank: usize) -> Option<u32> {
         let text = fs::read_to_string(self.path.join(format!("{rank}.process"))).ok()?;
         // Without the end of the line the number may be half written.
         text.strip_suffix('\n')?.parse().ok()
     }
 
     /// What a rank has said so far.
-    pub(super) fn output(&self, rank: usize) -> String {
+    pub(crate) fn output(&self, rank: usize) -> String {
         self.text(&format!("{rank}.output"))
     }
 
     /// What the launcher has said so far.
-    pub(super) fn launcher(&self) -> String {
+    pub(crate) fn launcher(&self) -> String {
         self.text("launcher.output")
     }
 

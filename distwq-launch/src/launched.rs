@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::{
+use crate::{
     Ending, LaunchError, Output, RankOutput, launcher::OutputFolder, process, processes::Processes, turn::Turn,
 };
 
@@ -24,16 +24,16 @@ const KILLING: Duration = Duration::from_secs(10);
 
 /// What was launched, as its end will be reported.
 #[derive(Debug)]
-pub(super) struct Launch {
+pub(crate) struct Launch {
     /// For people.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// Name and version of the MPI, if it is under one.
-    pub(super) mpi: Option<String>,
-    pub(super) ranks: usize,
-    pub(super) time_limit: Duration,
+    pub(crate) mpi: Option<String>,
+    pub(crate) ranks: usize,
+    pub(crate) time_limit: Duration,
 }
 
-/// A program that was started by [`Launcher::start`](super::Launcher::start).
+/// A program that was started by [`Launcher::start`](crate::Launcher::start).
 ///
 /// Dropping it ends the launcher and every process that came from it.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub struct Launched {
 }
 
 impl Launched {
-    pub(super) fn new(launch: Launch, child: Child, identity: &str, folder: OutputFolder, turn: Turn) -> Self {
+    pub(crate) fn new(launch: Launch, child: Child, identity: &str, folder: OutputFolder, turn: Turn) -> Self {
         let processes = Processes::new(identity, child.id());
         Self { launch, child, processes, folder, started: Instant::now(), over: false, _turn: turn }
     }

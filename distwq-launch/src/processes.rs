@@ -11,14 +11,14 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::process::{Process, Status, numbers};
+use crate::process::{Process, Status, numbers};
 
 /// The variable that marks every process of a launch; its value is the launch's own.
-pub(super) const MARKER: &str = "DISTWQ_LAUNCH_ID";
+pub(crate) const MARKER: &str = "DISTWQ_LAUNCH_ID";
 
 /// The processes of one launch, as far as they have been seen.
 #[derive(Debug)]
-pub(super) struct Processes {
+pub(crate) struct Processes {
     /// What stands in the environment of each of them.
     marker: Vec<u8>,
     /// By their numbers.
@@ -27,7 +27,7 @@ pub(super) struct Processes {
 
 impl Processes {
     /// The processes of the launch with this identity, of which `root` is the first.
-    pub(super) fn new(identity: &str, root: u32) -> Self {
+    pub(crate) fn new(identity: &str, root: u32) -> Self {
         let mut processes = Self { marker: format!("{MARKER}={identity}").into_bytes(), seen: BTreeMap::new() };
         if let Some(status) = Status::of(root) {
             processes.remember(root, status.started);
@@ -36,7 +36,7 @@ impl Processes {
     }
 
     /// Looks who is there now, and remembers them; returns those that are alive.
-    pub(super) fn look(&mut self) -> Vec<u32> {
+    pub(crate) fn look(&mut self) -> Vec<u32> {
         let all: BTreeMap<u32, Status> =
             numbers("/proc").filter_map(|process| Some((process, Status::of(process)?))).collect();
         self.seen.retain(|process, held| all.get(process).is_some_and(|status| status.started == held.started()));
@@ -62,7 +62,7 @@ impl Processes {
     }
 
     /// Waits until all have ended, at most `limit`; returns those that have not.
-    pub(super) fn wait(&mut self, limit: Duration) -> Vec<u32> {
+    pub(crate) fn wait(&mut self, limit: Duration) -> Vec<u32> {
         let started = Instant::now();
         loop {
             let alive = self.look();
@@ -74,7 +74,7 @@ impl Processes {
     }
 
     /// Kills all that are alive, and what they start meanwhile, for at most `limit`.
-    pub(super) fn kill(&mut self, limit: Duration) {
+    pub(crate) fn kill(&mut self, limit: Duration) {
         let started = Instant::now();
         loop {
             let alive = self.look();
@@ -90,7 +90,7 @@ impl Processes {
 
     /// Sends a signal to a process of this launch, as it was when it was last looked for; to nobody else, should the number
     /// have been used again.
-    pub(super) fn send(&self, process: u32, signal: Signal) {
+    pub(crate) fn send(&self, process: u32, signal: Signal) {
         if let Some(held) = self.seen.get(&process) {
             held.send(signal);
         }

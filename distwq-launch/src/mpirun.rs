@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::LaunchError;
+use crate::LaunchError;
 
 /// The MPI family a launcher belongs to: each wants different arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Mpirun {
 
     /// Lets ranks on one host start a second sooner: Open MPI 5 spends it in looking for fabrics through libfabric,
     /// which between processes of one host carry nothing. A choice of the user's own stands.
-    pub(super) fn quicken(&self, command: &mut Command) {
+    pub(crate) fn quicken(&self, command: &mut Command) {
         if matches!(self.family, Family::OpenMpi(_)) && (launched_by_mpi() || env::var_os("OMPI_MCA_btl").is_none()) {
             command.env("OMPI_MCA_btl", "^ofi");
         }
