@@ -34,7 +34,7 @@ fn length(text: &str) -> usize {
     text.len()
 }
 
-/// Case 2: N tasks, collected by handle in the order of submission: each value belongs to its handle.
+/// Many tasks, collected by handle in the order of submission.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn each_value_belongs_to_its_handle_and_ids_are_distinct(cluster: &Cluster) -> Result<(), TaskError> {
     let handles: Vec<_> = (0..500).map(|x| cluster.submit(square::call(x))).collect();
@@ -46,7 +46,7 @@ fn each_value_belongs_to_its_handle_and_ids_are_distinct(cluster: &Cluster) -> R
     Ok(())
 }
 
-/// Case 8: no argument, one, many; unit as output; vectors and texts of length 0.
+/// No argument, one, many; unit as output; vectors and texts of length 0.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn functions_take_any_number_of_arguments_and_empty_values(cluster: &Cluster) -> Result<(), TaskError> {
     let () = cluster.submit(nothing::call()).get()?;
@@ -61,7 +61,7 @@ fn functions_take_any_number_of_arguments_and_empty_values(cluster: &Cluster) ->
     Ok(())
 }
 
-/// Case 65: 10,000 trivial tasks: constant stack, an end within seconds.
+/// The stack is constant, and the end comes within seconds.
 #[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().stack_bytes(256 << 10))]
 fn ten_thousand_tasks_take_little_stack_and_little_time(cluster: &Cluster) {
     let begun = Instant::now();
@@ -233,7 +233,7 @@ fn a_little_of_everything(cluster: &Cluster, ranks: usize) -> Vec<u64> {
     bits
 }
 
-/// Case 7: the same calls give the same bytes on the local backend with one worker, with several, and over MPI.
+/// The same calls give the same bytes on the local backend with one worker, with several, and over MPI.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn results_are_the_same_to_the_last_bit_on_every_backend(cluster: &Cluster) {
     let group = cluster.workers().min(2);

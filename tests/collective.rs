@@ -104,7 +104,7 @@ fn pi(group: &Group, n: u32) -> Result<f64, GroupError> {
     group.all_reduce(h * sum, |a, b| a + b)
 }
 
-/// Case 12: π by the midpoint rule on groups of each size: an error of 5.1e-6 for n = 128, of 3.2e-7 for n = 512.
+/// Groups of each size: an error of 5.1e-6 for n = 128, of 3.2e-7 for n = 512.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn pi_by_the_midpoint_rule_is_as_near_as_its_theory_says(cluster: &Cluster) -> Outcome {
     for size in 1..=cluster.workers() {

@@ -77,8 +77,7 @@ fn panics_with_a_bomb() -> u8 {
     std::panic::panic_any(Bomb)
 }
 
-/// Case 37: a task returns `Err` or panics: the error has message, worker, rank and host, and the next task on that
-/// worker succeeds.
+/// A task returns `Err` or panics: the error has message, rank and host, and the next task on that worker succeeds.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn an_error_and_a_panic_tell_what_happened_and_where(cluster: &Cluster) {
     let error = cluster.submit(says_no::call().label("refusing")).get().expect_err("it returns Err");
@@ -286,8 +285,8 @@ fn shares_what_panics_when_read(_value: &PanicsWhenRead) -> u8 {
     1
 }
 
-/// Case 38: what cannot be encoded or decoded, as argument or output, on either side, fails only its task; then
-/// abs(42) = 42.
+/// What cannot be encoded or decoded, as argument or output, on either side, fails only its task; all workers work
+/// afterwards.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn a_value_that_cannot_be_exchanged_fails_its_task_alone(cluster: &Cluster) {
     let bystanders: Vec<_> = (0..50).map(|x| cluster.submit(abs::call(-x))).collect();

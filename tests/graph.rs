@@ -32,7 +32,7 @@ fn fails_if(fails: bool) -> Result<(), String> {
     if fails { Err("as it was told".to_owned()) } else { Ok(()) }
 }
 
-/// Case 57: `after` a task of 0.5 s: the child starts when its parent has ended.
+/// `after` a task of 0.5 s: the child starts when its parent has ended.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn a_child_starts_after_the_end_of_its_parent(cluster: &Cluster) -> Outcome {
     let parent = cluster.submit(pause::call(500));
@@ -42,7 +42,7 @@ fn a_child_starts_after_the_end_of_its_parent(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-/// Case 58: five followers of one task run on its worker.
+/// Five followers of each task run on its worker.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn followers_run_on_the_worker_of_the_task_they_follow(cluster: &Cluster) -> Outcome {
     let mut graph = Graph::new();
@@ -80,8 +80,8 @@ fn sample_graph(cluster: &Cluster, failing: usize) -> (RunError, [Result<(), Tas
     (error, [zero, one, two, three, four].map(|handle| handle.get()))
 }
 
-/// Case 59: the sample graph of five: what hangs on what failed does not run, all else does. (Node 4 hangs on 1
-/// here, so that the failure of 2 leaves it alone.)
+/// What depends on the task that failed does not run, all else does. Node 4 depends on 1 alone, so the failure of 2
+/// leaves it alone.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn what_hangs_on_a_failed_task_does_not_run(cluster: &Cluster) {
     let expected = [(0, vec![]), (1, vec![0, 2]), (2, vec![0, 1, 4])];
@@ -122,7 +122,7 @@ impl Random {
     }
 }
 
-/// Case 60: a random graph of 32 nodes and 128 edges: every start after every parent's end.
+/// A random graph of 32 nodes and 128 edges: every start after every parent's end.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn every_task_of_a_random_graph_starts_after_all_its_parents(cluster: &Cluster) -> Outcome {
     let rounds = if distwq::testing::full() { 30 } else { 3 };
@@ -153,7 +153,7 @@ fn every_task_of_a_random_graph_starts_after_all_its_parents(cluster: &Cluster) 
     Ok(())
 }
 
-/// Case 61: an edge that closes a cycle is an error that names the cycle; the graph is as it was.
+/// The error names the cycle; the graph is as it was.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn an_edge_that_closes_a_cycle_is_refused_and_the_graph_runs_without_it(cluster: &Cluster) -> Outcome {
     let mut graph = Graph::new();

@@ -1,5 +1,6 @@
 //! The house, held by a test: which module of the core may import which, where MPI and other crates may be named,
-//! how long a file may be. ARCHITECTURE.md says why; whoever changes a row here changes it there.
+//! how long a file may be. ARCHITECTURE.md says why; whoever changes a row here changes it there. The list of tests in
+//! tests/README.md is held here too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -307,4 +308,27 @@ fn no_file_has_more_lines_than_a_noun_needs() {
         }
     }
     assert!(long.is_empty(), "files of more than {LINES_MAX} lines: {long:?}");
+}
+
+/// The tests that tests/README.md lists, each in a code span of its own as `file: test`.
+fn listed(list: &str) -> Vec<(&str, &str)> {
+    // What stands between backticks is every other part of a line.
+    let spans = list.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    spans.filter_map(|span| span.split_once(": ")).filter(|(file, _)| file.ends_with(".rs")).collect()
+}
+
+#[test]
+fn the_list_of_tests_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let list = fs::read_to_string(root.join("tests/README.md")).expect("the list is there");
+    let listed = listed(&list);
+    assert!(!listed.is_empty(), "the list names no tests");
+    let missing: Vec<_> = listed
+        .into_iter()
+        .filter(|(file, test)| {
+            let source = fs::read_to_string(root.join(file)).unwrap_or_default();
+            !source.contains(&format!("fn {test}("))
+        })
+        .collect();
+    assert!(missing.is_empty(), "tests/README.md lists tests that are not there: {missing:?}");
 }

@@ -78,8 +78,8 @@ fn bytes(count: usize) -> Vec<u8> {
     vec![1; count]
 }
 
-/// Case 62: r retries of a task that always fails, r up to W − 1: r + 1 attempts on distinct workers, then the
-/// original error.
+/// Up to one retry less than there are workers: one attempt more than retries, each on another worker, then the error
+/// of the task itself.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn a_task_that_always_fails_is_tried_on_distinct_workers_and_gives_its_own_error(cluster: &Cluster) {
     for retries in 0..cluster.workers() as u32 {

@@ -35,7 +35,7 @@ fn expect_closed<T: std::fmt::Debug>(result: Result<T, TaskError>) {
     assert!(matches!(result, Err(TaskError::Refused { reason: Refusal::Closed, .. })), "{result:?}");
 }
 
-/// Case 42: 50 tasks of 10 ms, then shutdown: all 50 can be read afterwards.
+/// 50 tasks of 10 ms, then shutdown: all 50 can be read afterwards.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn shutdown_waits_for_all_tasks_and_their_values_stay_readable(cluster: &Cluster) -> Outcome {
     let handles: Vec<_> = (0..50).map(|value| cluster.submit(pause::call(10, value))).collect();
@@ -49,7 +49,7 @@ fn shutdown_waits_for_all_tasks_and_their_values_stay_readable(cluster: &Cluster
     Ok(())
 }
 
-/// Case 44: shutdown six times, also from several threads; what is submitted afterwards is an error.
+/// Shutdown six times, also from several threads; what is submitted afterwards is an error.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn shutdown_can_be_said_again_and_nothing_is_taken_after_it(cluster: &Cluster) -> Outcome {
     let before = cluster.submit(pause::call(20, 7));
@@ -75,7 +75,7 @@ fn shutdown_can_be_said_again_and_nothing_is_taken_after_it(cluster: &Cluster) -
     Ok(())
 }
 
-/// Case 46: the body ends and nothing was collected: all ranks exit with 0.
+/// The body ends and nothing was collected: all ranks exit with 0.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn a_body_may_end_without_collecting_anything(cluster: &Cluster) {
     for value in 0..20 {
