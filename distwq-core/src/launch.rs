@@ -159,7 +159,7 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
 /// have ended with it.
 ///
 /// Where all ended with another code than 0 at once, the launcher of Open MPI 5 would hang now and then: see
-/// docs/decisions/exit-codes.md.
+/// docs/decisions/0025-exit-codes.md.
 #[cfg(feature = "mpi")]
 fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
     use crate::transport::{Environment, StartError};
