@@ -88,6 +88,17 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// An executor of a worker by its index, counted from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slot(pub(crate) u32);
+
+impl Slot {
+    /// The index as a place in a table.
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A rank of the run: the controller's or a worker's place in the communicator.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Rank(pub u32);

@@ -11,15 +11,15 @@ use crate::config::{self, Config};
 use crate::contain;
 use crate::controller::{Awaited, ControllerEngine, Limits, WorkerPlace};
 use crate::current;
-use crate::drive::{Attention, Drive, Engine as _, Patience};
 use crate::fault;
 use crate::fingerprint::Fingerprint;
 use crate::handshake::{self, HandshakeError};
 use crate::id::Rank;
 use crate::message::Settings;
 use crate::registry::Registry;
+use crate::runtime::drive::{Attention, Drive, Engine as _, Patience};
+use crate::runtime::{self, WorkerEngine};
 use crate::transport::{Network, Transport};
-use crate::worker::{self, WorkerEngine};
 use body::Body;
 pub use body::BodyResult;
 use exit::exit_all;
@@ -342,9 +342,9 @@ fn work(
     };
     let watch = settings.controller_process.clone().map(|process| watch_controller(controller, process));
     let bell = transport.bell();
-    let engine = WorkerEngine::new(transport, registry, settings.clone());
+    let engine = WorkerEngine::new(transport, registry, &settings);
     let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));
-    worker::serve(&drive, &settings, is_process);
+    runtime::serve(&drive, &settings, is_process);
     drop(watch);
     Ok(())
 }

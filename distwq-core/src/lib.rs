@@ -5,14 +5,12 @@
 
 mod buffers;
 pub mod call;
-mod clock;
 mod cluster;
 pub mod codec;
 mod config;
 mod contain;
 mod controller;
 mod current;
-mod drive;
 mod error;
 mod fault;
 mod fingerprint;
@@ -24,6 +22,7 @@ mod handshake;
 mod id;
 mod info;
 pub mod launch;
+mod machine;
 mod message;
 mod peers;
 mod prefetch;
@@ -31,13 +30,11 @@ mod reference;
 pub mod registry;
 pub mod remote;
 pub mod returned;
-#[doc(hidden)]
-pub mod scheduler;
+mod runtime;
 mod stats;
 pub mod testing;
 mod transport;
 pub mod travels;
-mod worker;
 
 pub use call::{Call, IntoArg, IsCall};
 pub use cluster::Cluster;
@@ -50,6 +47,8 @@ pub use id::{Rank, TaskId, WorkerId};
 pub use info::{TaskInfo, TaskState};
 pub use launch::{BodyResult, launch};
 pub use linkme;
+#[doc(hidden)]
+pub use machine::scheduler;
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use stats::{RankStats, Stats};

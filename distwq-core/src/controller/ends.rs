@@ -7,8 +7,8 @@ use super::table::{Entry, Output};
 use crate::codec::{CodecError, Payload};
 use crate::error::{PathStep, TaskError, TaskSite};
 use crate::id::{TaskId, WorkerId};
+use crate::machine::scheduler::End;
 use crate::remote::Failure;
-use crate::scheduler::End;
 use std::sync::Arc;
 
 /// The step that all who hang on a task share, if it has ended without a value.

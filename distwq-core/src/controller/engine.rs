@@ -6,17 +6,18 @@ use super::groups::Groups;
 use super::references::{ReferenceNotes, References};
 use super::submit::{GraphRun, RunId};
 use super::table::{Entry, HomeCopy, Output, Table};
-use crate::clock::now_ns;
 use crate::codec::Payload;
-use crate::drive::{self, Engine, Happened, Turn, Waiters};
 use crate::error::plural;
 use crate::fault;
 use crate::frame::Frame;
 use crate::id::{Rank, TaskId, WorkerId};
+use crate::machine::Happened;
+use crate::machine::scheduler::{Actions, Event, Scheduler};
 use crate::message::{ToPeer, ToWorker};
 use crate::registry::Registry;
 use crate::remote::Failure;
-use crate::scheduler::{Actions, Event, Scheduler};
+use crate::runtime::clock::now_ns;
+use crate::runtime::drive::{self, Engine, Turn, Waiters};
 use crate::stats::RankStats;
 use crate::transport::{Flow, Transport};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -176,7 +177,7 @@ impl ControllerEngine {
             functions: Functions::new(registry),
             limits,
             session,
-            scheduler: Scheduler::new(crate::scheduler::Settings::default()),
+            scheduler: Scheduler::new(crate::machine::scheduler::Settings::default()),
             actions: Actions::default(),
             table: Table::default(),
             worker_of: worker_of.collect(),
@@ -526,6 +527,6 @@ impl Engine for ControllerEngine {
     }
 
     fn wake(&mut self, waiters: &mut Waiters<Awaited>) {
-        self.happened.tell(waiters);
+        waiters.tell(&mut self.happened);
     }
 }

@@ -6,9 +6,9 @@ use super::table::{Given, Place};
 use super::waits::{Verdict, Waits};
 use crate::fault;
 use crate::id::{TaskId, WorkerId};
+use crate::machine::scheduler::{Event, GroupFailure, GroupValue};
 use crate::message::{ToWorker, WaitReport};
 use crate::remote::Failure;
-use crate::scheduler::{Event, GroupFailure, GroupValue};
 use rustc_hash::FxHashMap;
 
 /// Raw communicators that are kept at the same time.

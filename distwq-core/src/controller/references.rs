@@ -3,7 +3,7 @@
 
 use super::engine::ControllerEngine;
 use crate::id::TaskId;
-use crate::scheduler::Event;
+use crate::machine::scheduler::Event;
 use parking_lot::Mutex;
 use std::sync::Arc;
 

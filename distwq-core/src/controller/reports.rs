@@ -5,9 +5,9 @@ use super::table::{Given, Output};
 use crate::codec::CodecError;
 use crate::frame::{Frame, Messages};
 use crate::id::{Rank, TaskId, WorkerId};
+use crate::machine::scheduler::Event;
 use crate::message::{Done, Outcome, ShortDone, ToController, ToPeer};
 use crate::remote::Failure;
-use crate::scheduler::Event;
 
 impl ControllerEngine {
     pub(super) fn receive(&mut self, from: Rank, frame: &Frame) -> Result<(), CodecError> {

@@ -9,9 +9,9 @@ use crate::error::{PathStep, Reason, Refusal, RunError, TaskError};
 use crate::graph::{Graph, StartingNode};
 use crate::id::TaskId;
 use crate::info::{TaskInfo, TaskState};
+use crate::machine::scheduler::{Event, Spec};
 use crate::reference::{Outcomes, Reference, State};
 use crate::registry::Remote;
-use crate::scheduler::{Event, Spec};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
@@ -75,7 +75,7 @@ impl ControllerEngine {
         self.check(parts)?;
         if self.in_flight == 0 {
             // While tasks flow, turns keep the time.
-            self.now_ns = crate::clock::now_ns();
+            self.now_ns = crate::runtime::clock::now_ns();
         }
         let mut inputs = SmallVec::<[Input<TaskId>; 4]>::new();
         // A loop, because collecting costs several times as much.
@@ -166,7 +166,7 @@ impl ControllerEngine {
 
     /// Takes a graph, all of it checked before. Its handles ask for their outputs at `outcomes`.
     pub(crate) fn start_graph(&mut self, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> RunId {
-        self.now_ns = crate::clock::now_ns();
+        self.now_ns = crate::runtime::clock::now_ns();
         self.run_serial = self.run_serial.checked_add(1).expect("fewer than 2^32 graphs are started");
         let run = RunId(self.run_serial);
         self.runs.insert(run, GraphRun::default());

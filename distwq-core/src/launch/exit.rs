@@ -1,8 +1,8 @@
 //! A thread of the controller exits its process while the body runs: all ranks end.
 
 use crate::controller::ControllerEngine;
-use crate::drive::{Drive, Engine as _};
 use crate::fault;
+use crate::runtime::drive::{Drive, Engine as _};
 use std::thread;
 use std::time::Instant;
 

@@ -2,10 +2,10 @@
 
 use crate::cluster::Seat;
 use crate::controller::ControllerEngine;
-use crate::drive::Drive;
 use crate::fault;
 use crate::id::Rank;
 use crate::peers::{Process, Watch};
+use crate::runtime::drive::Drive;
 use std::sync::Weak;
 use std::thread;
 use std::time::{Duration, Instant};

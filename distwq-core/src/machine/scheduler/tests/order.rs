@@ -142,7 +142,7 @@ fn a_task_for_no_worker_needs_one_all_the_same() {
     let mut play = Play::with_workers(0);
     let a = play.add_waiting(Spec { ranks: 0, priority: 1, ..Spec::PLAIN });
     let stall = play.scheduler.stalled().expect("nothing can move");
-    assert_eq!(stall.waits, [(a, crate::scheduler::Waits::Workers { wanted: 1, living: 0 })]);
+    assert_eq!(stall.waits, [(a, crate::machine::scheduler::Waits::Workers { wanted: 1, living: 0 })]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn while_events_are_held_a_follower_waits_for_its_worker() {
     let spec = Spec { follow: Some(a), ..Spec::PLAIN };
     assert!(play.scheduler.handle(0, Event::Added { task: b, spec: &spec }, &mut actions));
     let stall = play.scheduler.stalled().expect("nothing moves until the events go on");
-    assert_eq!(stall.waits, [(b, crate::scheduler::Waits::Worker(W0))]);
+    assert_eq!(stall.waits, [(b, crate::machine::scheduler::Waits::Worker(W0))]);
     assert_eq!(play.feed(Event::Resume), [start(b, W0)]);
 }
 
@@ -201,7 +201,7 @@ fn without_workers_tasks_wait_for_the_first_to_join() {
     let mut play = Play::with_workers(0);
     let a = play.add_waiting(Spec::PLAIN);
     let stall = play.scheduler.stalled().expect("nothing can move");
-    assert_eq!(stall.waits, [(a, crate::scheduler::Waits::Workers { wanted: 1, living: 0 })]);
+    assert_eq!(stall.waits, [(a, crate::machine::scheduler::Waits::Workers { wanted: 1, living: 0 })]);
     assert_eq!(play.join(W0, 1), [start(a, W0)]);
     assert_eq!(play.scheduler.stalled(), None);
 }
@@ -215,7 +215,10 @@ fn giving_up_ends_all_that_is_pending_as_stalled() {
     let a = play.add_waiting(wide(2));
     let b = play.add_waiting(Spec { inputs: &[a], ..Spec::PLAIN });
     let stall = play.scheduler.stalled().expect("nothing can move");
-    let waits = [(a, crate::scheduler::Waits::Workers { wanted: 2, living: 1 }), (b, crate::scheduler::Waits::Task(a))];
+    let waits = [
+        (a, crate::machine::scheduler::Waits::Workers { wanted: 2, living: 1 }),
+        (b, crate::machine::scheduler::Waits::Task(a)),
+    ];
     assert_eq!((stall.pending, &stall.waits[..]), (2, &waits[..]));
     assert_eq!(play.feed(Event::GiveUp), [ended(a, End::Stalled), ended(b, End::Stalled)]);
     assert_eq!(play.scheduler.stalled(), None);

@@ -4,6 +4,7 @@ use super::task::Task;
 use crate::codec::Payload;
 use crate::group::{GroupError, Operation};
 use crate::id::{GroupKey, Rank, TaskId};
+use crate::machine::Ns;
 use crate::message::WaitReport;
 
 /// A member's side of a group, from `Prepare` until the member's part of the task has ended.
@@ -22,9 +23,25 @@ pub(crate) struct Membership {
     inbox: Vec<(usize, GroupKey, Payload)>,
     peers: Vec<Peer>,
     failed: Option<GroupError>,
-    /// What the member waits for, while it waits for long.
+    /// What the member waits for, and when it has to say so next.
+    awaits: Option<Await>,
+    /// What it has said that it waits for, while it does.
     waits: Option<(usize, GroupKey)>,
 }
+
+/// A wait of a member.
+#[derive(Clone, Copy, Debug)]
+struct Await {
+    from: usize,
+    key: GroupKey,
+    told_at: Ns,
+}
+
+/// A member that waits for this long says so, so that a circle of waits is found.
+const WAIT_TOLD_FIRST_NS: Ns = 200_000_000;
+
+/// It says so again from time to time, as others may have left meanwhile.
+const WAIT_TOLD_AGAIN_NS: Ns = 1_000_000_000;
 
 #[derive(Clone, Default, Debug)]
 struct Peer {
@@ -47,6 +64,7 @@ impl Membership {
             inbox: Vec::new(),
             peers,
             failed: None,
+            awaits: None,
             waits: None,
         }
     }
@@ -88,9 +106,29 @@ impl Membership {
         self.failed.as_ref()
     }
 
-    /// The member waits for long, until [`take`](Self::take) gives something.
-    pub(crate) fn waits_for_long(&mut self, from: usize, key: GroupKey) {
-        self.waits = Some((from, key));
+    /// The member waits for this message from now on, until [`take`](Self::take) gives something.
+    pub(crate) fn begin_wait(&mut self, now: Ns, from: usize, key: GroupKey) {
+        if !self.awaits.is_some_and(|known| (known.from, known.key) == (from, key)) {
+            self.awaits = Some(Await { from, key, told_at: now + WAIT_TOLD_FIRST_NS });
+        }
+    }
+
+    /// The member waits for nothing.
+    pub(crate) fn end_wait(&mut self) {
+        (self.awaits, self.waits) = (None, None);
+    }
+
+    /// When the member is next to say that it waits for long.
+    pub(crate) fn next_deadline(&self) -> Option<Ns> {
+        self.awaits.map(|awaits| awaits.told_at)
+    }
+
+    /// Whether it has to say so now.
+    pub(crate) fn waits_for_long(&mut self, now: Ns) -> bool {
+        let Some(awaits) = self.awaits.as_mut().filter(|awaits| awaits.told_at <= now) else { return false };
+        awaits.told_at = now + WAIT_TOLD_AGAIN_NS;
+        self.waits = Some((awaits.from, awaits.key));
+        true
     }
 
     /// What the member waits for, and what it has exchanged.
@@ -119,7 +157,7 @@ impl Membership {
     /// more, from this very moment: one that computes must never be counted among those that wait.
     pub(crate) fn take(&mut self, from: usize, key: GroupKey) -> Option<Result<Payload, GroupError>> {
         let taken = self.look_for(from, key)?;
-        self.waits = None;
+        self.end_wait();
         Some(taken)
     }
 
@@ -180,11 +218,19 @@ mod tests {
         GroupKey { operation: Operation::Message as u8, sequence, round: 0 }
     }
 
+    /// Whether the member, which waits for this message of the other one, has to say now that it waits for long.
+    fn waits_for_long(member: &mut Membership, now: Ns, key: GroupKey) -> bool {
+        member.begin_wait(now, 1, key);
+        member.waits_for_long(now)
+    }
+
     #[test]
     fn a_member_that_has_taken_its_message_does_not_wait_any_more() {
         let mut member = member_of_two();
         assert!(member.take(1, key(0)).is_none());
-        member.waits_for_long(1, key(0));
+        assert!(!waits_for_long(&mut member, 0, key(0)), "it has just begun");
+        assert!(waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0)));
+        assert!(!waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0)), "it has said so");
         assert_eq!(member.wait_report(1, true).on, Some((1, key(0))));
         member.arrived(1, key(0), Payload::EMPTY);
         assert!(matches!(member.take(1, key(0)), Some(Ok(_))));
@@ -194,13 +240,15 @@ mod tests {
     #[test]
     fn a_member_whose_message_has_come_does_not_wait_though_its_thread_has_not_taken_it() {
         let mut member = member_of_two();
-        member.waits_for_long(1, key(0));
+        waits_for_long(&mut member, 0, key(0));
+        waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0));
         member.arrived(1, key(0), Payload::EMPTY);
         assert_eq!(member.wait_report(1, true).on, None);
-        // It may also come just before the thread says that it waits.
-        member.waits_for_long(1, key(0));
+        let again = WAIT_TOLD_FIRST_NS + WAIT_TOLD_AGAIN_NS;
+        assert!(waits_for_long(&mut member, again, key(0)));
         assert_eq!(member.wait_report(1, false).on, None);
-        member.waits_for_long(1, key(1));
+        waits_for_long(&mut member, again, key(1));
+        waits_for_long(&mut member, again + WAIT_TOLD_FIRST_NS, key(1));
         assert_eq!(member.wait_report(1, false).on, Some((1, key(1))));
     }
 

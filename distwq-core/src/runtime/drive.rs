@@ -13,9 +13,11 @@ mod waiters;
 mod watcher;
 
 pub(crate) use backoff::Patience;
-pub(crate) use waiters::{Happened, Waiters};
+pub(crate) use waiters::Waiters;
 pub(crate) use watcher::Attention;
 
+use super::clock::now_ns;
+use crate::machine::{Garbage, Ns};
 use crate::transport::{Bell, Listener};
 use backoff::{Backoff, Step};
 use parking_lot::{Mutex, MutexGuard};
@@ -23,9 +25,6 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use watcher::Watcher;
-
-/// Values of users that nobody needs any more.
-pub(crate) type Garbage = Vec<Box<dyn Send>>;
 
 /// The state of a rank, advanced in turns.
 pub(crate) trait Engine: Send {
@@ -46,6 +45,11 @@ pub(crate) trait Engine: Send {
 
     /// After how long at most a turn is needed although nobody has rung.
     fn nap_max(&self) -> Duration;
+
+    /// When a turn is needed at the latest, whatever happens.
+    fn next_deadline(&self) -> Option<Ns> {
+        None
+    }
 
     /// Whether users' values have become garbage here. The controller has none: what it keeps of them is encoded.
     fn has_garbage(&self) -> bool {
@@ -127,7 +131,15 @@ impl<E: Engine> State<E> {
 
     /// Whether turns are needed although nobody drives.
     fn is_busy(&self) -> bool {
-        self.engine.is_busy() || self.engine.has_unsent() || self.dropping > 0
+        let engine = &self.engine;
+        engine.is_busy() || engine.has_unsent() || self.dropping > 0 || engine.next_deadline().is_some()
+    }
+
+    /// For how long a thread may nap, if it would for `nap`.
+    fn nap_max(&self, nap: Duration) -> Duration {
+        let left = |deadline: Ns| Duration::from_nanos(deadline.saturating_sub(now_ns()));
+        let nap = nap.min(self.engine.nap_max());
+        self.engine.next_deadline().map_or(nap, |deadline| nap.min(left(deadline)))
     }
 
     /// Counts what others did, to tell whether they go on.
@@ -276,7 +288,7 @@ impl<E: Engine> Drive<E> {
             }
             Step::Yield => MutexGuard::unlocked(state, std::thread::yield_now),
             Step::Nap(nap) => {
-                let nap = nap.min(state.engine.nap_max());
+                let nap = state.nap_max(nap);
                 let left = deadline.map_or(nap, |at| at.saturating_duration_since(Instant::now()));
                 let nap = self.nap(state, listener, nap.min(left), |state| &mut state.naps);
                 if nap == (Nap::Rung { from_outside: true }) {

@@ -1,7 +1,8 @@
 //! The watcher of a rank: drives while nobody does, because all threads of the rank compute.
 
 use super::backoff::{Backoff, Step};
-use super::{Drive, Engine, Garbage, Nap, State, Turn, drop_quietly};
+use super::{Drive, Engine, Nap, State, Turn, drop_quietly};
+use crate::machine::Garbage;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -117,7 +118,7 @@ impl<E: Engine> Drive<E> {
                 Step::Again | Step::Spin => MutexGuard::bump(state),
                 Step::Yield => MutexGuard::unlocked(state, || awake.yields()),
                 Step::Nap(nap) => {
-                    let nap = nap.max(LOOK_EVERY_MIN).min(state.engine.nap_max());
+                    let nap = state.nap_max(nap.max(LOOK_EVERY_MIN));
                     let nap = self.nap(state, &mut listener, nap, |state| &mut state.watcher_naps);
                     let Nap::Rung { from_outside } = nap else { continue };
                     if attention == Attention::Sparing || !from_outside {

@@ -1,7 +1,7 @@
 //! Wide tasks: reservations, starts, and what they leave to the others.
 
 use super::*;
-use crate::scheduler::{GroupFailure, GroupValue};
+use crate::machine::scheduler::{GroupFailure, GroupValue};
 
 fn group_done(play: &mut Play, task: TaskId) -> Vec<Action> {
     let value = GroupValue { bytes: 8, resident: false };

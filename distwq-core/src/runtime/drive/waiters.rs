@@ -1,6 +1,7 @@
 //! The threads of a rank that wait without driving, by what they wait for. Each sleeps on a condition variable of its
 //! own, so that it is woken for what concerns it and for nothing else.
 
+use crate::machine::Happened;
 use parking_lot::Condvar;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,6 +52,11 @@ impl<K: Copy + Ord> Waiters<K> {
         }
     }
 
+    /// Wakes all that wait for what has happened.
+    pub(crate) fn tell(&mut self, happened: &mut Happened<K>) {
+        happened.take(self, Self::wake_all, Self::wake);
+    }
+
     /// Wakes the thread with the greatest key to drive. Keys are ordered by how long the wait is likely to last, so that
     /// the driver changes rarely.
     pub(super) fn appoint(&mut self) {
@@ -81,44 +87,6 @@ impl<K: Copy + Ord> Waiters<K> {
     fn wake_one(&mut self, ticket: Ticket<K>) {
         if let Some(thread) = self.asleep.remove(&ticket) {
             thread.notify_one();
-        }
-    }
-}
-
-/// What has happened that threads may wait for: noted where it happens, told at the end of a turn.
-#[derive(Debug)]
-pub(crate) struct Happened<K> {
-    keys: Vec<K>,
-    all: bool,
-}
-
-impl<K> Default for Happened<K> {
-    fn default() -> Self {
-        Self { keys: Vec::new(), all: false }
-    }
-}
-
-impl<K: Copy + Ord> Happened<K> {
-    pub(crate) fn note(&mut self, key: K) {
-        self.keys.push(key);
-    }
-
-    /// What any thread waits for may have become impossible.
-    pub(crate) fn note_all(&mut self) {
-        self.all = true;
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty() && !self.all
-    }
-
-    /// Wakes the threads that wait for it.
-    pub(crate) fn tell(&mut self, waiters: &mut Waiters<K>) {
-        if std::mem::take(&mut self.all) {
-            waiters.wake_all();
-        }
-        for key in self.keys.drain(..) {
-            waiters.wake(key);
         }
     }
 }
@@ -171,13 +139,13 @@ mod tests {
         let mut happened = Happened::default();
         happened.note(2);
         let (mut waiters, asleep) = waiting(&[1, 2]);
-        happened.tell(&mut waiters);
+        waiters.tell(&mut happened);
         assert_eq!(asleep(&waiters), [1]);
         waiters.add(2);
-        happened.tell(&mut waiters);
+        waiters.tell(&mut happened);
         assert!(!waiters.is_empty(), "nothing has happened since");
         happened.note_all();
-        happened.tell(&mut waiters);
+        waiters.tell(&mut happened);
         assert!(waiters.is_empty());
     }
 }

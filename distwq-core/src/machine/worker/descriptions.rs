@@ -11,9 +11,9 @@ pub(super) struct Descriptions(FxHashMap<TaskId, Box<Description>>);
 
 impl Descriptions {
     /// A task has come; few have a description.
-    pub(super) fn keep(&mut self, task: TaskId, described: Option<Described<'_>>) {
+    pub(super) fn keep(&mut self, task: TaskId, described: Option<&Described<'_>>) {
         if let Some(Described { label, attempt }) = described {
-            self.0.insert(task, Box::new(Description::new(label, attempt)));
+            self.0.insert(task, Box::new(Description::new(*label, *attempt)));
         }
     }
 

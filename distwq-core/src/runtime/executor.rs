@@ -1,17 +1,18 @@
 //! The life of a worker rank: its executors, its watcher, the end.
 
-use super::attempt::{Attempt, Next};
-use super::engine::{Awaited, WorkerEngine};
-use crate::clock::now_ns;
-use crate::codec::Payload;
-#[cfg(feature = "mpi")]
+use super::clock::now_ns;
+use super::drive::{Attention, Drive, Engine as _};
+use super::worker::WorkerEngine;
+use crate::codec::{Payload, PayloadWriter};
 use crate::contain;
 use crate::current::{self, Description};
-use crate::drive::{Attention, Drive, Engine as _};
 use crate::fault;
 use crate::group::{Group, GroupError, Link};
-use crate::id::GroupKey;
+use crate::id::{GroupKey, Slot};
+use crate::machine::worker::{Attempt, Awaited, Next, Task};
 use crate::message::Settings;
+use crate::registry::Body;
+use crate::remote::{Failure, Invocation};
 #[cfg(feature = "mpi")]
 use crate::transport::RawCommunicator;
 use std::sync::Arc;
@@ -28,7 +29,9 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
         let watcher = thread("watcher").spawn_scoped(scope, || drive.watch(Attention::Sparing, stack));
         let executors: Vec<_> = (0..settings.slots)
             .map(|slot| {
-                thread(&format!("slot-{slot}")).stack_size(stack).spawn_scoped(scope, move || execute(drive, slot))
+                let number = slot;
+                let slot = Slot(number);
+                thread(&format!("slot-{number}")).stack_size(stack).spawn_scoped(scope, move || execute(drive, slot))
             })
             .collect();
         for executor in executors {
@@ -45,7 +48,7 @@ pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_pr
     });
     std::thread::scope(|scope| {
         // What users have left here goes on a stack as large as that of tasks.
-        let end = thread("end").stack_size(stack).spawn_scoped(scope, || drive.end(WorkerEngine::at_end));
+        let end = thread("end").stack_size(stack).spawn_scoped(scope, || drive.end(WorkerEngine::finish));
         if let Err(error) = end {
             give_up(drive, &fault::no_thread("that drops the last values", &error));
         }
@@ -74,47 +77,32 @@ fn close(drive: &Drive<WorkerEngine>, grace: Duration) -> bool {
 }
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.
-fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: u32) {
+fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: Slot) {
     let mut attempt = Attempt::NONE;
-    let (rank, slots) = drive.with(|engine| (engine.transport.rank(), Arc::clone(&engine.slots)));
-    current::set_rank(rank);
+    current::set_rank(drive.with(|engine| engine.transport.rank()));
     // Whether it has ended and the engine does not know yet.
     let mut has_ended = false;
     loop {
         let now = if has_ended { attempt.ended_ns() } else { now_ns() };
-        let mut first_look = true;
-        // Straight after another task the clock need not be read: this one begins when that has ended, or when the turn
-        // was taken that came in between.
-        let mut straight_ns = None;
-        let mut description = None;
+        // Only the first look may put off a turn, by the time at which the last task ended; after it the driver takes
+        // them.
+        let mut first_look = Some(now);
         let next = drive.wait(Awaited::Task, |engine| {
             if std::mem::take(&mut has_ended) {
-                engine.ended(&mut attempt);
+                engine.ended(slot, &mut attempt);
             }
-            // Only the first look may put off a turn, by the time at which the last task ended; after it the
-            // driver takes them.
-            let first = std::mem::take(&mut first_look);
-            let next = engine.next_ready(if first { now } else { 0 }, &mut attempt.ready);
-            straight_ns = first.then(|| now.max(engine.turned_ns()));
-            if next == Some(Next::Run) {
-                description = engine.descriptions.take(attempt.ready.task.id);
-            }
-            next
+            engine.next(slot, first_look.take(), &mut attempt)
         });
         if next == Next::Stop {
             return;
         }
-        attempt.started_ns = straight_ns.unwrap_or_else(now_ns);
-        let Attempt { ready, output, started_ns, .. } = &mut attempt;
-        slots.begin(slot, ready.task.id, *started_ns);
+        let description = attempt.description.take();
         if let Some(description) = &description {
             current::describe(**description);
         }
-        attempt.failure = match ready.epoch {
-            None => ready.task.run(None, output),
-            Some(epoch) => ready.task.run(Some(&group_of(drive, epoch)), output),
-        };
-        slots.end(slot);
+        let (task, epoch, output) = attempt.parts();
+        let group = epoch.map(|epoch| group_of(drive, epoch));
+        attempt.failure = run(task, group.as_ref(), output);
         if description.is_some() {
             current::describe(Description::NONE);
         }
@@ -123,19 +111,43 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: u32) {
     }
 }
 
-/// The group of a task, as its function sees it.
-fn group_of(drive: &Arc<Drive<WorkerEngine>>, epoch: u64) -> Group {
-    drive.with(|engine| {
-        let membership = engine.membership(epoch);
-        let link = Member { drive: Arc::clone(drive), epoch };
-        Group::new(Box::new(link), membership.index, membership.members.len())
-    })
+/// Runs the function of a task: on the calling thread, with its panics contained. Writes the encoded output, or gives why there
+/// is none. The arguments are dropped here too.
+fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Option<Box<Failure>> {
+    let remote = task.remote.expect("a task that runs has a function");
+    output.clear();
+    current::set(Some((task.id, remote.path)));
+    let result = contain::panics(|| {
+        let mut invocation = Invocation::new(task.plain.as_slice(), &task.inputs, output);
+        match (remote.body, group) {
+            (Body::Single(run), _) => run(&mut invocation),
+            (Body::Collective(run), Some(group)) => run(group, &mut invocation),
+            (Body::Collective(_), None) => unreachable!("a collective task has a group"),
+        }
+    });
+    task.plain.unshare();
+    if !task.inputs.is_empty() {
+        // What the task held may be the last of a shared value, whose Drop is the user's.
+        let inputs = std::mem::take(&mut task.inputs);
+        contain::quietly(move || drop(inputs));
+    }
+    current::set(None);
+    let failure = match result {
+        Ok(Ok(())) => return None,
+        Ok(Err(failure)) => failure,
+        Err(message) => Failure::Panicked(message),
+    };
+    // It may have been written in part.
+    output.clear();
+    Some(Box::new(failure))
 }
 
-/// A member that waits for this long says so, so that a circle of waits is found.
-const WAIT_TOLD_FIRST: Duration = Duration::from_millis(200);
-/// It says so again from time to time, as others may have left meanwhile.
-const WAIT_TOLD_AGAIN: Duration = Duration::from_secs(1);
+/// The group of a task, as its function sees it.
+fn group_of(drive: &Arc<Drive<WorkerEngine>>, epoch: u64) -> Group {
+    let (member, members) = drive.with(|engine| engine.place_in_group(epoch));
+    let link = Member { drive: Arc::clone(drive), epoch };
+    Group::new(Box::new(link), member, members)
+}
 
 /// How a group reaches the other members: through the engine of this rank, which goes on serving meanwhile.
 struct Member {
@@ -151,18 +163,7 @@ impl Link for Member {
     /// Ends with the message, or with an error once the member has left, any member has failed, all members wait for
     /// each other, or the run ends.
     fn receive(&self, from: usize, key: GroupKey) -> Result<Payload, GroupError> {
-        let mut patience = WAIT_TOLD_FIRST;
-        loop {
-            let deadline = Instant::now() + patience;
-            let awaited = Awaited::Group(self.epoch);
-            let taken =
-                self.drive.wait_until(awaited, Some(deadline), |engine| engine.take_in_group(self.epoch, from, key));
-            if let Some(taken) = taken {
-                return taken;
-            }
-            self.drive.with(|engine| engine.waits_in_group(self.epoch, from, key));
-            patience = WAIT_TOLD_AGAIN;
-        }
+        self.drive.wait(Awaited::Group(self.epoch), |engine| engine.take_in_group(self.epoch, from, key))
     }
 
     #[cfg(feature = "mpi")]
@@ -199,12 +200,7 @@ fn in_raw_mpi(
     epoch: u64,
     action: &mut (dyn FnMut(&RawCommunicator) + Send),
 ) -> Result<(), GroupError> {
-    let membership = engine.membership(epoch);
-    if let Some(error) = membership.failure() {
-        return Err(error.clone());
-    }
-    membership.raw = true;
-    let members = membership.members.clone();
+    let members = engine.enter_raw(epoch)?;
     let communicator = engine.transport.raw_group(&members).ok_or(GroupError::NotMpi)?;
     action(&communicator);
     Ok(())

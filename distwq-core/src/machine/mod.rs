@@ -1,0 +1,19 @@
+//! What decides: state machines without clock, lock, thread, transport or environment, which run no code of users.
+//!
+//! A machine is told what has happened to its rank, and when: `handle(now, input, &mut Outbox)`. All that follows lies in
+//! the outbox afterwards: messages, encoded already, values to drop, threads to wake, the end of the run. The same inputs
+//! at the same times give the same outbox. What runs a machine (`runtime/`) owns the transport and the clock: it passes on
+//! what came, sends what lies in the outbox, and calls again when [`next_deadline`](worker::Worker::next_deadline) has
+//! come, whatever else happens.
+
+mod happened;
+pub mod scheduler;
+pub(crate) mod worker;
+
+pub(crate) use happened::Happened;
+
+/// Nanoseconds since the Unix epoch, by the clock of the rank.
+pub(crate) type Ns = u64;
+
+/// Values of users that nobody needs any more. To drop them is users' code.
+pub(crate) type Garbage = Vec<Box<dyn Send>>;

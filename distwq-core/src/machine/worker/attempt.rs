@@ -1,0 +1,49 @@
+//! One attempt of a task on an executor.
+
+use super::queue::ReadyTask;
+use super::task::Task;
+use crate::codec::{Payload, PayloadWriter};
+use crate::current::Description;
+use crate::remote::Failure;
+
+/// One attempt on an executor, and what became of it: a place for one after another, so that none is moved.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(super) ready: ReadyTask,
+    /// What people want to know of the task if its process ends within it; few have that.
+    pub(crate) description: Option<Box<Description>>,
+    pub(crate) started_ns: u64,
+    pub(crate) ran_ns: u64,
+    pub(crate) output: PayloadWriter,
+    /// Why it has given no output.
+    pub(crate) failure: Option<Box<Failure>>,
+}
+
+impl Attempt {
+    /// A place where no task has been put yet.
+    pub(crate) const NONE: Self = Self {
+        ready: ReadyTask::NONE,
+        description: None,
+        started_ns: 0,
+        ran_ns: 0,
+        output: PayloadWriter::new(),
+        failure: None,
+    };
+
+    /// The task, with the group in which it is the part of this member and the place for its output.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (&mut Task, Option<u64>, &mut PayloadWriter) {
+        (&mut self.ready.task, self.ready.epoch, &mut self.output)
+    }
+
+    pub(crate) fn ended_ns(&self) -> u64 {
+        self.started_ns + self.ran_ns
+    }
+
+    pub(super) fn take_result(&mut self) -> Result<Payload, Failure> {
+        match self.failure.take() {
+            Some(failure) => Err(*failure),
+            None => Ok(self.output.take()),
+        }
+    }
+}

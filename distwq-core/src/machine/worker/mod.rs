@@ -1,0 +1,517 @@
+//! The machine of a worker: it receives tasks, asks for their inputs at the ranks that hold them, gives them to
+//! executors, keeps what is large. It decides nothing about order or place.
+
+mod attempt;
+mod descriptions;
+mod groups;
+mod inputs;
+mod membership;
+mod outbox;
+mod queue;
+mod running;
+mod store;
+mod task;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub(crate) use attempt::Attempt;
+pub(crate) use outbox::{End, Outbox};
+pub(crate) use task::Task;
+
+use super::Ns;
+use crate::codec::{CodecError, Payload};
+use crate::frame::{Frame, Messages};
+use crate::group::GroupError;
+use crate::id::{GroupKey, Rank, Slot, TaskId};
+use crate::message::{Run, Settings, ShortRun, ToController, ToPeer, ToWorker};
+use crate::registry::{FunctionId, Registry, Remote};
+use crate::remote::Failure;
+use descriptions::Descriptions;
+use groups::Groups;
+use inputs::{Gathered, Purpose};
+use membership::Membership;
+use outbox::Output;
+use queue::{Queue, ReadyTask};
+use running::Running;
+use rustc_hash::FxHashSet;
+use std::mem::take;
+use values::{Accepted, Missing, Values};
+
+/// All that can happen to a worker.
+pub(crate) enum Input<'a> {
+    /// A frame has come from another rank.
+    Frame { from: Rank, frame: &'a Frame },
+    /// An executor takes the first task that is ready; the caller knows that there is one.
+    Begin { slot: Slot, attempt: &'a mut Attempt },
+    /// What an executor has taken has ended.
+    Ended { slot: Slot, attempt: &'a mut Attempt },
+    /// A member of a group waits for a message that is not here.
+    Awaits { epoch: u64, from: usize, key: GroupKey },
+    /// A deadline may have come.
+    Time,
+    /// All executors have returned: nothing runs here any more.
+    Finished,
+}
+
+/// What threads of the rank wait for. Of several the one with the greatest drives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Awaited {
+    /// Something new in the group of this epoch.
+    Group(u64),
+    /// A task to run.
+    Task,
+    /// All ranks having joined in the end.
+    Closed,
+}
+
+/// What an executor does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// Begin a task.
+    Begin,
+    /// Nothing more will come.
+    Stop,
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Tasks come.
+    Open,
+    /// No more tasks come; what is ready runs, and what it gives is reported.
+    Stopped,
+    /// The run has failed: what has not begun never will.
+    Failed,
+}
+
+/// The state of a worker.
+pub(crate) struct Worker {
+    here: Rank,
+    /// When what is being handled has happened.
+    now: Ns,
+    inline_bytes_max: u64,
+    functions: &'static Registry,
+    ready: Queue,
+    values: Values,
+    groups: Groups,
+    running: Running,
+    descriptions: Descriptions,
+    phase: Phase,
+}
+
+impl Worker {
+    pub(crate) fn new(here: Rank, functions: &'static Registry, settings: &Settings) -> Self {
+        Self {
+            here,
+            now: 0,
+            inline_bytes_max: settings.inline_bytes_max,
+            functions,
+            ready: Queue::default(),
+            values: Values::default(),
+            groups: Groups::default(),
+            running: Running::new(settings.slots),
+            descriptions: Descriptions::default(),
+            phase: Phase::Open,
+        }
+    }
+
+    /// Takes in what has happened. All that follows lies in `out` then.
+    #[inline]
+    pub(crate) fn handle(&mut self, now: Ns, input: Input<'_>, out: &mut Outbox) {
+        self.now = now;
+        match input {
+            Input::Frame { from, frame } => {
+                if let Err(error) = self.receive(from, frame, out) {
+                    out.end(End::Unreadable { from, error });
+                }
+            }
+            Input::Begin { slot, attempt } => self.begin(slot, attempt),
+            Input::Ended { slot, attempt } => self.ended(slot, attempt, out),
+            Input::Awaits { epoch, from, key } => self.groups.of_running(epoch).begin_wait(now, from, key),
+            Input::Time => {
+                for (epoch, membership) in self.groups.overdue(now) {
+                    out.tell(&ToController::Waits(membership.wait_report(epoch, false)));
+                }
+            }
+            Input::Finished => {
+                out.tell(&ToController::Stopped);
+                let Self { ready, values, groups, .. } = self;
+                out.garbage.push(Box::new((take(ready), take(values), take(groups))));
+            }
+        }
+    }
+
+    /// When [`Input::Time`] is needed at the latest.
+    pub(crate) fn next_deadline(&self) -> Option<Ns> {
+        self.groups.next_deadline()
+    }
+
+    /// What is next for an executor; nothing if it has to wait.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<Next> {
+        if self.ready.len() > 0 {
+            return Some(Next::Begin);
+        }
+        (self.phase != Phase::Open).then_some(Next::Stop)
+    }
+
+    /// How many tasks are ready for an executor.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// How many tasks run.
+    pub(crate) fn running(&self) -> u32 {
+        self.running.count()
+    }
+
+    /// The place of this member in the group of a task that runs here, and how many members it has.
+    pub(crate) fn place_in_group(&mut self, epoch: u64) -> (usize, usize) {
+        let membership = self.groups.of_running(epoch);
+        (membership.index, membership.members.len())
+    }
+
+    /// Sends a message to another member of a group.
+    ///
+    /// # Errors
+    /// If a member has failed.
+    pub(crate) fn send_in_group(
+        &mut self,
+        epoch: u64,
+        to: usize,
+        key: GroupKey,
+        payload: &Payload,
+        out: &mut Outbox,
+    ) -> Result<(), GroupError> {
+        let membership = self.groups.of_running(epoch);
+        let rank = membership.sending(to)?;
+        if to == membership.index {
+            membership.arrived(to, key, payload.clone());
+            out.happened.note(Awaited::Group(epoch));
+        } else {
+            out.say(rank, Some(payload), |bytes| ToPeer::Group {
+                epoch,
+                key,
+                bytes: bytes.expect("it is given as it travels"),
+            });
+        }
+        Ok(())
+    }
+
+    /// A message of another member of a group, if it is here or cannot come any more. Otherwise the member waits for it,
+    /// which the machine has to be [told](Input::Awaits).
+    pub(crate) fn take_in_group(
+        &mut self,
+        epoch: u64,
+        from: usize,
+        key: GroupKey,
+    ) -> Option<Result<Payload, GroupError>> {
+        let membership = self.groups.of_running(epoch);
+        if self.phase == Phase::Failed {
+            membership.end_wait();
+            return Some(Err(GroupError::Closed("an operation of the group")));
+        }
+        membership.take(from, key)
+    }
+
+    /// This member is about to use the raw communicator of its group; gives all members.
+    ///
+    /// # Errors
+    /// If a member has failed.
+    #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI has raw communicators"))]
+    pub(crate) fn enter_raw(&mut self, epoch: u64) -> Result<&[Rank], GroupError> {
+        let membership = self.groups.of_running(epoch);
+        if let Some(error) = membership.failure() {
+            return Err(error.clone());
+        }
+        membership.raw = true;
+        Ok(&membership.members)
+    }
+
+    #[inline]
+    fn begin(&mut self, slot: Slot, attempt: &mut Attempt) {
+        let is_there = self.ready.take_first(&mut attempt.ready);
+        debug_assert!(is_there, "an executor begins a task that is ready");
+        let task = attempt.ready.task.id;
+        attempt.description = self.descriptions.take(task);
+        attempt.started_ns = self.now;
+        self.running.begin(slot, task, self.now);
+    }
+
+    #[inline]
+    fn ended(&mut self, slot: Slot, attempt: &mut Attempt, out: &mut Outbox) {
+        self.running.end(slot);
+        let &mut Attempt { ref ready, started_ns, ran_ns, ref output, ref failure, .. } = attempt;
+        let (task, times) = (ready.task.id, (started_ns, ran_ns));
+        if let Some(epoch) = ready.epoch {
+            return self.left_group(epoch, task, times, attempt.take_result(), out);
+        }
+        // A small output goes to the controller, a large one stays.
+        let small = failure.is_none() && output.len() as u64 <= self.inline_bytes_max;
+        if !(small && out.tell_done(task, times, output)) {
+            self.report(task, times, false, attempt.take_result(), out);
+        }
+    }
+
+    fn report(&mut self, task: TaskId, times: (Ns, Ns), raw: bool, result: Result<Payload, Failure>, out: &mut Outbox) {
+        let output = match result {
+            Err(failure) => Output::Failed(failure),
+            Ok(output) if output.len() as u64 <= self.inline_bytes_max => Output::Small(output),
+            Ok(output) => {
+                let bytes = output.len() as u64;
+                self.values.keep(task, output);
+                Output::Resident { bytes }
+            }
+        };
+        out.tell_ended(task, times, raw, output);
+    }
+
+    /// This member's part of a group task has ended. Its peers hear of it from here, so that none waits for it.
+    fn left_group(
+        &mut self,
+        epoch: u64,
+        task: TaskId,
+        times: (Ns, Ns),
+        mut result: Result<Payload, Failure>,
+        out: &mut Outbox,
+    ) {
+        let mut raw = false;
+        if let Some(membership) = self.groups.remove(epoch) {
+            raw = membership.raw;
+            if let (Err(failure), Some(cause)) = (&mut result, membership.failure()) {
+                // What this member failed of after another one did only follows from that.
+                *failure = Failure::Group(cause.to_string());
+            }
+            let failure = result.as_ref().err().map(Failure::to_string);
+            tell_members(epoch, &membership, failure.as_deref(), out);
+            if membership.index > 0 {
+                // The output of a group is that of its first member.
+                result = result.map(|_| Payload::EMPTY);
+            }
+        }
+        self.report(task, times, raw, result, out);
+    }
+
+    fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) -> Result<(), CodecError> {
+        let mut messages = Messages::of(frame);
+        loop {
+            while let Some(run) = messages.next_short(ShortRun::read) {
+                self.run_shortly(&run)?;
+            }
+            match messages.next()? {
+                Some(message) => self.take(from, frame, message, out)?,
+                None => break,
+            }
+        }
+        if self.phase == Phase::Failed {
+            self.discard(out);
+        }
+        Ok(())
+    }
+
+    /// Nine messages of ten: a task that has all it needs. It is put together where it waits.
+    #[inline]
+    fn run_shortly(&mut self, run: &ShortRun<'_>) -> Result<(), CodecError> {
+        let remote = self.function(run.function)?;
+        let ReadyTask { task, .. } = self.ready.push_back();
+        (task.id, task.remote) = (run.task, Some(remote));
+        task.plain.set(run.plain);
+        Ok(())
+    }
+
+    fn function(&self, id: FunctionId) -> Result<&'static Remote, CodecError> {
+        self.functions.function(id).ok_or_else(|| CodecError(format!("there is no function number {}", id.0)))
+    }
+
+    fn take(&mut self, from: Rank, frame: &Frame, message: ToWorker<'_>, out: &mut Outbox) -> Result<(), CodecError> {
+        match message {
+            ToWorker::Run(run) => {
+                let (task, missing) = self.accept(frame, run, out)?;
+                self.gather(task, Purpose::Single, missing, out);
+            }
+            ToWorker::TakeBack { tasks } => self.give_back(tasks, out),
+            ToWorker::Prepare { epoch, members, run } => {
+                let (task, missing) = self.accept(frame, run, out)?;
+                self.prepare(epoch, members, task, missing, out);
+            }
+            ToWorker::Enter { epoch } => self.enter(epoch),
+            ToWorker::Leave { epoch } => self.leave(epoch, out),
+            ToWorker::AskWait { epoch } => {
+                if let Some(membership) = self.groups.get(epoch) {
+                    out.tell(&ToController::Waits(membership.wait_report(epoch, true)));
+                }
+            }
+            ToWorker::Deadlock { epoch, waits } => {
+                if let Some(membership) = self.groups.get_mut(epoch) {
+                    membership.deadlocked(waits);
+                    out.happened.note(Awaited::Group(epoch));
+                }
+            }
+            ToWorker::FreeGroup { members } => out.free_group(members),
+            ToWorker::Forget { values } => {
+                let gone = values.into_iter().filter_map(|value| self.values.forget(value));
+                gone.for_each(|value| out.garbage.push(Box::new(value)));
+            }
+            ToWorker::Report => {
+                let running = self.running.told(self.now);
+                let (resident_bytes, values) = self.values.held();
+                out.tell(&ToController::Report { resident_bytes, values, running });
+            }
+            ToWorker::Stop { failed } => {
+                self.phase = if failed { Phase::Failed } else { Phase::Stopped };
+                out.close();
+                out.happened.note_all();
+            }
+            ToWorker::Exit => out.end(End::Exit),
+            ToWorker::Peer(ToPeer::Fetch { value }) => {
+                out.say(from, self.values.get(value), |bytes| ToPeer::Value { value, bytes });
+            }
+            ToWorker::Peer(ToPeer::Value { value, bytes }) => {
+                let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
+                let gathered = self.values.arrived(from, value, payload);
+                self.gathered(gathered, out);
+            }
+            ToWorker::Peer(ToPeer::Group { epoch, key, bytes }) => {
+                let payload = frame.payload(bytes)?;
+                if let Some((membership, member)) = self.groups.member(epoch, from) {
+                    membership.arrived(member, key, payload);
+                    out.happened.note(Awaited::Group(epoch));
+                }
+            }
+            ToWorker::Peer(ToPeer::GroupLeft { epoch, sent, failure }) => {
+                if let Some((membership, member)) = self.groups.member(epoch, from) {
+                    membership.left(member, sent, failure);
+                    out.happened.note(Awaited::Group(epoch));
+                }
+            }
+            // Said once, before there was this machine.
+            ToWorker::Welcome(_) | ToWorker::Refuse { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// After the end of a failed run: lets go of what has not begun, also of what `Stop` has overtaken, or whose inputs
+    /// have come only now.
+    fn discard(&mut self, out: &mut Outbox) {
+        let unbegun = (take(&mut self.ready), self.values.take_waiting());
+        out.garbage.push(Box::new(unbegun));
+    }
+
+    /// Takes a task in, and gives it with the values that it lacks.
+    fn accept(&mut self, frame: &Frame, run: Run<'_>, out: &mut Outbox) -> Result<(Task, Vec<Missing>), CodecError> {
+        let remote = self.function(run.function)?;
+        self.descriptions.keep(run.task, run.described.as_ref());
+        let Accepted { task, missing, completed } = self.values.accept(frame, run, remote)?;
+        self.gathered(completed, out);
+        Ok((task, missing))
+    }
+
+    /// Asks for the inputs that a task lacks.
+    fn gather(&mut self, task: Task, purpose: Purpose, missing: Vec<Missing>, out: &mut Outbox) {
+        if missing.is_empty() {
+            return self.has_gathered(Gathered::Complete(task, purpose), out);
+        }
+        for Missing { value, holder } in self.values.wait(task, purpose, missing) {
+            if holder == self.here {
+                // It should be here and nobody has asked for it: it never will be.
+                let gathered = self.values.arrived(holder, value, None);
+                self.gathered(gathered, out);
+            } else {
+                out.say(holder, None, |_| ToPeer::Fetch { value });
+            }
+        }
+    }
+
+    fn gathered(&mut self, gathered: Vec<Gathered>, out: &mut Outbox) {
+        gathered.into_iter().for_each(|gathered| self.has_gathered(gathered, out));
+    }
+
+    /// A task has its inputs, or will not get them.
+    fn has_gathered(&mut self, gathered: Gathered, out: &mut Outbox) {
+        match gathered {
+            Gathered::Complete(task, Purpose::Single) => {
+                *self.ready.push_back() = ReadyTask { task, epoch: None };
+            }
+            Gathered::Complete(task, Purpose::Member(epoch)) => {
+                if let Some(membership) = self.groups.get_mut(epoch) {
+                    membership.task = Some(task);
+                    out.tell(&ToController::Ready { epoch });
+                }
+            }
+            Gathered::Failed(task, purpose, reason) => {
+                if let Purpose::Member(epoch) = purpose {
+                    self.groups.remove(epoch);
+                }
+                self.gave_up(task, Failure::Input(reason), out);
+            }
+        }
+    }
+
+    /// A task that never began has ended.
+    fn gave_up(&mut self, task: Task, failure: Failure, out: &mut Outbox) {
+        self.descriptions.take(task.id);
+        out.tell_ended(task.id, (self.now, 0), false, Output::Failed(failure));
+        out.garbage.push(Box::new(task));
+    }
+
+    /// Gives back what has not begun: one pass over what is queued, however many are asked for.
+    fn give_back(&mut self, mut asked: Vec<TaskId>, out: &mut Outbox) {
+        let wanted = asked.iter().copied().collect();
+        let mut given = self.ready.remove_all(&wanted);
+        given.extend(asked.iter().filter_map(|&id| self.values.take_back(id)));
+        let ids: FxHashSet<TaskId> = given.iter().map(|task| task.id).collect();
+        // In the order in which they were asked for, which is the one in which they were to run.
+        asked.retain(|id| ids.contains(id));
+        asked.iter().for_each(|id| drop(self.descriptions.take(*id)));
+        // One by one: what a task holds may be dropped by users' code, which may panic.
+        given.into_iter().for_each(|task| out.garbage.push(Box::new(task)));
+        out.tell(&ToController::Returned { tasks: asked });
+    }
+
+    fn prepare(&mut self, epoch: u64, members: Vec<Rank>, task: Task, missing: Vec<Missing>, out: &mut Outbox) {
+        let index = members.iter().position(|rank| *rank == self.here);
+        if self.groups.has_ended_early(epoch) {
+            self.gave_up(task, Failure::Group("the group did not begin".to_owned()), out);
+        } else if let Some(index) = index {
+            self.groups.insert(epoch, Membership::new(task.id, members, index));
+            self.gather(task, Purpose::Member(epoch), missing, out);
+        }
+    }
+
+    fn enter(&mut self, epoch: u64) {
+        if let Some(membership) = self.groups.get_mut(epoch)
+            && let Some(task) = membership.task.take()
+        {
+            membership.entered = true;
+            self.ready.push_front(ReadyTask { task, epoch: Some(epoch) });
+        }
+    }
+
+    /// The group will not begin, or one of its members has failed. A member that has begun hears of that from
+    /// its peer; here it only says that its rank is not stuck.
+    fn leave(&mut self, epoch: u64, out: &mut Outbox) {
+        out.tell(&ToController::Heard { epoch });
+        let Some(membership) = self.groups.get_mut(epoch) else {
+            return self.groups.end_early(epoch);
+        };
+        if membership.entered {
+            return;
+        }
+        let task = membership.task.take();
+        let task = task.or_else(|| self.values.take_back(membership.id));
+        self.groups.remove(epoch);
+        if let Some(task) = task {
+            self.gave_up(task, Failure::Group("the group did not begin".to_owned()), out);
+        }
+    }
+}
+
+fn tell_members(epoch: u64, membership: &Membership, failure: Option<&str>, out: &mut Outbox) {
+    for (member, rank) in membership.members.iter().enumerate() {
+        if member != membership.index {
+            let sent = membership.sent_to(member);
+            out.say(*rank, None, |_| ToPeer::GroupLeft { epoch, sent, failure });
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! All that leaves the machine of a worker, and the only place where it is encoded.
+
+use super::Awaited;
+use crate::codec::{CodecError, Payload, PayloadWriter};
+use crate::frame::{Blob, Frame};
+use crate::id::{Rank, TaskId};
+use crate::machine::{Garbage, Happened, Ns};
+use crate::message::{self, Done, Outcome, ToController, ToPeer, ToWorker};
+use crate::remote::Failure;
+use std::mem::take;
+
+/// Buffers that are kept for messages to other workers.
+const BUFFERS_MAX: usize = 8;
+
+/// What is to be done outside the machine, until the driver has done it.
+pub(crate) struct Outbox {
+    controller: Rank,
+    /// What the controller is told. It gathers until the driver takes it.
+    report: Frame,
+    reports: u32,
+    /// Messages that go at once.
+    frames: Vec<(Rank, Frame)>,
+    /// The run is over: other ranks need nothing of this one, and those that have joined in the end would not take it.
+    closed: bool,
+    buffers: Vec<Vec<u8>>,
+    freed: Vec<Vec<Rank>>,
+    end: Option<End>,
+    /// Values that nobody needs any more.
+    pub(crate) garbage: Garbage,
+    /// What threads of this rank may wait for.
+    pub(crate) happened: Happened<Awaited>,
+}
+
+/// Why this rank goes no further.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The controller's process exits.
+    Exit,
+    /// A frame cannot be read: nothing that came after it could be trusted.
+    Unreadable { from: Rank, error: CodecError },
+}
+
+impl Outbox {
+    pub(crate) fn new(controller: Rank) -> Self {
+        Self {
+            controller,
+            report: Frame::default(),
+            reports: 0,
+            frames: Vec::new(),
+            closed: false,
+            buffers: Vec::new(),
+            freed: Vec::new(),
+            end: None,
+            garbage: Garbage::new(),
+            happened: Happened::default(),
+        }
+    }
+
+    /// Tells the controller something, with the next frame that goes there.
+    pub(super) fn tell(&mut self, message: &ToController<'_>) {
+        self.report.push(message);
+        self.reports += 1;
+    }
+
+    /// Tells the controller that an attempt has given an output of a few bytes. False, and nothing is told, if there are
+    /// more than the short form has room for.
+    #[inline]
+    pub(super) fn tell_done(&mut self, task: TaskId, (started_ns, ran_ns): (Ns, Ns), output: &PayloadWriter) -> bool {
+        let fits = message::push_done(&mut self.report.body, task, started_ns, ran_ns, output);
+        self.reports += u32::from(fits);
+        fits
+    }
+
+    /// Tells the controller how an attempt has ended.
+    pub(super) fn tell_ended(&mut self, task: TaskId, times: (Ns, Ns), raw: bool, output: Output) {
+        let (started_ns, ran_ns) = times;
+        let payload;
+        let outcome = match output {
+            Output::Small(output) => {
+                payload = output;
+                Outcome::Value(self.report.blob(&payload))
+            }
+            Output::Resident { bytes } => Outcome::Resident { bytes },
+            Output::Failed(failure) => Outcome::Failed(failure),
+        };
+        self.tell(&ToController::Done(Done { task, started_ns, ran_ns, raw, outcome }));
+    }
+
+    /// Says something to another rank, in a frame of its own, unless the run is over. `message` is given `payload` as it
+    /// travels.
+    pub(super) fn say<'a>(
+        &mut self,
+        to: Rank,
+        payload: Option<&'a Payload>,
+        message: impl FnOnce(Option<Blob<'a>>) -> ToPeer<'a>,
+    ) {
+        if self.closed {
+            return;
+        }
+        let mut frame = Frame { body: self.buffers.pop().unwrap_or_default(), attachments: Vec::new() };
+        let message = message(payload.map(|payload| frame.blob(payload)));
+        if to == self.controller {
+            frame.push(&ToController::Peer(message));
+        } else {
+            frame.push(&ToWorker::Peer(message));
+        }
+        self.frames.push((to, frame));
+    }
+
+    /// The run is over: from here on only the controller is told something.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// The raw communicator of these ranks is to be freed, if there is one.
+    pub(super) fn free_group(&mut self, members: Vec<Rank>) {
+        self.freed.push(members);
+    }
+
+    /// This rank goes no further, for the first reason that is given.
+    pub(super) fn end(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    /// How many messages wait for the controller.
+    pub(crate) fn reports(&self) -> u32 {
+        self.reports
+    }
+
+    /// Takes them, if there are some. What comes next goes into a buffer that `fresh` gives.
+    pub(crate) fn take_reports(&mut self, fresh: impl FnOnce() -> Vec<u8>) -> Option<Frame> {
+        (take(&mut self.reports) > 0)
+            .then(|| std::mem::replace(&mut self.report, Frame { body: fresh(), attachments: Vec::new() }))
+    }
+
+    /// Takes the messages that go at once, with their receivers, in order.
+    pub(crate) fn take_frames(&mut self) -> impl Iterator<Item = (Rank, Frame)> + '_ {
+        self.frames.drain(..)
+    }
+
+    /// Whether there are such, or communicators to be freed.
+    pub(crate) fn is_pressing(&self) -> bool {
+        !self.frames.is_empty() || !self.freed.is_empty()
+    }
+
+    /// Whether buffers are needed for more of these.
+    pub(crate) fn wants_buffers(&self) -> bool {
+        self.buffers.len() < BUFFERS_MAX
+    }
+
+    /// An empty buffer for a message.
+    pub(crate) fn give_buffer(&mut self, buffer: Vec<u8>) {
+        self.buffers.push(buffer);
+    }
+
+    /// Takes the groups whose raw communicators are to be freed, in the order in which all members hear of it.
+    pub(crate) fn take_freed(&mut self) -> impl Iterator<Item = Vec<Rank>> + '_ {
+        self.freed.drain(..)
+    }
+
+    /// Why this rank goes no further, if so.
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        self.end.take()
+    }
+}
+
+/// What an attempt gave, as the controller is told.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// Few bytes, which travel with the report.
+    Small(Payload),
+    /// A value that stays here.
+    Resident { bytes: u64 },
+    /// No value.
+    Failed(Failure),
+}

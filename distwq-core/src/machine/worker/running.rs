@@ -1,0 +1,57 @@
+//! What the executors of a rank run, and since when.
+
+use crate::id::{Slot, TaskId};
+use crate::machine::Ns;
+
+/// One place for each executor.
+#[derive(Debug)]
+pub(super) struct Running {
+    slots: Box<[Option<(TaskId, Ns)>]>,
+    count: u32,
+}
+
+impl Running {
+    pub(super) fn new(slots: u32) -> Self {
+        Self { slots: vec![None; slots as usize].into(), count: 0 }
+    }
+
+    /// An executor begins a task.
+    #[inline]
+    pub(super) fn begin(&mut self, slot: Slot, task: TaskId, now: Ns) {
+        self.slots[slot.index()] = Some((task, now));
+        self.count += 1;
+    }
+
+    /// Its task has ended.
+    #[inline]
+    pub(super) fn end(&mut self, slot: Slot) {
+        self.slots[slot.index()] = None;
+        self.count -= 1;
+    }
+
+    /// How many tasks run.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The tasks that run, and for how many nanoseconds each does.
+    pub(super) fn told(&self, now: Ns) -> Vec<(TaskId, u64)> {
+        self.slots.iter().flatten().map(|(task, since)| (*task, now.saturating_sub(*since))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_run_are_told_with_how_long_they_do() {
+        let mut running = Running::new(3);
+        assert!(running.told(100).is_empty());
+        running.begin(Slot(0), TaskId::new(0, 1), 40);
+        running.begin(Slot(2), TaskId::new(5, 2), 90);
+        assert_eq!(running.told(100), [(TaskId::new(0, 1), 60), (TaskId::new(5, 2), 10)]);
+        running.end(Slot(0));
+        assert_eq!((running.told(80), running.count()), (vec![(TaskId::new(5, 2), 0)], 1), "clocks may differ");
+    }
+}

@@ -1,0 +1,184 @@
+//! A worker's machine: messages in, messages out.
+
+use super::*;
+use crate::frame::Blob;
+use crate::message::{RunInput, Source, push_run};
+use crate::registry::Body;
+use smallvec::smallvec;
+use std::time::{Duration, Instant};
+
+const CONTROLLER: Rank = Rank(0);
+const WORKER: Rank = Rank(1);
+const SLOT: Slot = Slot(0);
+
+static REMOTE: Remote =
+    Remote { path: "f", file: "f.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 1 };
+
+/// A worker, told things by a controller that the test plays.
+struct Told {
+    worker: Worker,
+    out: Outbox,
+}
+
+impl Told {
+    fn new() -> Self {
+        let registry = Registry::sorted(vec![&REMOTE]).expect("one function differs from all others");
+        let settings = Settings {
+            controller: CONTROLLER,
+            slots: 1,
+            inline_bytes_max: 1_000,
+            stack_bytes: 1 << 20,
+            shutdown_grace_ms: 1_000,
+            controller_process: None,
+        };
+        let worker = Worker::new(WORKER, Box::leak(Box::new(registry)), &settings);
+        Self { worker, out: Outbox::new(CONTROLLER) }
+    }
+
+    /// The controller says this.
+    fn say(&mut self, messages: &[ToWorker<'_>]) {
+        let mut frame = Frame::default();
+        messages.iter().for_each(|message| frame.push(message));
+        self.receive(&frame);
+    }
+
+    fn receive(&mut self, frame: &Frame) {
+        self.worker.handle(0, Input::Frame { from: CONTROLLER, frame }, &mut self.out);
+    }
+
+    /// Takes what the worker has said to the controller, as text.
+    fn heard(&mut self) -> Vec<String> {
+        let frames: Vec<Frame> = self.out.take_frames().map(|(_, frame)| frame).collect();
+        let mut heard = Vec::new();
+        for frame in frames.into_iter().chain(self.out.take_reports(Vec::new)) {
+            let mut messages = Messages::of(&frame);
+            while let Some(message) = messages.next::<ToController<'_>>().expect("it decodes") {
+                heard.push(format!("{message:?}"));
+            }
+        }
+        heard
+    }
+
+    /// What an executor is to do next, and with which task.
+    fn next(&mut self) -> Option<(Next, TaskId)> {
+        let mut attempt = Attempt::NONE;
+        let next = self.worker.next()?;
+        if next == Next::Begin {
+            self.worker.handle(0, Input::Begin { slot: SLOT, attempt: &mut attempt }, &mut self.out);
+        }
+        Some((next, attempt.parts().0.id))
+    }
+
+    /// How many bytes live here, in how many values.
+    fn resident(&self) -> (u64, u64) {
+        self.worker.values.held()
+    }
+}
+
+fn id(number: u32) -> TaskId {
+    TaskId::new(number, number)
+}
+
+fn run<'a>(task: u32, inputs: &[(u32, Source<'a>)]) -> ToWorker<'a> {
+    let copy = |source: &Source<'a>| match source {
+        Source::Inline { bytes, keep } => Source::Inline { bytes: *bytes, keep: *keep },
+        Source::Held { by } => Source::Held { by: *by },
+    };
+    let inputs = inputs.iter().map(|(value, source)| RunInput {
+        parameter: 0,
+        gathered: false,
+        values: smallvec![(id(*value), copy(source))],
+    });
+    let plain = Blob::Inline(&[]);
+    ToWorker::Run(Run { task: id(task), function: FunctionId(0), plain, inputs: inputs.collect(), described: None })
+}
+
+fn inline(bytes: &[u8]) -> Source<'_> {
+    Source::Inline { bytes: Blob::Inline(bytes), keep: true }
+}
+
+fn value(number: u32, bytes: &[u8]) -> ToWorker<'_> {
+    ToWorker::Peer(ToPeer::Value { value: id(number), bytes: Some(Blob::Inline(bytes)) })
+}
+
+const HELD: Source<'static> = Source::Held { by: CONTROLLER };
+
+/// Task 8 brings value 1 along, in a frame that task 9 overtakes, which is to ask for it.
+#[test]
+fn a_value_that_comes_twice_goes_when_it_is_forgotten() {
+    let mut worker = Told::new();
+    worker.say(&[run(9, &[(1, HELD)])]);
+    assert!(worker.heard()[0].contains("Fetch"), "the value is asked for");
+    worker.say(&[ToWorker::TakeBack { tasks: vec![id(9)] }]);
+    assert!(worker.heard()[0].contains("Returned"), "the task is given back");
+    worker.say(&[run(8, &[(1, inline(&[5; 100]))])]);
+    assert_eq!(worker.next(), Some((Next::Begin, id(8))));
+    assert_eq!(worker.resident(), (100, 1));
+    worker.say(&[ToWorker::Forget { values: vec![id(1)] }]);
+    assert_eq!(worker.resident(), (0, 0));
+    worker.say(&[value(1, &[5; 100])]);
+    assert_eq!(worker.resident(), (0, 0));
+}
+
+#[test]
+fn a_task_waits_no_longer_for_a_value_that_another_has_brought_along() {
+    let mut worker = Told::new();
+    worker.say(&[run(9, &[(1, HELD)])]);
+    assert_eq!(worker.next(), None);
+    worker.say(&[run(8, &[(1, inline(&[5; 100]))])]);
+    assert_eq!([worker.next(), worker.next()], [Some((Next::Begin, id(9))), Some((Next::Begin, id(8)))]);
+}
+
+#[test]
+fn after_a_failed_end_nothing_begins_whatever_comes_late() {
+    let mut worker = Told::new();
+    let nothing = Some((Next::Stop, ReadyTask::NONE.task.id));
+    worker.say(&[run(8, &[]), run(9, &[(1, HELD)]), ToWorker::Stop { failed: true }]);
+    assert_eq!(worker.next(), nothing, "what was ready");
+    worker.say(&[value(1, &[5; 100])]);
+    assert_eq!(worker.next(), nothing, "a task whose input has come");
+    worker.say(&[run(7, &[])]);
+    assert_eq!(worker.next(), nothing, "a task that the end has overtaken");
+    let mut frame = Frame::default();
+    assert!(push_run(&mut frame.body, id(6), FunctionId(0), |_| Some(())));
+    worker.receive(&frame);
+    assert_eq!(worker.next(), nothing, "a task in its short form");
+}
+
+#[test]
+fn a_good_end_leaves_what_is_ready() {
+    let mut worker = Told::new();
+    worker.say(&[run(8, &[]), ToWorker::Stop { failed: false }]);
+    assert_eq!(worker.next(), Some((Next::Begin, id(8))));
+    assert!(matches!(worker.next(), Some((Next::Stop, _))));
+}
+
+#[test]
+fn what_is_given_back_is_named_in_the_order_in_which_it_was_asked_for() {
+    let mut worker = Told::new();
+    worker.say(&[run(1, &[]), run(2, &[(20, HELD)]), run(3, &[]), run(4, &[]), run(5, &[])]);
+    assert_eq!(worker.next(), Some((Next::Begin, id(1))));
+    worker.heard();
+    worker.say(&[ToWorker::TakeBack { tasks: [1, 2, 4, 5, 99].map(id).to_vec() }]);
+    assert_eq!(worker.heard(), [format!("{:?}", ToController::Returned { tasks: [2, 4, 5].map(id).to_vec() })]);
+    assert_eq!([worker.next(), worker.next()], [Some((Next::Begin, id(3))), None]);
+}
+
+/// Half of a long queue is asked back. A pass for each task would take an hour.
+#[test]
+fn giving_back_costs_what_is_asked_and_what_is_queued_not_their_product() {
+    const QUEUED: u32 = 640_000;
+    let mut worker = Told::new();
+    let mut frame = Frame::default();
+    for task in 0..QUEUED {
+        assert!(push_run(&mut frame.body, id(task), FunctionId(0), |_| Some(())));
+    }
+    worker.receive(&frame);
+    let asked: Vec<TaskId> = (QUEUED / 2..QUEUED).map(id).collect();
+    let started = Instant::now();
+    worker.say(&[ToWorker::TakeBack { tasks: asked.clone() }]);
+    let took = started.elapsed();
+    assert_eq!(worker.heard(), [format!("{:?}", ToController::Returned { tasks: asked })]);
+    assert!(took < Duration::from_secs(30), "giving back took {took:?}");
+    assert_eq!(worker.next(), Some((Next::Begin, id(0))));
+}

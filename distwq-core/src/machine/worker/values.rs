@@ -1,0 +1,122 @@
+//! The values of a worker: how they come to its tasks, are kept, are lent to other ranks, and go.
+
+use super::inputs::{Gathered, Inputs, Purpose};
+use super::store::Store;
+use super::task::Task;
+use crate::codec::{CodecError, Payload};
+use crate::frame::Frame;
+use crate::id::{Rank, TaskId};
+use crate::message::{Run, Source};
+use crate::registry::Remote;
+use crate::remote::{InputArgument, Resident};
+use smallvec::SmallVec;
+
+/// A value that a task lacks, and who holds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Missing {
+    pub(super) value: TaskId,
+    pub(super) holder: Rank,
+}
+
+/// A task as it has come.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) task: Task,
+    pub(super) missing: Vec<Missing>,
+    /// Others, whose last missing value it has brought along.
+    pub(super) completed: Vec<Gathered>,
+}
+
+/// The values that are here, and the tasks that wait for others.
+#[derive(Default, Debug)]
+pub(super) struct Values {
+    inputs: Inputs,
+    store: Store,
+}
+
+impl Values {
+    /// Reads a task: the values that are here are taken from the store, and small ones that travel with the task
+    /// are kept there if they are to be shared.
+    pub(super) fn accept(
+        &mut self,
+        frame: &Frame,
+        run: Run<'_>,
+        remote: &'static Remote,
+    ) -> Result<Accepted, CodecError> {
+        let mut inputs = Vec::with_capacity(run.inputs.len());
+        let (mut missing, mut completed) = (Vec::new(), Vec::new());
+        for input in run.inputs {
+            let mut values = SmallVec::with_capacity(input.values.len());
+            for (value, source) in input.values {
+                let resident = match source {
+                    Source::Inline { bytes, keep: true } => {
+                        let fresh = Resident::new(frame.payload(bytes)?);
+                        let (resident, ready) = self.inputs.brought(value, fresh, &mut self.store);
+                        completed.extend(ready);
+                        Some(resident)
+                    }
+                    Source::Inline { bytes, keep: false } => Some(Resident::of_one_task(frame.payload(bytes)?)),
+                    Source::Held { by: holder } => {
+                        let resident = self.store.get(value).cloned();
+                        if resident.is_none() {
+                            missing.push(Missing { value, holder });
+                        }
+                        resident
+                    }
+                };
+                values.push((value, resident));
+            }
+            inputs.push(InputArgument { parameter: input.parameter, gathered: input.gathered, values });
+        }
+        let task = Task { id: run.task, remote: Some(remote), plain: frame.payload(run.plain)?, inputs };
+        Ok(Accepted { task, missing, completed })
+    }
+
+    /// Keeps a task until its missing values have come. Gives those that nobody has asked for yet.
+    pub(super) fn wait(&mut self, task: Task, purpose: Purpose, mut missing: Vec<Missing>) -> Vec<Missing> {
+        let mut unasked = Vec::new();
+        self.inputs.add(task, purpose, |value| unasked.push(value));
+        missing.sort_unstable_by_key(|missing| missing.value);
+        missing.dedup_by_key(|missing| missing.value);
+        missing.retain(|missing| unasked.contains(&missing.value));
+        missing
+    }
+
+    /// A value that was asked for has come, or `from` does not have it. Gives the tasks that wait no longer.
+    pub(super) fn arrived(&mut self, from: Rank, value: TaskId, payload: Option<Payload>) -> Vec<Gathered> {
+        match payload {
+            Some(payload) => self.inputs.arrived(value, Resident::new(payload), &mut self.store),
+            None => self.inputs.failed(value, &format!("the output of task {value} is not on {from} any more")),
+        }
+    }
+
+    /// Keeps the output of a task.
+    pub(super) fn keep(&mut self, task: TaskId, output: Payload) {
+        self.store.insert(task, Resident::new(output));
+    }
+
+    /// The bytes of a value, if it is here.
+    pub(super) fn get(&self, value: TaskId) -> Option<&Payload> {
+        self.store.get(value).map(Resident::payload)
+    }
+
+    /// Nobody needs the value any more, here or on its way. Gives it if it is here, to be dropped outside.
+    pub(super) fn forget(&mut self, value: TaskId) -> Option<Resident> {
+        self.inputs.forget(value, &mut self.store)
+    }
+
+    /// Takes a waiting task away. What it has asked for still comes.
+    pub(super) fn take_back(&mut self, task: TaskId) -> Option<Task> {
+        self.inputs.remove(task)
+    }
+
+    /// Takes all waiting tasks away.
+    pub(super) fn take_waiting(&mut self) -> Inputs {
+        std::mem::take(&mut self.inputs)
+    }
+
+    /// How many bytes live here, encoded, and in how many values.
+    pub(super) fn held(&self) -> (u64, u64) {
+        (self.store.bytes(), self.store.len() as u64)
+    }
+}

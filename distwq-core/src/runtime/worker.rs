@@ -1,0 +1,215 @@
+//! A worker's machine with the transport and the clock.
+
+use super::clock::now_ns;
+use super::drive::{self, Engine, Turn, Waiters};
+use crate::codec::Payload;
+use crate::fault;
+use crate::group::GroupError;
+use crate::id::{GroupKey, Rank, Slot};
+use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
+use crate::machine::{Garbage, Ns};
+use crate::message::Settings;
+use crate::registry::Registry;
+use crate::transport::{Flow, Transport};
+use std::mem::take;
+use std::time::Duration;
+
+/// Results wait for company this long at most while there is more to run.
+const FLUSH_NS: Ns = 50_000;
+
+/// So many results go out at once, even if none has waited that long.
+const FLUSH_COUNT: u32 = 32;
+
+/// A worker, advanced in turns by whoever waits.
+pub(crate) struct WorkerEngine {
+    pub(super) transport: Box<dyn Transport>,
+    machine: Worker,
+    out: Outbox,
+    controller: Rank,
+    /// When the last turn was taken.
+    turned_ns: Ns,
+    turns_in_passing: u64,
+}
+
+impl drive::Awaited for Awaited {
+    fn may_drop_values(self) -> bool {
+        self == Self::Task
+    }
+}
+
+impl WorkerEngine {
+    pub(crate) fn new(transport: Box<dyn Transport>, functions: &'static Registry, settings: &Settings) -> Self {
+        Self {
+            machine: Worker::new(transport.rank(), functions, settings),
+            out: Outbox::new(settings.controller),
+            controller: settings.controller,
+            transport,
+            turned_ns: 0,
+            turns_in_passing: 0,
+        }
+    }
+
+    /// The next thing to do for an executor, with the task in its place. While there is something, a turn is taken only
+    /// now and then.
+    ///
+    /// `ended_ns` is when the last task of the executor has ended, if this is its first look since: then the clock need
+    /// not be read, and the next task begins at that time, or at that of the turn that was taken in between.
+    #[inline]
+    pub(super) fn next(&mut self, slot: Slot, ended_ns: Option<Ns>, attempt: &mut Attempt) -> Option<Next> {
+        let is_due = ended_ns.is_some_and(|ended_ns| ended_ns.saturating_sub(self.turned_ns) > FLUSH_NS);
+        if is_due || self.out.reports() >= FLUSH_COUNT {
+            self.turns_in_passing += 1;
+            self.turn();
+        }
+        let next = self.machine.next()?;
+        if next == Next::Begin {
+            let now = ended_ns.map_or_else(now_ns, |ended_ns| ended_ns.max(self.turned_ns));
+            self.machine.handle(now, Input::Begin { slot, attempt }, &mut self.out);
+        }
+        Some(next)
+    }
+
+    /// An attempt of an executor has ended.
+    #[inline]
+    pub(super) fn ended(&mut self, slot: Slot, attempt: &mut Attempt) {
+        self.machine.handle(attempt.ended_ns(), Input::Ended { slot, attempt }, &mut self.out);
+        self.deliver();
+    }
+
+    /// Nothing runs here any more. The controller is told at once: no turn is taken while users' values are dropped,
+    /// which may take long.
+    pub(super) fn finish(&mut self) {
+        self.machine.handle(now_ns(), Input::Finished, &mut self.out);
+        self.deliver();
+        self.flush();
+    }
+
+    /// The place of this member in the group of a task that runs here, and how many members it has.
+    pub(super) fn place_in_group(&mut self, epoch: u64) -> (usize, usize) {
+        self.machine.place_in_group(epoch)
+    }
+
+    /// A message to another member of a group.
+    pub(super) fn send_in_group(
+        &mut self,
+        epoch: u64,
+        to: usize,
+        key: GroupKey,
+        payload: &Payload,
+    ) -> Result<(), GroupError> {
+        self.machine.send_in_group(epoch, to, key, payload, &mut self.out)?;
+        self.deliver();
+        Ok(())
+    }
+
+    /// A message of another member of a group, if it is here or cannot come any more.
+    pub(super) fn take_in_group(
+        &mut self,
+        epoch: u64,
+        from: usize,
+        key: GroupKey,
+    ) -> Option<Result<Payload, GroupError>> {
+        let taken = self.machine.take_in_group(epoch, from, key);
+        if taken.is_none() {
+            self.machine.handle(now_ns(), Input::Awaits { epoch, from, key }, &mut self.out);
+        }
+        taken
+    }
+
+    /// This member is about to use the raw communicator of its group; gives all members.
+    #[cfg(feature = "mpi")]
+    pub(super) fn enter_raw(&mut self, epoch: u64) -> Result<Vec<Rank>, GroupError> {
+        self.machine.enter_raw(epoch).map(<[Rank]>::to_vec)
+    }
+
+    /// Does what the machine asks for at once.
+    #[inline]
+    fn deliver(&mut self) {
+        if self.out.is_pressing() {
+            self.deliver_all();
+        }
+    }
+
+    fn deliver_all(&mut self) {
+        for (to, frame) in self.out.take_frames() {
+            self.transport.send(to, frame);
+        }
+        while self.out.wants_buffers() {
+            self.out.give_buffer(self.transport.buffer());
+        }
+        for members in self.out.take_freed() {
+            self.transport.free_group(&members);
+        }
+    }
+
+    /// Sends what the controller is to be told.
+    fn flush(&mut self) {
+        if let Some(frame) = self.out.take_reports(|| self.transport.buffer()) {
+            self.transport.send(self.controller, frame);
+        }
+    }
+}
+
+impl Engine for WorkerEngine {
+    type Awaited = Awaited;
+
+    fn turn(&mut self) -> Turn {
+        let now = now_ns();
+        self.turned_ns = now;
+        let mut worked = false;
+        while let Some((from, frame)) = self.transport.receive() {
+            worked = true;
+            self.machine.handle(now, Input::Frame { from, frame: &frame }, &mut self.out);
+            match self.out.take_end() {
+                None => {}
+                Some(End::Exit) => fault::exit_with_others(&mut *self.transport),
+                Some(End::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
+            }
+            self.transport.recycle(frame.body);
+        }
+        if self.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.machine.handle(now, Input::Time, &mut self.out);
+        }
+        self.deliver();
+        self.flush();
+        let flow = self.transport.progress();
+        match (worked || !self.out.happened.is_empty(), flow) {
+            (true, _) => Turn::Worked,
+            (false, Flow::Moving) => Turn::Moving,
+            (false, Flow::Still) => Turn::Idle,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.machine.running() > 0
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.out.reports() > 0 || self.transport.is_sending()
+    }
+
+    fn turns_in_passing(&self) -> u64 {
+        self.turns_in_passing
+    }
+
+    fn nap_max(&self) -> Duration {
+        self.transport.nap_max()
+    }
+
+    fn next_deadline(&self) -> Option<Ns> {
+        self.machine.next_deadline()
+    }
+
+    fn has_garbage(&self) -> bool {
+        !self.out.garbage.is_empty()
+    }
+
+    fn take_garbage(&mut self) -> Garbage {
+        take(&mut self.out.garbage)
+    }
+
+    fn wake(&mut self, waiters: &mut Waiters<Awaited>) {
+        waiters.tell(&mut self.out.happened);
+        waiters.wake_some(Awaited::Task, self.machine.ready());
+    }
+}
