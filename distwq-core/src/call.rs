@@ -1,5 +1,6 @@
 //! What a user says of one task: the function, its arguments, its options. One builder for graphs and `submit`.
 
+use crate::argument::{Input, InputPlace};
 use crate::codec::PayloadWriter;
 use crate::contain;
 use crate::error::Refusal;
@@ -130,24 +131,6 @@ impl Parts {
 
 /// The outputs of other tasks that are arguments, in the order of the parameters. Few calls have more than two.
 pub(crate) type Inputs = SmallVec<[Input<Reference>; 2]>;
-
-/// The output of another task as an argument, or one of several that make an argument.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Input<S> {
-    /// The other task.
-    pub(crate) source: S,
-    pub(crate) place: InputPlace,
-}
-
-/// Where among the arguments an output belongs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct InputPlace {
-    /// How many bytes the arguments before it have that came as values.
-    pub(crate) offset: u32,
-    pub(crate) parameter: u16,
-    /// All outputs of this parameter, one behind another here, make one `Vec`.
-    pub(crate) gathered: bool,
-}
 
 impl<T> Call<T> {
     /// A name for people: in errors, in [`TaskInfo`](crate::TaskInfo), in drawings. It need not be unique.

@@ -1,20 +1,24 @@
 //! The running thing, as the body of a program sees it.
 
-use crate::call::{IsCall, Parts};
+use crate::admission::Admission;
+use crate::argument::Input;
+use crate::call::{self, IsCall, Parts};
 use crate::codec::{self, Payload};
 use crate::contain;
-use crate::controller::{Awaited, ControllerEngine, NOTES_TOGETHER, ReferenceNote, ReferenceNotes, RunId};
 use crate::current;
 use crate::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::fault;
-use crate::graph::Graph;
+use crate::graph::{Graph, StartingNode};
 use crate::handle::Handle;
-use crate::id::TaskId;
+use crate::id::{RunId, TaskId};
 use crate::info::TaskInfo;
+use crate::machine::controller::{Awaited, NewTask, Options, Plain, ReferenceNote};
 use crate::reference::{Bound, Outcomes, Reference};
 use crate::remote::Portable;
 use crate::runtime::drive::Drive;
+use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
 use crate::stats::Stats;
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,6 +64,7 @@ pub(crate) struct Seat {
     notes: ReferenceNotes,
     workers: usize,
     session: u64,
+    inline_bytes_max: u64,
 }
 
 /// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
@@ -69,9 +74,9 @@ const REPORT_LIMIT: Duration = Duration::from_secs(5);
 const DRAIN_REPORT_LIMIT: Duration = Duration::from_secs(1);
 
 impl Cluster {
-    pub(crate) fn new(drive: Drive<ControllerEngine>, session: u64) -> Self {
-        let (notes, workers) = drive.with(|engine| (engine.reference_notes(), engine.workers()));
-        Self { seat: Arc::new(Seat { drive, notes, workers, session }) }
+    pub(crate) fn new(drive: Drive<ControllerEngine>, session: u64, inline_bytes_max: u64) -> Self {
+        let (notes, workers) = drive.with(|engine| (engine.reference_notes(), engine.machine().workers()));
+        Self { seat: Arc::new(Seat { drive, notes, workers, session, inline_bytes_max }) }
     }
 
     pub(crate) fn seat(&self) -> &Arc<Seat> {
@@ -92,7 +97,7 @@ impl Cluster {
 
     fn submit_parts(&self, parts: &mut Parts) -> Reference {
         let taken = match refusal_inside(|| parts.name()) {
-            None => self.seat.drive.with(|engine| engine.submit(parts)),
+            None => self.seat.drive.with(|engine| self.seat.take(engine, parts)),
             Some(step) => Err(step),
         };
         self.reference(taken)
@@ -110,7 +115,11 @@ impl Cluster {
         }
         let encoded = contain::failures("its `Serialize`", || codec::encode(value));
         let payload = encoded.map_err(|error| PathStep::refused("value", Refusal::Value(error)))?;
-        self.seat.drive.with(|engine| engine.submit_value(payload))
+        let is_large = payload.len() as u64 > self.seat.inline_bytes_max;
+        self.seat.drive.with(|engine| {
+            self.seat.admission(engine).check_value()?;
+            Ok(engine.submit_value(payload, is_large))
+        })
     }
 
     #[inline]
@@ -134,7 +143,9 @@ impl Cluster {
     pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
         let run = self.begin(graph)?;
         // Ends because every task ends: with a value, an error, or when nothing can move any more.
-        self.seat.drive.wait(Awaited::Run(run), |engine| engine.has_run_ended(run).then(|| engine.take_run(run)))
+        self.seat
+            .drive
+            .wait(Awaited::Run(run), |engine| engine.machine().has_run_ended(run).then(|| engine.take_run(run)))
     }
 
     /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments anywhere from now on.
@@ -153,11 +164,8 @@ impl Cluster {
             Some(step) => Err(step),
             // Checked and started in one go: the cluster may begin to close at any moment.
             None => self.seat.drive.with(|engine| {
-                let refusal = graph.refusal().or_else(|| engine.refusal_of_graph(graph));
-                match refusal {
-                    Some(step) => Err(step),
-                    None => Ok(engine.start_graph(graph, &self.outcomes())),
-                }
+                self.seat.admission(engine).check_graph(graph)?;
+                Ok(start(engine, graph, &self.outcomes()))
             }),
         };
         started.map_err(|step| {
@@ -178,8 +186,8 @@ impl Cluster {
         let drive = &self.seat.drive;
         drive.with(ControllerEngine::ask_reports);
         let deadline = Instant::now() + REPORT_LIMIT;
-        drive.wait_until(Awaited::Reports, Some(deadline), |engine| engine.has_reports().then_some(()));
-        drive.with(|engine| engine.stats())
+        drive.wait_until(Awaited::Reports, Some(deadline), |engine| engine.machine().has_reports().then_some(()));
+        drive.with(|engine| engine.machine().stats())
     }
 
     /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable
@@ -205,20 +213,84 @@ fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<PathSte
     Some(PathStep::refused(name().as_ref(), Refusal::InsideTask { task }))
 }
 
+/// Starts a graph, all of it checked before. Its handles ask for their outputs at `outcomes`.
+fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> RunId {
+    let run = engine.begin_graph(graph.size());
+    graph.start(outcomes, |node| {
+        let StartingNode { remote, plain, inputs, options, before, level } = node;
+        let Some(remote) = remote else {
+            let mut payload = Payload::EMPTY;
+            plain.move_to(&mut payload);
+            return engine.add_value(payload);
+        };
+        let new = NewTask { remote, inputs, options: None, before, level, run: Some(run) };
+        match options {
+            None => engine.add(&new, plain),
+            Some(options) => with_options(new, options, |new| engine.add(new, plain)),
+        }
+    });
+    engine.end_graph();
+    run
+}
+
+/// Gives `take` a task with what its call says besides its function and arguments, all of it checked before.
+fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(&NewTask<'_>) -> R) -> R {
+    let call::Options { label, after, follow, ranks, priority, retries } = options;
+    let mut before = SmallVec::<[TaskId; 8]>::from_slice(new.before);
+    before.extend(after.iter().map(Reference::task));
+    let options = Options {
+        label: label.as_deref(),
+        follow: follow.as_ref().map(Reference::task),
+        ranks: *ranks,
+        priority: *priority,
+        retries: *retries,
+    };
+    take(&NewTask { options: Some(&options), before: &before, ..new })
+}
+
 impl Seat {
+    fn admission(&self, engine: &ControllerEngine) -> Admission {
+        let is_closing = engine.machine().is_closing();
+        Admission { session: self.session, workers: self.workers as u32, is_closing }
+    }
+
+    /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
+    fn take(&self, engine: &mut ControllerEngine, parts: &mut Parts) -> Result<TaskId, Arc<PathStep>> {
+        if !parts.is_plain() || engine.machine().is_closing() {
+            self.admission(engine).check(parts)?;
+        }
+        let mut inputs = SmallVec::<[Input<TaskId>; 4]>::new();
+        // A loop, because collecting costs several times as much.
+        for input in &parts.arguments.inputs {
+            inputs.push(Input { source: input.source.task(), place: input.place });
+        }
+        let Parts { remote, arguments, options } = parts;
+        let plain = Plain::Written(&mut arguments.plain);
+        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, run: None };
+        Ok(match options {
+            None => engine.submit(&new, plain),
+            Some(options) => with_options(new, options, |new| engine.submit(new, plain)),
+        })
+    }
+
     /// Waits until all tasks have ended. Ends because every task ends; while one does not, says now and then which.
     fn drain(&self) {
-        let drained = |engine: &mut ControllerEngine| (engine.pending() == 0 || engine.is_over()).then_some(());
+        let drained = |engine: &mut ControllerEngine| {
+            let machine = engine.machine();
+            (machine.pending() == 0 || machine.is_over()).then_some(())
+        };
         loop {
             let report = self.drive.with(|engine| engine.next_drain_report());
             if self.drive.wait_until(Awaited::Drained, report, drained).is_some() {
                 return;
             }
             // Of several threads that wait here one says it.
-            if self.drive.with(|engine| engine.begin_drain_report(Instant::now())) {
+            if self.drive.with(|engine| engine.begin_drain_report()) {
                 let deadline = Instant::now() + DRAIN_REPORT_LIMIT;
-                self.drive.wait_until(Awaited::Reports, Some(deadline), |engine| engine.has_reports().then_some(()));
-                let left = self.drive.with(|engine| engine.drain_report(Instant::now()));
+                self.drive.wait_until(Awaited::Reports, Some(deadline), |engine| {
+                    engine.machine().has_reports().then_some(())
+                });
+                let left = self.drive.with(|engine| engine.drain_report());
                 left.iter().for_each(|text| fault::say(text));
             }
         }
@@ -238,7 +310,7 @@ impl Seat {
     }
 
     fn site(&self, task: TaskId) -> Arc<TaskSite> {
-        Arc::new(self.drive.with(|engine| engine.site(task)))
+        Arc::new(self.drive.with(|engine| engine.machine().site(task)))
     }
 }
 
@@ -247,7 +319,7 @@ impl Outcomes for Seat {
         if let Some(inside) = current::name() {
             return Err(TaskError::InsideTask { site: self.site(task), task: Arc::from(inside) });
         }
-        if self.drive.with(|engine| engine.output_here(task, into)) {
+        if self.drive.with(|engine| engine.machine().output_here(task, into)) {
             return Ok(());
         }
         // Without a deadline this ends because every task ends.
@@ -257,15 +329,15 @@ impl Outcomes for Seat {
 
     fn is_done(&self, task: TaskId) -> bool {
         self.drive.with(|engine| {
-            engine.has_ended(task) || {
+            engine.machine().has_ended(task) || {
                 engine.turn_now();
-                engine.has_ended(task)
+                engine.machine().has_ended(task)
             }
         })
     }
 
     fn info(&self, task: TaskId) -> TaskInfo {
-        let info = self.drive.with(|engine| engine.info(task));
+        let info = self.drive.with(|engine| engine.machine().info(task));
         info.expect("a task stays while a handle of it does")
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// One task of one run. The slot is its place in the controller's tables and is used again when the task is
 /// gone; the serial counts tasks from 1 and is what people see.
@@ -87,6 +88,10 @@ impl fmt::Display for WorkerId {
         write!(f, "worker {}", self.0)
     }
 }
+
+/// One started graph.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct RunId(pub(crate) NonZeroU32);
 
 /// An executor of a worker by its index, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,16 +9,16 @@ mod loss;
 use crate::cluster::Cluster;
 use crate::config::{self, Config};
 use crate::contain;
-use crate::controller::{Awaited, ControllerEngine, Limits, WorkerPlace};
 use crate::current;
 use crate::fault;
 use crate::fingerprint::Fingerprint;
 use crate::handshake::{self, HandshakeError};
 use crate::id::Rank;
+use crate::machine::controller::{Awaited, Limits, WorkerPlace};
 use crate::message::Settings;
 use crate::registry::Registry;
 use crate::runtime::drive::{Attention, Drive, Engine as _, Patience};
-use crate::runtime::{self, WorkerEngine};
+use crate::runtime::{self, ControllerEngine, WorkerEngine};
 use crate::transport::{Network, Transport};
 use body::Body;
 pub use body::BodyResult;
@@ -248,14 +248,15 @@ fn control<R: BodyResult>(
     let processes: Vec<_> = hellos.iter().map(|(rank, hello)| (*rank, hello.process.clone())).collect();
     let places = hellos.into_iter().map(|(rank, hello)| WorkerPlace::new(rank, hello.host)).collect();
     let limits = Limits {
+        slots: config.slots,
         inline_bytes_max: config.inline_bytes_max,
-        collective_grace: config.collective_grace,
-        shutdown_grace: config.shutdown_grace,
+        collective_grace_ns: config.collective_grace.as_nanos() as u64,
+        shutdown_grace_ns: config.shutdown_grace.as_nanos() as u64,
     };
     let bell = transport.bell();
-    let engine = ControllerEngine::new(transport, registry, places, config.slots, limits, session);
+    let engine = ControllerEngine::new(transport, registry, places, limits);
     let drive = Drive::new(engine, bell, Patience::among(threads_on_host));
-    let cluster = Cluster::new(drive, session);
+    let cluster = Cluster::new(drive, session, config.inline_bytes_max);
     let seat = Arc::clone(cluster.seat());
     let is_process = overdue == Overdue::EndTheRun && fault::is_one_of_several();
     let watch = is_process.then(|| {
@@ -309,8 +310,10 @@ fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration, overdu
     }
     let grace_ms = grace.as_millis();
     drive.with(|engine| {
-        let text =
-            format!("not all workers ended within the shutdown grace of {grace_ms} ms; {}", engine.who_is_busy());
+        let text = format!(
+            "not all workers ended within the shutdown grace of {grace_ms} ms; {}",
+            engine.machine().who_is_busy()
+        );
         if overdue == Overdue::EndTheRun {
             fault::end_run(&mut *engine.transport, &text);
         }

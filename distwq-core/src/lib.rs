@@ -3,13 +3,14 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod admission;
+mod argument;
 mod buffers;
 pub mod call;
 mod cluster;
 pub mod codec;
 mod config;
 mod contain;
-mod controller;
 mod current;
 mod error;
 mod fault;

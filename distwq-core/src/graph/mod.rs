@@ -6,12 +6,14 @@ mod waiting;
 
 pub(crate) use waiting::StartingNode;
 
-use crate::call::{InputPlace, IsCall, Options, Parts};
+use crate::argument::InputPlace;
+use crate::call::{IsCall, Options, Parts};
 use crate::codec::PayloadWriter;
 use crate::contain;
 use crate::error::{PathStep, Reason, Refusal};
 use crate::handle::Handle;
 use crate::id::TaskId;
+use crate::machine::controller::GraphSize;
 use crate::reference::{Outcomes, Reference, State};
 use crate::registry::Remote;
 use crate::remote::Portable;
@@ -314,14 +316,16 @@ impl Graph {
         parts.dependencies().find_map(refusal_of)
     }
 
-    /// How often its nodes name tasks that come before them.
-    pub(crate) fn dependencies(&self) -> usize {
-        self.nodes.edge_count() + self.waiting.outside.len()
-    }
-
-    /// Room for the inputs of all tasks, each in a run of a power of two.
-    pub(crate) fn inputs_room(&self) -> usize {
-        self.waiting.inputs_room
+    /// How much a cluster has to take.
+    pub(crate) fn size(&self) -> GraphSize {
+        let nodes = self.nodes.node_count();
+        let values = self.nodes.node_weights().filter(|remote| remote.is_none()).count();
+        GraphSize {
+            tasks: nodes - values,
+            values,
+            dependencies: self.nodes.edge_count() + self.waiting.outside.len(),
+            inputs_room: self.waiting.inputs_room,
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {

@@ -1,9 +1,11 @@
 //! What the nodes of a graph are to run, from when they are added until it starts.
 
 use super::Edge;
-use crate::call::{Input, InputPlace, Options, Parts};
+use crate::argument::{Input, InputPlace};
+use crate::call::{Options, Parts};
 use crate::codec::{Payload, PayloadWriter};
 use crate::id::TaskId;
+use crate::machine::controller::Plain;
 use crate::reference::{NodeReference, Nodes, Reference};
 use crate::registry::Remote;
 use petgraph::Direction;
@@ -52,23 +54,6 @@ pub(crate) struct StartingNode<'a> {
     pub(crate) before: &'a [TaskId],
     /// How many tasks the longest path has that hangs on it.
     pub(crate) level: u32,
-}
-
-/// Bytes of a node.
-pub(crate) enum Plain<'a> {
-    Few(&'a [u8]),
-    Many(Payload),
-}
-
-impl Plain<'_> {
-    /// Puts the bytes into their place.
-    #[inline]
-    pub(crate) fn move_to(self, place: &mut Payload) {
-        match self {
-            Self::Few(bytes) => place.set(bytes),
-            Self::Many(payload) => *place = payload,
-        }
-    }
 }
 
 impl Waiting {

@@ -1,7 +1,7 @@
 //! A thread of the controller exits its process while the body runs: all ranks end.
 
-use crate::controller::ControllerEngine;
 use crate::fault;
+use crate::runtime::ControllerEngine;
 use crate::runtime::drive::{Drive, Engine as _};
 use std::thread;
 use std::time::Instant;

@@ -1,10 +1,10 @@
 //! A rank that is gone, in the words of one that remains: its process was killed, or has ended in its last words.
 
 use crate::cluster::Seat;
-use crate::controller::ControllerEngine;
 use crate::fault;
 use crate::id::Rank;
 use crate::peers::{Process, Watch};
+use crate::runtime::ControllerEngine;
 use crate::runtime::drive::Drive;
 use std::sync::Weak;
 use std::thread;
@@ -43,7 +43,9 @@ fn what_was_at(drive: &Drive<ControllerEngine>, lost: &[(Rank, u32)]) -> Vec<Str
     let mut tasks = None;
     let deadline = Instant::now() + ENGINE_LIMIT;
     while tasks.is_none() && Instant::now() < deadline {
-        drive.try_with(|engine| tasks = Some(lost.iter().map(|(rank, _)| engine.what_was_at(*rank)).collect()));
+        drive.try_with(|engine| {
+            tasks = Some(lost.iter().map(|(rank, _)| engine.machine().what_was_at(*rank)).collect())
+        });
         thread::yield_now();
     }
     tasks.unwrap_or_else(|| vec![String::new(); lost.len()])

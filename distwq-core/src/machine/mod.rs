@@ -6,11 +6,14 @@
 //! what came, sends what lies in the outbox, and calls again when [`next_deadline`](worker::Worker::next_deadline) has
 //! come, whatever else happens.
 
+pub(crate) mod controller;
 mod happened;
+mod outgoing;
 pub mod scheduler;
 pub(crate) mod worker;
 
 pub(crate) use happened::Happened;
+pub(crate) use outgoing::Outgoing;
 
 /// Nanoseconds since the Unix epoch, by the clock of the rank.
 pub(crate) type Ns = u64;

@@ -131,12 +131,12 @@ impl WorkerEngine {
     }
 
     fn deliver_all(&mut self) {
-        for (to, frame) in self.out.take_frames() {
-            self.transport.send(to, frame);
-        }
-        while self.out.wants_buffers() {
-            self.out.give_buffer(self.transport.buffer());
-        }
+        let transport = &mut *self.transport;
+        self.out.outgoing.take(
+            transport,
+            |transport, to, frame| transport.send(to, frame),
+            |transport| transport.buffer(),
+        );
         for members in self.out.take_freed() {
             self.transport.free_group(&members);
         }

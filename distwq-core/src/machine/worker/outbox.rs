@@ -4,13 +4,10 @@ use super::Awaited;
 use crate::codec::{CodecError, Payload, PayloadWriter};
 use crate::frame::{Blob, Frame};
 use crate::id::{Rank, TaskId};
-use crate::machine::{Garbage, Happened, Ns};
+use crate::machine::{Garbage, Happened, Ns, Outgoing};
 use crate::message::{self, Done, Outcome, ToController, ToPeer, ToWorker};
 use crate::remote::Failure;
 use std::mem::take;
-
-/// Buffers that are kept for messages to other workers.
-const BUFFERS_MAX: usize = 8;
 
 /// What is to be done outside the machine, until the driver has done it.
 pub(crate) struct Outbox {
@@ -19,10 +16,9 @@ pub(crate) struct Outbox {
     report: Frame,
     reports: u32,
     /// Messages that go at once.
-    frames: Vec<(Rank, Frame)>,
+    pub(crate) outgoing: Outgoing,
     /// The run is over: other ranks need nothing of this one, and those that have joined in the end would not take it.
     closed: bool,
-    buffers: Vec<Vec<u8>>,
     freed: Vec<Vec<Rank>>,
     end: Option<End>,
     /// Values that nobody needs any more.
@@ -46,9 +42,8 @@ impl Outbox {
             controller,
             report: Frame::default(),
             reports: 0,
-            frames: Vec::new(),
+            outgoing: Outgoing::default(),
             closed: false,
-            buffers: Vec::new(),
             freed: Vec::new(),
             end: None,
             garbage: Garbage::new(),
@@ -97,14 +92,14 @@ impl Outbox {
         if self.closed {
             return;
         }
-        let mut frame = Frame { body: self.buffers.pop().unwrap_or_default(), attachments: Vec::new() };
+        let mut frame = self.outgoing.fresh();
         let message = message(payload.map(|payload| frame.blob(payload)));
         if to == self.controller {
             frame.push(&ToController::Peer(message));
         } else {
             frame.push(&ToWorker::Peer(message));
         }
-        self.frames.push((to, frame));
+        self.outgoing.send(to, frame);
     }
 
     /// The run is over: from here on only the controller is told something.
@@ -133,24 +128,10 @@ impl Outbox {
             .then(|| std::mem::replace(&mut self.report, Frame { body: fresh(), attachments: Vec::new() }))
     }
 
-    /// Takes the messages that go at once, with their receivers, in order.
-    pub(crate) fn take_frames(&mut self) -> impl Iterator<Item = (Rank, Frame)> + '_ {
-        self.frames.drain(..)
-    }
-
-    /// Whether there are such, or communicators to be freed.
+    /// Whether something has to be done at once.
+    #[inline]
     pub(crate) fn is_pressing(&self) -> bool {
-        !self.frames.is_empty() || !self.freed.is_empty()
-    }
-
-    /// Whether buffers are needed for more of these.
-    pub(crate) fn wants_buffers(&self) -> bool {
-        self.buffers.len() < BUFFERS_MAX
-    }
-
-    /// An empty buffer for a message.
-    pub(crate) fn give_buffer(&mut self, buffer: Vec<u8>) {
-        self.buffers.push(buffer);
+        !self.outgoing.is_empty() || !self.freed.is_empty()
     }
 
     /// Takes the groups whose raw communicators are to be freed, in the order in which all members hear of it.

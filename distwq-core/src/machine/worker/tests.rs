@@ -48,7 +48,8 @@ impl Told {
 
     /// Takes what the worker has said to the controller, as text.
     fn heard(&mut self) -> Vec<String> {
-        let frames: Vec<Frame> = self.out.take_frames().map(|(_, frame)| frame).collect();
+        let mut frames = Vec::new();
+        self.out.outgoing.take(&mut frames, |frames, _, frame| frames.push(frame), |_| Vec::new());
         let mut heard = Vec::new();
         for frame in frames.into_iter().chain(self.out.take_reports(Vec::new)) {
             let mut messages = Messages::of(&frame);

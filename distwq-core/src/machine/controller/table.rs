@@ -1,12 +1,11 @@
 //! All tasks and values that somebody still needs, by their slots.
 
-use super::spans::{Span, Spans};
-use super::submit::RunId;
+use super::slices::{Slice, SliceArena};
+use crate::argument::Input;
 use crate::buffers;
-use crate::call::Input;
 use crate::codec::Payload;
 use crate::error::{PathStep, TaskError};
-use crate::id::{TaskId, WorkerId};
+use crate::id::{RunId, TaskId, WorkerId};
 use crate::message::Described;
 use crate::registry::Remote;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ pub(super) struct Entry {
     /// The arguments that came as values while the task has not ended; then its output, if the bytes are here.
     pub(super) payload: Payload,
     /// The arguments that are outputs of other tasks, in the order of the parameters; none once the task has ended.
-    inputs: Span,
+    inputs: Slice,
     pub(super) label: Option<Box<str>>,
     /// Who ran the last attempt.
     pub(super) place: Place,
@@ -108,7 +107,7 @@ impl Entry {
         function: None,
         output: Output::Pending,
         payload: Payload::EMPTY,
-        inputs: Span::EMPTY,
+        inputs: Slice::EMPTY,
         label: None,
         place: Place::Nowhere,
         attempts: 0,
@@ -205,7 +204,7 @@ pub(super) struct Table {
     blocks: Vec<Vec<Entry>>,
     free: Vec<u32>,
     serial: u32,
-    inputs: Spans<Input<TaskId>>,
+    inputs: SliceArena<Input<TaskId>>,
 }
 
 /// The serial of no task: that of a free slot.
@@ -275,7 +274,7 @@ impl Table {
     #[inline]
     pub(super) fn end(&mut self, task: TaskId) -> Option<&mut Entry> {
         let entry = find_mut(&mut self.blocks, task)?;
-        self.inputs.remove(std::mem::replace(&mut entry.inputs, Span::EMPTY));
+        self.inputs.remove(std::mem::replace(&mut entry.inputs, Slice::EMPTY));
         Some(entry)
     }
 

@@ -4,19 +4,19 @@ use crate::buffers;
 
 /// A run: where it begins and how long it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Span {
+pub(super) struct Slice {
     begin: u32,
     len: u32,
 }
 
-impl Span {
+impl Slice {
     pub(super) const EMPTY: Self = Self { begin: 0, len: 0 };
 }
 
 /// Runs that come and go. The memory of one is used again for another of like length; when all have gone, what comes
 /// next lies in order again.
 #[derive(Debug)]
-pub(super) struct Spans<T> {
+pub(super) struct SliceArena<T> {
     items: Vec<T>,
     /// By the binary logarithm of their room, where runs begin that have gone.
     free: Vec<Vec<u32>>,
@@ -26,13 +26,13 @@ pub(super) struct Spans<T> {
     used: usize,
 }
 
-impl<T> Default for Spans<T> {
+impl<T> Default for SliceArena<T> {
     fn default() -> Self {
         Self { items: Vec::new(), free: Vec::new(), free_room: 0, used: 0 }
     }
 }
 
-impl<T: Copy> Spans<T> {
+impl<T: Copy> SliceArena<T> {
     /// Makes room for runs whose lengths, rounded up to powers of two, are so many things in all.
     pub(super) fn reserve(&mut self, things: usize) {
         buffers::reserve(&mut self.items, things.saturating_sub(self.free_room));
@@ -40,36 +40,36 @@ impl<T: Copy> Spans<T> {
 
     /// Keeps a copy of `run`.
     #[inline]
-    pub(super) fn add(&mut self, run: &[T]) -> Span {
-        let Some(&first) = run.first() else { return Span::EMPTY };
+    pub(super) fn add(&mut self, run: &[T]) -> Slice {
+        let Some(&first) = run.first() else { return Slice::EMPTY };
         self.used += 1;
-        let degree = degree_of(run.len());
-        let begin = match self.free.get_mut(degree).and_then(Vec::pop) {
+        let class = class_of(run.len());
+        let begin = match self.free.get_mut(class).and_then(Vec::pop) {
             Some(begin) => {
                 self.items[begin as usize..][..run.len()].copy_from_slice(run);
-                self.free_room -= 1 << degree;
+                self.free_room -= 1 << class;
                 begin
             }
             None => {
                 let begin = self.items.len();
-                buffers::reserve(&mut self.items, 1 << degree);
+                buffers::reserve(&mut self.items, 1 << class);
                 self.items.extend_from_slice(run);
-                self.items.resize(begin + (1 << degree), first);
+                self.items.resize(begin + (1 << class), first);
                 u32::try_from(begin).expect("fewer than 2^32 inputs")
             }
         };
-        Span { begin, len: run.len() as u32 }
+        Slice { begin, len: run.len() as u32 }
     }
 
     #[inline]
-    pub(super) fn get(&self, span: Span) -> &[T] {
-        &self.items[span.begin as usize..][..span.len as usize]
+    pub(super) fn get(&self, slice: Slice) -> &[T] {
+        &self.items[slice.begin as usize..][..slice.len as usize]
     }
 
     /// Lets go of a run.
     #[inline]
-    pub(super) fn remove(&mut self, span: Span) {
-        if span == Span::EMPTY {
+    pub(super) fn remove(&mut self, slice: Slice) {
+        if slice == Slice::EMPTY {
             return;
         }
         self.used -= 1;
@@ -79,16 +79,16 @@ impl<T: Copy> Spans<T> {
             self.free_room = 0;
             return;
         }
-        let degree = degree_of(span.len as usize);
-        if degree >= self.free.len() {
-            self.free.resize_with(degree + 1, Vec::new);
+        let class = class_of(slice.len as usize);
+        if class >= self.free.len() {
+            self.free.resize_with(class + 1, Vec::new);
         }
-        self.free[degree].push(span.begin);
-        self.free_room += 1 << degree;
+        self.free[class].push(slice.begin);
+        self.free_room += 1 << class;
     }
 }
 
-fn degree_of(len: usize) -> usize {
+fn class_of(len: usize) -> usize {
     len.next_power_of_two().trailing_zeros() as usize
 }
 
@@ -98,55 +98,55 @@ mod tests {
 
     #[test]
     fn a_run_keeps_its_things_while_others_come_and_go() {
-        let mut spans = Spans::default();
+        let mut arena = SliceArena::default();
         let mut kept = Vec::new();
         for round in 0..200_u32 {
             let run: Vec<u32> = (0..round % 11).map(|place| round * 100 + place).collect();
-            kept.push((spans.add(&run), run));
+            kept.push((arena.add(&run), run));
             if round % 3 == 0 {
-                spans.remove(kept.swap_remove(round as usize % kept.len()).0);
+                arena.remove(kept.swap_remove(round as usize % kept.len()).0);
             }
-            for (span, run) in &kept {
-                assert_eq!(spans.get(*span), run);
+            for (slice, run) in &kept {
+                assert_eq!(arena.get(*slice), run);
             }
         }
     }
 
     #[test]
     fn memory_is_used_again() {
-        let mut spans = Spans::default();
-        spans.add(&[0; 5]);
-        let first = spans.add(&[1, 2, 3]);
-        let room = spans.items.len();
-        spans.remove(first);
+        let mut arena = SliceArena::default();
+        arena.add(&[0; 5]);
+        let first = arena.add(&[1, 2, 3]);
+        let room = arena.items.len();
+        arena.remove(first);
         for _ in 0..100 {
-            let next = spans.add(&[4; 4]);
-            spans.remove(next);
+            let next = arena.add(&[4; 4]);
+            arena.remove(next);
         }
-        assert_eq!(spans.items.len(), room);
+        assert_eq!(arena.items.len(), room);
     }
 
     #[test]
     fn what_was_reserved_is_enough() {
-        let mut spans = Spans::default();
-        let first = spans.add(&[0; 3]);
-        spans.add(&[0; 3]);
-        spans.remove(first);
-        spans.reserve(1_000 * 4);
-        let room = spans.items.capacity();
+        let mut arena = SliceArena::default();
+        let first = arena.add(&[0; 3]);
+        arena.add(&[0; 3]);
+        arena.remove(first);
+        arena.reserve(1_000 * 4);
+        let room = arena.items.capacity();
         for _ in 0..1_000 {
-            spans.add(&[1, 2, 3]);
+            arena.add(&[1, 2, 3]);
         }
-        assert_eq!(spans.items.capacity(), room);
+        assert_eq!(arena.items.capacity(), room);
     }
 
     #[test]
     fn when_all_have_gone_what_comes_lies_in_order() {
-        let mut spans = Spans::default();
-        let gone: Vec<Span> = (0..10).map(|item| spans.add(&[item, item])).collect();
-        gone.into_iter().for_each(|span| spans.remove(span));
-        let begins: Vec<u32> = (0..10).map(|item| spans.add(&[item]).begin).collect();
+        let mut arena = SliceArena::default();
+        let gone: Vec<Slice> = (0..10).map(|item| arena.add(&[item, item])).collect();
+        gone.into_iter().for_each(|slice| arena.remove(slice));
+        let begins: Vec<u32> = (0..10).map(|item| arena.add(&[item]).begin).collect();
         assert_eq!(begins, (0..10).collect::<Vec<_>>());
-        assert_eq!(spans.add(&[]), Span::EMPTY);
+        assert_eq!(arena.add(&[]), Slice::EMPTY);
     }
 }

@@ -1,0 +1,98 @@
+//! How tasks end, in words: from what a worker reported to the error that a handle gives.
+
+use super::table::{Entry, Output, Table};
+use super::workers::Workers;
+use crate::error::{PathStep, TaskError, TaskSite};
+use crate::id::{TaskId, WorkerId};
+use crate::machine::scheduler::End;
+use crate::remote::Failure;
+use std::sync::Arc;
+
+/// The step that all who hang on a task share, if it has ended without a value.
+fn step_of(parent: &Entry) -> Option<Arc<PathStep>> {
+    match &parent.output {
+        Output::Failed(error) => Some(PathStep::first(&parent.name(), Arc::clone(error))),
+        Output::Upstream(before) => Some(PathStep::after(before, &parent.name())),
+        _ => None,
+    }
+}
+
+/// The error of a task that did not run, because of the one of this step.
+pub(super) fn upstream(step: &PathStep, site: TaskSite) -> TaskError {
+    let path = step.path_to(Some(site.name()));
+    TaskError::Upstream { site: Arc::new(site), root: Arc::clone(step.root()), path }
+}
+
+impl Entry {
+    /// The task in words; `at` is the worker that matters most.
+    pub(super) fn site(&self, workers: &Workers, at: Option<WorkerId>) -> TaskSite {
+        let worker = at.or_else(|| self.place.workers().first().copied());
+        let place = worker.map(|worker| workers.get(worker));
+        TaskSite {
+            task: self.serial,
+            function: self.path().to_owned(),
+            label: self.label().map(str::to_owned),
+            rank: place.map(|place| place.rank),
+            host: place.map(|place| place.host.clone()),
+            attempts: self.attempts,
+        }
+    }
+
+    /// The error that a failure makes.
+    pub(super) fn error_of(&self, workers: &Workers, failure: &Failure, at: WorkerId) -> TaskError {
+        let site = Arc::new(self.site(workers, Some(at)));
+        let text = || Arc::from(failure.to_string());
+        match failure {
+            Failure::Returned(message) => TaskError::Failed { site, message: Arc::from(message.as_str()) },
+            Failure::Panicked(message) => TaskError::Panicked { site, message: Arc::from(message.as_str()) },
+            Failure::Decode { .. } | Failure::Encode(_) => TaskError::Codec { site, message: text() },
+            Failure::Input(_) => TaskError::ValueLost { site, message: text() },
+            Failure::Group(_) => TaskError::Group { site, message: text() },
+        }
+    }
+}
+
+/// What a task gives that has ended without a value. `failure` is that of its last attempt, `stall` says why nothing
+/// could move any more.
+pub(super) fn output_of(
+    task: TaskId,
+    end: End,
+    table: &Table,
+    workers: &Workers,
+    failure: Option<(Failure, WorkerId)>,
+    stall: Option<&str>,
+) -> Output {
+    let entry = table.get(task).expect("a task that ends has not gone");
+    let site = |at| Arc::new(entry.site(workers, at));
+    let error = match end {
+        End::Done => unreachable!("it has a value"),
+        End::Upstream { via } => {
+            let step = table.get(via).and_then(step_of);
+            return Output::Upstream(step.expect("a task ends upstream of one that gave no value"));
+        }
+        End::Failed => {
+            let (failure, at) = failure.expect("a failed task has failed of something");
+            entry.error_of(workers, &failure, at)
+        }
+        End::WorkerLost { worker } => {
+            TaskError::WorkerLost { site: site(Some(worker)), message: Arc::from("its worker is gone") }
+        }
+        End::ValueLost { value } => TaskError::ValueLost {
+            site: site(None),
+            message: Arc::from(format!("the output of task {value} is gone with its worker")),
+        },
+        End::Infeasible => {
+            TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
+        }
+        End::Stalled => TaskError::Stalled {
+            site: site(None),
+            message: Arc::from(stall.unwrap_or("it waits for what cannot come")),
+        },
+    };
+    Output::Failed(Arc::new(error))
+}
+
+/// Whether another attempt may do better: what does not decode here does not decode elsewhere.
+pub(super) fn is_worth_a_retry(failure: &Failure) -> bool {
+    !matches!(failure, Failure::Decode { .. })
+}

@@ -1,0 +1,115 @@
+//! All that can happen to the controller.
+
+use super::references::ReferenceNote;
+use crate::argument;
+use crate::codec::{Payload, PayloadWriter};
+use crate::frame::Frame;
+use crate::id::{Rank, RunId, TaskId};
+use crate::registry::Remote;
+
+/// What has happened.
+pub(crate) enum Input<'a> {
+    /// A frame has come from a worker.
+    Frame { from: Rank, frame: &'a Frame },
+    /// A user adds a task whose parts have been checked. [`Outbox::added`](super::Outbox::added) is its id then.
+    Task { new: &'a NewTask<'a>, plain: Plain<'a> },
+    /// A user gives a value, whose id is found there too.
+    Value { payload: Payload },
+    /// A user starts a graph; its tasks and values follow one by one, dependencies first.
+    /// [`Outbox::run`](super::Outbox::run) is its id then.
+    GraphBegins { size: GraphSize },
+    /// All of them have come.
+    GraphEnds,
+    /// Nobody will ask how a graph as a whole went.
+    GraphForgotten { run: RunId },
+    /// Handles were cloned and dropped. What is counted is taken out.
+    References { notes: &'a mut Vec<ReferenceNote> },
+    /// A user waits for the output of a task.
+    Awaited { task: TaskId },
+    /// A user asks what all workers hold and run.
+    ReportsWanted,
+    /// No tasks are taken any more.
+    Closing,
+    /// What is left to end is to be told: asks all workers what they run.
+    DrainReportDue,
+    /// Nothing came in a turn.
+    Idle,
+    /// A deadline may have come.
+    Time,
+    /// The run is over. That is the last that this rank sends: ranks join in the end once what they have sent is out.
+    Stop { failed: bool },
+    /// The process exits. Like [`Stop`](Self::Stop), it is the last that this rank sends.
+    Exit,
+    /// All ranks have joined in the end.
+    Closed,
+}
+
+/// How much a graph has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GraphSize {
+    pub(crate) tasks: usize,
+    /// Values that no task makes.
+    pub(crate) values: usize,
+    /// How often a task or value is named as one that comes first.
+    pub(crate) dependencies: usize,
+    /// Room for the inputs of all tasks, each in a run of a power of two.
+    pub(crate) inputs_room: usize,
+}
+
+/// A task to be taken.
+pub(crate) struct NewTask<'a> {
+    pub(crate) remote: &'static Remote,
+    pub(crate) inputs: &'a [argument::Input<TaskId>],
+    /// What few tasks say.
+    pub(crate) options: Option<&'a Options<'a>>,
+    /// Tasks that come first without being arguments.
+    pub(crate) before: &'a [TaskId],
+    /// How many tasks the longest path has that hangs on it.
+    pub(crate) level: u32,
+    pub(crate) run: Option<RunId>,
+}
+
+/// What a task may say besides its function, its arguments and what comes before it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Options<'a> {
+    pub(crate) label: Option<&'a str>,
+    pub(crate) follow: Option<TaskId>,
+    pub(crate) ranks: Option<u32>,
+    pub(crate) priority: i32,
+    pub(crate) retries: u32,
+}
+
+/// The arguments of a task that came as values, encoded one after another; or a value.
+pub(crate) enum Plain<'a> {
+    /// Where they were written. They are taken out.
+    Written(&'a mut PayloadWriter),
+    Few(&'a [u8]),
+    Many(Payload),
+}
+
+impl Plain<'_> {
+    /// Puts the bytes into their place.
+    #[inline]
+    pub(crate) fn move_to(self, place: &mut Payload) {
+        match self {
+            Self::Written(writer) => writer.move_to(place),
+            Self::Few(bytes) => place.set(bytes),
+            Self::Many(payload) => *place = payload,
+        }
+    }
+}
+
+/// What threads of the user wait for. Of several the one with the greatest drives: it is likely to wait for longest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Awaited {
+    /// The output of a task, or its end.
+    Task(TaskId),
+    /// The reports of all workers.
+    Reports,
+    /// The end of a graph.
+    Run(RunId),
+    /// The end of all tasks.
+    Drained,
+    /// All ranks having joined in the end.
+    Closed,
+}

@@ -1,0 +1,529 @@
+//! The machine of the controller: it knows all tasks, asks the scheduler what to do, and tells the workers. Values pass
+//! it by, except small ones and those that its user asks for.
+
+mod copies;
+mod dispatch;
+mod drain;
+mod ends;
+mod groups;
+mod input;
+mod outbox;
+mod references;
+mod reports;
+mod runs;
+mod slices;
+mod table;
+mod told;
+mod waits;
+mod workers;
+
+pub(crate) use input::{Awaited, GraphSize, Input, NewTask, Options, Plain};
+pub(crate) use outbox::{BATCH_COUNT, End, Outbox};
+pub(crate) use references::ReferenceNote;
+pub(crate) use workers::WorkerPlace;
+
+use super::Ns;
+use super::scheduler::{self, Action, Actions, Event, NextAction, Scheduler, Spec, Stall};
+use crate::codec::Payload;
+use crate::error::{RunError, TaskError};
+use crate::id::{Rank, RunId, TaskId, WorkerId};
+use crate::message::{Run, ToPeer, ToWorker};
+use crate::registry::Registry;
+use crate::remote::Failure;
+use copies::Copies;
+use dispatch::{Functions, Whereabouts};
+use drain::Draining;
+use ends::upstream;
+use groups::Groups;
+use references::Unreferenced;
+use runs::Runs;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use table::{Entry, HomeCopy, Output, Place, Table};
+use workers::Workers;
+
+/// Settings that the controller keeps to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) slots: u32,
+    pub(crate) inline_bytes_max: u64,
+    pub(crate) collective_grace_ns: Ns,
+    pub(crate) shutdown_grace_ns: Ns,
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Phase {
+    /// Tasks are taken.
+    Open,
+    /// No more tasks are taken; those that were go on.
+    Draining,
+    /// The workers were told to stop. Nothing is sent any more, and what is not here never will be.
+    Stopped,
+    /// All ranks have joined in the end.
+    Closed,
+}
+
+/// How many tasks were taken, and how they ended.
+#[derive(Clone, Copy, Default, Debug)]
+struct Counts {
+    submitted: u64,
+    done: u64,
+    failed: u64,
+}
+
+/// Tasks whose last handle is gone are told of together, but so few that what follows stays in the cache.
+const DROPPED_TOGETHER: usize = 64;
+
+/// The state of the controller.
+pub(crate) struct Controller {
+    here: Rank,
+    host: String,
+    limits: Limits,
+    /// When what is being handled has happened.
+    now: Ns,
+    phase: Phase,
+    scheduler: Scheduler,
+    /// What the scheduler has decided and was not carried out; empty in between.
+    actions: Actions,
+    functions: Functions,
+    table: Table,
+    copies: Copies,
+    workers: Workers,
+    groups: Groups,
+    runs: Runs,
+    unreferenced: Unreferenced,
+    counts: Counts,
+    /// Why an attempt that has just ended gave no value.
+    failures: FxHashMap<TaskId, (Failure, WorkerId)>,
+    /// Since the cluster takes no tasks any more.
+    draining: Option<Draining>,
+}
+
+impl Controller {
+    /// That of these workers; `host` is where it runs itself.
+    pub(crate) fn new(
+        (here, host): (Rank, String),
+        registry: &'static Registry,
+        workers: Vec<WorkerPlace>,
+        limits: Limits,
+    ) -> (Self, Outbox) {
+        let mut out = Outbox::new(workers.iter().map(|place| place.rank));
+        let mut controller = Self {
+            here,
+            host,
+            limits,
+            now: 0,
+            phase: Phase::Open,
+            scheduler: Scheduler::new(scheduler::Settings::default()),
+            actions: Actions::default(),
+            functions: Functions::new(registry),
+            table: Table::default(),
+            copies: Copies::default(),
+            workers: Workers::new(workers),
+            groups: Groups::default(),
+            runs: Runs::default(),
+            unreferenced: Unreferenced::default(),
+            counts: Counts::default(),
+            failures: FxHashMap::default(),
+            draining: None,
+        };
+        for worker in controller.workers.ids() {
+            controller.tell_scheduler(Event::Joined { worker, slots: limits.slots }, &mut out);
+        }
+        (controller, out)
+    }
+
+    /// Takes in what has happened: the one door through which all that changes the state of the run comes. All that
+    /// follows lies in `out` then.
+    #[inline(always)]
+    pub(crate) fn handle(&mut self, now: Ns, input: Input<'_>, out: &mut Outbox) {
+        self.now = now;
+        match input {
+            Input::Task { new, plain } => out.added = self.add(new, plain, out),
+            Input::Frame { from, frame } => self.receive(from, frame, out),
+            other => self.handle_rare(other, out),
+        }
+    }
+
+    /// What does not happen for each task.
+    fn handle_rare(&mut self, input: Input<'_>, out: &mut Outbox) {
+        match input {
+            Input::Task { .. } | Input::Frame { .. } => unreachable!("these are not rare"),
+            Input::Value { payload } => out.added = self.add_value(payload, out),
+            Input::GraphBegins { size } => {
+                let new_slots = self.table.reserve(size.tasks + size.values, size.inputs_room);
+                self.scheduler.reserve(size.tasks + size.values, new_slots, size.dependencies);
+                self.tell_scheduler(Event::Hold, out);
+                out.run = Some(self.runs.begin(size.tasks));
+            }
+            Input::GraphEnds => self.tell_scheduler(Event::Resume, out),
+            Input::GraphForgotten { run } => self.runs.forget(run),
+            Input::References { notes } => {
+                self.count_references(notes);
+                self.release(out);
+            }
+            Input::Awaited { task } => self.awaited(task, out),
+            Input::ReportsWanted => self.ask_reports(out),
+            Input::Closing => {
+                self.phase = self.phase.max(Phase::Draining);
+                let grace_ns = self.limits.shutdown_grace_ns;
+                self.draining.get_or_insert_with(|| Draining::since(self.now, grace_ns));
+            }
+            Input::DrainReportDue => {
+                if let Some(draining) = &mut self.draining {
+                    draining.take(self.now);
+                }
+                self.ask_reports(out);
+            }
+            Input::Idle => self.idle(out),
+            Input::Time => {
+                if !self.is_over()
+                    && let Some(stuck) = self.groups.stuck(self.now, self.limits.collective_grace_ns)
+                {
+                    out.end(End::Stuck(self.describe_stuck(&stuck)));
+                }
+            }
+            Input::Stop { failed } => {
+                self.workers.ids().for_each(|worker| out.post(worker, &ToWorker::Stop { failed }));
+                out.close();
+                self.phase = Phase::Stopped;
+                out.happened.note_all();
+            }
+            Input::Exit => {
+                self.workers.ids().for_each(|worker| out.post(worker, &ToWorker::Exit));
+                out.close();
+                self.phase = self.phase.max(Phase::Stopped);
+            }
+            Input::Closed => self.phase = Phase::Closed,
+        }
+    }
+
+    /// When [`Input::Time`] is needed at the latest.
+    pub(crate) fn next_deadline(&self) -> Option<Ns> {
+        // After the end of the run nobody hears of a `Leave`, and the shutdown grace bounds all that is left.
+        if self.is_over() { None } else { self.groups.next_deadline(self.limits.collective_grace_ns) }
+    }
+
+    /// Whether no tasks are taken any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.phase >= Phase::Draining
+    }
+
+    /// Whether the run is over: whoever asks for what is not here gets an error.
+    pub(crate) fn is_over(&self) -> bool {
+        self.phase >= Phase::Stopped
+    }
+
+    /// Whether all ranks have joined in the end.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// The failures of a graph that is over, which is forgotten.
+    pub(crate) fn take_run(&mut self, run: RunId) -> Result<(), RunError> {
+        self.runs.take(run)
+    }
+
+    /// Puts the output of a task into its place, if it is here or there will be none. Otherwise the caller waits for it,
+    /// which the machine has to be [told](Input::Awaited).
+    pub(crate) fn output(&self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
+        if self.output_here(task, into) {
+            return Some(Ok(()));
+        }
+        let entry = self.table.get(task)?;
+        let site = || entry.site(&self.workers, None);
+        match &entry.output {
+            Output::Failed(error) => Some(Err((**error).clone())),
+            Output::Upstream(step) => Some(Err(upstream(step, site()))),
+            Output::Pending | Output::Resident { .. } if self.is_over() => {
+                Some(Err(TaskError::Closed { site: Arc::new(site()) }))
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds a task.
+    #[inline]
+    fn add(&mut self, new: &NewTask<'_>, plain: Plain<'_>, out: &mut Outbox) -> TaskId {
+        let &NewTask { remote, inputs, options, before, level, run } = new;
+        let collective = remote.is_collective();
+        let every = if collective { self.workers.len() as u32 } else { 1 };
+        let now = self.now;
+        let task = self.table.insert(inputs, |entry| {
+            entry.function = Some(remote);
+            plain.move_to(&mut entry.payload);
+            entry.submitted_ns = now;
+            entry.run = run;
+        });
+        self.counts.submitted += 1;
+        let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
+        out.adding_one = run.is_none();
+        if inputs.is_empty() && before.is_empty() && options.is_none() {
+            self.tell_scheduler(Event::Added { task, spec: &spec }, out);
+        } else {
+            self.add_with_wishes(task, new, spec, out);
+        }
+        out.adding_one = false;
+        task
+    }
+
+    /// Tells the scheduler of a task that depends on others or says more than its function and its arguments.
+    fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
+        let mut inputs = SmallVec::<[TaskId; 8]>::new();
+        for input in new.inputs {
+            inputs.push(input.source);
+        }
+        let options = new.options.copied().unwrap_or_default();
+        if let (Some(label), Some(entry)) = (options.label, self.table.get_mut(task)) {
+            entry.label = Some(Box::from(label));
+        }
+        let spec = Spec {
+            inputs: &inputs,
+            after: new.before,
+            follow: options.follow,
+            ranks: options.ranks.unwrap_or(spec.ranks),
+            priority: options.priority,
+            retries: options.retries,
+            ..spec
+        };
+        self.tell_scheduler(Event::Added { task, spec: &spec }, out);
+    }
+
+    fn add_value(&mut self, payload: Payload, out: &mut Outbox) -> TaskId {
+        let (bytes, now) = (payload.len() as u64, self.now);
+        let task = self.table.insert(&[], |entry| {
+            (entry.output, entry.payload) = (Output::Here, payload);
+            (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (now, now, now);
+        });
+        self.tell_scheduler(Event::Value { task, bytes }, out);
+        task
+    }
+
+    /// Counts the references of users.
+    fn count_references(&mut self, notes: &mut Vec<ReferenceNote>) {
+        for note in notes.drain(..) {
+            let (ReferenceNote::Retained(task) | ReferenceNote::Dropped(task)) = note;
+            let Some(entry) = self.table.get_mut(task) else { continue };
+            match note {
+                ReferenceNote::Retained(_) => entry.references += 1,
+                ReferenceNote::Dropped(_) => {
+                    debug_assert!(entry.references > 0, "a reference is dropped once");
+                    entry.references = entry.references.saturating_sub(1);
+                    if entry.references == 0 {
+                        self.unreferenced.add(task);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets go of what nobody holds any more.
+    fn release(&mut self, out: &mut Outbox) {
+        if self.unreferenced.is_empty() {
+            return;
+        }
+        let dropped = self.unreferenced.take();
+        for tasks in dropped.chunks(DROPPED_TOGETHER) {
+            self.tell_scheduler(Event::Dropped { tasks }, out);
+        }
+        self.unreferenced.give_back(dropped);
+    }
+
+    /// A user waits for the output of a task: asks for it if it lies on a worker.
+    fn awaited(&mut self, task: TaskId, out: &mut Outbox) {
+        let Some(entry) = self.table.get_mut(task) else { return };
+        entry.watched = true;
+        if let Output::Resident { by, copy, .. } = &mut entry.output
+            && *copy == HomeCopy::None
+        {
+            *copy = HomeCopy::Asked;
+            self.workers.asked();
+            out.post(*by, &ToWorker::Peer(ToPeer::Fetch { value: task }));
+            out.flush_to(*by);
+        }
+    }
+
+    /// Asks all workers what they hold and run.
+    fn ask_reports(&mut self, out: &mut Outbox) {
+        if self.is_over() {
+            return;
+        }
+        self.workers.ask_reports();
+        self.workers.ids().for_each(|worker| out.post(worker, &ToWorker::Report));
+        out.flush();
+    }
+
+    /// Nothing came in this turn: lets work move between workers, and ends what can never move.
+    fn idle(&mut self, out: &mut Outbox) {
+        let pending = self.pending();
+        if pending == 0 {
+            return;
+        }
+        self.tell_scheduler(Event::Tick, out);
+        if self.workers.in_flight() == 0
+            && let Some(stall) = self.scheduler.stalled()
+        {
+            self.give_up(&stall, out);
+            self.note_drained(pending, out);
+        }
+    }
+
+    /// Tells who waits for the end of all tasks, of which there were so many before.
+    fn note_drained(&self, before: usize, out: &mut Outbox) {
+        if before > 0 && self.pending() == 0 {
+            out.happened.note(Awaited::Drained);
+        }
+    }
+
+    /// Ends all that waits for what cannot come, saying who waits for what.
+    fn give_up(&mut self, stall: &Stall, out: &mut Outbox) {
+        let message = self.describe_stall(stall);
+        self.note_to_scheduler(Event::GiveUp);
+        self.carry_out_all(Some(&message), out);
+    }
+
+    /// Passes an event on and carries out what follows. Events that follow from that come after it.
+    #[inline(always)]
+    fn tell_scheduler(&mut self, event: Event<'_>, out: &mut Outbox) {
+        self.note_to_scheduler(event);
+        self.carry_out(out);
+    }
+
+    /// Passes an event on; the caller sees to it that what follows is carried out soon.
+    #[inline(always)]
+    fn note_to_scheduler(&mut self, event: Event<'_>) {
+        let fits = self.scheduler.handle(self.now, event, &mut self.actions);
+        debug_assert!(fits, "the workers keep to the protocol");
+    }
+
+    /// Carries out all actions, in order, those included that follow from them.
+    #[inline]
+    fn carry_out(&mut self, out: &mut Outbox) {
+        if !self.actions.is_empty() {
+            self.carry_out_all(None, out);
+        }
+    }
+
+    fn carry_out_all(&mut self, stall: Option<&str>, out: &mut Outbox) {
+        // The scheduler is not entered from here but for copies, which lead to no actions.
+        while let Some(action) = self.actions.take_next() {
+            match action {
+                NextAction::Start(task, worker, attempt) => self.start(task, worker, attempt, out),
+                // Settled when its output came.
+                NextAction::Done(_) => {}
+                NextAction::Release(task) => self.table.remove(task),
+                NextAction::Rare => {
+                    let action = self.actions.take_rare();
+                    self.act(action, stall, out);
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, stall: Option<&str>, out: &mut Outbox) {
+        match action {
+            Action::Start { task, worker, attempt } => self.start(task, worker, attempt, out),
+            Action::StartGroup { task, workers, attempt } => self.start_group(task, workers.into(), attempt, out),
+            Action::TakeBack { worker, tasks } => out.post(worker, &ToWorker::TakeBack { tasks }),
+            Action::Ended { task, end } => {
+                let failure = if end == scheduler::End::Failed { self.failures.remove(&task) } else { None };
+                let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
+                self.ended(task, None, out, |entry| {
+                    entry.output = output;
+                    entry.payload = Payload::EMPTY;
+                });
+            }
+            Action::Release { task, holders } => {
+                for holder in holders {
+                    self.copies.remove(task, holder);
+                    out.post(holder, &ToWorker::Forget { values: vec![task] });
+                }
+                self.table.remove(task);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32, out: &mut Outbox) {
+        let others = self.workers.given(worker);
+        if !dispatch::run_shortly(out, &self.table, &mut self.functions, task, worker, attempt) {
+            #[expect(clippy::redundant_closure, reason = "the variant itself is for one lifetime only")]
+            self.send_run(task, worker, attempt, out, |run| ToWorker::Run(run));
+        }
+        if let Some(entry) = self.table.get_mut(task) {
+            entry.attempts = attempt;
+            entry.place = Place::Single(worker);
+        }
+        if others == 0 {
+            out.started_on_idle(worker);
+        }
+    }
+
+    #[inline(never)]
+    fn start_group(&mut self, task: TaskId, members: Box<[WorkerId]>, attempt: u32, out: &mut Outbox) {
+        let epoch = self.groups.begin(task, members.clone());
+        let ranks = self.workers.ranks(&members);
+        for worker in &members {
+            self.workers.given(*worker);
+            let members = ranks.clone();
+            self.send_run(task, *worker, attempt, out, |run| ToWorker::Prepare { epoch, members, run });
+        }
+        if let Some(entry) = self.table.get_mut(task) {
+            entry.attempts = attempt;
+            entry.place = Place::Group(members);
+        }
+    }
+
+    /// Tells a worker to run a task, with all there is to say of it.
+    fn send_run(
+        &mut self,
+        task: TaskId,
+        worker: WorkerId,
+        attempt: u32,
+        out: &mut Outbox,
+        message: impl for<'a> FnOnce(Run<'a>) -> ToWorker<'a>,
+    ) {
+        let Self { table, workers, copies, functions, here, limits, .. } = self;
+        let inline_bytes_max = limits.inline_bytes_max;
+        let whereabouts = Whereabouts { table, workers, copies, here: *here, inline_bytes_max };
+        let copied = whereabouts.run(out, functions, (task, worker, attempt), message);
+        for value in copied {
+            if self.copies.add(value, worker) {
+                // The scheduler must not be entered while its actions are carried out; a copy leads to none.
+                self.note_to_scheduler(Event::Copied { task: value, worker });
+            }
+        }
+    }
+
+    /// A task has ended with what `give` puts into its entry: from now on its handles give that. False if there is no such
+    /// task.
+    #[inline]
+    fn ended(
+        &mut self,
+        task: TaskId,
+        times: Option<(Ns, Ns)>,
+        out: &mut Outbox,
+        give: impl FnOnce(&mut Entry),
+    ) -> bool {
+        let Some(entry) = self.table.end(task) else { return false };
+        give(entry);
+        match times {
+            Some(times) => (entry.started_ns, entry.finished_ns) = times,
+            None if entry.finished_ns == 0 => entry.finished_ns = self.now,
+            None => {}
+        }
+        match entry.output {
+            Output::Here | Output::Resident { .. } => self.counts.done += 1,
+            Output::Pending | Output::Failed(_) | Output::Upstream(_) => self.counts.failed += 1,
+        }
+        if entry.watched {
+            out.happened.note(Awaited::Task(task));
+        }
+        if let Some(run) = self.runs.ended(entry) {
+            out.happened.note(Awaited::Run(run));
+        }
+        true
+    }
+}

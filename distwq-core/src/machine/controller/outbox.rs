@@ -1,0 +1,181 @@
+//! All that leaves the machine of the controller, and the only place where it is encoded.
+
+use super::input::Awaited;
+use crate::codec::{CodecError, Payload};
+use crate::frame::{Blob, Frame};
+use crate::id::{Rank, RunId, TaskId, WorkerId};
+use crate::machine::{Happened, Outgoing};
+use crate::message::{self, Run, ToPeer, ToWorker};
+use crate::registry::FunctionId;
+
+/// Messages to one worker wait for company until there are so many.
+pub(crate) const BATCH_COUNT: u32 = 64;
+
+/// What is to be done outside the machine, until the driver has done it.
+pub(crate) struct Outbox {
+    /// By worker, what it is told next. It gathers until it is [flushed](Self::flush), or much.
+    next: Vec<Next>,
+    /// Workers for which there is something, or was, some of them more than once.
+    touched: Vec<WorkerId>,
+    /// For how many workers there is something.
+    unsent: usize,
+    /// Frames that go at once.
+    pub(crate) outgoing: Outgoing,
+    /// Nothing is sent any more.
+    closed: bool,
+    end: Option<End>,
+    /// A user adds a task that is none of a graph, and may wait for it next.
+    pub(super) adding_one: bool,
+    /// A worker that had nothing was given a task then.
+    pub(crate) idle_started: Option<WorkerId>,
+    /// The task or value that was added last.
+    pub(crate) added: TaskId,
+    /// The graph that was started last.
+    pub(crate) run: Option<RunId>,
+    /// What threads of the user may wait for.
+    pub(crate) happened: Happened<Awaited>,
+}
+
+/// What one worker is told next.
+#[derive(Debug)]
+struct Next {
+    rank: Rank,
+    frame: Frame,
+    count: u32,
+}
+
+/// Why the run ends here.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// A frame cannot be read: nothing that came after it could be trusted.
+    Unreadable { from: Rank, error: CodecError },
+    /// A member of a group does not leave raw MPI.
+    Stuck(String),
+}
+
+impl Outbox {
+    /// That of a controller of these workers.
+    pub(crate) fn new(workers: impl Iterator<Item = Rank>) -> Self {
+        Self {
+            next: workers.map(|rank| Next { rank, frame: Frame::default(), count: 0 }).collect(),
+            touched: Vec::new(),
+            unsent: 0,
+            outgoing: Outgoing::default(),
+            closed: false,
+            end: None,
+            adding_one: false,
+            idle_started: None,
+            added: TaskId::new(0, 0),
+            run: None,
+            happened: Happened::default(),
+        }
+    }
+
+    /// Tells a worker something.
+    pub(super) fn post(&mut self, worker: WorkerId, message: &ToWorker<'_>) {
+        if !self.closed {
+            self.next[worker.index()].frame.push(message);
+            self.written(worker);
+        }
+    }
+
+    /// Gives a worker a task whose arguments `push` appends. If that gives nothing, or more bytes than the short form has
+    /// room for, nothing is said and this is false.
+    #[inline]
+    pub(super) fn run_shortly(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        function: FunctionId,
+        push: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+    ) -> bool {
+        let fits = message::push_run(&mut self.next[worker.index()].frame.body, task, function, push);
+        if fits {
+            self.written(worker);
+        }
+        fits
+    }
+
+    /// Gives a worker a task. `run` puts its payloads into the frame in which it travels, and `message` wraps it.
+    pub(super) fn run<'a>(
+        &mut self,
+        worker: WorkerId,
+        run: impl FnOnce(&mut Frame) -> Run<'a>,
+        message: impl FnOnce(Run<'a>) -> ToWorker<'a>,
+    ) {
+        let frame = &mut self.next[worker.index()].frame;
+        // Attachments are numbered as they are met.
+        let message = message(run(frame));
+        frame.push(&message);
+        self.written(worker);
+    }
+
+    /// Gives a worker a value that it has asked for, or says that it is not here.
+    pub(super) fn value(&mut self, worker: WorkerId, value: TaskId, payload: Option<&Payload>) {
+        let bytes: Option<Blob<'_>> = payload.map(|payload| self.next[worker.index()].frame.blob(payload));
+        self.post(worker, &ToWorker::Peer(ToPeer::Value { value, bytes }));
+    }
+
+    /// A worker that had nothing was given a task.
+    #[inline]
+    pub(super) fn started_on_idle(&mut self, worker: WorkerId) {
+        if self.adding_one {
+            self.idle_started = Some(worker);
+        }
+    }
+
+    /// A message was appended to what a worker is told next.
+    #[inline]
+    fn written(&mut self, worker: WorkerId) {
+        let next = &mut self.next[worker.index()];
+        if next.count == 0 {
+            self.touched.push(worker);
+            self.unsent += 1;
+        }
+        next.count += 1;
+        if next.count >= BATCH_COUNT || !next.frame.attachments.is_empty() {
+            self.flush_to(worker);
+        }
+    }
+
+    /// Nothing that a worker is told waits any more.
+    pub(crate) fn flush_to(&mut self, worker: WorkerId) {
+        let next = &mut self.next[worker.index()];
+        if next.count > 0 {
+            next.count = 0;
+            self.unsent -= 1;
+            let frame = std::mem::replace(&mut next.frame, self.outgoing.fresh());
+            self.outgoing.send(next.rank, frame);
+        }
+    }
+
+    /// The same of all workers.
+    #[inline]
+    pub(crate) fn flush(&mut self) {
+        for place in 0..self.touched.len() {
+            self.flush_to(self.touched[place]);
+        }
+        self.touched.clear();
+    }
+
+    /// Whether something waits.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent > 0
+    }
+
+    /// What was said goes; nothing is said any more.
+    pub(super) fn close(&mut self) {
+        self.flush();
+        self.closed = true;
+    }
+
+    /// The run ends here, for the first reason that is given.
+    pub(super) fn end(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    /// Why the run ends here, if it does.
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        self.end.take()
+    }
+}

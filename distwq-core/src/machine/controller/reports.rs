@@ -1,0 +1,228 @@
+//! What workers say: read from their frames, and told to the scheduler.
+
+use super::Controller;
+use super::ends::is_worth_a_retry;
+use super::groups::Part;
+use super::input::Awaited;
+use super::outbox::{End, Outbox};
+use super::table::{Entry, Given, HomeCopy, Output};
+use super::waits::Verdict;
+use crate::codec::{CodecError, Payload};
+use crate::frame::{Frame, Messages};
+use crate::id::{Rank, TaskId, WorkerId};
+use crate::machine::scheduler::{Event, GroupFailure, GroupValue};
+use crate::message::{Done, Outcome, ShortDone, ToController, ToPeer, ToWorker};
+use crate::remote::Failure;
+use std::sync::Arc;
+
+impl Controller {
+    pub(super) fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) {
+        let pending = self.pending();
+        let read = match self.workers.of_rank(from) {
+            Some(worker) => self.read(worker, frame, out),
+            None => Err(CodecError("it is no worker".to_owned())),
+        };
+        if let Err(error) = read {
+            out.end(End::Unreadable { from, error });
+        }
+        self.note_drained(pending, out);
+    }
+
+    fn read(&mut self, worker: WorkerId, frame: &Frame, out: &mut Outbox) -> Result<(), CodecError> {
+        let mut messages = Messages::of(frame);
+        let mut several = false;
+        loop {
+            while let Some(done) = messages.next_short(ShortDone::read) {
+                self.hold_unless_last(&messages, &mut several);
+                self.done_shortly(worker, done, out)?;
+            }
+            let Some(message) = messages.next()? else { break };
+            self.hold_unless_last(&messages, &mut several);
+            self.take(worker, frame, message, out)?;
+        }
+        if several {
+            self.note_to_scheduler(Event::Resume);
+        }
+        self.carry_out(out);
+        Ok(())
+    }
+
+    /// What several messages set free is handed out together.
+    #[inline]
+    fn hold_unless_last(&mut self, messages: &Messages<'_>, several: &mut bool) {
+        if !*several && !messages.is_empty() {
+            *several = true;
+            self.note_to_scheduler(Event::Hold);
+        }
+    }
+
+    fn take(
+        &mut self,
+        worker: WorkerId,
+        frame: &Frame,
+        message: ToController<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        match message {
+            ToController::Done(done) => return self.done(worker, frame, done, out),
+            ToController::Returned { tasks } => {
+                self.workers.returned(worker, tasks.len());
+                self.tell_scheduler(Event::Returned { worker, tasks: &tasks }, out);
+            }
+            ToController::Ready { epoch } => {
+                for member in self.groups.ready(epoch).unwrap_or_default() {
+                    out.post(*member, &ToWorker::Enter { epoch });
+                }
+            }
+            ToController::Heard { epoch } => self.groups.heard(epoch, worker),
+            ToController::Waits(report) => {
+                let epoch = report.epoch;
+                if let Some((verdict, inside)) = self.groups.waits(worker, report) {
+                    let message = match &verdict {
+                        Verdict::Wait => return Ok(()),
+                        Verdict::Ask => ToWorker::AskWait { epoch },
+                        Verdict::Deadlock(waits) => ToWorker::Deadlock { epoch, waits },
+                    };
+                    inside.iter().for_each(|member| out.post(*member, &message));
+                }
+            }
+            ToController::Report { resident_bytes, values, running } => {
+                if self.workers.reported(worker, (resident_bytes, values), running) {
+                    out.happened.note(Awaited::Reports);
+                }
+            }
+            ToController::Stopped => self.workers.stopped(worker),
+            ToController::Peer(ToPeer::Fetch { value }) => {
+                let payload = self.table.get(value).and_then(Entry::payload_here);
+                out.value(worker, value, payload);
+            }
+            ToController::Peer(ToPeer::Value { value, bytes }) => {
+                let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
+                self.fetched(value, payload, out);
+            }
+            ToController::Peer(_) | ToController::Hello(_) => {
+                return Err(CodecError("it is out of place".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nine reports of ten: a single-rank task has given a few bytes.
+    #[inline]
+    fn done_shortly(&mut self, worker: WorkerId, done: ShortDone<'_>, out: &mut Outbox) -> Result<(), CodecError> {
+        let ShortDone { task, started_ns, ran_ns, output } = done;
+        if self.groups.contains(task) {
+            return Err(CodecError(format!("{task} has members, who report at length")));
+        }
+        self.workers.answered(worker, ran_ns);
+        let known = self.ended(task, Some((started_ns, started_ns + ran_ns)), out, |entry| {
+            entry.payload.set(output);
+            entry.output = Output::Here;
+        });
+        if !known {
+            return Err(unknown(task));
+        }
+        let bytes = output.len() as u64;
+        self.note_to_scheduler(Event::Finished { worker, task, bytes, resident: false, ran_ns });
+        Ok(())
+    }
+
+    fn done(&mut self, worker: WorkerId, frame: &Frame, done: Done<'_>, out: &mut Outbox) -> Result<(), CodecError> {
+        let Done { task, started_ns, ran_ns, raw, outcome } = done;
+        self.workers.answered(worker, ran_ns);
+        let value = match outcome {
+            Outcome::Failed(failure) => Err(failure),
+            Outcome::Value(blob) => Ok(Given::Here(frame.payload(blob)?)),
+            Outcome::Resident { bytes } => Ok(Given::Resident { by: worker, bytes }),
+        };
+        if self.groups.contains(task) {
+            self.member_done(task, worker, Part { started_ns, ran_ns, raw, value }, out);
+            return Ok(());
+        }
+        let times = (started_ns, started_ns + ran_ns);
+        match value {
+            Ok(given) => {
+                let (bytes, resident) = given.size();
+                if !self.ended(task, Some(times), out, |entry| entry.give(given)) {
+                    return Err(unknown(task));
+                }
+                self.note_to_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
+            }
+            Err(failure) => {
+                let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
+                (entry.started_ns, entry.finished_ns) = times;
+                let retry = is_worth_a_retry(&failure);
+                self.carry_out(out);
+                self.failures.insert(task, (failure, worker));
+                self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry }, out);
+                self.failures.remove(&task);
+            }
+        }
+        Ok(())
+    }
+
+    /// A member's part of a collective task has ended. The first failure makes the other members leave; the task ends
+    /// when all have left.
+    fn member_done(&mut self, task: TaskId, worker: WorkerId, part: Part, out: &mut Outbox) {
+        if let Some((epoch, inside)) = self.groups.left(self.now, task, worker, part) {
+            inside.iter().for_each(|member| out.post(*member, &ToWorker::Leave { epoch }));
+        }
+        let Some(mut left) = self.groups.take_left(task) else { return };
+        if let Some(members) = self.groups.used_communicator(&left) {
+            let ranks = self.workers.ranks(&members);
+            for member in &members {
+                out.post(*member, &ToWorker::FreeGroup { members: ranks.clone() });
+            }
+        }
+        let times = (left.started_ns, left.ended_ns);
+        let result = match (left.failure.take(), left.output.take()) {
+            (None, Some(output)) => {
+                let (bytes, resident) = output.size();
+                self.ended(task, Some(times), out, |entry| entry.give(output));
+                Ok(GroupValue { bytes, resident })
+            }
+            (failure, output) => {
+                if let Some(Given::Resident { .. }) = output {
+                    // The first member kept its output before another one failed.
+                    out.post(left.members[0], &ToWorker::Forget { values: vec![task] });
+                }
+                let (failure, worker) = failure.expect("a member that gives nothing has failed");
+                let retry = is_worth_a_retry(&failure);
+                self.failures.insert(task, (failure, worker));
+                if let Some(entry) = self.table.get_mut(task) {
+                    (entry.started_ns, entry.finished_ns) = times;
+                }
+                Err(GroupFailure { retry })
+            }
+        };
+        let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
+        self.tell_scheduler(Event::GroupFinished { task, result, ran_ns }, out);
+        self.failures.remove(&task);
+    }
+
+    /// A value that a user waits for has come, or is not where it was.
+    fn fetched(&mut self, value: TaskId, payload: Option<Payload>, out: &mut Outbox) {
+        self.workers.told();
+        out.happened.note(Awaited::Task(value));
+        let Some(entry) = self.table.get_mut(value) else { return };
+        if let Output::Resident { by, copy, .. } = &mut entry.output {
+            match payload {
+                Some(payload) => {
+                    *copy = HomeCopy::Here;
+                    entry.payload = payload;
+                }
+                None => {
+                    let by = *by;
+                    let failure = Failure::Input(format!("its output is not on {by} any more"));
+                    let error = entry.error_of(&self.workers, &failure, by);
+                    entry.output = Output::Failed(Arc::new(error));
+                }
+            }
+        }
+    }
+}
+
+/// What a worker reported makes no sense.
+fn unknown(task: TaskId) -> CodecError {
+    CodecError(format!("there is no task {task}"))
+}

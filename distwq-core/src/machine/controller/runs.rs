@@ -1,0 +1,77 @@
+//! How far started graphs are.
+
+use super::table::{Entry, Output};
+use crate::error::{RunError, TaskError};
+use crate::id::RunId;
+use rustc_hash::FxHashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// One started graph.
+#[derive(Default, Debug)]
+struct Run {
+    outstanding: usize,
+    failed: Vec<Arc<TaskError>>,
+    upstream: usize,
+    /// Why the first of them did not: needed where all that failed is outside of the graph.
+    cause: Option<Arc<TaskError>>,
+}
+
+/// The graphs that somebody may ask for.
+#[derive(Default, Debug)]
+pub(super) struct Runs {
+    runs: FxHashMap<RunId, Run>,
+    begun: u32,
+}
+
+impl Runs {
+    /// A graph of so many tasks starts.
+    pub(super) fn begin(&mut self, tasks: usize) -> RunId {
+        self.begun = self.begun.checked_add(1).expect("fewer than 2^32 graphs are started");
+        let run = RunId(NonZeroU32::new(self.begun).expect("it was counted up"));
+        self.runs.insert(run, Run { outstanding: tasks, ..Run::default() });
+        run
+    }
+
+    /// Tells the run that a task belongs to, if it does, that it has ended. Gives the run if that is over then.
+    #[inline]
+    pub(super) fn ended(&mut self, task: &Entry) -> Option<RunId> {
+        let id = task.run?;
+        let run = self.runs.get_mut(&id)?;
+        run.outstanding -= 1;
+        match &task.output {
+            Output::Failed(error) => run.failed.push(Arc::clone(error)),
+            Output::Upstream(step) => {
+                run.upstream += 1;
+                run.cause.get_or_insert_with(|| Arc::clone(step.root()));
+            }
+            Output::Pending | Output::Here | Output::Resident { .. } => {}
+        }
+        (run.outstanding == 0).then_some(id)
+    }
+
+    /// Whether all tasks of a graph have ended.
+    pub(super) fn is_over(&self, run: RunId) -> bool {
+        self.runs.get(&run).is_none_or(|run| run.outstanding == 0)
+    }
+
+    /// The failures of a graph that is over: those of tasks themselves, and how many did not run because of them.
+    pub(super) fn take(&mut self, run: RunId) -> Result<(), RunError> {
+        let run = self.runs.remove(&run).unwrap_or_default();
+        if run.outstanding > 0 {
+            return Err(RunError::Closed { outstanding: run.outstanding });
+        }
+        let outside = run.cause.filter(|_| run.failed.is_empty());
+        let mut failed: Vec<TaskError> = run.failed.iter().chain(&outside).map(|error| (**error).clone()).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        failed.sort_by_key(|error| error.site().map(|site| site.task));
+        Err(RunError::Failed { failed, upstream: run.upstream })
+    }
+
+    /// Nobody will ask how the graph as a whole went.
+    pub(super) fn forget(&mut self, run: RunId) {
+        self.runs.remove(&run);
+    }
+}

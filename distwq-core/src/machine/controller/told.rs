@@ -1,0 +1,229 @@
+//! What the controller tells of its tasks and workers to those who ask. Nothing changes by that.
+
+use super::Controller;
+use super::drain::{Left, SHOWN_MAX};
+use super::table::{Entry, Output};
+use crate::codec::Payload;
+use crate::error::{TaskSite, plural};
+use crate::id::{Rank, TaskId, WorkerId};
+use crate::info::{TaskInfo, TaskState};
+use crate::machine::Ns;
+use crate::machine::scheduler::{Stall, Waits};
+use crate::stats::{RankStats, Stats};
+use std::cmp::Reverse;
+use std::time::Duration;
+
+/// Entries of a stall that its message tells.
+const WAITS_SHOWN_MAX: usize = 8;
+
+impl Controller {
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// How many tasks are still to end.
+    pub(crate) fn pending(&self) -> usize {
+        self.scheduler.pending()
+    }
+
+    /// How many tasks and questions are in flight to and from the workers.
+    #[inline]
+    pub(crate) fn in_flight(&self) -> usize {
+        self.workers.in_flight()
+    }
+
+    /// Whether all workers have answered when they were last asked what they hold and run.
+    pub(crate) fn has_reports(&self) -> bool {
+        self.workers.has_reports() || self.is_over()
+    }
+
+    /// Whether all tasks of a graph have ended.
+    pub(crate) fn has_run_ended(&self, run: crate::id::RunId) -> bool {
+        self.is_over() || self.runs.is_over(run)
+    }
+
+    /// Whether a task has ended.
+    pub(crate) fn has_ended(&self, task: TaskId) -> bool {
+        self.is_over() || self.table.get(task).is_none_or(|entry| !matches!(entry.output, Output::Pending))
+    }
+
+    /// Gives the output of a task if it is here. False if not.
+    #[inline]
+    pub(crate) fn output_here(&self, task: TaskId, into: &mut Payload) -> bool {
+        let here = self.table.get(task).and_then(Entry::payload_here);
+        here.is_some_and(|payload| {
+            into.copy_from(payload);
+            true
+        })
+    }
+
+    /// The task in words, for errors made outside.
+    pub(crate) fn site(&self, task: TaskId) -> TaskSite {
+        let entry = self.table.get(task).expect("a task stays while a handle of it does");
+        entry.site(&self.workers, None)
+    }
+
+    /// What is known of a task.
+    pub(crate) fn info(&self, task: TaskId) -> Option<TaskInfo> {
+        let entry = self.table.get(task)?;
+        let state = match entry.output {
+            Output::Pending if entry.attempts == 0 => TaskState::Waiting,
+            Output::Pending => TaskState::Sent,
+            Output::Here | Output::Resident { .. } => TaskState::Done,
+            Output::Failed(_) | Output::Upstream(_) => TaskState::Failed,
+        };
+        let places = || entry.place.workers().iter().map(|worker| self.workers.get(*worker));
+        Some(TaskInfo {
+            id: entry.serial,
+            function: entry.path().to_owned(),
+            label: entry.label().map(str::to_owned),
+            state,
+            ranks: places().map(|place| place.rank).collect(),
+            hosts: places().map(|place| place.host.clone()).collect(),
+            attempts: entry.attempts,
+            submitted_ns: entry.submitted_ns,
+            started_ns: (entry.started_ns > 0).then_some(entry.started_ns),
+            finished_ns: (entry.finished_ns > 0).then_some(entry.finished_ns),
+            output_bytes: entry.output_bytes(),
+        })
+    }
+
+    /// The figures of the run, as last reported.
+    pub(crate) fn stats(&self) -> Stats {
+        let held = self.table.iter().filter_map(|entry| entry.payload_here());
+        let held = held.filter(|payload| payload.len() as u64 > self.limits.inline_bytes_max);
+        let (bytes, values) = held.fold((0, 0), |(bytes, values), p| (bytes + p.len() as u64, values + 1));
+        let controller = RankStats {
+            rank: self.here,
+            host: self.host.clone(),
+            attempts: 0,
+            busy: Duration::ZERO,
+            resident_bytes: bytes,
+            resident_values: values,
+        };
+        let workers = self.workers.iter().map(|(_, place)| RankStats {
+            rank: place.rank,
+            host: place.host.clone(),
+            attempts: place.attempts,
+            busy: Duration::from_nanos(place.busy_ns),
+            resident_bytes: place.resident_bytes,
+            resident_values: place.resident_values,
+        });
+        Stats {
+            submitted: self.counts.submitted,
+            done: self.counts.done,
+            failed: self.counts.failed,
+            outstanding: self.pending() as u64,
+            ranks: std::iter::once(controller).chain(workers).collect(),
+        }
+    }
+
+    /// After the run: which workers something still runs on, in words.
+    pub(crate) fn who_is_busy(&self) -> String {
+        let named = self.workers.not_stopped().map(|(worker, place)| {
+            let at = format!("{} (host {})", place.rank, place.host);
+            if place.in_flight() == 0 {
+                let doubt = "does the `Drop` of a value not return, or does its process stand still?";
+                return format!("{at} with no task ({doubt})");
+            }
+            let first =
+                self.begun(worker).next().map_or_else(String::new, |name| format!(", the first of them {name}"));
+            format!("{at} with {}{first}", plural(place.in_flight(), "task"))
+        });
+        match named.collect::<Vec<_>>() {
+            none if none.is_empty() => "all have stopped: does the `Drop` of a value not return?".to_owned(),
+            busy => format!("busy: {}", busy.join(", ")),
+        }
+    }
+
+    /// What a worker had to do when its process ended, in words.
+    pub(crate) fn what_was_at(&self, rank: Rank) -> String {
+        let Some(worker) = self.workers.of_rank(rank) else { return String::new() };
+        let in_flight = self.workers.get(worker).in_flight();
+        let tasks = match self.begun(worker).next() {
+            None => "no task".to_owned(),
+            Some(first) if in_flight == 1 => format!("task {first}"),
+            Some(first) => format!("{}, the first of them {first}", plural(in_flight, "task")),
+        };
+        format!("; it had {tasks}")
+    }
+
+    /// The tasks that a worker has, by their names: what can have begun comes first.
+    fn begun(&self, worker: WorkerId) -> impl Iterator<Item = String> + '_ {
+        let tasks = self.groups.of_member(worker).chain(self.scheduler.in_flight_tasks(worker));
+        tasks.filter_map(|task| self.table.get(task)).map(Entry::full_name)
+    }
+
+    /// When it is next to be told what is left to end. Nothing while tasks are taken.
+    pub(crate) fn next_drain_report(&self) -> Option<Ns> {
+        self.draining.as_ref().map(|draining| draining.next())
+    }
+
+    /// What is left to end, by what the workers have answered. Nothing if all has ended meanwhile.
+    pub(crate) fn drain_report(&self, now: Ns) -> Option<String> {
+        let draining = self.draining.as_ref()?;
+        let pending = self.pending();
+        if pending == 0 || self.is_over() {
+            return None;
+        }
+        let since = Duration::from_nanos(now.saturating_sub(draining.begun));
+        let mut left = Left { since, pending, ..Left::default() };
+        for (worker, place) in self.workers.iter() {
+            let at = format!("{} (host {})", place.rank, place.host);
+            match &place.running {
+                Some(running) => {
+                    let named = running.iter().filter_map(|(task, ran_ns)| Some((self.table.get(*task)?, ran_ns)));
+                    let named =
+                        named.map(|(entry, ran_ns)| (entry.full_name(), at.clone(), Duration::from_nanos(*ran_ns)));
+                    left.running.extend(named);
+                }
+                None => {
+                    let first = self.begun(worker).next().map_or_else(String::new, |first| format!(", first {first}"));
+                    let count = plural(place.in_flight(), "task");
+                    left.silent.push(format!("{at}, which was given {count}{first}, does not say what it runs"));
+                }
+            }
+        }
+        left.running.sort_by_key(|(_, _, time)| Reverse(*time));
+        let mut waiting: Vec<_> = self.scheduler.waits_for_tasks().collect();
+        waiting.sort_unstable();
+        let names = waiting.iter().filter_map(|(task, other)| Some((self.table.get(*task)?, self.table.get(*other)?)));
+        let words = names.map(|(task, other)| format!("{} waits for {}", task.full_name(), other.full_name()));
+        left.waiting = words.take(SHOWN_MAX).collect();
+        left.waiting_more = waiting.len() - left.waiting.len();
+        Some(left.to_string())
+    }
+
+    /// Who waits for what, where nothing can move any more.
+    pub(super) fn describe_stall(&self, stall: &Stall) -> String {
+        let name = |task: TaskId| self.table.get(task).map_or_else(|| task.to_string(), Entry::name);
+        let mut waits = stall.waits.iter().map(|(task, waits)| {
+            let what = match waits {
+                Waits::Workers { wanted, living } => {
+                    format!("{} (the cluster has {living})", plural(*wanted, "worker"))
+                }
+                Waits::Worker(worker) => worker.to_string(),
+                Waits::Task(other) => name(*other),
+            };
+            format!("{} waits for {what}", name(*task))
+        });
+        let shown: Vec<String> = waits.by_ref().take(WAITS_SHOWN_MAX).collect();
+        format!("{} left; {}", plural(stall.pending, "task"), shown.join("; "))
+    }
+
+    /// Why the run ends because of a member that does not leave raw MPI.
+    pub(super) fn describe_stuck(&self, stuck: &super::groups::Stuck<'_>) -> String {
+        let place = self.workers.get(stuck.member);
+        let failure = stuck
+            .failure
+            .map_or_else(String::new, |(failure, worker)| format!("{} failed: {failure}", self.workers.rank(*worker)));
+        let entry = self.table.get(stuck.task).map_or_else(String::new, Entry::name);
+        format!(
+            "collective task {entry}: {failure}; {} (host {}) did not leave raw MPI within {} ms",
+            place.rank,
+            place.host,
+            self.limits.collective_grace_ns / 1_000_000
+        )
+    }
+}

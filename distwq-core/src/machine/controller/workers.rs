@@ -1,0 +1,163 @@
+//! The workers as the controller knows them, and what is in flight to and from them.
+
+use crate::id::{Rank, TaskId, WorkerId};
+use rustc_hash::FxHashMap;
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct WorkerPlace {
+    pub(super) rank: Rank,
+    pub(super) host: String,
+    in_flight: u32,
+    /// The run is over, and so is all that ran there.
+    is_stopped: bool,
+    pub(super) attempts: u64,
+    pub(super) busy_ns: u64,
+    pub(super) resident_bytes: u64,
+    pub(super) resident_values: u64,
+    /// What runs there and for how many nanoseconds; nothing while that has been asked for and not answered.
+    pub(super) running: Option<Vec<(TaskId, u64)>>,
+}
+
+impl WorkerPlace {
+    pub(crate) fn new(rank: Rank, host: String) -> Self {
+        Self {
+            rank,
+            host,
+            in_flight: 0,
+            is_stopped: false,
+            attempts: 0,
+            busy_ns: 0,
+            resident_bytes: 0,
+            resident_values: 0,
+            running: None,
+        }
+    }
+
+    /// How many tasks it was given and has not answered.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+}
+
+/// All workers, by their indices.
+#[derive(Debug)]
+pub(super) struct Workers {
+    places: Vec<WorkerPlace>,
+    of_rank: FxHashMap<Rank, WorkerId>,
+    /// Tasks and questions that no worker has answered yet.
+    in_flight: usize,
+    reports_missing: usize,
+}
+
+impl Workers {
+    pub(super) fn new(places: Vec<WorkerPlace>) -> Self {
+        let of_rank = places.iter().zip((0..).map(WorkerId)).map(|(place, id)| (place.rank, id)).collect();
+        Self { places, of_rank, in_flight: 0, reports_missing: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..self.places.len() as u32).map(WorkerId)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &WorkerPlace)> {
+        self.ids().zip(&self.places)
+    }
+
+    #[inline]
+    pub(super) fn of_rank(&self, rank: Rank) -> Option<WorkerId> {
+        self.of_rank.get(&rank).copied()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, worker: WorkerId) -> &WorkerPlace {
+        &self.places[worker.index()]
+    }
+
+    pub(super) fn rank(&self, worker: WorkerId) -> Rank {
+        self.get(worker).rank
+    }
+
+    pub(super) fn ranks(&self, workers: &[WorkerId]) -> Vec<Rank> {
+        workers.iter().map(|worker| self.rank(*worker)).collect()
+    }
+
+    /// How much is in flight to and from all workers.
+    #[inline]
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// A task is on its way to a worker. Tells how many others it had.
+    #[inline]
+    pub(super) fn given(&mut self, worker: WorkerId) -> u32 {
+        self.in_flight += 1;
+        let place = &mut self.places[worker.index()];
+        place.in_flight += 1;
+        place.in_flight - 1
+    }
+
+    /// A worker has said how an attempt ended.
+    #[inline]
+    pub(super) fn answered(&mut self, worker: WorkerId, ran_ns: u64) {
+        self.in_flight -= 1;
+        let place = &mut self.places[worker.index()];
+        place.in_flight -= 1;
+        place.attempts += 1;
+        place.busy_ns += ran_ns;
+    }
+
+    /// A worker has given back so many tasks.
+    pub(super) fn returned(&mut self, worker: WorkerId, tasks: usize) {
+        self.in_flight -= tasks;
+        self.places[worker.index()].in_flight -= tasks as u32;
+    }
+
+    /// A worker was asked for a value.
+    pub(super) fn asked(&mut self) {
+        self.in_flight += 1;
+    }
+
+    /// It has answered.
+    pub(super) fn told(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    /// All were asked for a report.
+    pub(super) fn ask_reports(&mut self) {
+        self.reports_missing = self.places.len();
+        self.places.iter_mut().for_each(|place| place.running = None);
+    }
+
+    /// A worker has given its report. True if that was the last one.
+    pub(super) fn reported(
+        &mut self,
+        worker: WorkerId,
+        (bytes, values): (u64, u64),
+        running: Vec<(TaskId, u64)>,
+    ) -> bool {
+        let place = &mut self.places[worker.index()];
+        (place.resident_bytes, place.resident_values) = (bytes, values);
+        place.running = Some(running);
+        self.reports_missing = self.reports_missing.saturating_sub(1);
+        self.reports_missing == 0
+    }
+
+    pub(super) fn has_reports(&self) -> bool {
+        self.reports_missing == 0
+    }
+
+    /// Nothing runs on a worker any more.
+    pub(super) fn stopped(&mut self, worker: WorkerId) {
+        self.places[worker.index()].is_stopped = true;
+    }
+
+    /// Those on which something may still run.
+    pub(super) fn not_stopped(&self) -> impl Iterator<Item = (WorkerId, &WorkerPlace)> {
+        self.iter().filter(|(_, place)| !place.is_stopped)
+    }
+}

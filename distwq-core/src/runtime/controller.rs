@@ -1,0 +1,339 @@
+//! The controller's machine with the transport and the clock.
+
+use super::clock::now_ns;
+use super::drive::{self, Engine, Turn, Waiters};
+use crate::codec::Payload;
+use crate::error::{RunError, TaskError};
+use crate::fault;
+use crate::id::{RunId, TaskId};
+use crate::machine::Ns;
+use crate::machine::controller::{
+    Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, Limits, NewTask, Outbox, Plain, ReferenceNote, WorkerPlace,
+};
+use crate::registry::Registry;
+use crate::transport::{Flow, Transport};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A turn waits for company for so many workers at most.
+const WORKERS_TOGETHER: u32 = 4;
+
+/// A user who finds workers idle without this long a pause adds tasks in a burst.
+const BURST_NS: Ns = 10_000;
+
+/// What became of the references of users, noted by any thread in the order in which it happened. The lock is held for
+/// the moment of noting or taking only.
+pub(crate) type ReferenceNotes = Arc<Mutex<Vec<ReferenceNote>>>;
+
+/// So many notes want to be read although nobody takes a turn.
+pub(crate) const NOTES_TOGETHER: usize = 4 << 10;
+
+/// Memory for so many notes is kept.
+const NOTES_KEPT: usize = 256 << 10;
+
+/// The controller, advanced in turns by whoever waits.
+pub(crate) struct ControllerEngine {
+    pub(crate) transport: Box<dyn Transport>,
+    machine: Controller,
+    out: Outbox,
+    notes: ReferenceNotes,
+    /// What was taken of them; empty in between.
+    taken: Vec<ReferenceNote>,
+    /// When the last turn was taken, or a user added something while nothing was in flight.
+    now_ns: Ns,
+    turns_in_passing: u64,
+    submitted_since_turn: u32,
+    /// When a user last added a task for an idle worker.
+    found_idle_ns: Ns,
+    /// Frames that may still go out at once because their worker is idle.
+    prompts: usize,
+}
+
+impl drive::Awaited for Awaited {}
+
+impl ControllerEngine {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        registry: &'static Registry,
+        workers: Vec<WorkerPlace>,
+        limits: Limits,
+    ) -> Self {
+        let (machine, out) = Controller::new((transport.rank(), fault::host()), registry, workers, limits);
+        Self {
+            transport,
+            machine,
+            out,
+            notes: ReferenceNotes::default(),
+            taken: Vec::new(),
+            now_ns: now_ns(),
+            turns_in_passing: 0,
+            submitted_since_turn: 0,
+            found_idle_ns: 0,
+            prompts: 0,
+        }
+    }
+
+    /// What is known of the tasks.
+    pub(crate) fn machine(&self) -> &Controller {
+        &self.machine
+    }
+
+    /// Where handles note that they are cloned and dropped.
+    pub(crate) fn reference_notes(&self) -> ReferenceNotes {
+        Arc::clone(&self.notes)
+    }
+
+    #[inline(always)]
+    fn handle(&mut self, input: Input<'_>) {
+        self.machine.handle(self.now_ns, input, &mut self.out);
+    }
+
+    /// Takes one task, all of whose parts have been checked.
+    #[inline]
+    pub(crate) fn submit(&mut self, new: &NewTask<'_>, plain: Plain<'_>) -> TaskId {
+        if self.machine.in_flight() == 0 {
+            // While tasks flow, turns keep the time.
+            self.now_ns = now_ns();
+        }
+        let task = self.add(new, plain);
+        if let Some(worker) = self.out.idle_started.take()
+            && self.goes_at_once()
+        {
+            self.out.flush_to(worker);
+        }
+        self.deliver();
+        self.submitted();
+        task
+    }
+
+    /// Takes a task of a graph.
+    #[inline]
+    pub(crate) fn add(&mut self, new: &NewTask<'_>, plain: Plain<'_>) -> TaskId {
+        self.handle(Input::Task { new, plain });
+        self.out.added
+    }
+
+    /// Takes a value that a user gives. A large one is worth a turn, in which those that nobody holds any more go.
+    pub(crate) fn submit_value(&mut self, payload: Payload, is_large: bool) -> TaskId {
+        let task = self.add_value(payload);
+        if is_large {
+            self.turn_now();
+        } else {
+            self.submitted();
+        }
+        task
+    }
+
+    /// Takes a value of a graph.
+    pub(crate) fn add_value(&mut self, payload: Payload) -> TaskId {
+        self.handle(Input::Value { payload });
+        self.out.added
+    }
+
+    /// A graph starts, whose nodes are [added](Self::add) next.
+    pub(crate) fn begin_graph(&mut self, size: GraphSize) -> RunId {
+        self.now_ns = now_ns();
+        // The places of those that have gone are used again.
+        self.count_references();
+        self.handle(Input::GraphBegins { size });
+        self.out.run.expect("it has begun")
+    }
+
+    /// All nodes of the graph have been added.
+    pub(crate) fn end_graph(&mut self) {
+        self.handle(Input::GraphEnds);
+        self.turn_now();
+    }
+
+    /// How a graph went that is over.
+    pub(crate) fn take_run(&mut self, run: RunId) -> Result<(), RunError> {
+        self.machine.take_run(run)
+    }
+
+    /// Nobody will ask how the graph as a whole went.
+    pub(crate) fn forget_run(&mut self, run: RunId) {
+        self.handle(Input::GraphForgotten { run });
+    }
+
+    /// Puts the output of a task into its place, if it is here or there will be none. Otherwise it comes, and the calling
+    /// thread is woken for it.
+    pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
+        let output = self.machine.output(task, into);
+        if output.is_none() {
+            self.handle(Input::Awaited { task });
+            self.deliver();
+        }
+        output
+    }
+
+    /// Counts the references of users, and lets go of what nobody holds any more. Sends nothing: this may be called
+    /// wherever a handle is dropped.
+    pub(crate) fn count_references(&mut self) {
+        std::mem::swap(&mut *self.notes.lock(), &mut self.taken);
+        let notes = &mut self.taken;
+        self.machine.handle(self.now_ns, Input::References { notes }, &mut self.out);
+        self.taken.shrink_to(NOTES_KEPT);
+    }
+
+    /// Asks all workers what they hold and run.
+    pub(crate) fn ask_reports(&mut self) {
+        self.count_references();
+        self.handle(Input::ReportsWanted);
+        self.deliver();
+    }
+
+    /// Takes no tasks any more.
+    pub(crate) fn begin_closing(&mut self) {
+        self.now_ns = now_ns();
+        self.handle(Input::Closing);
+    }
+
+    /// When it is next to be said what is left to end. Nothing while tasks are taken.
+    pub(crate) fn next_drain_report(&self) -> Option<Instant> {
+        let left = self.machine.next_drain_report()?.saturating_sub(now_ns());
+        Some(Instant::now() + Duration::from_nanos(left))
+    }
+
+    /// Whether that is now, for the caller to say. Asks all workers what they run.
+    pub(crate) fn begin_drain_report(&mut self) -> bool {
+        self.now_ns = now_ns();
+        let is_due = self.machine.next_drain_report().is_some_and(|next| next <= self.now_ns);
+        if is_due {
+            self.handle(Input::DrainReportDue);
+            self.deliver();
+        }
+        is_due
+    }
+
+    /// What is left to end, by what the workers have answered. Nothing if all has ended meanwhile.
+    pub(crate) fn drain_report(&self) -> Option<String> {
+        self.machine.drain_report(now_ns())
+    }
+
+    /// Tells all workers that the run is over.
+    pub(crate) fn stop(&mut self, failed: bool) {
+        self.count_references();
+        self.handle(Input::Stop { failed });
+        self.deliver();
+    }
+
+    /// Tells all workers that this process exits.
+    pub(crate) fn exit(&mut self) {
+        self.handle(Input::Exit);
+        self.deliver();
+    }
+
+    /// The transport is gone.
+    pub(crate) fn close(&mut self) {
+        self.handle(Input::Closed);
+    }
+
+    /// After a task was added: messages gather company, as many for each of a few workers as go well together.
+    #[inline]
+    fn submitted(&mut self) {
+        self.submitted_since_turn += 1;
+        if self.submitted_since_turn >= BATCH_COUNT / 2 * (self.machine.workers() as u32).min(WORKERS_TOGETHER) {
+            self.turn_now();
+        }
+    }
+
+    /// Whether a task that a user adds goes at once to its worker, which has nothing else. So it does as long as that
+    /// happens now and then, and at the beginning of a burst, once for each worker. Within a burst a frame for each task
+    /// would cost more than the worker has to wait for company.
+    fn goes_at_once(&mut self) -> bool {
+        let now_ns = now_ns();
+        if now_ns.saturating_sub(self.found_idle_ns) > BURST_NS {
+            self.prompts = self.machine.workers();
+        }
+        self.found_idle_ns = now_ns;
+        let left = self.prompts.checked_sub(1);
+        self.prompts = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// A turn that the caller takes instead of whoever drives.
+    pub(crate) fn turn_now(&mut self) {
+        self.turns_in_passing += 1;
+        self.turn();
+    }
+
+    /// Sends what goes at once.
+    #[inline]
+    fn deliver(&mut self) {
+        if !self.out.outgoing.is_empty() {
+            let transport = &mut *self.transport;
+            self.out.outgoing.take(transport, |to, rank, frame| to.send(rank, frame), |from| from.buffer());
+        }
+    }
+
+    /// Ends the run if that is to be.
+    fn end_if_told(&mut self) {
+        match self.out.take_end() {
+            None => {}
+            Some(End::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
+            Some(End::Stuck(text)) => fault::end_run(&mut *self.transport, &text),
+        }
+    }
+}
+
+impl Engine for ControllerEngine {
+    type Awaited = Awaited;
+
+    fn turn(&mut self) -> Turn {
+        if self.machine.is_closed() {
+            return Turn::Idle;
+        }
+        self.submitted_since_turn = 0;
+        self.now_ns = now_ns();
+        self.count_references();
+        let mut worked = false;
+        while let Some((from, frame)) = self.transport.receive() {
+            worked = true;
+            self.handle(Input::Frame { from, frame: &frame });
+            self.end_if_told();
+            self.transport.recycle(frame.body);
+            self.deliver();
+        }
+        if self.machine.next_deadline().is_some_and(|deadline| deadline <= self.now_ns) {
+            self.handle(Input::Time);
+            self.end_if_told();
+        }
+        if !worked {
+            self.handle(Input::Idle);
+        }
+        self.out.flush();
+        self.deliver();
+        let flow = self.transport.progress();
+        match (worked || !self.out.happened.is_empty(), flow) {
+            (true, _) => Turn::Worked,
+            (false, Flow::Moving) => Turn::Moving,
+            (false, Flow::Still) => Turn::Idle,
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.machine.in_flight() > 0 && !self.machine.is_over()
+    }
+
+    fn has_unsent(&self) -> bool {
+        let unsent = self.out.has_unsent() || !self.out.outgoing.is_empty() || self.transport.is_sending();
+        unsent && !self.machine.is_over()
+    }
+
+    fn turns_in_passing(&self) -> u64 {
+        self.turns_in_passing
+    }
+
+    fn nap_max(&self) -> Duration {
+        self.transport.nap_max()
+    }
+
+    fn next_deadline(&self) -> Option<Ns> {
+        self.machine.next_deadline()
+    }
+
+    fn wake(&mut self, waiters: &mut Waiters<Awaited>) {
+        waiters.tell(&mut self.out.happened);
+    }
+}
