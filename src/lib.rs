@@ -408,8 +408,7 @@
 //!
 //! Numbers without a suffix take the type of the parameter. `call` is itself a function: `(0..9).map(square::call)`.
 
-pub use distwq_core::codec::Described;
-pub use distwq_core::remote::Portable;
+pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
     BodyResult, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle, IntoArg, IsCall,
     OrderError, Rank, RankStats, Refusal, RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath,
@@ -428,11 +427,10 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use distwq_core::call::{Call, IntoArg};
+    pub use distwq_core::codec::{Portable, Shareable};
     pub use distwq_core::linkme;
     pub use distwq_core::registry::{Body, DISTWQ_REMOTES, Remote};
-    pub use distwq_core::remote::{
-        BoxedErrorText, DisplayText, ErrorText, Failure, Invocation, PlainErrorText, Portable, Shareable,
-    };
+    pub use distwq_core::remote::{BoxedErrorText, DisplayText, ErrorText, Failure, Invocation, PlainErrorText};
     pub use distwq_core::returned::{IsNoResult, Returned, UntoldText, tellable};
     pub use distwq_core::travels::{Unencodable, UnencodableAsWritten, Written};
 }

@@ -2,137 +2,31 @@
 //! how long a file may be. ARCHITECTURE.md says why; whoever changes a row here changes it there. The list of tests in
 //! tests/README.md is held here too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+use syn::visit::Visit;
 
-/// The modules of the core from the bottom to the top, each with those that it imports. A module stands below all
-/// that import it, so no circle is possible.
-const HOUSE: &[(&str, &[&str])] = &[
-    ("buffers", &[]),
-    ("contain", &[]),
-    ("id", &[]),
-    ("prefetch", &[]),
-    ("machine", &[]),
-    ("machine/happened", &[]),
-    ("machine/scheduler", &["buffers", "id", "prefetch"]),
-    ("current", &["id"]),
-    ("error", &["current", "id"]),
-    ("info", &["id"]),
-    ("stats", &["error", "id"]),
-    ("codec", &["buffers", "contain"]),
-    ("frame", &["codec"]),
-    ("config", &[]),
-    ("peers", &["id"]),
-    ("transport", &["buffers", "codec", "config", "frame", "id"]),
-    ("fault", &["codec", "current", "id", "transport"]),
-    ("remote", &["buffers", "codec", "error", "id"]),
-    ("returned", &["remote"]),
-    ("travels", &["remote"]),
-    ("group", &["codec", "id", "remote", "transport"]),
-    ("registry", &["group", "remote"]),
-    ("fingerprint", &["registry"]),
-    ("message", &["codec", "fingerprint", "frame", "id", "peers", "registry", "remote"]),
-    ("reference", &["codec", "error", "id", "info"]),
-    ("handle", &["codec", "contain", "current", "error", "info", "reference"]),
-    ("call", &["codec", "contain", "error", "handle", "reference", "registry", "remote"]),
-    ("graph", &["call", "codec", "contain", "error", "handle", "id", "reference", "registry", "remote"]),
-    ("machine/worker", &["codec", "current", "frame", "group", "id", "machine", "message", "registry", "remote"]),
-    ("runtime", &[]),
-    ("runtime/clock", &[]),
-    ("runtime/drive", &["contain", "machine", "transport"]),
-    (
-        "runtime/worker",
-        &["codec", "fault", "group", "id", "machine", "machine/worker", "message", "registry", "transport"],
-    ),
-    (
-        "runtime/executor",
-        &[
-            "codec",
-            "contain",
-            "current",
-            "fault",
-            "group",
-            "id",
-            "machine/worker",
-            "message",
-            "registry",
-            "remote",
-            "transport",
-        ],
-    ),
-    (
-        "controller",
-        &[
-            "buffers",
-            "call",
-            "codec",
-            "error",
-            "fault",
-            "frame",
-            "graph",
-            "group",
-            "id",
-            "info",
-            "machine",
-            "machine/scheduler",
-            "message",
-            "reference",
-            "registry",
-            "remote",
-            "runtime/clock",
-            "runtime/drive",
-            "stats",
-            "transport",
-        ],
-    ),
-    (
-        "cluster",
-        &[
-            "call",
-            "codec",
-            "contain",
-            "controller",
-            "current",
-            "error",
-            "fault",
-            "graph",
-            "handle",
-            "id",
-            "info",
-            "reference",
-            "remote",
-            "runtime/drive",
-            "stats",
-        ],
-    ),
-    ("handshake", &["codec", "fault", "fingerprint", "frame", "id", "message", "peers", "transport"]),
-    (
-        "launch",
-        &[
-            "cluster",
-            "config",
-            "contain",
-            "controller",
-            "current",
-            "error",
-            "fault",
-            "fingerprint",
-            "handshake",
-            "id",
-            "message",
-            "peers",
-            "registry",
-            "runtime",
-            "runtime/drive",
-            "transport",
-        ],
-    ),
-    ("testing", &["cluster", "config", "contain", "error", "launch"]),
+/// The floors of the core from the bottom to the top: folders and files right below `src`. What stands on a floor imports
+/// from that and from lower ones.
+const FLOORS: &[&str] = &[
+    "id",
+    "contain",
+    "memory",
+    "codec",
+    "outcome",
+    "config",
+    "peers",
+    "transport",
+    "task",
+    "function",
+    "wire",
+    "machine",
+    "runtime",
+    "api",
+    "launch",
+    "testing",
 ];
-
-/// Folders whose modules have rows of their own.
-const FLOORS: &[&str] = &["machine", "runtime"];
 
 /// Past so many lines there is a second noun in a file.
 const LINES_MAX: usize = 600;
@@ -179,15 +73,15 @@ impl Source {
         sources
     }
 
-    /// The module at the top of the core that it belongs to, or of one of the floors.
-    fn module(&self) -> String {
+    /// The module that it is, by the names from the top of the crate.
+    fn module(&self) -> Vec<String> {
         let path = self.path.strip_suffix(".rs").unwrap_or(&self.path);
-        let mut parts = path.split('/').filter(|part| *part != "mod");
-        let first = parts.next().unwrap_or(path);
-        match parts.next() {
-            Some(second) if FLOORS.contains(&first) => format!("{first}/{second}"),
-            _ => first.to_owned(),
-        }
+        path.split('/').filter(|name| !["mod", "lib"].contains(name)).map(str::to_owned).collect()
+    }
+
+    fn floor(&self) -> &str {
+        let first = self.path.split('/').next().unwrap_or(&self.path);
+        first.strip_suffix(".rs").unwrap_or(first)
     }
 }
 
@@ -197,72 +91,192 @@ fn slashed(root: &Path, path: &Path) -> String {
 }
 
 fn without_tests_and_comments(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The modules that a text names after `crate::`; what the top of the crate has is counted to its module.
-fn imports(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for rest in text.split("crate::").skip(1) {
-        let names = match rest.strip_prefix('{') {
-            Some(list) => list.split('}').next().unwrap_or(list).split(',').collect(),
-            None => vec![rest],
-        };
-        for name in names {
-            let name = name.trim_start();
-            found.insert(match word(name) {
-                "Cluster" => "cluster".to_owned(),
-                "Config" => "config".to_owned(),
-                "BodyResult" => "launch".to_owned(),
-                floor if FLOORS.contains(&floor) => match word(name[floor.len()..].trim_start_matches("::")) {
-                    module if module.starts_with(char::is_lowercase) => format!("{floor}/{module}"),
-                    _ => floor.to_owned(),
-                },
-                other => other.to_owned(),
-            });
-        }
-    }
-    found.remove("");
-    found
+/// A path by its names; the first one may be `crate`, `self` or `super`.
+type Names = Vec<String>;
+
+/// The paths that a file names which may lead to other files of its crate, and those that it hands on.
+#[derive(Default)]
+struct Named {
+    used: Vec<Names>,
+    /// What `pub use` makes of it: the name, and what it stands for.
+    handed_on: Vec<(String, Names)>,
 }
 
-/// The word that a text begins with.
-fn word(text: &str) -> &str {
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    &text[..end]
+impl Named {
+    fn in_file(source: &Source) -> Self {
+        let mut named = Self::default();
+        let file = syn::parse_file(&source.text).unwrap_or_else(|error| panic!("{}: {error}", source.path));
+        named.visit_file(&file);
+        named
+    }
+
+    fn add_tree(&mut self, tree: &syn::UseTree, before: &[String], hands_on: bool) {
+        let with = |name: &syn::Ident| before.iter().cloned().chain([name.to_string()]).collect::<Names>();
+        match tree {
+            syn::UseTree::Path(path) => self.add_tree(&path.tree, &with(&path.ident), hands_on),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_tree(tree, before, hands_on)),
+            syn::UseTree::Glob(_) => self.used.push(before.to_vec()),
+            syn::UseTree::Name(syn::UseName { ident }) => self.add_name(ident, with(ident), hands_on),
+            syn::UseTree::Rename(syn::UseRename { ident, rename, .. }) => {
+                self.add_name(rename, with(ident), hands_on);
+            }
+        }
+    }
+
+    fn add_name(&mut self, name: &syn::Ident, names: Names, hands_on: bool) {
+        if hands_on {
+            self.handed_on.push((name.to_string(), names));
+        } else {
+            self.used.push(names);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Named {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.add_tree(&item.tree, &[], !matches!(item.vis, syn::Visibility::Inherited));
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.used.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        syn::visit::visit_path(self, path);
+    }
+
+    /// Who may see something is no import.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
+    /// A module within a file names that file by `super`.
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        let mut inner = Self::default();
+        syn::visit::visit_item_mod(&mut inner, module);
+        self.used.extend(inner.used.into_iter().filter(|names| names[0] == "crate"));
+    }
+}
+
+/// The files of the core, with what each imports.
+struct Imports {
+    sources: Vec<Source>,
+    files: HashMap<Vec<String>, usize>,
+    named: Vec<Named>,
+}
+
+impl Imports {
+    fn of_the_core() -> Self {
+        let sources = Source::of_the_core();
+        let files = sources.iter().enumerate().map(|(number, source)| (source.module(), number)).collect();
+        let named = sources.iter().map(Named::in_file).collect();
+        Self { sources, files, named }
+    }
+
+    /// The file in which stands what a file names so, if it is one of the core.
+    fn find(&self, from: usize, names: &[String]) -> Option<usize> {
+        let mut module = self.sources[from].module();
+        let mut rest = names;
+        match names.first()?.as_str() {
+            "crate" => {
+                module.clear();
+                rest = &names[1..];
+            }
+            "self" => rest = &names[1..],
+            "super" => {
+                while rest.first().is_some_and(|name| name == "super") {
+                    module.pop();
+                    rest = &rest[1..];
+                }
+            }
+            // A child of this module, or something of another crate.
+            first => {
+                module.push(first.to_owned());
+                let is_child = self.files.contains_key(&module);
+                module.pop();
+                if !is_child {
+                    return None;
+                }
+            }
+        }
+        while let Some(name) = rest.first() {
+            module.push(name.clone());
+            if !self.files.contains_key(&module) {
+                module.pop();
+                break;
+            }
+            rest = &rest[1..];
+        }
+        let file = *self.files.get(&module)?;
+        let handed_on =
+            rest.first().and_then(|name| self.named[file].handed_on.iter().find(|(known, _)| known == name));
+        match handed_on {
+            Some((_, names)) => self.find(file, names),
+            None => Some(file),
+        }
+    }
+
+    /// Whether a file is that of a module to which another one belongs.
+    fn is_above(&self, file: usize, other: usize) -> bool {
+        let (module, below) = (self.sources[file].module(), self.sources[other].module());
+        below.starts_with(&module)
+    }
+
+    /// The other files that a file imports from.
+    fn of(&self, file: usize) -> BTreeSet<usize> {
+        let found = self.named[file].used.iter().filter_map(|names| self.find(file, names));
+        found.filter(|other| *other != file).collect()
+    }
 }
 
 #[test]
-fn each_module_imports_what_its_row_says_and_nothing_else() {
-    let mut actual: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let sources = Source::of_the_core();
-    for source in sources.iter().filter(|source| source.module() != "lib") {
-        let own = source.module();
-        let others = imports(&source.text).into_iter().filter(|import| *import != own);
-        actual.entry(own.clone()).or_default().extend(others);
+fn each_floor_imports_from_lower_ones_only() {
+    let height = |floor: &str| FLOORS.iter().position(|other| *other == floor);
+    let imports = Imports::of_the_core();
+    let mut upwards = Vec::new();
+    for (file, source) in imports.sources.iter().enumerate().filter(|(_, source)| source.floor() != "lib") {
+        let own = height(source.floor());
+        assert!(own.is_some(), "{} stands on no floor", source.path);
+        for other in imports.of(file).into_iter().map(|other| &imports.sources[other]) {
+            // What the top of the crate has is taken from there in documentation only.
+            if other.floor() == "lib" || height(other.floor()) > own {
+                upwards.push(format!("{} imports {}", source.path, other.path));
+            }
+        }
     }
-    let table: BTreeMap<String, BTreeSet<String>> = HOUSE
-        .iter()
-        .map(|(module, imports)| ((*module).to_owned(), imports.iter().map(|import| (*import).to_owned()).collect()))
-        .collect();
-    for (module, imports) in &actual {
-        let row = table.get(module).unwrap_or_else(|| panic!("{module} has no row in the table"));
-        assert_eq!(imports, row, "what {module} imports (left) is not what the table says (right)");
+    assert!(upwards.is_empty(), "{upwards:#?}");
+}
+
+/// A file may name what is defined in the file of the module that it belongs to, which may use it in turn.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let imports = Imports::of_the_core();
+    let beside = |file: usize| {
+        let others = imports.of(file).into_iter();
+        others.filter(|other| !imports.is_above(*other, file)).collect::<BTreeSet<_>>()
+    };
+    let mut left: BTreeMap<usize, BTreeSet<usize>> =
+        (0..imports.sources.len()).map(|file| (file, beside(file))).collect();
+    // Files that import nothing that is left go, until none does.
+    while let Some(lowest) = left.iter().find(|(_, others)| others.is_empty()).map(|(file, _)| *file) {
+        left.remove(&lowest);
+        left.values_mut().for_each(|others| {
+            others.remove(&lowest);
+        });
     }
-    assert_eq!(actual.keys().collect::<Vec<_>>(), table.keys().collect::<Vec<_>>(), "a row has no module");
+    let name = |file: &usize| imports.sources[*file].path.clone();
+    let circle: Vec<_> =
+        left.iter().map(|(file, others)| (name(file), others.iter().map(name).collect::<Vec<_>>())).collect();
+    assert!(circle.is_empty(), "files that import each other in a circle, or from such: {circle:#?}");
 }
 
 #[test]
-fn a_module_imports_only_those_that_stand_before_it() {
-    let mut before = BTreeSet::new();
-    for (module, imports) in HOUSE {
-        for import in *imports {
-            assert!(before.contains(import), "{module} imports {import}, which does not stand before it");
-        }
-        before.insert(*module);
-    }
+fn the_check_finds_what_is_handed_on_where_it_stands() {
+    let imports = Imports::of_the_core();
+    let number = |path: &str| imports.sources.iter().position(|source| source.path == path).expect("it is there");
+    let names = ["crate", "machine", "worker", "Outbox"].map(str::to_owned);
+    assert_eq!(imports.find(number("launch.rs"), &names), Some(number("machine/worker/outbox.rs")));
+    assert!(imports.of(number("runtime/worker.rs")).contains(&number("machine/worker/outbox.rs")));
 }
 
 /// The files of the core in which one of these texts occurs, none of them below `allowed`.
@@ -287,23 +301,33 @@ fn names(code: &str, text: &str) -> bool {
 fn each_foreign_crate_is_named_in_its_own_place() {
     // `mpi::` alone is also how the transport names its own module.
     expect_only_in(&["::mpi::", "use mpi::traits", "mpi::ffi", "ffi::MPI_"], &["transport/mpi/"]);
-    expect_only_in(&["petgraph"], &["graph/"]);
+    expect_only_in(&["petgraph"], &["api/graph/"]);
     expect_only_in(&["bincode"], &["codec.rs"]);
     expect_only_in(&["rmp_serde"], &["codec/described.rs"]);
     expect_only_in(&["distwq_launch"], &["testing/"]);
-    expect_only_in(&["libc::"], &["fault.rs", "fault/", "transport/mpi/"]);
+    expect_only_in(&["libc::"], &["runtime/fault.rs", "runtime/fault/", "transport/mpi/"]);
 }
 
 #[test]
 fn unsafe_code_stands_where_foreign_functions_are_called() {
-    expect_only_in(&["unsafe ", "unsafe{"], &["transport/mpi/", "fault.rs", "fault/", "buffers.rs", "prefetch.rs"]);
+    expect_only_in(&["unsafe ", "unsafe{"], &["transport/mpi/", "runtime/fault.rs", "runtime/fault/", "memory/"]);
 }
 
 #[test]
 fn machines_see_no_clocks_threads_or_transports() {
-    for source in Source::of_the_core().iter().filter(|source| source.module().starts_with("machine")) {
-        let mut foreign = vec!["Instant", "SystemTime", "std::thread", "std::io", "std::env", "Mutex", "println"];
-        if source.module() == "machine/scheduler" {
+    for source in Source::of_the_core().iter().filter(|source| source.floor() == "machine") {
+        let mut foreign = vec![
+            "Instant",
+            "SystemTime",
+            "std::thread",
+            "std::io",
+            "std::env",
+            "std::fs",
+            "Mutex",
+            "println",
+            "crate::transport",
+        ];
+        if source.path.starts_with("machine/scheduler") {
             foreign.extend(["std::sync", "Payload"]);
         }
         for text in foreign {

@@ -3,7 +3,10 @@
 
 mod compared;
 mod described;
+mod error;
+pub(crate) mod frame;
 mod payload;
+mod portable;
 mod record;
 mod refused;
 mod runs;
@@ -11,12 +14,14 @@ mod sites;
 mod watched;
 
 pub use described::Described;
+pub use error::CodecError;
 pub use payload::Payload;
 #[cfg(feature = "mpi")]
 pub(crate) use payload::shared;
+pub use portable::{Portable, Shareable};
 
-use crate::buffers;
 use crate::contain;
+use crate::memory::buffers;
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use bincode::de::read::Reader;
 use bincode::enc::write::Writer;
@@ -34,11 +39,6 @@ use std::marker::PhantomData;
 use watched::{Known, Watched};
 
 const CONFIG: Configuration<LittleEndian, Fixint> = bincode::config::standard().with_fixed_int_encoding();
-
-/// A value could not be turned into bytes, or bytes not into a value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CodecError(pub String);
 
 impl From<EncodeError> for CodecError {
     fn from(error: EncodeError) -> Self {

@@ -1,57 +1,41 @@
 //! The engine of distwq. Programs use the crate `distwq`, which has the guide and re-exports what is public; this one
-//! is where it is built. ARCHITECTURE.md draws the house; `tests/layering.rs` holds which module may import which.
+//! is where it is built. ARCHITECTURE.md draws the house; `tests/layering.rs` holds what may import what.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod admission;
-mod argument;
-mod buffers;
-pub mod call;
-mod cluster;
+mod api;
 pub mod codec;
 mod config;
 mod contain;
-mod current;
-mod error;
-mod fault;
-mod fingerprint;
-mod frame;
-mod graph;
-mod group;
-mod handle;
-mod handshake;
+mod function;
 mod id;
-mod info;
 pub mod launch;
 mod machine;
-mod message;
+mod memory;
+mod outcome;
 mod peers;
-mod prefetch;
-mod reference;
-pub mod registry;
-pub mod remote;
-pub mod returned;
 mod runtime;
-mod stats;
+mod task;
 pub mod testing;
 mod transport;
-pub mod travels;
+mod wire;
 
-pub use call::{Call, IntoArg, IsCall};
-pub use cluster::Cluster;
+pub use api::call::{self, Call, IntoArg, IsCall};
+pub use api::cluster::Cluster;
+pub use api::graph::{CycleError, Graph, OrderError};
+pub use api::handle::Handle;
 pub use config::{Config, ConfigError};
-pub use error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};
-pub use graph::{CycleError, Graph, OrderError};
-pub use group::{Group, GroupError};
-pub use handle::Handle;
+pub use function::{registry, remote, returned, travels};
 pub use id::{Rank, TaskId, WorkerId};
-pub use info::{TaskInfo, TaskState};
 pub use launch::{BodyResult, launch};
 pub use linkme;
 #[doc(hidden)]
 pub use machine::scheduler;
 #[cfg(feature = "mpi")]
 pub use mpi;
-pub use stats::{RankStats, Stats};
+pub use outcome::error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};
+pub use outcome::info::{TaskInfo, TaskState};
+pub use outcome::stats::{RankStats, Stats};
+pub use task::group::{Group, GroupError};
 #[cfg(feature = "mpi")]
 pub use transport::{OneThreadAtATime, RawCommunicator};

@@ -1,6 +1,6 @@
 //! Encoded bytes that are cheap to clone.
 
-use crate::buffers::{self, Reused};
+use crate::memory::buffers::{self, Reused};
 use bytes::Bytes;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

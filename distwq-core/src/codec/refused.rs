@@ -1,6 +1,6 @@
 //! Why a type cannot travel as it is: the texts, each with the type, the field and the way out.
 
-use super::CodecError;
+use super::error::CodecError;
 use serde::ser::Error;
 
 const WAY_OUT: &str = "wrap the value in `distwq::Described`, which keeps the names";

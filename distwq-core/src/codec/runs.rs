@@ -2,7 +2,7 @@
 //! it takes a run as it lies in the input, so that no length is believed beyond the input, and copies it once into
 //! memory that is right for its size. All else passes through.
 
-use crate::buffers;
+use crate::memory::buffers;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::fmt;
 

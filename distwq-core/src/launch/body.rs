@@ -1,7 +1,7 @@
 //! The body of a program: what it may return, and how it ended.
 
 use crate::contain;
-use crate::error::with_sources;
+use crate::outcome::error::with_sources;
 use std::any::Any;
 use std::error::Error;
 use std::fmt::Display;

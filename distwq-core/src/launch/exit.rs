@@ -1,8 +1,8 @@
 //! A thread of the controller exits its process while the body runs: all ranks end.
 
-use crate::fault;
 use crate::runtime::ControllerEngine;
 use crate::runtime::drive::{Drive, Engine as _};
+use crate::runtime::fault;
 use std::thread;
 use std::time::Instant;
 

@@ -1,11 +1,11 @@
 //! A rank that is gone, in the words of one that remains: its process was killed, or has ended in its last words.
 
-use crate::cluster::Seat;
-use crate::fault;
+use crate::api::cluster::Seat;
 use crate::id::Rank;
 use crate::peers::{Process, Watch};
 use crate::runtime::ControllerEngine;
 use crate::runtime::drive::Drive;
+use crate::runtime::fault;
 use std::sync::Weak;
 use std::thread;
 use std::time::{Duration, Instant};

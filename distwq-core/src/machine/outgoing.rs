@@ -1,6 +1,6 @@
 //! Frames that leave a machine, and the buffers that they are written into.
 
-use crate::frame::Frame;
+use crate::codec::frame::Frame;
 use crate::id::Rank;
 
 /// Buffers that are kept for frames to come.

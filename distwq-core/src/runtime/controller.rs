@@ -3,14 +3,14 @@
 use super::clock::now_ns;
 use super::drive::{self, Engine, Turn, Waiters};
 use crate::codec::Payload;
-use crate::error::{RunError, TaskError};
-use crate::fault;
+use crate::function::registry::Registry;
 use crate::id::{RunId, TaskId};
 use crate::machine::Ns;
 use crate::machine::controller::{
     Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, Limits, NewTask, Outbox, Plain, ReferenceNote, WorkerPlace,
 };
-use crate::registry::Registry;
+use crate::outcome::error::{RunError, TaskError};
+use crate::runtime::fault;
 use crate::transport::{Flow, Transport};
 use parking_lot::Mutex;
 use std::sync::Arc;

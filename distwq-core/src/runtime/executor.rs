@@ -5,16 +5,16 @@ use super::drive::{Attention, Drive, Engine as _};
 use super::worker::WorkerEngine;
 use crate::codec::{Payload, PayloadWriter};
 use crate::contain;
-use crate::current::{self, Description};
-use crate::fault;
-use crate::group::{Group, GroupError, Link};
+use crate::function::registry::Body;
+use crate::function::remote::{Failure, Invocation};
 use crate::id::{GroupKey, Slot};
 use crate::machine::worker::{Attempt, Awaited, Next, Task};
-use crate::message::Settings;
-use crate::registry::Body;
-use crate::remote::{Failure, Invocation};
+use crate::runtime::fault;
+use crate::task::current::{self, Description};
+use crate::task::group::{Group, GroupError, Link};
 #[cfg(feature = "mpi")]
 use crate::transport::RawCommunicator;
+use crate::wire::message::Settings;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

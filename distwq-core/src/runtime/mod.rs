@@ -1,9 +1,12 @@
-//! What runs the machines of `machine/`: the driver with its lock, the clock, the executors of a worker.
+//! What runs the machines of `machine/`: the driver with its lock, the clock, the executors of a worker, the handshake, and
+//! the last words of a rank.
 
 pub(crate) mod clock;
 mod controller;
 pub(crate) mod drive;
 mod executor;
+pub(crate) mod fault;
+pub(crate) mod handshake;
 mod worker;
 
 pub(crate) use controller::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};

@@ -3,14 +3,14 @@
 use super::clock::now_ns;
 use super::drive::{self, Engine, Turn, Waiters};
 use crate::codec::Payload;
-use crate::fault;
-use crate::group::GroupError;
+use crate::function::registry::Registry;
 use crate::id::{GroupKey, Rank, Slot};
 use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
 use crate::machine::{Garbage, Ns};
-use crate::message::Settings;
-use crate::registry::Registry;
+use crate::runtime::fault;
+use crate::task::group::GroupError;
 use crate::transport::{Flow, Transport};
+use crate::wire::message::Settings;
 use std::mem::take;
 use std::time::Duration;
 

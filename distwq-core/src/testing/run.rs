@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Case, rank, tally};
-use crate::error::plural;
+use crate::outcome::error::plural;
 use crate::{BodyResult, Cluster, contain, launch};
 
 /// Runs a test: its body on the local backend, then, with the feature `mpi`, under the MPI launcher for each

@@ -79,7 +79,7 @@ impl<F: Incoming> Arrivals<F> {
 mod tests {
     use super::super::departures::{Departures, Message, lengths};
     use super::*;
-    use crate::frame::Frame;
+    use crate::codec::frame::Frame;
 
     const PIECE_BYTES: usize = 8;
 

@@ -1,7 +1,7 @@
 //! What goes out to one rank where messages have a size that they must not exceed: frames are cut, and put in the order in
 //! which they go. The other end is [`Arrivals`](super::Arrivals).
 
-use crate::frame::Frame;
+use crate::codec::frame::Frame;
 use bytes::Bytes;
 use std::collections::VecDeque;
 

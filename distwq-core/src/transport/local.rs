@@ -1,7 +1,7 @@
 //! All ranks in one process: a mailbox each. The reference for the other fabrics.
 
 use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_RUNG, Transport};
-use crate::frame::Frame;
+use crate::codec::frame::Frame;
 use crate::id::Rank;
 use crossbeam_queue::SegQueue;
 use std::sync::Arc;

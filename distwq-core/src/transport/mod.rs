@@ -18,7 +18,7 @@ pub(crate) use mpi::{Environment, MainThread, StartError};
 #[cfg(feature = "mpi")]
 pub use mpi::{OneThreadAtATime, RawCommunicator};
 
-use crate::frame::Frame;
+use crate::codec::frame::Frame;
 use crate::id::Rank;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,12 +4,12 @@ use super::copies::Copies;
 use super::outbox::Outbox;
 use super::table::{Entry, Output, Table};
 use super::workers::Workers;
-use crate::argument::{Input, InputPlace};
+use crate::codec::frame::Frame;
 use crate::codec::{self, Payload};
-use crate::frame::Frame;
+use crate::function::argument::{Input, InputPlace};
+use crate::function::registry::{FunctionId, Registry, Remote};
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::message::{Run, RunInput, SHORT_BYTES_MAX, Source, ToWorker};
-use crate::registry::{FunctionId, Registry, Remote};
+use crate::wire::message::{Run, RunInput, SHORT_BYTES_MAX, Source, ToWorker};
 use smallvec::SmallVec;
 use std::ptr;
 

@@ -1,8 +1,8 @@
 //! The last tasks of a run, in words: a run that waits for a task which never returns says so, first after the shutdown
 //! grace and then each minute. It decides when that is, and what is said; others wait and write.
 
-use crate::error::plural;
 use crate::machine::Ns;
+use crate::outcome::error::plural;
 use std::fmt;
 use std::time::Duration;
 

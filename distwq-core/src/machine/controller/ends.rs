@@ -2,10 +2,10 @@
 
 use super::table::{Entry, Output, Table};
 use super::workers::Workers;
-use crate::error::{PathStep, TaskError, TaskSite};
+use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::scheduler::End;
-use crate::remote::Failure;
+use crate::outcome::error::{PathStep, TaskError, TaskSite};
 use std::sync::Arc;
 
 /// The step that all who hang on a task share, if it has ended without a value.

@@ -2,10 +2,10 @@
 
 use super::table::Given;
 use super::waits::{Verdict, Waits};
+use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::Ns;
-use crate::message::WaitReport;
-use crate::remote::Failure;
+use crate::wire::message::WaitReport;
 use rustc_hash::FxHashMap;
 
 /// Raw communicators that are kept at the same time.

@@ -1,11 +1,11 @@
 //! All that can happen to the controller.
 
 use super::references::ReferenceNote;
-use crate::argument;
+use crate::codec::frame::Frame;
 use crate::codec::{Payload, PayloadWriter};
-use crate::frame::Frame;
+use crate::function::argument;
+use crate::function::registry::Remote;
 use crate::id::{Rank, RunId, TaskId};
-use crate::registry::Remote;
 
 /// What has happened.
 pub(crate) enum Input<'a> {

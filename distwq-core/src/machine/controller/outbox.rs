@@ -1,12 +1,12 @@
 //! All that leaves the machine of the controller, and the only place where it is encoded.
 
 use super::input::Awaited;
+use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload};
-use crate::frame::{Blob, Frame};
+use crate::function::registry::FunctionId;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
 use crate::machine::{Happened, Outgoing};
-use crate::message::{self, Run, ToPeer, ToWorker};
-use crate::registry::FunctionId;
+use crate::wire::message::{self, Run, ToPeer, ToWorker};
 
 /// Messages to one worker wait for company until there are so many.
 pub(crate) const BATCH_COUNT: u32 = 64;

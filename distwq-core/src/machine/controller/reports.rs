@@ -7,12 +7,12 @@ use super::input::Awaited;
 use super::outbox::{End, Outbox};
 use super::table::{Entry, Given, HomeCopy, Output};
 use super::waits::Verdict;
+use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
-use crate::frame::{Frame, Messages};
+use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId, WorkerId};
 use crate::machine::scheduler::{Event, GroupFailure, GroupValue};
-use crate::message::{Done, Outcome, ShortDone, ToController, ToPeer, ToWorker};
-use crate::remote::Failure;
+use crate::wire::message::{Done, Outcome, ShortDone, ToController, ToPeer, ToWorker};
 use std::sync::Arc;
 
 impl Controller {

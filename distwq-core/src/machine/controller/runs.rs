@@ -1,8 +1,8 @@
 //! How far started graphs are.
 
 use super::table::{Entry, Output};
-use crate::error::{RunError, TaskError};
 use crate::id::RunId;
+use crate::outcome::error::{RunError, TaskError};
 use rustc_hash::FxHashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Short runs of things of many owners, in one piece of memory.
 
-use crate::buffers;
+use crate::memory::buffers;
 
 /// A run: where it begins and how long it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

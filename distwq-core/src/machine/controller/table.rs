@@ -1,13 +1,13 @@
 //! All tasks and values that somebody still needs, by their slots.
 
 use super::slices::{Slice, SliceArena};
-use crate::argument::Input;
-use crate::buffers;
 use crate::codec::Payload;
-use crate::error::{PathStep, TaskError};
+use crate::function::argument::Input;
+use crate::function::registry::Remote;
 use crate::id::{RunId, TaskId, WorkerId};
-use crate::message::Described;
-use crate::registry::Remote;
+use crate::memory::buffers;
+use crate::outcome::error::{PathStep, TaskError};
+use crate::wire::message::Described;
 use std::sync::Arc;
 
 /// What the controller knows of one task or value. There may be millions: what few have lies apart.

@@ -4,12 +4,12 @@ use super::Controller;
 use super::drain::{Left, SHOWN_MAX};
 use super::table::{Entry, Output};
 use crate::codec::Payload;
-use crate::error::{TaskSite, plural};
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::info::{TaskInfo, TaskState};
 use crate::machine::Ns;
 use crate::machine::scheduler::{Stall, Waits};
-use crate::stats::{RankStats, Stats};
+use crate::outcome::error::{TaskSite, plural};
+use crate::outcome::info::{TaskInfo, TaskState};
+use crate::outcome::stats::{RankStats, Stats};
 use std::cmp::Reverse;
 use std::time::Duration;
 

@@ -5,8 +5,8 @@
 //! rounds, at which all waited and nothing was on its way: none of them can ever go on. One round would not be enough:
 //! counts of different moments may match by chance (Mattern 1987, "Algorithms for distributed termination detection").
 
-use crate::group::Operation;
-use crate::message::WaitReport;
+use crate::task::group::Operation;
+use crate::wire::message::WaitReport;
 
 /// What the members of one group have said of their waits.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! How tasks end, what that sets free, and how failure spreads.
 
-use super::lists::Chain;
-use super::tasks::{NONE, State, Ties, upstream};
+use super::links::Chain;
+use super::links::NONE;
+use super::tasks::{State, Ties, upstream};
 use super::{Action, Actions, End, Scheduler, Turn};
 use crate::id::WorkerId;
 

@@ -7,7 +7,8 @@
 //! change places. All other workers go on with single-rank tasks. A reservation gives way to a wide task of strictly
 //! higher priority; single-rank tasks, of whatever priority, do not break it.
 
-use super::tasks::{NONE, Rare, State, priority_of};
+use super::links::NONE;
+use super::tasks::{Rare, State, priority_of};
 use super::workers::Standing;
 use super::{Action, Actions, End, GroupFailure, GroupValue, Scheduler};
 use crate::id::{TaskId, WorkerId};

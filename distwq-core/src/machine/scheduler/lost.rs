@@ -1,6 +1,7 @@
 //! What the loss of a worker means for the tasks and groups it had.
 
-use super::tasks::{NONE, State};
+use super::links::NONE;
+use super::tasks::State;
 use super::workers::Standing;
 use super::{Actions, End, Scheduler, Turn};
 use crate::id::WorkerId;

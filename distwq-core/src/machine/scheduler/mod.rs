@@ -48,6 +48,7 @@ mod add;
 mod end;
 mod event;
 mod groups;
+mod links;
 mod lists;
 mod lost;
 mod place;
@@ -70,7 +71,7 @@ pub use stall::{Stall, Waits};
 
 use crate::id::{TaskId, WorkerId};
 use groups::{Group, Reservation};
-use lists::Links;
+use links::Links;
 use ready::Queue;
 use report::Turn;
 use rustc_hash::FxHashMap;

@@ -1,7 +1,8 @@
 //! Which ready task goes to which worker.
 
-use super::lists::Links;
-use super::tasks::{NONE, State, Tasks};
+use super::links::Links;
+use super::links::NONE;
+use super::tasks::{State, Tasks};
 use super::workers::Standing;
 use super::{Actions, End, Scheduler};
 use crate::id::TaskId;

@@ -3,8 +3,9 @@
 //! The tasks of one key form a list through their own links. The list of the greatest key lies outside the map, so
 //! that the common cases (one key for all; a chain, whose keys come one at a time) never touch the map.
 
+use super::links::NONE;
 use super::lists::List;
-use super::tasks::{NONE, Tasks};
+use super::tasks::Tasks;
 use std::collections::BTreeMap;
 
 /// How many tasks of the first list may be looked at for a better fit.

@@ -1,6 +1,7 @@
 //! Reports of single-rank tasks, and the queue that a task goes to when it may start, for the first time or again.
 
-use super::tasks::{NONE, Rare, State};
+use super::links::NONE;
+use super::tasks::{Rare, State};
 use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, WorkerId};
 

@@ -1,7 +1,8 @@
 //! When nothing can move any more: who waits for what, and the end of it.
 
+use super::links::NONE;
 use super::lists::List;
-use super::tasks::{NONE, State};
+use super::tasks::State;
 use super::workers::Standing;
 use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, WorkerId};

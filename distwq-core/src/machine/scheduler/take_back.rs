@@ -1,7 +1,7 @@
 //! Work that was handed out too early is asked back: for a worker that has run dry, or because its worker is
 //! reserved.
 
-use super::tasks::NONE;
+use super::links::NONE;
 use super::{Action, Actions, Scheduler, Turn};
 use crate::id::{TaskId, WorkerId};
 

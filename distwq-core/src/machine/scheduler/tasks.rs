@@ -4,18 +4,15 @@
 //! have left the caches by the time it ends. So a task is half a cache line. What belongs to one stage of its life only
 //! shares a field with another stage, and what few tasks have lies apart, as [`Rare`].
 
-use super::lists::{Chain, ITEMS_MAX, Links};
+use super::links::{Chain, ITEMS_MAX, Links, NONE};
 use super::{End, Spec};
-use crate::buffers;
 use crate::id::TaskId;
-use crate::prefetch;
+use crate::memory::buffers;
+use crate::memory::prefetch;
 
 /// A value that the controller has is sent to whoever needs it, wherever that is; from this size on it pays to use
 /// a copy that a worker has already.
 const LARGE_BYTES: u64 = 64 * 1024;
-
-/// No task, no worker, no link.
-pub(super) const NONE: u32 = u32::MAX;
 
 /// Where a task is in its life, and so in which list it is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

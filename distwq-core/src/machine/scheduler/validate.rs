@@ -1,6 +1,7 @@
 //! The full-state check: every fact that the state keeps twice must agree. For tests and debugging.
 
-use super::tasks::{NONE, State};
+use super::links::NONE;
+use super::tasks::State;
 use super::workers::Standing;
 use super::{Queue, Scheduler};
 use rustc_hash::FxHashMap;

@@ -4,8 +4,10 @@
 //! have members. So the least and the most loaded are found without a look at the others, however many there are.
 
 use super::Settings;
-use super::lists::{List, successors};
-use super::tasks::{NONE, Tasks, WORKERS_MAX};
+use super::links::NONE;
+use super::links::successors;
+use super::lists::List;
+use super::tasks::{Tasks, WORKERS_MAX};
 
 /// Degrees of load: 0 is idle, 1 to 7 some slots free, from [`BUSY`] on all slots taken and more and more queued.
 const DEGREES: u32 = 48;

@@ -3,8 +3,8 @@
 use super::queue::ReadyTask;
 use super::task::Task;
 use crate::codec::{Payload, PayloadWriter};
-use crate::current::Description;
-use crate::remote::Failure;
+use crate::function::remote::Failure;
+use crate::task::current::Description;
 
 /// One attempt on an executor, and what became of it: a place for one after another, so that none is moved.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The descriptions of the few tasks of a worker that have one and have not begun.
 
-use crate::current::Description;
 use crate::id::TaskId;
-use crate::message::Described;
+use crate::task::current::Description;
+use crate::wire::message::Described;
 use rustc_hash::FxHashMap;
 
 /// Descriptions by task.

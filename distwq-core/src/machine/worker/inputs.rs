@@ -2,8 +2,8 @@
 
 use super::store::Store;
 use super::task::Task;
+use crate::function::remote::Resident;
 use crate::id::TaskId;
-use crate::remote::Resident;
 use rustc_hash::FxHashMap;
 use std::mem::take;
 
@@ -177,8 +177,8 @@ impl Waiting {
 mod tests {
     use super::*;
     use crate::codec::Payload;
-    use crate::registry::{Body, Remote};
-    use crate::remote::InputArgument;
+    use crate::function::registry::{Body, Remote};
+    use crate::function::remote::InputArgument;
 
     static REMOTE: Remote =
         Remote { path: "f", file: "f.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 0 };

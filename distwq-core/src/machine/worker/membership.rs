@@ -2,10 +2,10 @@
 
 use super::task::Task;
 use crate::codec::Payload;
-use crate::group::{GroupError, Operation};
 use crate::id::{GroupKey, Rank, TaskId};
 use crate::machine::Ns;
-use crate::message::WaitReport;
+use crate::task::group::{GroupError, Operation};
+use crate::wire::message::WaitReport;
 
 /// A member's side of a group, from `Prepare` until the member's part of the task has ended.
 #[derive(Debug)]

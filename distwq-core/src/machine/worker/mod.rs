@@ -4,6 +4,7 @@
 mod attempt;
 mod descriptions;
 mod groups;
+mod input;
 mod inputs;
 mod membership;
 mod outbox;
@@ -16,17 +17,18 @@ mod tests;
 mod values;
 
 pub(crate) use attempt::Attempt;
+pub(crate) use input::{Awaited, Input, Next};
 pub(crate) use outbox::{End, Outbox};
 pub(crate) use task::Task;
 
 use super::Ns;
+use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
-use crate::frame::{Frame, Messages};
-use crate::group::GroupError;
+use crate::function::registry::{FunctionId, Registry, Remote};
+use crate::function::remote::Failure;
 use crate::id::{GroupKey, Rank, Slot, TaskId};
-use crate::message::{Run, Settings, ShortRun, ToController, ToPeer, ToWorker};
-use crate::registry::{FunctionId, Registry, Remote};
-use crate::remote::Failure;
+use crate::task::group::GroupError;
+use crate::wire::message::{Run, Settings, ShortRun, ToController, ToPeer, ToWorker};
 use descriptions::Descriptions;
 use groups::Groups;
 use inputs::{Gathered, Purpose};
@@ -37,42 +39,6 @@ use running::Running;
 use rustc_hash::FxHashSet;
 use std::mem::take;
 use values::{Accepted, Missing, Values};
-
-/// All that can happen to a worker.
-pub(crate) enum Input<'a> {
-    /// A frame has come from another rank.
-    Frame { from: Rank, frame: &'a Frame },
-    /// An executor takes the first task that is ready; the caller knows that there is one.
-    Begin { slot: Slot, attempt: &'a mut Attempt },
-    /// What an executor has taken has ended.
-    Ended { slot: Slot, attempt: &'a mut Attempt },
-    /// A member of a group waits for a message that is not here.
-    Awaits { epoch: u64, from: usize, key: GroupKey },
-    /// A deadline may have come.
-    Time,
-    /// All executors have returned: nothing runs here any more.
-    Finished,
-}
-
-/// What threads of the rank wait for. Of several the one with the greatest drives.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Awaited {
-    /// Something new in the group of this epoch.
-    Group(u64),
-    /// A task to run.
-    Task,
-    /// All ranks having joined in the end.
-    Closed,
-}
-
-/// What an executor does next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Next {
-    /// Begin a task.
-    Begin,
-    /// Nothing more will come.
-    Stop,
-}
 
 /// How far the run is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

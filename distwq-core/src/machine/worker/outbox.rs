@@ -1,12 +1,12 @@
 //! All that leaves the machine of a worker, and the only place where it is encoded.
 
-use super::Awaited;
+use super::input::Awaited;
+use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload, PayloadWriter};
-use crate::frame::{Blob, Frame};
+use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId};
 use crate::machine::{Garbage, Happened, Ns, Outgoing};
-use crate::message::{self, Done, Outcome, ToController, ToPeer, ToWorker};
-use crate::remote::Failure;
+use crate::wire::message::{self, Done, Outcome, ToController, ToPeer, ToWorker};
 use std::mem::take;
 
 /// What is to be done outside the machine, until the driver has done it.

@@ -93,7 +93,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::codec::Payload;
-    use crate::remote::InputArgument;
+    use crate::function::remote::InputArgument;
     use smallvec::SmallVec;
 
     fn ready(number: u32) -> ReadyTask {

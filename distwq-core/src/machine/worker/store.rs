@@ -1,7 +1,7 @@
 //! The values that live on a rank.
 
+use crate::function::remote::Resident;
 use crate::id::TaskId;
-use crate::remote::Resident;
 use rustc_hash::FxHashMap;
 
 /// Values by the task that made them.

@@ -1,9 +1,9 @@
 //! One attempt of a task on a worker, with what it takes.
 
 use crate::codec::Payload;
+use crate::function::registry::Remote;
+use crate::function::remote::InputArgument;
 use crate::id::TaskId;
-use crate::registry::Remote;
-use crate::remote::InputArgument;
 use std::fmt;
 
 /// An attempt with all its inputs.

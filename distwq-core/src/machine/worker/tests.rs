@@ -1,9 +1,9 @@
 //! A worker's machine: messages in, messages out.
 
 use super::*;
-use crate::frame::Blob;
-use crate::message::{RunInput, Source, push_run};
-use crate::registry::Body;
+use crate::codec::frame::Blob;
+use crate::function::registry::Body;
+use crate::wire::message::{RunInput, Source, push_run};
 use smallvec::smallvec;
 use std::time::{Duration, Instant};
 

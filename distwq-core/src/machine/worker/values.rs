@@ -3,12 +3,12 @@
 use super::inputs::{Gathered, Inputs, Purpose};
 use super::store::Store;
 use super::task::Task;
+use crate::codec::frame::Frame;
 use crate::codec::{CodecError, Payload};
-use crate::frame::Frame;
+use crate::function::registry::Remote;
+use crate::function::remote::{InputArgument, Resident};
 use crate::id::{Rank, TaskId};
-use crate::message::{Run, Source};
-use crate::registry::Remote;
-use crate::remote::{InputArgument, Resident};
+use crate::wire::message::{Run, Source};
 use smallvec::SmallVec;
 
 /// A value that a task lacks, and who holds it.

@@ -1,6 +1,6 @@
 //! How a thread passes the time between two turns: it spins, then yields, then sleeps.
 
-use super::Turn;
+use super::engine::Turn;
 use std::time::{Duration, Instant};
 
 /// How long a driver that finds nothing spins, and then yields, before it naps.

@@ -1,12 +1,13 @@
 //! The watcher of a rank: drives while nobody does, because all threads of the rank compute.
 
 use super::backoff::{Backoff, Step};
-use super::{Drive, Engine, Nap, State, Turn, drop_quietly};
+use super::engine::{Engine, Turn};
+use super::{Drive, Nap, State, drop_quietly};
 use crate::machine::Garbage;
-use parking_lot::{Mutex, MutexGuard};
-use std::sync::atomic::{AtomicBool, Ordering};
+use parking_lot::MutexGuard;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How a watcher attends to what arrives.
@@ -17,15 +18,6 @@ pub(crate) enum Attention {
     Prompt,
     /// A worker's: what comes can wait for a moment, and the core is the executors'. It takes one turn a millisecond.
     Sparing,
-}
-
-/// What others need to know of the watcher.
-#[derive(Default)]
-pub(super) struct Watcher {
-    /// It sleeps until it is woken: nothing is to be done, or somebody drives.
-    parked: AtomicBool,
-    ended: AtomicBool,
-    thread: Mutex<Option<Thread>>,
 }
 
 impl Attention {

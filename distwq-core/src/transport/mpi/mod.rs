@@ -14,6 +14,7 @@ mod raw;
 mod receiving;
 mod request;
 mod sending;
+mod wire;
 
 pub(crate) use environment::{Environment, StartError};
 pub(crate) use main_thread::MainThread;
@@ -21,7 +22,7 @@ pub use raw::{OneThreadAtATime, RawCommunicator};
 
 use super::lent::Operation as _;
 use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_UNHEARD, Transport};
-use crate::frame::Frame;
+use crate::codec::frame::Frame;
 use crate::id::Rank;
 use ::mpi::Threading;
 use ::mpi::ffi;
@@ -30,19 +31,9 @@ use groups::Groups;
 use receiving::Receiving;
 use request::Request;
 use sending::Sending;
-use std::ffi::c_int;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
-
-/// Tags of the private communicator, one for each kind of [`Message`](super::departures::Message).
-mod tag {
-    use std::ffi::c_int;
-
-    pub(super) const FRAME: c_int = 1;
-    pub(super) const HEAD: c_int = 2;
-    pub(super) const PIECE: c_int = 3;
-}
 
 /// One rank's end.
 pub(crate) struct MpiTransport {
@@ -230,9 +221,4 @@ fn keep(buffers: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
         buffer.clear();
         buffers.push(buffer);
     }
-}
-
-/// A length as MPI counts it. Pieces are below the limit of a C int (checked in `Config`).
-fn count(bytes: usize) -> c_int {
-    c_int::try_from(bytes).expect("a piece is smaller than the limit of a C int")
 }

@@ -1,11 +1,11 @@
 //! Frames on their way in: matched by probe, put together from their pieces.
 
 use super::request::Request;
-use super::tag;
-use crate::buffers;
+use super::wire::tag;
 use crate::codec;
-use crate::frame::Frame;
+use crate::codec::frame::Frame;
 use crate::id::Rank;
+use crate::memory::buffers;
 use crate::transport::arrivals::{Arrivals, Incoming};
 use crate::transport::departures::lengths;
 use crate::transport::lent::Lent;
@@ -284,7 +284,7 @@ fn receive_now(matched: &Matched, mut buffer: Vec<u8>) -> Vec<u8> {
     unsafe {
         ffi::MPI_Mrecv(
             buffer.as_mut_ptr().cast(),
-            super::count(matched.len),
+            super::wire::count(matched.len),
             ffi::RSMPI_UINT8_T,
             &raw mut message,
             ffi::RSMPI_STATUS_IGNORE,

@@ -23,7 +23,7 @@ impl Request {
         unsafe {
             ffi::MPI_Isend(
                 bytes.cast(),
-                super::count(len),
+                super::wire::count(len),
                 ffi::RSMPI_UINT8_T,
                 to as c_int,
                 tag,
@@ -42,7 +42,13 @@ impl Request {
         let mut handle = MaybeUninit::uninit();
         // SAFETY: the buffer is valid by this function's contract; the handle is written by the call.
         unsafe {
-            ffi::MPI_Imrecv(into.cast(), super::count(len), ffi::RSMPI_UINT8_T, &raw mut message, handle.as_mut_ptr());
+            ffi::MPI_Imrecv(
+                into.cast(),
+                super::wire::count(len),
+                ffi::RSMPI_UINT8_T,
+                &raw mut message,
+                handle.as_mut_ptr(),
+            );
             Self { handle: handle.assume_init(), complete: false }
         }
     }

@@ -1,8 +1,8 @@
 //! Frames on their way out: a queue for each rank, and a bound on what MPI holds of each.
 
 use super::request::Request;
-use super::tag;
-use crate::frame::Frame;
+use super::wire::tag;
+use crate::codec::frame::Frame;
 use crate::id::Rank;
 use crate::transport::departures::{Departures, Message};
 use crate::transport::lent::Lent;

@@ -1,7 +1,7 @@
 //! Lists of numbers in one arena.
 
-use super::super::lists::{Chain, ITEMS_MAX, Links};
-use super::super::tasks::NONE;
+use super::super::links::NONE;
+use super::super::links::{Chain, ITEMS_MAX, Links};
 
 /// A list to which these numbers were added.
 fn list(links: &mut Links, numbers: &[u32]) -> u32 {

@@ -1,0 +1,364 @@
+//! What a user says of one task: the function, its arguments, its options. One builder for graphs and `submit`.
+
+use crate::api::handle::Handle;
+use crate::api::reference::Reference;
+use crate::codec::PayloadWriter;
+use crate::codec::Portable;
+use crate::contain;
+use crate::function::argument::{Input, InputPlace};
+use crate::function::registry::Remote;
+use crate::outcome::error::Refusal;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+/// A call of a `#[remote]` function that gives a `T`: a description of one task, made by `function::call(…)`,
+/// refined by the methods below, and handed to [`Graph::add`](crate::Graph::add) or
+/// [`Cluster::submit`](crate::Cluster::submit).
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn area(width: f64, height: f64) -> f64 {
+///     width * height
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+///     let call = area::call(2.0, 3.0).label("the floor").priority(1).retries(2);
+///     let floor = cluster.submit(call);
+///     let cube = cluster.submit(area::call(&floor, 2.5).follow(&floor)); // a handle as an argument
+///     assert_eq!(cube.get()?, 15.0);
+///     Ok(())
+/// }
+/// ```
+#[must_use = "a call does nothing until it is added to a graph or submitted"]
+pub struct Call<T> {
+    pub(crate) parts: Parts,
+    output: PhantomData<fn() -> T>,
+}
+
+/// All that a call says, without its type.
+pub(crate) struct Parts {
+    pub(crate) remote: &'static Remote,
+    pub(crate) arguments: Arguments,
+    /// What most calls do not say, and so need not carry from hand to hand.
+    pub(crate) options: Option<Box<Options>>,
+}
+
+/// The arguments of a call, collected in order.
+#[derive(Debug)]
+pub struct Arguments {
+    /// Those that came as values, encoded one after another.
+    pub(crate) plain: PayloadWriter,
+    /// Those that are outputs of other tasks.
+    pub(crate) inputs: Inputs,
+    /// The parameter that comes next.
+    parameter: u16,
+    /// The first that could not be encoded, counted from 1, and why.
+    unencodable: Option<Box<(usize, String)>>,
+}
+
+/// What a call may say besides its function and its arguments.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) label: Option<Cow<'static, str>>,
+    /// Tasks to wait for without taking their outputs.
+    pub(crate) after: Vec<Reference>,
+    pub(crate) follow: Option<Reference>,
+    pub(crate) ranks: Option<u32>,
+    pub(crate) priority: i32,
+    pub(crate) retries: u32,
+}
+
+impl Options {
+    /// What a call says that says nothing.
+    pub(crate) const NONE: &Self =
+        &Self { label: None, after: Vec::new(), follow: None, ranks: None, priority: 0, retries: 0 };
+
+    /// The tasks to wait for without taking their outputs.
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
+        self.after.iter().chain(&self.follow)
+    }
+}
+
+impl Parts {
+    /// What the call says besides its function and its arguments.
+    pub(crate) fn options(&self) -> &Options {
+        self.options.as_deref().unwrap_or(Options::NONE)
+    }
+
+    fn options_mut(&mut self) -> &mut Options {
+        self.options.get_or_insert_default()
+    }
+
+    /// It depends on no other task and has no options: nothing can be wrong with it.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.arguments.inputs.is_empty() && self.options.is_none() && self.arguments.unencodable.is_none()
+    }
+
+    /// The label, or else the function.
+    pub(crate) fn name(&self) -> Cow<'static, str> {
+        self.options().label.clone().unwrap_or(Cow::Borrowed(self.remote.path))
+    }
+
+    /// Why this can never run, whatever the cluster.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let options = self.options();
+        if let Some(error) = &self.arguments.unencodable {
+            return Some(Refusal::Encode { argument: error.0, message: error.1.clone() });
+        }
+        match options.ranks {
+            Some(0) => Some(Refusal::NoRanks),
+            Some(wanted) if wanted > 1 && !self.remote.is_collective() => Some(Refusal::NotCollective { wanted }),
+            _ => None,
+        }
+    }
+
+    /// All tasks that this one depends on.
+    #[inline]
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
+        let inputs = self.arguments.inputs.iter().map(|input| &input.source);
+        inputs.chain(self.options().dependencies())
+    }
+}
+
+/// The outputs of other tasks that are arguments, in the order of the parameters. Few calls have more than two.
+pub(crate) type Inputs = SmallVec<[Input<Reference>; 2]>;
+
+impl<T> Call<T> {
+    /// A name for people: in errors, in [`TaskInfo`](crate::TaskInfo), in drawings. It need not be unique.
+    pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
+        self.parts.options_mut().label = Some(label.into());
+        self
+    }
+
+    /// Starts only when `other` has given its value, without taking it. If `other` fails, this task does not run and
+    /// ends as [`Upstream`](crate::TaskError::Upstream). May be said several times.
+    pub fn after<U>(mut self, other: &Handle<U>) -> Self {
+        self.parts.options_mut().after.push(other.reference().clone());
+        self
+    }
+
+    /// Starts only when all of `others` have given their values, without taking them; as [`after`](Self::after) for
+    /// each.
+    ///
+    /// # Examples
+    /// ```
+    /// # use distwq::prelude::*;
+    /// # #[remote]
+    /// # fn work(x: u8) {}
+    /// # let mut graph = Graph::new();
+    /// let parts: Vec<_> = (0..4).map(|x| graph.add(work::call(x))).collect();
+    /// let last = graph.add(work::call(9).after_all(&parts));
+    /// # let _ = last;
+    /// ```
+    pub fn after_all<'a, U: 'a>(mut self, others: impl IntoIterator<Item = &'a Handle<U>>) -> Self {
+        let others = others.into_iter().map(|other| other.reference().clone());
+        self.parts.options_mut().after.extend(others);
+        self
+    }
+
+    /// Runs on the worker that ran `other` (of a collective task: on the first rank of its group), after it. A
+    /// retry stays there too. Good for tasks that use what `other` left in the memory or on the disk of its worker; for
+    /// its output alone there is no need, tasks go where their inputs are anyway. A value that no task made has no
+    /// worker, and then this says nothing. Said again, it replaces what was said before.
+    pub fn follow<U>(mut self, other: &Handle<U>) -> Self {
+        self.parts.options_mut().follow = Some(other.reference().clone());
+        self
+    }
+
+    /// How many ranks a collective task runs on, from 1 to [`Cluster::workers`](crate::Cluster::workers); without it,
+    /// on all workers. More than there are is refused, and so is more than 1 for a function that is not `collective`.
+    pub fn ranks(mut self, ranks: usize) -> Self {
+        self.parts.options_mut().ranks = Some(u32::try_from(ranks).unwrap_or(u32::MAX));
+        self
+    }
+
+    /// Among tasks that are ready, those of higher priority start first. The default is 0; what has started is not
+    /// interrupted.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.parts.options_mut().priority = priority;
+        self
+    }
+
+    /// How many times to try again after an `Err`, a panic or a failed group: on workers that have not tried it yet as
+    /// long as there are any. The default is 0. An argument that does not decode is not tried again.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.parts.options_mut().retries = retries;
+        self
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("function", &self.parts.remote.path)
+            .field("label", &self.parts.options().label)
+            .field("inputs", &self.parts.arguments.inputs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`Cluster::submit`](crate::Cluster::submit) and [`Graph::add`](crate::Graph::add) take: a [`Call`], and nothing
+/// else. It is a trait so that the compiler can say what to do where something else stands, such as a closure.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no call of a remote function",
+    label = "expected a `Call`",
+    note = "a task is a call of a function with `#[remote]`: `square::call(3)` describes one, where `square(3)` runs the function here",
+    note = "a closure cannot travel: make a function of it that takes what it captures as parameters"
+)]
+pub trait IsCall {
+    /// What the task gives.
+    type Output;
+
+    /// The call itself.
+    #[doc(hidden)]
+    fn as_call(&mut self) -> &mut Call<Self::Output>;
+}
+
+impl<T> IsCall for Call<T> {
+    type Output = T;
+
+    #[inline]
+    fn as_call(&mut self) -> &mut Self {
+        self
+    }
+}
+
+/// What generated code calls.
+impl<T> Call<T> {
+    /// A call of `remote` without arguments yet, put together where it will stay.
+    #[doc(hidden)]
+    #[inline]
+    pub fn of(remote: &'static Remote) -> Self {
+        let plain = PayloadWriter::new();
+        let arguments = Arguments { plain, inputs: Inputs::new(), parameter: 0, unencodable: None };
+        Self { parts: Parts { remote, arguments, options: None }, output: PhantomData }
+    }
+
+    /// Adds the next argument.
+    #[doc(hidden)]
+    #[inline]
+    pub fn argument<A>(&mut self, argument: impl IntoArg<A>) {
+        let arguments = &mut self.parts.arguments;
+        argument.add_to(arguments);
+        arguments.parameter += 1;
+    }
+}
+
+impl Arguments {
+    #[inline]
+    fn value<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) {
+        if let Err(error) = contain::failures("its `Serialize`", || self.plain.append::<R, T>(value)) {
+            // The call will be refused: nobody reads what was written, of this one in part.
+            self.plain.clear();
+            let argument = usize::from(self.parameter) + 1;
+            self.unencodable.get_or_insert_with(|| Box::new((argument, error)));
+        }
+    }
+
+    #[inline]
+    fn input(&mut self, source: Reference, gathered: bool) {
+        let offset = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
+        let place = InputPlace { offset, parameter: self.parameter, gathered };
+        self.inputs.push(Input { source, place });
+    }
+
+    #[inline]
+    fn input_of(&mut self, source: &Reference, gathered: bool) {
+        match source {
+            // By itself, so that it goes from registers to where it stays.
+            Reference::Node(node) => self.input(Reference::Node(node.clone()), gathered),
+            other => self.input(other.clone(), gathered),
+        }
+    }
+
+    fn inputs<T>(&mut self, handles: &[Handle<T>]) {
+        if handles.is_empty() {
+            // No outputs make an empty sequence, which is a value like any other.
+            return self.value::<Vec<()>, [()]>(&[]);
+        }
+        handles.iter().for_each(|handle| self.input_of(handle.reference(), true));
+    }
+}
+
+/// What can stand where a remote function takes a `T`: a `T`, a `&T`, the output of another task as a
+/// [`Handle<T>`] or `&Handle<T>`; for a `Vec<T>` also a slice `&[T]`, or several outputs as `Vec<Handle<T>>`,
+/// `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the argument `{T}` of this remote function",
+    label = "expected `{T}`, `&{T}` or a handle of it, `&Handle<{T}>`",
+    note = "a `Vec<T>` may also come as the handles of its elements, `&Vec<Handle<T>>` or `&[Handle<T>]`"
+)]
+pub trait IntoArg<T> {
+    /// Adds the argument to those of a call.
+    #[doc(hidden)]
+    fn add_to(self, to: &mut Arguments);
+}
+
+impl<T: Portable> IntoArg<T> for T {
+    fn add_to(self, to: &mut Arguments) {
+        to.value::<T, T>(&self);
+    }
+}
+
+impl<T: Portable> IntoArg<T> for &T {
+    fn add_to(self, to: &mut Arguments) {
+        to.value::<T, T>(self);
+    }
+}
+
+impl<T: Portable> IntoArg<Vec<T>> for &[T] {
+    fn add_to(self, to: &mut Arguments) {
+        to.value::<Vec<T>, [T]>(self);
+    }
+}
+
+impl<T: Portable, const N: usize> IntoArg<Vec<T>> for &[T; N] {
+    fn add_to(self, to: &mut Arguments) {
+        to.value::<Vec<T>, [T]>(self);
+    }
+}
+
+impl IntoArg<String> for &str {
+    fn add_to(self, to: &mut Arguments) {
+        to.value::<String, str>(self);
+    }
+}
+
+impl<T> IntoArg<T> for Handle<T> {
+    fn add_to(self, to: &mut Arguments) {
+        to.input(self.into_reference(), false);
+    }
+}
+
+impl<T> IntoArg<T> for &Handle<T> {
+    fn add_to(self, to: &mut Arguments) {
+        to.input_of(self.reference(), false);
+    }
+}
+
+impl<T> IntoArg<Vec<T>> for Vec<Handle<T>> {
+    fn add_to(self, to: &mut Arguments) {
+        to.inputs(&self);
+    }
+}
+
+impl<T> IntoArg<Vec<T>> for &Vec<Handle<T>> {
+    fn add_to(self, to: &mut Arguments) {
+        to.inputs(self);
+    }
+}
+
+impl<T> IntoArg<Vec<T>> for &[Handle<T>] {
+    fn add_to(self, to: &mut Arguments) {
+        to.inputs(self);
+    }
+}

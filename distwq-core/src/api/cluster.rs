@@ -1,0 +1,366 @@
+//! The running thing, as the body of a program sees it.
+
+use crate::api::admission::Admission;
+use crate::api::call::{self, IsCall, Parts};
+use crate::api::graph::{Graph, StartingNode};
+use crate::api::handle::Handle;
+use crate::api::reference::{Bound, Outcomes, Reference};
+use crate::codec::Portable;
+use crate::codec::{self, Payload};
+use crate::contain;
+use crate::function::argument::Input;
+use crate::id::{RunId, TaskId};
+use crate::machine::controller::{Awaited, NewTask, Options, Plain, ReferenceNote};
+use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
+use crate::outcome::info::TaskInfo;
+use crate::outcome::stats::Stats;
+use crate::runtime::drive::Drive;
+use crate::runtime::fault;
+use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
+use crate::task::current;
+use smallvec::SmallVec;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A controller and its workers: takes graphs, calls and values, and gives handles. Clones are the same cluster,
+/// to be used from any thread. What is submitted runs on the workers, also while the body computes.
+///
+/// The body of `#[distwq::main]`, of [`launch`](crate::launch()) and of `#[distwq::test]` is given one.
+///
+/// It is for the body and its threads, and no task can use it. On the local backend one could get hold of it, in a
+/// static: what it submits, runs and gets ends as an error at once, because all workers might wait for tasks that no
+/// worker is left for. A thread that a task starts is not known as one of a task, so that error is missing there: a task
+/// must not wait for a thread that waits for tasks.
+///
+/// # Examples
+/// Threads that submit; the cluster is shared like any reference:
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) {
+///     std::thread::scope(|scope| {
+///         for x in 0..3 {
+///             scope.spawn(move || assert_eq!(cluster.submit(square::call(x)).get(), Ok(x * x)));
+///         }
+///     });
+///     assert_eq!(cluster.stats().done, 3);
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Cluster {
+    seat: Arc<Seat>,
+}
+
+/// The controller's place: its engine and what is known without asking it.
+pub(crate) struct Seat {
+    pub(crate) drive: Drive<ControllerEngine>,
+    notes: ReferenceNotes,
+    workers: usize,
+    session: u64,
+    inline_bytes_max: u64,
+}
+
+/// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
+const REPORT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a report on what is left to end waits for such answers.
+const DRAIN_REPORT_LIMIT: Duration = Duration::from_secs(1);
+
+impl Cluster {
+    pub(crate) fn new(drive: Drive<ControllerEngine>, session: u64, inline_bytes_max: u64) -> Self {
+        let (notes, workers) = drive.with(|engine| (engine.reference_notes(), engine.machine().workers()));
+        Self { seat: Arc::new(Seat { drive, notes, workers, session, inline_bytes_max }) }
+    }
+
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
+    /// How many workers there are: the ranks but the controller's, or the threads of the local backend.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.seat.workers
+    }
+
+    /// Takes one task, which starts as soon as its inputs are there and a worker has room. Does not wait. What cannot
+    /// run has ended as [`Refused`](TaskError::Refused) when this returns.
+    pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
+        Handle::new(self.submit_parts(&mut call.as_call().parts))
+    }
+
+    fn submit_parts(&self, parts: &mut Parts) -> Reference {
+        let taken = match refusal_inside(|| parts.name()) {
+            None => self.seat.drive.with(|engine| self.seat.take(engine, parts)),
+            Some(step) => Err(step),
+        };
+        self.reference(taken)
+    }
+
+    /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
+    /// take it by reference. It stays while its handle, or a task that takes it, is left.
+    pub fn value<T: Portable>(&self, value: &T) -> Handle<T> {
+        Handle::new(self.reference(self.take_value(value)))
+    }
+
+    fn take_value<T: Portable>(&self, value: &T) -> Result<TaskId, Arc<PathStep>> {
+        if let Some(step) = refusal_inside(|| "value") {
+            return Err(step);
+        }
+        let encoded = contain::failures("its `Serialize`", || codec::encode(value));
+        let payload = encoded.map_err(|error| PathStep::refused("value", Refusal::Value(error)))?;
+        let is_large = payload.len() as u64 > self.seat.inline_bytes_max;
+        self.seat.drive.with(|engine| {
+            self.seat.admission(engine).check_value()?;
+            Ok(engine.submit_value(payload, is_large))
+        })
+    }
+
+    #[inline]
+    fn reference(&self, taken: Result<TaskId, Arc<PathStep>>) -> Reference {
+        match taken {
+            Ok(task) => Reference::Task(Bound::first(task, self.outcomes())),
+            Err(step) => Reference::Refused(step),
+        }
+    }
+
+    fn outcomes(&self) -> Arc<dyn Outcomes> {
+        Arc::clone(&self.seat) as _
+    }
+
+    /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that were submitted before go on
+    /// beside it.
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks failed. All others have
+    /// their values even so, and handles stay readable.
+    pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
+        let run = self.begin(graph)?;
+        // Ends because every task ends: with a value, an error, or when nothing can move any more.
+        self.seat
+            .drive
+            .wait(Awaited::Run(run), |engine| engine.machine().has_run_ended(run).then(|| engine.take_run(run)))
+    }
+
+    /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments anywhere from now on.
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] if the graph has run before, or if one of its tasks can never run; then nothing of it
+    /// runs and all its handles have ended as refused.
+    pub fn start(&self, graph: &mut Graph) -> Result<(), RunError> {
+        let run = self.begin(graph)?;
+        self.seat.drive.with(|engine| engine.forget_run(run));
+        Ok(())
+    }
+
+    fn begin(&self, graph: &mut Graph) -> Result<RunId, RunError> {
+        let started = match refusal_inside(|| "graph") {
+            Some(step) => Err(step),
+            // Checked and started in one go: the cluster may begin to close at any moment.
+            None => self.seat.drive.with(|engine| {
+                self.seat.admission(engine).check_graph(graph)?;
+                Ok(start(engine, graph, &self.outcomes()))
+            }),
+        };
+        started.map_err(|step| {
+            graph.refuse_all(&step);
+            RunError::Refused(step.refusal())
+        })
+    }
+
+    /// What was done so far, and what lies where; [`Stats`] prints as a few lines. Asks every worker, so it takes a
+    /// round trip; a worker that sits in raw MPI for longer than 5 s is told as it last reported.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[must_use]
+    #[track_caller]
+    pub fn stats(&self) -> Stats {
+        current::assert_outside("Cluster::stats");
+        let drive = &self.seat.drive;
+        drive.with(ControllerEngine::ask_reports);
+        let deadline = Instant::now() + REPORT_LIMIT;
+        drive.wait_until(Awaited::Reports, Some(deadline), |engine| engine.machine().has_reports().then_some(()));
+        drive.with(|engine| engine.machine().stats())
+    }
+
+    /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable
+    /// until the body returns. Any further call returns at once. Leaving the body does the same.
+    ///
+    /// A task that never returns keeps it waiting. After the [grace](crate::Config::shutdown_grace), and each minute from
+    /// then on, standard error tells which tasks run where and since when, and which wait for them.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn shutdown(&self) {
+        current::assert_outside("Cluster::shutdown");
+        self.seat.drive.with(ControllerEngine::begin_closing);
+        self.seat.drain();
+    }
+}
+
+/// The refusal of what a task gives to a cluster of its process.
+#[inline]
+fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<PathStep>> {
+    let task = current::name()?;
+    Some(PathStep::refused(name().as_ref(), Refusal::InsideTask { task }))
+}
+
+/// Starts a graph, all of it checked before. Its handles ask for their outputs at `outcomes`.
+fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> RunId {
+    let run = engine.begin_graph(graph.size());
+    graph.start(outcomes, |node| {
+        let StartingNode { remote, plain, inputs, options, before, level } = node;
+        let Some(remote) = remote else {
+            let mut payload = Payload::EMPTY;
+            plain.move_to(&mut payload);
+            return engine.add_value(payload);
+        };
+        let new = NewTask { remote, inputs, options: None, before, level, run: Some(run) };
+        match options {
+            None => engine.add(&new, plain),
+            Some(options) => with_options(new, options, |new| engine.add(new, plain)),
+        }
+    });
+    engine.end_graph();
+    run
+}
+
+/// Gives `take` a task with what its call says besides its function and arguments, all of it checked before.
+fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(&NewTask<'_>) -> R) -> R {
+    let call::Options { label, after, follow, ranks, priority, retries } = options;
+    let mut before = SmallVec::<[TaskId; 8]>::from_slice(new.before);
+    before.extend(after.iter().map(Reference::task));
+    let options = Options {
+        label: label.as_deref(),
+        follow: follow.as_ref().map(Reference::task),
+        ranks: *ranks,
+        priority: *priority,
+        retries: *retries,
+    };
+    take(&NewTask { options: Some(&options), before: &before, ..new })
+}
+
+impl Seat {
+    fn admission(&self, engine: &ControllerEngine) -> Admission {
+        let is_closing = engine.machine().is_closing();
+        Admission { session: self.session, workers: self.workers as u32, is_closing }
+    }
+
+    /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
+    fn take(&self, engine: &mut ControllerEngine, parts: &mut Parts) -> Result<TaskId, Arc<PathStep>> {
+        if !parts.is_plain() || engine.machine().is_closing() {
+            self.admission(engine).check(parts)?;
+        }
+        let mut inputs = SmallVec::<[Input<TaskId>; 4]>::new();
+        // A loop, because collecting costs several times as much.
+        for input in &parts.arguments.inputs {
+            inputs.push(Input { source: input.source.task(), place: input.place });
+        }
+        let Parts { remote, arguments, options } = parts;
+        let plain = Plain::Written(&mut arguments.plain);
+        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, run: None };
+        Ok(match options {
+            None => engine.submit(&new, plain),
+            Some(options) => with_options(new, options, |new| engine.submit(new, plain)),
+        })
+    }
+
+    /// Waits until all tasks have ended. Ends because every task ends; while one does not, says now and then which.
+    fn drain(&self) {
+        let drained = |engine: &mut ControllerEngine| {
+            let machine = engine.machine();
+            (machine.pending() == 0 || machine.is_over()).then_some(())
+        };
+        loop {
+            let report = self.drive.with(|engine| engine.next_drain_report());
+            if self.drive.wait_until(Awaited::Drained, report, drained).is_some() {
+                return;
+            }
+            // Of several threads that wait here one says it.
+            if self.drive.with(|engine| engine.begin_drain_report()) {
+                let deadline = Instant::now() + DRAIN_REPORT_LIMIT;
+                self.drive.wait_until(Awaited::Reports, Some(deadline), |engine| {
+                    engine.machine().has_reports().then_some(())
+                });
+                let left = self.drive.with(|engine| engine.drain_report());
+                left.iter().for_each(|text| fault::say(text));
+            }
+        }
+    }
+
+    /// Leaves a note for the next turn. When they are many they are read if the engine is free, for a user who only
+    /// clones and drops handles takes no turns.
+    #[inline]
+    fn note(&self, note: ReferenceNote) {
+        let mut notes = self.notes.lock();
+        notes.push(note);
+        let many = notes.len().is_multiple_of(NOTES_TOGETHER);
+        drop(notes);
+        if many {
+            self.drive.try_with(ControllerEngine::count_references);
+        }
+    }
+
+    fn site(&self, task: TaskId) -> Arc<TaskSite> {
+        Arc::new(self.drive.with(|engine| engine.machine().site(task)))
+    }
+}
+
+impl Outcomes for Seat {
+    fn wait(&self, task: TaskId, deadline: Option<Instant>, into: &mut Payload) -> Result<(), TaskError> {
+        if let Some(inside) = current::name() {
+            return Err(TaskError::InsideTask { site: self.site(task), task: Arc::from(inside) });
+        }
+        if self.drive.with(|engine| engine.machine().output_here(task, into)) {
+            return Ok(());
+        }
+        // Without a deadline this ends because every task ends.
+        let output = self.drive.wait_until(Awaited::Task(task), deadline, |engine| engine.output(task, into));
+        output.unwrap_or_else(|| Err(TaskError::Timeout { site: self.site(task), waited_ms: 0 }))
+    }
+
+    fn is_done(&self, task: TaskId) -> bool {
+        self.drive.with(|engine| {
+            engine.machine().has_ended(task) || {
+                engine.turn_now();
+                engine.machine().has_ended(task)
+            }
+        })
+    }
+
+    fn info(&self, task: TaskId) -> TaskInfo {
+        let info = self.drive.with(|engine| engine.machine().info(task));
+        info.expect("a task stays while a handle of it does")
+    }
+
+    fn undecodable(&self, task: TaskId, message: String) -> TaskError {
+        let message = Arc::from(format!("the output does not decode: {message}"));
+        TaskError::Codec { site: self.site(task), message }
+    }
+
+    fn retained(&self, task: TaskId) {
+        self.note(ReferenceNote::Retained(task));
+    }
+
+    fn dropped(&self, task: TaskId) {
+        self.note(ReferenceNote::Dropped(task));
+    }
+
+    fn session(&self) -> u64 {
+        self.session
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cluster({})", plural(self.workers(), "worker"))
+    }
+}

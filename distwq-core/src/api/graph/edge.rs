@@ -1,0 +1,14 @@
+//! The edges of a graph.
+
+use crate::function::argument::InputPlace;
+
+/// Why one node comes before another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Edge {
+    /// The output of the one is an argument of the other, at this place.
+    Input(InputPlace),
+    /// The call said `after` or `follow`.
+    After,
+    /// [`Graph::order`](super::Graph::order).
+    Order,
+}

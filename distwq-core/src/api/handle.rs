@@ -1,0 +1,158 @@
+//! What a user holds of a task: a typed promise of its output.
+
+use crate::api::reference::{Reference, State};
+use crate::codec::{self, Payload};
+use crate::contain;
+use crate::outcome::error::TaskError;
+use crate::outcome::info::{TaskInfo, TaskState};
+use crate::task::current;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+/// The output of a task, now or later. Clones are the same task; when the last one is dropped the *value* may
+/// go, but the task still runs.
+///
+/// Where a remote function takes a `T`, its call takes a `Handle<T>` or `&Handle<T>`; see
+/// [`IntoArg`](crate::IntoArg).
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+/// use std::time::Duration;
+///
+/// #[remote]
+/// fn count(text: &str) -> usize {
+///     text.chars().count()
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+///     let handle: Handle<usize> = cluster.submit(count::call("four").label("a word"));
+///     assert_eq!(handle.get()?, 4); // waits
+///     assert_eq!(handle.get_timeout(Duration::from_secs(1))?, 4);
+///     assert!(handle.is_done());
+///     assert_eq!(handle.try_get(), Some(Ok(4)));
+///     let info = handle.info();
+///     assert_eq!((info.label.as_deref(), info.attempts, info.ranks.len()), (Some("a word"), 1, 1));
+///     Ok(())
+/// }
+/// ```
+pub struct Handle<T> {
+    reference: Reference,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> Handle<T> {
+    #[inline]
+    pub(crate) fn new(reference: Reference) -> Self {
+        Self { reference, output: PhantomData }
+    }
+
+    pub(crate) fn into_reference(self) -> Reference {
+        self.reference
+    }
+
+    pub(crate) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// Whether the task has ended, with a value or without. Never waits, and moves things on like a wait does, so that
+    /// a loop that asks comes to an end. False if its graph has not been started.
+    ///
+    /// # Panics
+    /// Within a task of this process, where such a loop would not come to an end.
+    #[must_use]
+    #[track_caller]
+    pub fn is_done(&self) -> bool {
+        current::assert_outside("Handle::is_done");
+        match self.reference.state() {
+            State::Bound(task, outcomes) => outcomes.is_done(task),
+            State::Refused(_) => true,
+            State::Unbound(_) => false,
+        }
+    }
+
+    /// When it was submitted, where it ran, how long, how many times it was tried: a picture of this moment.
+    #[must_use]
+    pub fn info(&self) -> TaskInfo {
+        let (state, name) = match self.reference.state() {
+            State::Bound(task, outcomes) => return outcomes.info(task),
+            State::Refused(step) => (TaskState::Failed, step.name().to_owned()),
+            State::Unbound(_) => (TaskState::NotStarted, String::new()),
+        };
+        TaskInfo {
+            id: 0,
+            function: name,
+            label: None,
+            state,
+            ranks: Vec::new(),
+            hosts: Vec::new(),
+            attempts: 0,
+            submitted_ns: 0,
+            started_ns: None,
+            finished_ns: None,
+            output_bytes: 0,
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Handle<T> {
+    /// Waits for the task and gives its output, decoded anew at each call.
+    ///
+    /// # Errors
+    /// Why the task gave no value, [`TaskError::NotStarted`] at once if its graph has not been started,
+    /// [`TaskError::InsideTask`] at once within a task, and [`TaskError::Codec`] if the output does not decode.
+    pub fn get(&self) -> Result<T, TaskError> {
+        self.wait(None)
+    }
+
+    /// Like [`get`](Self::get), for `timeout` at most. May be called again.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get), and [`TaskError::Timeout`] if the task has not ended in time; it goes on.
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, TaskError> {
+        let begun = Instant::now();
+        // A timeout beyond what the clock can tell is no timeout.
+        match self.wait(begun.checked_add(timeout)) {
+            Err(TaskError::Timeout { site, .. }) => {
+                Err(TaskError::Timeout { site, waited_ms: begun.elapsed().as_millis() })
+            }
+            other => other,
+        }
+    }
+
+    /// The output if the task has ended, without waiting for the task. An output that lies on a worker is
+    /// fetched, which takes the time of its transfer.
+    #[must_use]
+    pub fn try_get(&self) -> Option<Result<T, TaskError>> {
+        // Within a task it is an error that tells so.
+        (current::task().is_some() || self.is_done()).then(|| self.get())
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Result<T, TaskError> {
+        match self.reference.state() {
+            State::Bound(task, outcomes) => {
+                let mut payload = Payload::EMPTY;
+                outcomes.wait(task, deadline, &mut payload)?;
+                let value = contain::failures("its `Deserialize`", || codec::decode(payload.as_slice()));
+                value.map_err(|error| outcomes.undecodable(task, error))
+            }
+            State::Refused(step) => Err(step.refusal()),
+            State::Unbound(_) => Err(TaskError::NotStarted),
+        }
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.reference.clone())
+    }
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({:?})", self.reference)
+    }
+}

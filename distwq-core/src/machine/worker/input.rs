@@ -1,0 +1,41 @@
+//! All that can happen to a worker.
+
+use super::attempt::Attempt;
+use crate::codec::frame::Frame;
+use crate::id::{GroupKey, Rank, Slot};
+
+/// What has happened.
+pub(crate) enum Input<'a> {
+    /// A frame has come from another rank.
+    Frame { from: Rank, frame: &'a Frame },
+    /// An executor takes the first task that is ready; the caller knows that there is one.
+    Begin { slot: Slot, attempt: &'a mut Attempt },
+    /// What an executor has taken has ended.
+    Ended { slot: Slot, attempt: &'a mut Attempt },
+    /// A member of a group waits for a message that is not here.
+    Awaits { epoch: u64, from: usize, key: GroupKey },
+    /// A deadline may have come.
+    Time,
+    /// All executors have returned: nothing runs here any more.
+    Finished,
+}
+
+/// What threads of the rank wait for. Of several the one with the greatest drives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Awaited {
+    /// Something new in the group of this epoch.
+    Group(u64),
+    /// A task to run.
+    Task,
+    /// All ranks having joined in the end.
+    Closed,
+}
+
+/// What an executor does next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// Begin a task.
+    Begin,
+    /// Nothing more will come.
+    Stop,
+}

@@ -1,0 +1,354 @@
+//! The errors that users meet: of a task, of a graph, of a cluster.
+
+mod path;
+mod sources;
+
+pub use path::UpstreamPath;
+pub(crate) use path::{PathStep, Reason};
+pub(crate) use sources::with_sources;
+
+use crate::id::Rank;
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a task cannot use a cluster, and what to do.
+pub(crate) const INSTEAD: &str = "a task cannot use the cluster that runs it: all workers could wait for tasks that no \
+    worker is left for. Let the body of the program submit, and take outputs of other tasks as arguments";
+
+/// Which task, and where it last ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskSite {
+    /// The number of the task, counted from 1.
+    pub task: u32,
+    /// The path of the function.
+    pub function: String,
+    /// The label given with [`Call::label`](crate::Call::label).
+    pub label: Option<String>,
+    /// The rank it last ran on (of a collective task: the rank that failed first).
+    pub rank: Option<Rank>,
+    /// The host of that rank.
+    pub host: Option<String>,
+    /// How many attempts were made.
+    pub attempts: u32,
+}
+
+impl TaskSite {
+    /// The label, or the function, with the number: how a path names its steps.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let name = self.label.as_ref().unwrap_or(&self.function);
+        format!("{name} #{}", self.task)
+    }
+}
+
+impl fmt::Display for TaskSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task #{} {}", self.task, self.function)?;
+        if let Some(label) = &self.label {
+            write!(f, " {label:?}")?;
+        }
+        if let Some(rank) = self.rank {
+            write!(f, " on {rank}")?;
+        }
+        if let Some(host) = &self.host {
+            write!(f, " (host {host})")?;
+        }
+        if self.attempts > 0 {
+            write!(f, ", attempt {}", self.attempts)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a task gives no value. Cheap to clone.
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn root(x: f64) -> Result<f64, String> {
+///     if x < 0.0 { Err(format!("{x} has no root")) } else { Ok(x.sqrt()) }
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) {
+///     let handle = cluster.submit(root::call(-1.0).label("of -1"));
+///     match handle.get() {
+///         Err(TaskError::Failed { site, message }) => {
+///             assert_eq!(&*message, "-1 has no root");
+///             assert_eq!((site.label.as_deref(), site.attempts), (Some("of -1"), 1));
+///         }
+///         other => panic!("{other:?}"),
+///     }
+///     // What hangs on it tells where it began.
+///     let error = cluster.submit(root::call(&handle)).get().unwrap_err();
+///     assert_eq!(error.root().message(), Some("-1 has no root"));
+/// }
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The function returned `Err`.
+    #[error("{site} failed: {message}")]
+    Failed {
+        /// Which task, where.
+        site: Arc<TaskSite>,
+        /// The text of the error with the chain of its sources.
+        message: Arc<str>,
+    },
+    /// The function panicked.
+    #[error("{site} panicked: {message}")]
+    Panicked {
+        /// Which task, where.
+        site: Arc<TaskSite>,
+        /// What it panicked with.
+        message: Arc<str>,
+    },
+    /// An argument could not be decoded, or the output not encoded, or the output not decoded where it was
+    /// asked for.
+    #[error("{site} could not exchange its values: {message}")]
+    Codec {
+        /// Which task, where.
+        site: Arc<TaskSite>,
+        /// Which value, and what the codec said.
+        message: Arc<str>,
+    },
+    /// An input could not be fetched, or a value is gone with the rank that held it.
+    #[error("{site} lost a value: {message}")]
+    ValueLost {
+        /// Which task, where.
+        site: Arc<TaskSite>,
+        /// Which value, and why.
+        message: Arc<str>,
+    },
+    /// The group of a collective task did not begin, or broke without a member that says why. What members return or
+    /// panic with is told as [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked), also where they hand on the
+    /// [`GroupError`](crate::task::group::GroupError) that they got because another one had left.
+    #[error("{site} lost a member of its group: {message}")]
+    Group {
+        /// Which task, where.
+        site: Arc<TaskSite>,
+        /// Which member, and why.
+        message: Arc<str>,
+    },
+    /// The worker that ran the task is gone.
+    #[error("{site} was lost with its worker: {message}")]
+    WorkerLost {
+        /// Which task, where.
+        site: Arc<TaskSite>,
+        /// What is known of the end of the worker.
+        message: Arc<str>,
+    },
+    /// The task cannot run, and was not taken.
+    #[error("{task} was refused: {reason}")]
+    Refused {
+        /// The label or the function of the task; `graph` or `value` for what is no task.
+        task: Arc<str>,
+        /// Why it cannot run.
+        reason: Refusal,
+    },
+    /// A task that this one needs gave no value.
+    #[error("{site} did not run, because a task before it gave no value: {root} (path: {path})")]
+    Upstream {
+        /// Which task did not run.
+        site: Arc<TaskSite>,
+        /// The error of the task where it began.
+        root: Arc<TaskError>,
+        /// The tasks between, from the root to this one.
+        path: UpstreamPath,
+    },
+    /// A task asked for the output of a task of the cluster that runs it.
+    #[error("{site} was asked for its output within {task}; {INSTEAD}")]
+    InsideTask {
+        /// Whose output.
+        site: Arc<TaskSite>,
+        /// The task that asked.
+        task: Arc<str>,
+    },
+    /// The graph of the task has not been started.
+    #[error("the task has not started: run or start its graph first")]
+    NotStarted,
+    /// The time given to [`Handle::get_timeout`](crate::Handle::get_timeout) is over; the task goes on.
+    #[error("{site} has not ended within {waited_ms} ms; it goes on")]
+    Timeout {
+        /// Which task.
+        site: Arc<TaskSite>,
+        /// How long it was waited for, in milliseconds.
+        waited_ms: u128,
+    },
+    /// Nothing can move any more: the task waits for what cannot come.
+    #[error("{site} can never run, nothing moves any more: {message}")]
+    Stalled {
+        /// Which task.
+        site: Arc<TaskSite>,
+        /// Who waits for what.
+        message: Arc<str>,
+    },
+    /// The cluster shut down before the task ended.
+    #[error("{site} had not ended when the cluster shut down")]
+    Closed {
+        /// Which task.
+        site: Arc<TaskSite>,
+    },
+}
+
+impl TaskError {
+    /// The error of something that is not taken.
+    pub(crate) fn refused(task: &str, reason: Refusal) -> Self {
+        Self::Refused { task: Arc::from(task), reason }
+    }
+
+    /// Which task it is about, where that is known.
+    #[must_use]
+    pub fn site(&self) -> Option<&TaskSite> {
+        match self {
+            Self::Failed { site, .. }
+            | Self::Panicked { site, .. }
+            | Self::Codec { site, .. }
+            | Self::ValueLost { site, .. }
+            | Self::Group { site, .. }
+            | Self::WorkerLost { site, .. }
+            | Self::Upstream { site, .. }
+            | Self::InsideTask { site, .. }
+            | Self::Timeout { site, .. }
+            | Self::Stalled { site, .. }
+            | Self::Closed { site } => Some(site),
+            Self::Refused { .. } | Self::NotStarted => None,
+        }
+    }
+
+    /// The error where it began: of the task itself, or of the one upstream that failed or was refused.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        let mut error = self;
+        while let Self::Upstream { root, .. } | Self::Refused { reason: Refusal::RefusedDependency { root, .. }, .. } =
+            error
+        {
+            error = root;
+        }
+        error
+    }
+
+    /// What the function or the runtime said, where there is such a text.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Failed { message, .. }
+            | Self::Panicked { message, .. }
+            | Self::Codec { message, .. }
+            | Self::ValueLost { message, .. }
+            | Self::Group { message, .. }
+            | Self::WorkerLost { message, .. }
+            | Self::Stalled { message, .. } => Some(message),
+            _ => None,
+        }
+    }
+}
+
+/// Why a task or a graph was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A collective task wants more ranks than there are workers.
+    #[error(
+        "it wants {wanted} ranks, but the cluster has {}; start more ranks or ask for fewer",
+        plural(*workers, "worker")
+    )]
+    TooManyRanks {
+        /// What `ranks` asked for.
+        wanted: u32,
+        /// How many workers there are.
+        workers: u32,
+    },
+    /// A task for no rank at all.
+    #[error("it wants 0 ranks; a task needs at least 1")]
+    NoRanks,
+    /// `ranks` on a function that runs on one rank.
+    #[error("it wants {wanted} ranks, but its function runs on one; declare it `#[remote(collective)]`")]
+    NotCollective {
+        /// What `ranks` asked for.
+        wanted: u32,
+    },
+    /// An argument could not be encoded.
+    #[error("argument {argument} cannot be encoded: {message}")]
+    Encode {
+        /// Which one, counted from 1.
+        argument: usize,
+        /// What the encoder said.
+        message: String,
+    },
+    /// A value given to `graph.value` or `cluster.value` could not be encoded.
+    #[error("the value cannot be encoded: {0}")]
+    Value(String),
+    /// A handle of a graph that has not started, given to another graph or to `submit`.
+    #[error("a handle among its arguments or dependencies belongs to a graph that has not started")]
+    NotStartedDependency,
+    /// A handle of another cluster.
+    #[error("a handle among its arguments or dependencies belongs to another cluster")]
+    ForeignHandle,
+    /// A task that this one needs was itself refused.
+    #[error("a task that it needs was refused: {root} (path: {path})")]
+    RefusedDependency {
+        /// The refusal where it began.
+        root: Arc<TaskError>,
+        /// The tasks between, from the root to this one.
+        path: UpstreamPath,
+    },
+    /// A task gave it to the cluster that runs the task.
+    #[error("it was given to the cluster within {task}; {INSTEAD}")]
+    InsideTask {
+        /// The task that did.
+        task: String,
+    },
+    /// The cluster has shut down.
+    #[error("the cluster has shut down")]
+    Closed,
+    /// A graph runs once.
+    #[error("the graph has been started before; a graph runs once")]
+    StartedTwice,
+}
+
+/// Why a graph did not give all its values.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The graph was not taken: nothing of it runs, and each of its handles has ended as refused.
+    #[error("nothing of the graph runs: {0}")]
+    Refused(TaskError),
+    /// Some tasks failed. Those that depend on them did not run; all the others have values.
+    #[error("{}", describe(.failed, *.upstream))]
+    Failed {
+        /// The tasks that failed themselves, in the order of their ids.
+        failed: Vec<TaskError>,
+        /// How many tasks did not run because of them.
+        upstream: usize,
+    },
+    /// The cluster ended while another thread still ran the graph.
+    #[error("the cluster ended before {} of the graph", plural(*outstanding, "task"))]
+    Closed {
+        /// How many tasks had not ended.
+        outstanding: usize,
+    },
+}
+
+fn describe(failed: &[TaskError], upstream: usize) -> String {
+    const SHOWN_MAX: usize = 5;
+    let mut text = format!("{} failed", plural(failed.len(), "task"));
+    if upstream > 0 {
+        text += &format!(" and {} after them did not run", plural(upstream, "task"));
+    }
+    for error in failed.iter().take(SHOWN_MAX) {
+        text += &format!("\n  {error}");
+    }
+    if failed.len() > SHOWN_MAX {
+        text += &format!("\n  … and {} more", failed.len() - SHOWN_MAX);
+    }
+    text
+}
+
+/// "1 task", "2 tasks".
+pub(crate) fn plural<N: PartialEq + From<u8> + fmt::Display>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}

@@ -1,0 +1,65 @@
+//! What is driven.
+
+use super::waiters::Waiters;
+use crate::machine::{Garbage, Ns};
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// The state of a rank, advanced in turns.
+pub(crate) trait Engine: Send {
+    /// What threads of the rank wait for. Of several that wait the one with the greatest drives.
+    type Awaited: Awaited;
+
+    /// Receives all there is, decides, sends.
+    fn turn(&mut self) -> Turn;
+
+    /// Whether turns are needed although nobody waits, because tasks run or messages flow.
+    fn is_busy(&self) -> bool;
+
+    /// Whether messages wait here for a turn to send them. Nobody rings for these.
+    fn has_unsent(&self) -> bool;
+
+    /// How many turns threads have taken in passing, without driving.
+    fn turns_in_passing(&self) -> u64;
+
+    /// After how long at most a turn is needed although nobody has rung.
+    fn nap_max(&self) -> Duration;
+
+    /// When a turn is needed at the latest, whatever happens.
+    fn next_deadline(&self) -> Option<Ns> {
+        None
+    }
+
+    /// Whether users' values have become garbage here. The controller has none: what it keeps of them is encoded.
+    fn has_garbage(&self) -> bool {
+        false
+    }
+
+    /// Takes them, to be dropped outside the lock.
+    fn take_garbage(&mut self) -> Garbage {
+        Garbage::new()
+    }
+
+    /// Wakes the threads that wait for what has happened since the last call.
+    fn wake(&mut self, waiters: &mut Waiters<Self::Awaited>);
+}
+
+/// What a thread waits for.
+pub(crate) trait Awaited: Copy + Ord + Debug + Send {
+    /// Whether a thread that waits for this may drop users' values meanwhile: its stack is as large as tasks were
+    /// promised, and it is not in the middle of a task.
+    fn may_drop_values(self) -> bool {
+        false
+    }
+}
+
+/// What a turn found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// Nothing to do.
+    Idle,
+    /// Nothing new, but something is on its way and wants to be moved on.
+    Moving,
+    /// Something happened.
+    Worked,
+}

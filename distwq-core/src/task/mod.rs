@@ -1,0 +1,4 @@
+//! What a running function is given, and what its thread knows of the task.
+
+pub(crate) mod current;
+pub(crate) mod group;

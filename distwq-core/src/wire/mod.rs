@@ -1,0 +1,3 @@
+//! What ranks say to each other.
+
+pub(crate) mod message;
