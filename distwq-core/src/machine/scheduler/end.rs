@@ -44,10 +44,16 @@ impl Scheduler {
     pub(super) fn end(&mut self, slot: u32, end: End, actions: &mut Actions) {
         debug_assert!(self.ending.is_empty(), "ends do not nest");
         self.tasks[slot].doom();
-        self.ending.push((slot, end));
+        self.ending.push((slot, Some(end)));
         while let Some((slot, end)) = self.ending.pop() {
             self.step();
-            self.end_one(slot, end, actions);
+            match end {
+                Some(end) => self.end_one(slot, end, actions),
+                None => {
+                    self.tasks[slot].unblock();
+                    self.try_release(slot, actions);
+                }
+            }
         }
     }
 
@@ -58,18 +64,25 @@ impl Scheduler {
         actions.push(Action::Ended { task: id, end });
         self.leave(slot, inputs, actions);
         // Newest first onto a stack: so the dependents end in the order in which they were added.
+        let mut is_named = false;
         while let Some(dependent) = waiting.pop(&mut self.links) {
             self.step();
-            let task = &mut self.tasks[dependent];
-            task.unblock();
-            if task.state == State::Blocked {
-                task.doom();
-                self.ending.push((dependent, upstream(id)));
+            self.tasks[dependent].unblock();
+            if self.tasks[dependent].state == State::Blocked {
+                if !std::mem::replace(&mut is_named, true) {
+                    // Their ends name it, so it goes behind them: until then it counts as blocked.
+                    self.tasks[slot].block();
+                    self.ending.push((slot, None));
+                }
+                self.tasks[dependent].doom();
+                self.ending.push((dependent, Some(upstream(id))));
             } else {
                 self.try_release(dependent, actions);
             }
         }
-        self.try_release(slot, actions);
+        if !is_named {
+            self.try_release(slot, actions);
+        }
     }
 
     /// What every end sets free: the arguments, and the memory of attempts.

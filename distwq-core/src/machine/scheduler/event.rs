@@ -350,7 +350,7 @@ pub enum End {
     Failed,
     /// It never started: a task that had to come first has no value.
     Upstream {
-        /// The direct parent, which has ended before.
+        /// The direct parent, which has ended before and is released later.
         via: TaskId,
     },
     /// The worker was lost, on its last attempt or as the only one it could run on.

@@ -114,8 +114,9 @@ pub struct Scheduler {
     to_serve: Vec<u32>,
     /// A worker has a free slot since this event; false between events.
     ran_dry: bool,
-    /// Tasks about to end without a value; empty between events.
-    ending: Vec<(u32, End)>,
+    /// Tasks about to end without a value, each above one that it names; nothing marks where that may go. Empty between
+    /// events.
+    ending: Vec<(u32, Option<End>)>,
     /// Holders looked at while a task is placed; empty in between.
     touched: Vec<u32>,
     /// Steps taken in loops, to prove in tests that work is linear in the size of a graph.

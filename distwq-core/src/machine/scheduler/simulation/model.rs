@@ -207,6 +207,7 @@ impl Book {
             End::Upstream { via } => {
                 assert!(self.dependencies(task).contains(&via), "{via} is a parent of {task}");
                 assert!(self.task(via).has_ended() && !self.task(via).ended_well(), "{via} has no value");
+                assert!(!self.task(via).released, "{via} is named before it goes");
             }
             End::WorkerLost { worker } => assert!(!self.workers[worker.index()].living, "{worker} is lost"),
             End::ValueLost { value } => {

@@ -163,6 +163,9 @@ fn while_events_are_held_a_follower_waits_for_its_worker() {
 /// ```text
 /// a → b          a runs, c is queued behind it, d waits for both slots
 /// ```
+/// ```text
+/// a → b          a needs two workers of one
+/// ```
 #[test]
 fn giving_up_ends_what_runs_as_well_and_its_report_is_refused() {
     let mut play = Play::with_workers(1);
@@ -204,6 +207,27 @@ fn without_workers_tasks_wait_for_the_first_to_join() {
     assert_eq!(stall.waits, [(a, crate::machine::scheduler::Waits::Workers { wanted: 1, living: 0 })]);
     assert_eq!(play.join(W0, 1), [start(a, W0)]);
     assert_eq!(play.scheduler.stalled(), None);
+}
+
+/// ```text
+/// a → b (input), a ⇢ c (after): b, c hang on a, whose handle is gone
+/// ```
+#[test]
+fn a_task_that_fails_goes_after_those_whose_ends_name_it() {
+    let mut play = Play::with_workers(1);
+    let a = play.add_started(Spec::PLAIN, W0);
+    let b = play.add_waiting(Spec { inputs: &[a], ..Spec::PLAIN });
+    let c = play.add_waiting(Spec { after: &[a], ..Spec::PLAIN });
+    assert_eq!(play.drop_handle(a), []);
+    assert_eq!(
+        play.fail(a, W0),
+        [
+            ended(a, End::Failed),
+            ended(b, End::Upstream { via: a }),
+            ended(c, End::Upstream { via: a }),
+            release(a, &[])
+        ]
+    );
 }
 
 /// ```text
