@@ -136,10 +136,10 @@ impl Membership {
         let counts = |count: fn(&Peer) -> u64| self.peers.iter().map(count).collect();
         WaitReport {
             epoch,
-            // A message that has come ends the wait, also while the member's thread has not taken it yet.
+            // What ends the wait ends it at once, also while the member's thread has not looked yet.
             on: self
                 .waits
-                .filter(|(from, key)| self.position(*from, *key).is_none())
+                .filter(|(from, key)| self.position(*from, *key).is_none() && self.why_never(*from, *key).is_none())
                 .map(|(from, key)| (from as u32, key)),
             sent: counts(|peer| peer.sent),
             received: counts(|peer| peer.received),
@@ -165,25 +165,30 @@ impl Membership {
         if let Some(position) = self.position(from, key) {
             return Some(Ok(self.inbox.swap_remove(position).2));
         }
+        self.why_never(from, key).map(Err)
+    }
+
+    /// Why a message that is not here cannot come any more, if so.
+    fn why_never(&self, from: usize, key: GroupKey) -> Option<GroupError> {
         if let Some(error) = &self.failed {
-            return Some(Err(error.clone()));
+            return Some(error.clone());
         }
         if let Some((member, other)) = self.other_operation(key) {
-            return Some(Err(GroupError::Mismatch {
+            return Some(GroupError::Mismatch {
                 member,
                 here: Operation::name_of(key.operation),
                 there: Operation::name_of(other),
-            }));
+            });
         }
         if from == self.index {
             // What a member sends itself is here at once, and while it waits it sends nothing.
             let operation = Operation::name_of(key.operation);
             let waits = format!("member {from} waits for itself in {operation}, and has sent itself nothing more");
-            return Some(Err(GroupError::Deadlock { waits }));
+            return Some(GroupError::Deadlock { waits });
         }
         let peer = &self.peers[from];
         (peer.left_after == Some(peer.received))
-            .then(|| Err(GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) }))
+            .then(|| GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) })
     }
 
     /// Where the message of `from` with this key lies in the inbox.
@@ -250,6 +255,19 @@ mod tests {
         waits_for_long(&mut member, again, key(1));
         waits_for_long(&mut member, again + WAIT_TOLD_FIRST_NS, key(1));
         assert_eq!(member.wait_report(1, false).on, Some((1, key(1))));
+    }
+
+    #[test]
+    fn a_member_whose_peer_has_left_does_not_wait_though_its_thread_has_not_looked() {
+        let mut member = member_of_two();
+        waits_for_long(&mut member, 0, key(0));
+        waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0));
+        assert_eq!(member.wait_report(1, false).on, Some((1, key(0))));
+        member.left(1, 1, None);
+        assert_eq!(member.wait_report(1, false).on, Some((1, key(0))), "its last message is on its way");
+        member.arrived(1, key(1), Payload::EMPTY);
+        assert_eq!(member.wait_report(1, true).on, None, "it is no deadlock but that the peer has left");
+        assert!(matches!(member.take(1, key(0)), Some(Err(GroupError::MemberLeft { member: 1, .. }))));
     }
 
     #[test]
