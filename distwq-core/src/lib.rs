@@ -31,6 +31,9 @@ pub use launch::{BodyResult, launch};
 pub use linkme;
 #[doc(hidden)]
 pub use machine::scheduler;
+#[cfg(any(test, feature = "simulation"))]
+#[doc(hidden)]
+pub use machine::simulation;
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use outcome::error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};

@@ -1,6 +1,6 @@
-//! The commands of this repository: `cargo xtask demo`, `test`, `bench`, `mpirun`, `setup`.
+//! The commands of this repository: `cargo xtask demo`, `test`, `simulate`, `bench`, `mpirun`, `setup`.
 //!
-//! Each of them first sees to an MPI (`mpi.rs`), so that a machine with cargo, a C compiler and python3-pip is
+//! Each of them but `simulate` first sees to an MPI (`mpi.rs`), so that a machine with cargo, a C compiler and python3-pip is
 //! enough. Nothing is installed outside the target folder, and nothing outside it is changed.
 
 mod bench;
@@ -12,6 +12,7 @@ mod mpirun;
 mod project;
 mod report;
 mod setup;
+mod simulate;
 mod test;
 mod wheel;
 
@@ -27,6 +28,9 @@ cargo xtask COMMAND
   test [--full]        sets up what is missing and runs every check and test, at one number of ranks each;
                        --full: at every number of ranks, with the long repetitions and messages above 2 GiB;
                        --no-mpi: only what needs no MPI
+  simulate [--seeds N] [--from S]
+                       plays a controller, workers and a network from N seeds, the first of which is S, and checks
+                       every step; needs no MPI
   bench [NAME…]        builds the benchmarks in release and runs those named, or all, under mpirun
   mpirun -n N --example NAME [-- ARGUMENT…]
                        builds an example and runs it on N ranks of this machine;
@@ -93,6 +97,7 @@ fn dispatch() -> Result<ExitCode> {
         }
         "demo" => demo::command(arguments),
         "test" => test::command(arguments),
+        "simulate" => simulate::command(arguments),
         "bench" => bench::command(arguments),
         "mpirun" => mpirun::command(arguments),
         "setup" => setup::command(arguments),

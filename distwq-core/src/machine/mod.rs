@@ -10,6 +10,8 @@ pub(crate) mod controller;
 mod happened;
 mod outgoing;
 pub mod scheduler;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 pub(crate) mod worker;
 
 pub(crate) use happened::Happened;

@@ -17,6 +17,12 @@ impl Copies {
         self.0.insert((value, worker))
     }
 
+    /// All copies.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TaskId, WorkerId)> + '_ {
+        self.0.iter().copied()
+    }
+
     /// A worker forgets its copy.
     pub(super) fn remove(&mut self, value: TaskId, worker: WorkerId) {
         self.0.remove(&(value, worker));

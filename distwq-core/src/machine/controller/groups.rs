@@ -81,6 +81,12 @@ impl Groups {
         !self.attempts.is_empty() && self.attempts.contains_key(&task)
     }
 
+    /// How many are under way.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn len(&self) -> usize {
+        self.attempts.len().max(self.tasks.len())
+    }
+
     /// The collective tasks that a worker is a member of and has not left.
     pub(super) fn of_member(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> + '_ {
         let inside = move |attempt: &Attempt| attempt.member(worker).is_some_and(|member| !attempt.left[member]);

@@ -7,6 +7,8 @@ mod drain;
 mod ends;
 mod groups;
 mod input;
+#[cfg(any(test, feature = "simulation"))]
+mod inspect;
 mod outbox;
 mod references;
 mod reports;

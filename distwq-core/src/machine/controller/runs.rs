@@ -50,6 +50,12 @@ impl Runs {
         (run.outstanding == 0).then_some(id)
     }
 
+    /// How many there are.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
     /// Whether all tasks of a graph have ended.
     pub(super) fn is_over(&self, run: RunId) -> bool {
         self.runs.get(&run).is_none_or(|run| run.outstanding == 0)

@@ -66,6 +66,12 @@ impl<T: Copy> SliceArena<T> {
         &self.items[slice.begin as usize..][..slice.len as usize]
     }
 
+    /// How many runs there are.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
     /// Lets go of a run.
     #[inline]
     pub(super) fn remove(&mut self, slice: Slice) {

@@ -287,6 +287,12 @@ impl Table {
         }
     }
 
+    /// How many tasks have inputs noted.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn slices(&self) -> usize {
+        self.inputs.used()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.blocks.iter().flatten().filter(|entry| entry.serial != NO_SERIAL)
     }

@@ -17,6 +17,12 @@ impl Descriptions {
         }
     }
 
+    /// How many there are.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// That of a task that begins, or never will.
     #[inline]
     pub(super) fn take(&mut self, task: TaskId) -> Option<Box<Description>> {

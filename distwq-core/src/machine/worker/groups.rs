@@ -58,6 +58,12 @@ impl Groups {
         self.ended_early.remove(&epoch)
     }
 
+    /// How many there are.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn len(&self) -> usize {
+        self.memberships.len()
+    }
+
     /// When a member is next to say that it waits for long.
     pub(super) fn next_deadline(&self) -> Option<Ns> {
         self.memberships.values().filter_map(Membership::next_deadline).min()

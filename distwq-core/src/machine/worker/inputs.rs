@@ -133,6 +133,12 @@ impl Inputs {
         self.waiting.remove(&task).map(|waiting| waiting.task)
     }
 
+    /// How many tasks wait, and how many values are on their way.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn expected(&self) -> (usize, usize) {
+        (self.waiting.len(), self.fetches.len())
+    }
+
     /// Puts a value where it is missing. Gives the tasks that now have all their inputs.
     fn fill(&mut self, gaps: &[Gap], value: TaskId, resident: &Resident) -> Vec<Gathered> {
         let mut ready = Vec::new();

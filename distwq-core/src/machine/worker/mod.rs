@@ -6,6 +6,8 @@ mod descriptions;
 mod groups;
 mod input;
 mod inputs;
+#[cfg(any(test, feature = "simulation"))]
+mod inspect;
 mod membership;
 mod outbox;
 mod queue;

@@ -115,6 +115,12 @@ impl Values {
         std::mem::take(&mut self.inputs)
     }
 
+    /// How many tasks wait for values, and how many values are on their way.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn expected(&self) -> (usize, usize) {
+        self.inputs.expected()
+    }
+
     /// How many bytes live here, encoded, and in how many values.
     pub(super) fn held(&self) -> (u64, u64) {
         (self.store.bytes(), self.store.len() as u64)

@@ -4,12 +4,11 @@
 
 mod model;
 mod places;
-mod random;
 mod user;
 mod world;
 
+use crate::machine::simulation::Random;
 use model::Tally;
-use random::Random;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 

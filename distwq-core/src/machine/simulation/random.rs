@@ -1,11 +1,11 @@
-//! Numbers from a seed.
+//! Numbers from a seed, for this simulation and for that of the scheduler.
 
 /// A stream of numbers that depends on its seed alone (SplitMix64; Steele, Lea, Flood, OOPSLA 2014).
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x2545_F491_4F6C_DD1D))
     }
 
@@ -18,23 +18,23 @@ impl Random {
     }
 
     /// Less than `end`.
-    pub(super) fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
     /// 1 to `most`, small numbers and large ones alike.
-    pub(super) fn up_to(&mut self, most: u64) -> u64 {
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
         let small = self.percent(50);
         1 + self.below(most) / if small { 1 << self.below(6) } else { 1 }
     }
 
     /// True so often in a hundred.
-    pub(super) fn percent(&mut self, percent: u64) -> bool {
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
     /// One of the items.
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         if items.is_empty() { None } else { Some(&items[self.below(items.len() as u64) as usize]) }
     }
 }

@@ -1,0 +1,55 @@
+//! What simulations look at, to compare it with what must be. Nothing changes by that.
+
+use super::Controller;
+use crate::id::TaskId;
+
+impl Controller {
+    /// Whether a task has not gone.
+    pub(crate) fn knows(&self, task: TaskId) -> bool {
+        self.table.get(task).is_some()
+    }
+
+    /// How many tasks were submitted, ended with a value, and ended without one.
+    pub(crate) fn counts(&self) -> (u64, u64, u64) {
+        (self.counts.submitted, self.counts.done, self.counts.failed)
+    }
+
+    /// Checks what is known twice. Looks at everything.
+    ///
+    /// # Panics
+    /// If the state contradicts itself.
+    pub(crate) fn validate(&self) {
+        self.scheduler.validate();
+        assert!(self.actions.is_empty(), "all actions are carried out");
+        let in_flight: usize = self.workers.iter().map(|(_, place)| place.in_flight() as usize).sum();
+        assert!(in_flight <= self.workers.in_flight(), "tasks in flight are counted in all");
+        for (worker, place) in self.workers.iter() {
+            assert_eq!(place.in_flight() as usize, self.in_flight_of(worker), "in flight on {worker}");
+        }
+        for (value, worker) in self.copies.iter() {
+            assert!(self.scheduler.holders(value).any(|holder| holder == worker), "{worker} holds {value}");
+        }
+    }
+
+    /// How many tasks a worker has, as the scheduler and the groups know it.
+    fn in_flight_of(&self, worker: crate::id::WorkerId) -> usize {
+        let alone = self.scheduler.in_flight_tasks(worker).count();
+        alone + self.groups.of_member(worker).count()
+    }
+
+    /// What is left that should have gone when all has ended and nobody holds a handle, in words.
+    pub(crate) fn leftovers(&self) -> Option<String> {
+        let left = [
+            (self.pending(), "tasks that have not ended"),
+            (self.in_flight(), "tasks and questions in flight"),
+            (self.table.iter().count(), "tasks and values"),
+            (self.table.slices(), "lists of inputs"),
+            (self.copies.iter().count(), "copies"),
+            (self.groups.len(), "groups"),
+            (self.runs.len(), "graphs"),
+            (self.failures.len(), "failures"),
+            (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),
+        ];
+        left.iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))
+    }
+}

@@ -1,0 +1,192 @@
+//! The simulated controller: its machine, in turns. It stands for `runtime/controller.rs`.
+
+use super::agenda::Happening;
+use super::network::{CONTROLLER, told};
+use super::world::World;
+use crate::codec::Payload;
+use crate::codec::frame::Frame;
+use crate::function::registry::Registry;
+use crate::id::Rank;
+use crate::machine::Ns;
+use crate::machine::controller::{Controller, Input, Limits, Outbox, ReferenceNote, WorkerPlace};
+use std::collections::VecDeque;
+
+/// The longest pause between two turns in which nothing comes.
+const IDLE_NS_MAX: Ns = 64_000_000;
+
+/// The first one.
+const IDLE_NS_MIN: Ns = 20_000;
+
+/// The controller, with what has come and was not read.
+pub(super) struct SimulatedController {
+    pub(super) machine: Controller,
+    pub(super) out: Outbox,
+    /// What became of handles and was not counted.
+    pub(super) notes: Vec<ReferenceNote>,
+    inbox: VecDeque<(Rank, Frame)>,
+    /// When the next turn is, and whether it is for what has come.
+    turn: Option<(Ns, bool)>,
+    /// The pause before the next turn in which nothing comes.
+    idle_ns: Ns,
+}
+
+impl SimulatedController {
+    pub(super) fn new(functions: &'static Registry, workers: u32, limits: Limits) -> Self {
+        let places = (1..=workers).map(|rank| WorkerPlace::new(Rank(rank), format!("host{}", rank % 2)));
+        let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, places.collect(), limits);
+        let (notes, inbox) = (Vec::new(), VecDeque::new());
+        Self { machine, out, notes, inbox, turn: None, idle_ns: IDLE_NS_MIN }
+    }
+}
+
+impl World<'_> {
+    /// Something happens to the controller.
+    pub(super) fn tell(&mut self, input: Input<'_>) {
+        let place = &mut self.controller;
+        place.machine.handle(self.agenda.now(), input, &mut place.out);
+    }
+
+    /// A frame has come to the controller, which reads it in its next turn.
+    pub(super) fn arrived_at_controller(&mut self, from: Rank, frame: Frame) {
+        self.controller.inbox.push_back((from, frame));
+        self.plan_controller_turn();
+    }
+
+    /// The controller takes a turn, if it is still planned for now.
+    pub(super) fn controller_turn_if_planned(&mut self) {
+        if self.controller.turn.is_some_and(|(at, _)| at == self.agenda.now()) {
+            self.controller_turn();
+        }
+    }
+
+    /// The controller takes a turn: as its own, or in passing.
+    pub(super) fn controller_turn(&mut self) {
+        let now = self.agenda.now();
+        self.controller.turn = None;
+        self.count_references();
+        let mut worked = false;
+        while let Some((from, frame)) = self.controller.inbox.pop_front() {
+            worked = true;
+            self.history.note(now, || format!("the controller reads from {from}: {}", told(CONTROLLER, &frame)));
+            self.tell(Input::Frame { from, frame: &frame });
+            self.deliver_of_controller();
+        }
+        if self.controller.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.tell(Input::Time);
+        }
+        if !worked {
+            self.tell(Input::Idle);
+        }
+        let idle_ns = self.controller.idle_ns;
+        self.controller.idle_ns = if worked { IDLE_NS_MIN } else { (2 * idle_ns).min(IDLE_NS_MAX) };
+        self.controller.out.flush();
+        self.after_controller();
+    }
+
+    /// Counts what became of handles.
+    pub(super) fn count_references(&mut self) {
+        let mut notes = std::mem::take(&mut self.controller.notes);
+        for note in &notes {
+            match *note {
+                ReferenceNote::Retained(task) => self.book.counted(task, 1),
+                ReferenceNote::Dropped(task) => self.book.counted(task, -1),
+            }
+        }
+        self.tell(Input::References { notes: &mut notes });
+        assert!(notes.is_empty(), "what is counted is taken out");
+    }
+
+    /// Sends what goes at once.
+    pub(super) fn deliver_of_controller(&mut self) {
+        let out = &mut self.controller.out;
+        let mut frames = Vec::new();
+        out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
+        if let Some(end) = out.take_end() {
+            panic!("the controller gives up: {end:?}");
+        }
+        for (to, frame) in frames {
+            self.send(CONTROLLER, to, frame);
+        }
+    }
+
+    /// After anything that has happened to the controller: sends, wakes, checks, plans the next turn.
+    pub(super) fn after_controller(&mut self) {
+        self.deliver_of_controller();
+        let mut woken = Vec::new();
+        self.controller.out.happened.take(&mut woken, |woken| woken.push(None), |woken, key| woken.push(Some(key)));
+        for key in woken {
+            let after = if self.random.percent(60) { 0 } else { self.random.up_to(20_000) };
+            self.agenda.at(self.agenda.now() + after, Happening::Woken(key));
+        }
+        self.check_tasks();
+        self.plan_controller_turn();
+    }
+
+    pub(super) fn plan_controller_turn(&mut self) {
+        let now = self.agenda.now();
+        let place = &mut self.controller;
+        let is_due = !place.inbox.is_empty() || place.out.has_unsent() || !place.notes.is_empty();
+        let at = match place.turn {
+            Some((_, true)) => return,
+            _ if is_due => {
+                let silent = self.random.below(500) == 0;
+                now + self.random.up_to(if silent { 100_000_000 } else { self.shape.latency_ns_max })
+            }
+            _ if place.machine.pending() > 0 && !place.machine.is_over() => {
+                now + place
+                    .machine
+                    .next_deadline()
+                    .map_or(place.idle_ns, |at| at.saturating_sub(now).min(place.idle_ns))
+            }
+            _ => return,
+        };
+        if place.turn.is_none_or(|(planned, _)| is_due || planned > at) {
+            place.turn = Some((at, is_due));
+            self.agenda.at(at, Happening::ControllerTurn);
+        }
+    }
+
+    /// Compares the tasks as the controller knows them with the model.
+    fn check_tasks(&mut self) {
+        if self.book.body_failed {
+            return;
+        }
+        for place in (0..self.unended.len()).rev() {
+            let index = self.unended[place];
+            let id = self.book.tasks[index].id;
+            if self.controller.machine.has_ended(id) {
+                self.unended.remove(place);
+                self.ended.push(index);
+            }
+        }
+        // In the order in which they were added, in which failures spread.
+        self.ended.sort_unstable();
+        for index in std::mem::take(&mut self.ended) {
+            let machine = &self.controller.machine;
+            let model = &self.book.tasks[index];
+            let info = machine.info(model.id);
+            let mut payload = Payload::EMPTY;
+            let output = machine.output(model.id, &mut payload);
+            let result = output.map(|output| output.map(|()| payload == model.output));
+            self.history.note(self.agenda.now(), || format!("{} has ended: {result:?}", model.id));
+            self.book.ended(index, info.map(|info| info.attempts), result);
+        }
+        let (submitted, done, failed) = self.controller.machine.counts();
+        assert_eq!((done, failed), (self.book.done, self.book.failed), "each task ends once, as it must");
+        assert_eq!(submitted, done + failed + self.controller.machine.pending() as u64, "no task is lost");
+        self.check_releases();
+    }
+
+    /// A task is known as long as somebody needs it, and no longer.
+    fn check_releases(&mut self) {
+        let Self { controller, book, unreleased, consumers, .. } = self;
+        unreleased.retain(|&index| {
+            let is_needed = book.is_needed(index, &consumers[index]);
+            let id = book.tasks[index].id;
+            let is_known = controller.machine.knows(id);
+            assert_eq!(is_known, is_needed, "{id} is known (left) as long as it is needed (right)");
+            book.tasks[index].released = !is_known;
+            is_known
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! What has happened in a run: counts, a hash of all frames, and, where somebody will read them, the last events in words.
+
+use crate::codec::frame::Frame;
+use crate::id::Rank;
+use crate::machine::Ns;
+use std::collections::VecDeque;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// Events that a violation tells.
+const TOLD_MAX: usize = 30;
+
+/// How often what was met, over one run or many.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Tally {
+    /// All that has happened: turns, frames, steps of executors and of the user.
+    pub events: u64,
+    /// Frames that were sent.
+    pub frames: u64,
+    /// Those of them that a later one has overtaken.
+    pub overtaken: u64,
+    /// Tasks and values.
+    pub tasks: u64,
+    /// Tasks that ended with a value.
+    pub done: u64,
+    /// Tasks that ended without one.
+    pub failed: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Groups that began.
+    pub groups: u64,
+    /// Groups whose members waited for each other.
+    pub deadlocks: u64,
+    /// Waits of the user that ended.
+    pub waits: u64,
+    /// Bodies that failed.
+    pub failed_bodies: u64,
+    /// A hash of all frames, in the order in which they were sent.
+    pub hash: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.events += other.events;
+        self.frames += other.frames;
+        self.overtaken += other.overtaken;
+        self.tasks += other.tasks;
+        self.done += other.done;
+        self.failed += other.failed;
+        self.retries += other.retries;
+        self.groups += other.groups;
+        self.deadlocks += other.deadlocks;
+        self.waits += other.waits;
+        self.failed_bodies += other.failed_bodies;
+        self.hash = self.hash.rotate_left(1) ^ other.hash;
+    }
+}
+
+/// What has happened so far.
+#[derive(Default, Debug)]
+pub(super) struct History {
+    pub(super) tally: Tally,
+    /// Words cost more than the run itself: only a run that is known to fail has them.
+    with_words: bool,
+    last: VecDeque<String>,
+}
+
+impl History {
+    pub(super) fn new(with_words: bool) -> Self {
+        Self { with_words, ..Self::default() }
+    }
+
+    /// Something has happened, which `words` tell.
+    pub(super) fn note(&mut self, now: Ns, words: impl FnOnce() -> String) {
+        self.tally.events += 1;
+        if self.with_words {
+            if self.last.len() == TOLD_MAX {
+                self.last.pop_front();
+            }
+            self.last.push_back(format!("{:>13} ns  {}", now, words()));
+        }
+    }
+
+    /// A frame was sent.
+    pub(super) fn sent(&mut self, now: Ns, (from, to): (Rank, Rank), frame: &Frame) {
+        self.tally.frames += 1;
+        let place = u64::from(from.0) << 32 | u64::from(to.0);
+        let mut hash = xxh3_64_with_seed(&frame.body, self.tally.hash ^ place ^ now.rotate_left(20));
+        for attachment in &frame.attachments {
+            hash = xxh3_64_with_seed(attachment, hash);
+        }
+        self.tally.hash = hash;
+    }
+
+    /// The last events in words.
+    pub(super) fn into_words(self) -> Vec<String> {
+        self.last.into()
+    }
+}

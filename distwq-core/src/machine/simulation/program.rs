@@ -1,0 +1,265 @@
+//! What simulated programs are made of: random tasks, values and graphs.
+
+use super::content::Content;
+use super::functions;
+use super::script::{Outcome, Script, any_failure};
+use super::task::{Behaviour, Expected, Task};
+use super::world::World;
+use crate::codec::Payload;
+use crate::function::argument::{Input, InputPlace};
+use crate::function::remote::Failure;
+use crate::id::{RunId, TaskId};
+use crate::machine::controller::{self, GraphSize, NewTask, Options, Plain};
+
+/// Handles that a new task may take: the last ones, so that programs are deep as well as wide.
+const RECENT: usize = 10;
+
+/// What a call says.
+struct Call {
+    plain: Vec<u8>,
+    inputs: Vec<Input<TaskId>>,
+    before: Vec<TaskId>,
+    follow: Option<TaskId>,
+    ranks: Option<u32>,
+    priority: i32,
+    retries: u32,
+    label: Option<String>,
+}
+
+impl World<'_> {
+    /// The user adds one task, which goes out at once or waits for company.
+    pub(super) fn submit_task(&mut self) {
+        self.add_task(None);
+        if let Some(worker) = self.controller.out.idle_started.take()
+            && self.random.percent(70)
+        {
+            self.controller.out.flush_to(worker);
+        }
+        self.after_controller();
+        if self.random.percent(10) {
+            self.controller_turn();
+        }
+    }
+
+    /// The user adds one value.
+    pub(super) fn submit_value(&mut self) {
+        self.add_value();
+        self.after_controller();
+        if self.random.percent(30) {
+            self.controller_turn();
+        }
+    }
+
+    /// The user starts a graph.
+    pub(super) fn submit_graph(&mut self) {
+        let tasks = 1 + self.random.below(6) as usize;
+        let values = self.random.below(2) as usize;
+        self.count_references();
+        self.after_controller();
+        let size = GraphSize { tasks, values, dependencies: 4 * tasks, inputs_room: 4 * tasks };
+        self.tell(controller::Input::GraphBegins { size });
+        let run = self.controller.out.run.expect("it has begun");
+        for _ in 0..values {
+            self.add_value();
+        }
+        for _ in 0..tasks {
+            self.add_task(Some(run));
+        }
+        self.tell(controller::Input::GraphEnds);
+        self.controller_turn();
+        self.graph_started(run);
+    }
+
+    fn add_value(&mut self) {
+        let index = self.book.tasks.len();
+        let content = self.content(index);
+        let output = content.encoded();
+        self.tell(controller::Input::Value { payload: output.clone() });
+        let id = self.controller.out.added;
+        self.history.note(self.agenda.now(), || format!("the user gives {id}, {} bytes", output.len()));
+        let expected = Expected::Value { attempts: 0 };
+        self.added(Task {
+            id,
+            remote: None,
+            plain: Vec::new(),
+            inputs: Vec::new(),
+            dependencies: Vec::new(),
+            follow: None,
+            ranks: 0,
+            label: None,
+            run: None,
+            behaviour: Behaviour::Given,
+            expected,
+            content,
+            output,
+            begun: 0,
+            running: 0,
+            ran_on: None,
+            ended: true,
+            root: None,
+            released: false,
+            handles: 1,
+            counted: 1,
+            waits: 0,
+        });
+    }
+
+    fn add_task(&mut self, run: Option<RunId>) {
+        let index = self.book.tasks.len();
+        let is_collective = self.random.percent(self.shape.wide_percent);
+        let remote = functions::any(&mut self.random, is_collective);
+        let call = self.draw_call(is_collective);
+        let ranks = if is_collective { call.ranks.unwrap_or(self.shape.workers) } else { 1 };
+        let behaviour = self.draw_behaviour(index, is_collective.then_some(ranks as usize), call.retries);
+        let id = self.tell_task(remote, &call, run);
+        let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
+        self.history.note(self.agenda.now(), told);
+        let inputs = call.inputs.iter().map(|input| input.source);
+        let before = inputs.chain(call.before.iter().copied()).chain(call.follow);
+        let mut dependencies: Vec<usize> = before.map(|id| self.book.index(id)).collect();
+        dependencies.sort_unstable();
+        dependencies.dedup();
+        let has_value = |&before: &usize| matches!(self.book.tasks[before].expected, Expected::Value { .. });
+        let expected = if dependencies.iter().all(has_value) {
+            Task::expected_alone(&behaviour, call.retries)
+        } else {
+            Expected::Upstream
+        };
+        let content = self.content(index);
+        self.added(Task {
+            id,
+            remote: Some(remote),
+            dependencies,
+            follow: call.follow.map(|id| self.book.index(id)),
+            plain: call.plain,
+            inputs: call.inputs,
+            ranks,
+            label: call.label,
+            run,
+            behaviour,
+            expected,
+            output: content.encoded(),
+            content,
+            begun: 0,
+            running: 0,
+            ran_on: None,
+            ended: false,
+            root: None,
+            released: false,
+            handles: 1,
+            counted: 1,
+            waits: 0,
+        });
+    }
+
+    /// Tells the controller of a task and gives its id.
+    fn tell_task(
+        &mut self,
+        remote: &'static crate::function::registry::Remote,
+        call: &Call,
+        run: Option<RunId>,
+    ) -> TaskId {
+        let Call { plain, inputs, before, follow, ranks, priority, retries, label } = call;
+        let (follow, ranks, priority, retries) = (*follow, *ranks, *priority, *retries);
+        let options = Options { label: label.as_deref(), follow, ranks, priority, retries };
+        let says_more = label.is_some() || follow.is_some() || ranks.is_some() || priority != 0 || retries > 0;
+        let new = NewTask {
+            remote,
+            inputs,
+            options: says_more.then_some(&options),
+            before,
+            level: if run.is_some() { self.random.below(4) as u32 } else { 0 },
+            run,
+        };
+        let plain = if self.random.percent(50) { Plain::Few(plain) } else { Plain::Many(Payload::copy_of(plain)) };
+        self.tell(controller::Input::Task { new: &new, plain });
+        self.controller.out.added
+    }
+
+    fn added(&mut self, task: Task) {
+        let index = self.book.tasks.len();
+        assert_eq!(task.id.serial() as usize, index + 1, "tasks are counted");
+        for input in &task.inputs {
+            let source = self.book.index(input.source);
+            if self.consumers[source].last() != Some(&index) {
+                self.consumers[source].push(index);
+            }
+        }
+        self.consumers.push(Vec::new());
+        if !task.ended {
+            self.unended.push(index);
+        }
+        self.unreleased.push(index);
+        self.book.tasks.push(task);
+        self.user.handles += 1;
+        if self.random.percent(60) {
+            self.drop_some_time(index);
+        }
+    }
+
+    /// What a task gives.
+    fn content(&mut self, index: usize) -> Content {
+        let bytes = self.random.up_to(self.shape.output_bytes_max) - 1;
+        Content::new(index as u64 ^ 0xABCD_EF00, bytes)
+    }
+
+    fn draw_call(&mut self, is_collective: bool) -> Call {
+        let held: Vec<TaskId> = self.held().map(|index| self.book.tasks[index].id).collect();
+        let recent = &held[held.len().saturating_sub(RECENT)..];
+        let random = &mut self.random;
+        let (mut plain, mut inputs) = (Vec::new(), Vec::new());
+        for parameter in 0..random.below(4) as u16 {
+            let place = InputPlace { offset: plain.len() as u32, parameter, gathered: false };
+            let taken = match random.below(10) {
+                0..4 => {
+                    let bytes = if random.percent(5) { random.up_to(30_000) } else { random.below(40) };
+                    plain.resize(plain.len() + bytes as usize, random.below(256) as u8);
+                    0
+                }
+                4..8 => 1,
+                _ => random.up_to(4),
+            };
+            let place = InputPlace { gathered: taken > 1 || (taken == 1 && random.percent(10)), ..place };
+            for _ in 0..taken {
+                inputs.extend(random.pick(recent).map(|&source| Input { source, place }));
+            }
+        }
+        let mut before = Vec::new();
+        if random.percent(20) {
+            before.extend((0..random.up_to(3)).filter_map(|_| random.pick(recent).copied()));
+        }
+        let width = random.up_to(u64::from(self.shape.workers)) as u32;
+        Call {
+            plain,
+            inputs,
+            before,
+            follow: if random.percent(10) { random.pick(recent).copied() } else { None },
+            ranks: if is_collective { random.percent(80).then_some(width) } else { random.percent(10).then_some(1) },
+            priority: if random.percent(20) { random.below(3) as i32 - 1 } else { 0 },
+            retries: if random.percent(60) { 1 + random.below(4) as u32 } else { 0 },
+            label: random.percent(10).then(|| format!("label{}", self.book.tasks.len())),
+        }
+    }
+
+    /// What a task does: on its own, or in groups of this width.
+    fn draw_behaviour(&mut self, index: usize, width: Option<usize>, retries: u32) -> Behaviour {
+        let random = &mut self.random;
+        let failing = if random.percent(self.shape.failing_percent) { 1 + random.below(3) as u32 } else { 0 };
+        let text = format!("fault of {}", index + 1);
+        let Some(width) = width else {
+            let is_final = random.percent(10);
+            let failure: Failure = any_failure(random, is_final, text);
+            return Behaviour::Single { failing, failure };
+        };
+        let mut scripts = Vec::new();
+        for attempt in 0..failing.min(retries + 1) {
+            scripts.push(Script::bad(random, width, (index as u64) << 4 | u64::from(attempt), text.clone()));
+        }
+        let is_over = scripts.iter().any(|script| script.outcome.is_final());
+        if !is_over && failing <= retries {
+            scripts.push(Script::good(random, width, (index as u64) << 4 | 15));
+        }
+        debug_assert!(scripts.iter().filter(|script| script.outcome == Outcome::Good).count() <= 1);
+        Behaviour::Group(scripts)
+    }
+}

@@ -1,0 +1,45 @@
+//! Thousands of runs.
+
+use super::{Tally, run};
+
+/// Runs these seeds, or the one that `DISTWQ_SEED` names, and adds up what was met.
+fn for_seeds(seeds: std::ops::Range<u64>) -> Tally {
+    let only = std::env::var("DISTWQ_SEED").ok().map(|seed| seed.parse::<u64>().expect("DISTWQ_SEED is a number"));
+    let mut tally = Tally::default();
+    for seed in only.map_or(seeds, |seed| seed..seed + 1) {
+        match run(seed) {
+            Ok(seen) => tally += seen,
+            Err(violation) => panic!("{violation}\nrun it alone with DISTWQ_SEED={seed}"),
+        }
+    }
+    tally
+}
+
+#[test]
+fn controller_and_workers_together_keep_all_rules() {
+    keep_all_rules(0..SEEDS);
+}
+
+/// A second test, so that another thread takes them.
+#[test]
+fn controller_and_workers_together_keep_all_rules_in_other_runs() {
+    keep_all_rules(SEEDS..2 * SEEDS);
+}
+
+fn keep_all_rules(seeds: std::ops::Range<u64>) {
+    let tally = for_seeds(seeds);
+    let reached =
+        tally.groups > SEEDS && tally.retries > SEEDS / 2 && tally.deadlocks > SEEDS / 50 && tally.overtaken > 100;
+    assert!(reached || std::env::var("DISTWQ_SEED").is_ok(), "these runs test too little: {tally:?}");
+}
+
+/// Runs of each of these tests.
+const SEEDS: u64 = 1_000;
+
+#[test]
+fn a_seed_gives_the_same_run_frame_by_frame() {
+    for seed in 0..40 {
+        let [first, second] = [(); 2].map(|()| run(seed).unwrap_or_else(|violation| panic!("{violation}")));
+        assert_eq!(first, second, "seed {seed}");
+    }
+}

@@ -1,0 +1,305 @@
+//! The user of a simulated run: what he adds, holds, waits for, and how he ends. It stands for `cluster.rs` and
+//! `handle.rs`.
+
+use super::agenda::Happening;
+use super::world::World;
+use crate::codec::Payload;
+use crate::id::RunId;
+use crate::machine::Ns;
+use crate::machine::controller::{Awaited, Input, ReferenceNote};
+use crate::outcome::error::{RunError, TaskError};
+
+/// What a thread of the user waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wait {
+    Task(usize),
+    Reports,
+    /// Reports for what is left to end.
+    DrainReports,
+    Run(RunId),
+    Drained,
+}
+
+impl Wait {
+    /// Whether this may have happened with `key`; with none, anything may have.
+    fn is_for(self, key: Option<Awaited>, task: impl FnOnce(usize) -> Awaited) -> bool {
+        let own = match self {
+            Self::Task(index) => task(index),
+            Self::Reports | Self::DrainReports => Awaited::Reports,
+            Self::Run(run) => Awaited::Run(run),
+            Self::Drained => Awaited::Drained,
+        };
+        key.is_none_or(|key| key == own)
+    }
+}
+
+/// A handle that he waits with is dropped some time after the wait.
+const LOOKS_AGAIN_NS: Ns = 10_000_000;
+
+/// The user.
+#[derive(Debug)]
+pub(super) struct User {
+    /// So often he will add something.
+    acts_left: u64,
+    waits: Vec<Wait>,
+    /// Handles that he has.
+    pub(super) handles: u64,
+    is_drained: bool,
+}
+
+impl User {
+    pub(super) fn new(acts: u64) -> Self {
+        Self { acts_left: acts, waits: Vec::new(), handles: 0, is_drained: false }
+    }
+
+    pub(super) fn has_no_waits(&self) -> bool {
+        self.waits.is_empty()
+    }
+}
+
+impl World<'_> {
+    /// Whether the user has all he wants, and lets the run end.
+    pub(super) fn is_user_done(&self) -> bool {
+        let User { acts_left, waits, handles, is_drained } = &self.user;
+        *acts_left == 0 && waits.is_empty() && *handles == 0 && *is_drained
+    }
+
+    /// The user does a few things, and comes again later.
+    pub(super) fn user_acts(&mut self) {
+        if self.controller.machine.is_closing() {
+            return;
+        }
+        if self.random.percent(4) {
+            // Queues become long, and workers that run dry get what others have not begun.
+            for _ in 0..self.random.up_to(30) {
+                self.submit_task();
+            }
+        }
+        for _ in 0..self.random.up_to(4) {
+            self.user_acts_once();
+        }
+        self.user.acts_left = self.user.acts_left.saturating_sub(1);
+        let next = self.agenda.now() + self.random.up_to(4 * self.shape.run_ns_max);
+        if self.user.acts_left > 0 {
+            return self.agenda.at(next, Happening::User);
+        }
+        self.agenda.at(next, Happening::Closes);
+        for index in 0..self.book.tasks.len() {
+            for _ in 0..self.book.tasks[index].handles {
+                self.drop_some_time(index);
+            }
+        }
+    }
+
+    fn user_acts_once(&mut self) {
+        match self.random.below(100) {
+            0..45 => {
+                self.submit_task();
+            }
+            45..52 => {
+                self.submit_value();
+            }
+            52..60 => self.submit_graph(),
+            60..68 => self.clone_handle(),
+            68..83 => {
+                if let Some(index) = self.any_handle() {
+                    self.book.tasks[index].waits += 1;
+                    self.wait(Wait::Task(index));
+                }
+            }
+            83..87 => {
+                self.count_references();
+                self.tell(Input::ReportsWanted);
+                self.after_controller();
+                self.wait(Wait::Reports);
+            }
+            87..97 => {
+                if let Some(index) = self.any_handle() {
+                    self.user_drops(index);
+                }
+            }
+            // As `is_done` does.
+            _ => self.controller_turn(),
+        }
+    }
+
+    /// A graph was started; its user waits for it, or does not.
+    pub(super) fn graph_started(&mut self, run: RunId) {
+        if self.random.percent(60) {
+            self.wait(Wait::Run(run));
+        } else {
+            self.tell(Input::GraphForgotten { run });
+            self.after_controller();
+        }
+    }
+
+    /// A task of which the user has a handle.
+    fn any_handle(&mut self) -> Option<usize> {
+        let held: Vec<usize> = self.held().collect();
+        self.random.pick(&held).copied()
+    }
+
+    /// The tasks of which the user has handles.
+    pub(super) fn held(&self) -> impl Iterator<Item = usize> + '_ {
+        self.unreleased.iter().copied().filter(|&index| self.book.tasks[index].handles > 0)
+    }
+
+    fn clone_handle(&mut self) {
+        if let Some(index) = self.any_handle() {
+            let task = &mut self.book.tasks[index];
+            task.handles += 1;
+            self.user.handles += 1;
+            self.controller.notes.push(ReferenceNote::Retained(task.id));
+            self.drop_some_time(index);
+        }
+    }
+
+    pub(super) fn drop_some_time(&mut self, index: usize) {
+        let after = self.random.up_to(8 * self.shape.run_ns_max);
+        self.agenda.at(self.agenda.now() + after, Happening::Drops(index));
+    }
+
+    /// The user drops a handle, but not one that he waits with. There may be none left.
+    pub(super) fn user_drops(&mut self, index: usize) {
+        let task = &mut self.book.tasks[index];
+        match (task.handles, task.waits) {
+            (0, _) => {}
+            (1, 1..) => self.agenda.at(self.agenda.now() + LOOKS_AGAIN_NS, Happening::Drops(index)),
+            _ => {
+                task.handles -= 1;
+                self.user.handles -= 1;
+                let id = task.id;
+                self.history.note(self.agenda.now(), || format!("the user drops a handle of {id}"));
+                self.controller.notes.push(ReferenceNote::Dropped(id));
+                self.plan_controller_turn();
+            }
+        }
+    }
+
+    /// A thread of the user begins to wait.
+    fn wait(&mut self, wait: Wait) {
+        self.history.note(self.agenda.now(), || format!("the user waits for {wait:?}"));
+        if !self.is_over(wait) {
+            self.user.waits.push(wait);
+        }
+    }
+
+    /// Threads of the user look whether what they wait for is here.
+    pub(super) fn user_woken(&mut self, key: Option<Awaited>) {
+        let waits = std::mem::take(&mut self.user.waits);
+        for wait in waits {
+            let is_woken = wait.is_for(key, |index| Awaited::Task(self.book.tasks[index].id));
+            if !(is_woken && self.is_over(wait)) {
+                self.user.waits.push(wait);
+            }
+        }
+    }
+
+    /// Whether a wait ends, with what it should.
+    fn is_over(&mut self, wait: Wait) -> bool {
+        let machine = &mut self.controller.machine;
+        let is_over = match wait {
+            Wait::Task(index) => return self.has_output(index),
+            Wait::Reports => machine.has_reports(),
+            Wait::DrainReports => machine.has_reports(),
+            Wait::Run(run) => machine.has_run_ended(run),
+            Wait::Drained => machine.pending() == 0 || machine.is_over(),
+        };
+        if !is_over {
+            return false;
+        }
+        self.history.tally.waits += 1;
+        match wait {
+            Wait::Task(_) => {}
+            Wait::Reports => {
+                let stats = machine.stats();
+                assert_eq!(stats.submitted, stats.done + stats.failed + stats.outstanding);
+                assert_eq!(stats.ranks.len(), self.workers.len() + 1);
+            }
+            Wait::DrainReports => {
+                let report = machine.drain_report(self.agenda.now());
+                assert!(report.is_none_or(|report| report.contains("task")), "it names what is left");
+            }
+            Wait::Run(run) => {
+                let result = machine.take_run(run);
+                self.check_run(run, result);
+            }
+            Wait::Drained => self.user.is_drained = true,
+        }
+        true
+    }
+
+    /// Whether the output of a task is here, as it must be. If not, it comes.
+    fn has_output(&mut self, index: usize) -> bool {
+        let model = &self.book.tasks[index];
+        let id = model.id;
+        let mut payload = Payload::EMPTY;
+        let Some(output) = self.controller.machine.output(id, &mut payload) else {
+            self.tell(Input::Awaited { task: id });
+            self.after_controller();
+            return false;
+        };
+        self.history.note(self.agenda.now(), || format!("the user gets {id}: {output:?}"));
+        self.history.tally.waits += 1;
+        let result = output.map(|()| payload == model.output);
+        if self.book.body_failed {
+            assert!(result.is_err() || result == Ok(true), "the bytes of {id}");
+        } else {
+            assert!(!matches!(result, Err(TaskError::Closed { .. })), "the run goes on");
+            self.book.check_result(index, result);
+        }
+        self.book.tasks[index].waits -= 1;
+        true
+    }
+
+    /// A graph is over: as a whole it went as its tasks did.
+    fn check_run(&self, run: RunId, result: Result<(), RunError>) {
+        if self.book.body_failed {
+            return;
+        }
+        let (failed, upstream) = self.book.failures_of(run);
+        match result {
+            Ok(()) => assert!(failed.is_empty() && upstream == 0, "{failed:?} of the graph have failed"),
+            Err(RunError::Failed { failed: told, upstream: told_upstream }) => {
+                assert_eq!(told_upstream, upstream, "tasks of the graph that did not run");
+                let told: Vec<u32> = told.iter().filter_map(|error| Some(error.site()?.task)).collect();
+                // Where all began outside of the graph, one cause is told.
+                assert!(
+                    told == failed || (failed.is_empty() && upstream > 0 && told.len() == 1),
+                    "{told:?} {failed:?}"
+                );
+            }
+            Err(other) => panic!("the graph is over: {other}"),
+        }
+    }
+
+    /// The user closes the cluster, and waits until all tasks have ended.
+    pub(super) fn user_closes(&mut self) {
+        if self.controller.machine.is_over() {
+            return;
+        }
+        self.tell(Input::Closing);
+        self.after_controller();
+        self.wait(Wait::Drained);
+        if !self.user.is_drained {
+            self.plan_drain_report();
+        }
+    }
+
+    fn plan_drain_report(&mut self) {
+        if let Some(at) = self.controller.machine.next_drain_report() {
+            self.agenda.at(at, Happening::DrainReport);
+        }
+    }
+
+    /// It is to be told what is left to end.
+    pub(super) fn drain_report(&mut self) {
+        if !self.user.waits.contains(&Wait::Drained) {
+            return;
+        }
+        self.tell(Input::DrainReportDue);
+        self.after_controller();
+        self.wait(Wait::DrainReports);
+        self.plan_drain_report();
+    }
+}

@@ -1,0 +1,376 @@
+//! A simulated worker: its machine, and executors that do what the programs say. It stands for `runtime/worker.rs` and
+//! `runtime/executor.rs`.
+
+use super::agenda::Happening;
+use super::network::{CONTROLLER, told};
+use super::script::Step;
+use super::task::Behaviour;
+use super::world::World;
+use crate::codec::Payload;
+use crate::codec::frame::Frame;
+use crate::function::registry::Registry;
+use crate::function::remote::Failure;
+use crate::id::{Rank, Slot};
+use crate::machine::Ns;
+use crate::machine::worker::{Attempt, Awaited, Input, Next, Outbox, Worker};
+use crate::wire::message::Settings;
+use std::collections::VecDeque;
+
+/// What an executor does.
+#[derive(Debug)]
+enum Doing {
+    /// It sleeps until there is a task.
+    Nothing,
+    /// It runs a single-rank task.
+    Alone { task: usize },
+    /// It runs its part of a group, and is at this step.
+    Member { epoch: u64, member: usize, step: usize, waits: bool },
+    /// It has returned.
+    Stopped,
+}
+
+/// An executor.
+struct Executor {
+    attempt: Attempt,
+    doing: Doing,
+}
+
+/// A worker with its executors, and what has come and was not read.
+pub(super) struct SimulatedWorker {
+    rank: Rank,
+    machine: Worker,
+    out: Outbox,
+    inbox: VecDeque<(Rank, Frame)>,
+    executors: Vec<Executor>,
+    /// When the next turn is, and whether it is for what has come.
+    turn: Option<(Ns, bool)>,
+    /// Its clock is ahead by so much.
+    clock_ahead: Ns,
+    /// All executors have returned.
+    pub(super) finished: bool,
+}
+
+impl SimulatedWorker {
+    pub(super) fn new(rank: Rank, functions: &'static Registry, settings: &Settings, clock_ahead: Ns) -> Self {
+        let executors = (0..settings.slots).map(|_| Executor { attempt: Attempt::NONE, doing: Doing::Nothing });
+        Self {
+            rank,
+            machine: Worker::new(rank, functions, settings),
+            out: Outbox::new(CONTROLLER),
+            inbox: VecDeque::new(),
+            executors: executors.collect(),
+            turn: None,
+            clock_ahead,
+            finished: false,
+        }
+    }
+
+    /// What is left here that should have gone, in words.
+    pub(super) fn leftovers(&self) -> Option<String> {
+        let unread = (!self.inbox.is_empty()).then(|| format!("{} frames", self.inbox.len()));
+        let unsent = (self.out.reports() > 0).then(|| "reports".to_owned());
+        unread.or(unsent).or_else(|| self.machine.leftovers())
+    }
+
+    fn runs_something(&self) -> bool {
+        self.executors.iter().any(|executor| matches!(executor.doing, Doing::Alone { .. } | Doing::Member { .. }))
+    }
+
+    fn runs_a_group(&self) -> bool {
+        self.executors.iter().any(|executor| matches!(executor.doing, Doing::Member { .. }))
+    }
+}
+
+impl World<'_> {
+    /// A frame has come to a worker, which reads it in its next turn.
+    pub(super) fn arrived_at_worker(&mut self, worker: usize, from: Rank, frame: Frame) {
+        self.workers[worker].inbox.push_back((from, frame));
+        self.plan_worker_turn(worker);
+    }
+
+    /// A worker takes a turn, if it is still planned for now.
+    pub(super) fn worker_turn(&mut self, worker: usize) {
+        let now = self.agenda.now();
+        let place = &mut self.workers[worker];
+        if place.turn.is_none_or(|(at, _)| at != now) {
+            return;
+        }
+        place.turn = None;
+        let clock = now + place.clock_ahead;
+        while let Some((from, frame)) = place.inbox.pop_front() {
+            self.history.note(now, || format!("{} reads from {from}: {}", place.rank, told(place.rank, &frame)));
+            place.machine.handle(clock, Input::Frame { from, frame: &frame }, &mut place.out);
+        }
+        if place.machine.next_deadline().is_some_and(|deadline| deadline <= clock) {
+            place.machine.handle(clock, Input::Time, &mut place.out);
+        }
+        self.flush_worker(worker);
+        self.after_worker(worker);
+    }
+
+    /// Sends what goes at once.
+    fn deliver_of_worker(&mut self, worker: usize) {
+        let place = &mut self.workers[worker];
+        let rank = place.rank;
+        let mut frames = Vec::new();
+        place.out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
+        for _ in place.out.take_freed() {
+            let planned = self.book.to_be_freed.iter().position(|freed| *freed == worker);
+            let planned = planned.unwrap_or_else(|| panic!("{rank} frees a communicator that is still in use"));
+            self.book.to_be_freed.swap_remove(planned);
+        }
+        if let Some(end) = place.out.take_end() {
+            panic!("{rank} gives up: {end:?}");
+        }
+        for (to, frame) in frames {
+            self.send(rank, to, frame);
+        }
+    }
+
+    /// Sends all there is.
+    fn flush_worker(&mut self, worker: usize) {
+        self.deliver_of_worker(worker);
+        let place = &mut self.workers[worker];
+        let rank = place.rank;
+        if let Some(frame) = place.out.take_reports(Vec::new) {
+            self.send(rank, CONTROLLER, frame);
+        }
+    }
+
+    /// Wakes the executors that wait for what has happened, drops garbage, and plans the next turn.
+    fn after_worker(&mut self, worker: usize) {
+        let place = &mut self.workers[worker];
+        place.out.garbage.clear();
+        let mut woken = (false, Vec::new());
+        place.out.happened.take(&mut woken, |woken| woken.0 = true, |woken, key| woken.1.push(key));
+        let (all, keys) = woken;
+        let mut ready = place.machine.ready();
+        for slot in 0..place.executors.len() {
+            let looks = match place.executors[slot].doing {
+                Doing::Nothing if ready > 0 => {
+                    ready -= 1;
+                    true
+                }
+                Doing::Nothing => all,
+                Doing::Member { epoch, waits: true, .. } => all || keys.contains(&Awaited::Group(epoch)),
+                _ => false,
+            };
+            if looks {
+                let after = if self.random.percent(60) { 0 } else { self.random.up_to(20_000) };
+                self.agenda.at(self.agenda.now() + after, Happening::Looks { worker, slot });
+            }
+        }
+        self.plan_worker_turn(worker);
+    }
+
+    fn plan_worker_turn(&mut self, worker: usize) {
+        let now = self.agenda.now();
+        let place = &mut self.workers[worker];
+        let is_due = !place.inbox.is_empty() || place.out.reports() > 0;
+        let at = match place.turn {
+            Some((_, true)) => return,
+            _ if is_due => {
+                let silent = self.random.below(300) == 0;
+                let ns_max = if silent { 400_000_000 } else { self.shape.latency_ns_max };
+                now + self.random.up_to(ns_max)
+            }
+            _ => match place.machine.next_deadline() {
+                None => return,
+                Some(deadline) => deadline.saturating_sub(place.clock_ahead).max(now),
+            },
+        };
+        if place.turn.is_none_or(|(planned, _)| at < planned || is_due) {
+            place.turn = Some((at, is_due));
+            self.agenda.at(at, Happening::WorkerTurn(worker));
+        }
+    }
+
+    /// An executor was woken.
+    pub(super) fn looks(&mut self, worker: usize, slot: usize) {
+        match self.workers[worker].executors[slot].doing {
+            Doing::Nothing => self.looks_for_task(worker, slot),
+            Doing::Member { waits: true, .. } => self.go_on_in_group(worker, slot),
+            _ => {}
+        }
+    }
+
+    fn looks_for_task(&mut self, worker: usize, slot: usize) {
+        let now = self.agenda.now();
+        let place = &mut self.workers[worker];
+        match place.machine.next() {
+            None => {}
+            Some(Next::Begin) => self.begin(worker, slot),
+            Some(Next::Stop) => {
+                let rank = place.rank;
+                self.history.note(now, || format!("{rank} slot {slot} returns"));
+                place.executors[slot].doing = Doing::Stopped;
+                if place.executors.iter().all(|executor| matches!(executor.doing, Doing::Stopped)) {
+                    place.finished = true;
+                    place.machine.handle(now + place.clock_ahead, Input::Finished, &mut place.out);
+                    self.flush_worker(worker);
+                    self.after_worker(worker);
+                }
+            }
+        }
+    }
+
+    /// An executor begins what is first.
+    fn begin(&mut self, worker: usize, slot: usize) {
+        let now = self.agenda.now();
+        let place = &mut self.workers[worker];
+        assert!(!place.runs_a_group(), "{} begins something beside a group", place.rank);
+        assert!(!place.machine.has_failed(), "{} begins something after a failed end", place.rank);
+        let runs_something = place.runs_something();
+        let executor = &mut place.executors[slot];
+        let (clock, attempt) = (now + place.clock_ahead, &mut executor.attempt);
+        place.machine.handle(clock, Input::Begin { slot: Slot(slot as u32), attempt }, &mut place.out);
+        let description = attempt.description.take();
+        let (task, epoch, _) = attempt.parts();
+        let group = epoch.map(|epoch| {
+            let (member, width) = place.machine.place_in_group(epoch);
+            (epoch, member, width)
+        });
+        let rank = place.rank;
+        self.history.note(now, || format!("{rank} slot {slot} begins {}, in group {epoch:?}", task.id));
+        let index = self.book.begins(worker, task, description.as_deref(), group);
+        match group {
+            None => {
+                executor.doing = Doing::Alone { task: index };
+                let ns_max = if self.random.percent(2) { 60_000_000 } else { self.shape.run_ns_max };
+                let ends = now + self.random.up_to(ns_max);
+                self.agenda.at(ends, Happening::Computed { worker, slot });
+                self.after_worker(worker);
+            }
+            Some((epoch, member, _)) => {
+                assert!(!runs_something, "{rank} begins a group beside something else");
+                executor.doing = Doing::Member { epoch, member, step: 0, waits: false };
+                self.go_on_in_group(worker, slot);
+            }
+        }
+    }
+
+    /// What an executor computes is done: the task, or one step of a member.
+    pub(super) fn computed(&mut self, worker: usize, slot: usize) {
+        let place = &self.workers[worker];
+        let Doing::Alone { task } = place.executors[slot].doing else {
+            return self.go_on_in_group(worker, slot);
+        };
+        let model = &self.book.tasks[task];
+        let Behaviour::Single { failing, failure } = &model.behaviour else { unreachable!("it runs alone") };
+        let failure = (model.begun <= *failing).then(|| failure.clone());
+        self.book.ends_alone(task);
+        self.end(worker, slot, task, failure);
+    }
+
+    /// A member does what it can: until it waits, computes or leaves.
+    fn go_on_in_group(&mut self, worker: usize, slot: usize) {
+        let result = loop {
+            match self.step(worker, slot) {
+                Stepped::On => {}
+                Stepped::Waits => {
+                    self.deliver_of_worker(worker);
+                    return self.after_worker(worker);
+                }
+                Stepped::Leaves(result) => break result,
+            }
+        };
+        let Doing::Member { epoch, member, .. } = self.workers[worker].executors[slot].doing else {
+            unreachable!("it is in a group");
+        };
+        let task = self.book.parties[&epoch].task;
+        self.book.leaves(epoch, member, result.as_ref().map(|_| ()).map_err(|_| ()));
+        self.end(worker, slot, task, result.err());
+    }
+
+    /// A member takes one step.
+    fn step(&mut self, worker: usize, slot: usize) -> Stepped {
+        let now = self.agenda.now();
+        let place = &mut self.workers[worker];
+        let Doing::Member { epoch, member, step, waits } = &mut place.executors[slot].doing else {
+            unreachable!("it is in a group");
+        };
+        let (epoch, member) = (*epoch, *member);
+        let Some(next) = self.book.script(epoch).members[member].get(*step) else {
+            return Stepped::Leaves(Ok(()));
+        };
+        *waits = false;
+        let result = match next {
+            Step::Compute(ns) => {
+                let ends = now + ns;
+                *step += 1;
+                self.agenda.at(ends, Happening::Computed { worker, slot });
+                return Stepped::Waits;
+            }
+            Step::Fail(failure) => return Stepped::Leaves(Err(failure.clone())),
+            Step::Raw => {
+                let entered = place.machine.enter_raw(epoch).map(|_| ());
+                if entered.is_ok() {
+                    self.book.uses_raw(epoch);
+                }
+                entered
+            }
+            Step::Send { to, key, content } => {
+                place.machine.send_in_group(epoch, *to, *key, &content.encoded(), &mut place.out)
+            }
+            Step::Receive { from, key, content } => match place.machine.take_in_group(epoch, *from, *key) {
+                Some(received) => received.map(|payload| {
+                    let wanted = content.as_ref().map(super::content::Content::encoded);
+                    assert!(wanted == Some(payload), "member {member} of epoch {epoch} receives what was sent");
+                }),
+                None => {
+                    *waits = true;
+                    let awaits = Input::Awaits { epoch, from: *from, key: *key };
+                    place.machine.handle(now + place.clock_ahead, awaits, &mut place.out);
+                    return Stepped::Waits;
+                }
+            },
+        };
+        *step += 1;
+        match result {
+            Ok(()) => Stepped::On,
+            Err(error) => {
+                self.book.check_group_error(epoch, &error);
+                // As a function does with `?`.
+                Stepped::Leaves(Err(Failure::Returned(error.to_string())))
+            }
+        }
+    }
+
+    /// What an executor runs has ended; it looks for the next at once.
+    fn end(&mut self, worker: usize, slot: usize, task: usize, failure: Option<Failure>) {
+        let now = self.agenda.now();
+        let model = &self.book.tasks[task];
+        let place = &mut self.workers[worker];
+        let rank = place.rank;
+        self.history.note(now, || format!("{rank} slot {slot} ends {}: {failure:?}", model.id));
+        let Executor { attempt, doing } = &mut place.executors[slot];
+        *doing = Doing::Nothing;
+        let clock = now + place.clock_ahead;
+        attempt.ran_ns = clock - attempt.started_ns;
+        let (given, _, output) = attempt.parts();
+        output.clear();
+        if failure.is_none() {
+            model.content.write(output);
+        }
+        given.plain = Payload::EMPTY;
+        given.inputs = Vec::new();
+        attempt.failure = failure.map(Box::new);
+        place.machine.handle(clock, Input::Ended { slot: Slot(slot as u32), attempt }, &mut place.out);
+        self.deliver_of_worker(worker);
+        if self.random.percent(30) {
+            self.flush_worker(worker);
+        }
+        self.looks_for_task(worker, slot);
+        self.after_worker(worker);
+    }
+}
+
+/// What became of a step.
+enum Stepped {
+    /// The next one follows.
+    On,
+    /// Something has to happen first.
+    Waits,
+    /// The member has left.
+    Leaves(Result<(), Failure>),
+}

@@ -1,0 +1,244 @@
+//! One simulated run: all that there is, and the loop in which it happens.
+
+use super::agenda::{Agenda, Happening};
+use super::book::Book;
+use super::controller::SimulatedController;
+use super::functions;
+use super::history::History;
+use super::network::{CONTROLLER, Network};
+use super::random::Random;
+use super::user::User;
+use super::worker::SimulatedWorker;
+use crate::codec::frame::Frame;
+use crate::id::Rank;
+use crate::machine::Ns;
+use crate::machine::controller::{Input, Limits};
+use crate::wire::message::Settings;
+
+/// When a run begins.
+const BEGIN_NS: Ns = 1_000_000_000_000;
+
+/// A run that goes on for so long does not end.
+const LASTS_NS_MAX: Ns = 400_000_000_000;
+
+/// Nor does one in which so much happens.
+const EVENTS_MAX: u64 = 300_000;
+
+/// What a run is like, drawn from its seed.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    pub(super) workers: u32,
+    pub(super) inline_bytes_max: u64,
+    /// How long a task runs, as a rule.
+    pub(super) run_ns_max: Ns,
+    /// How long a rank takes to see what has come, as a rule.
+    pub(super) latency_ns_max: Ns,
+    /// Tasks in a hundred that fail at first.
+    pub(super) failing_percent: u64,
+    /// Tasks in a hundred that are collective.
+    pub(super) wide_percent: u64,
+    /// Outputs of so many bytes at most.
+    pub(super) output_bytes_max: u64,
+    /// When the body fails, if it does.
+    pub(super) fails_at: Option<Ns>,
+    /// The body ends only when all is quiet.
+    pub(super) ends_quietly: bool,
+}
+
+impl Shape {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            workers: random.up_to(6) as u32,
+            inline_bytes_max: *random.pick(&[0, 60, 300, 3_000, 40_000]).expect("there are some"),
+            run_ns_max: *random.pick(&[5_000, 300_000, 3_000_000]).expect("there are some"),
+            latency_ns_max: *random.pick(&[2_000, 50_000, 1_000_000]).expect("there are some"),
+            failing_percent: *random.pick(&[0, 15, 50]).expect("there are some"),
+            wide_percent: *random.pick(&[0, 10, 40]).expect("there are some"),
+            output_bytes_max: *random.pick(&[20, 400, 4_000, 40_000]).expect("there are some"),
+            fails_at: random.percent(12).then(|| BEGIN_NS + random.up_to(30_000_000)),
+            ends_quietly: random.percent(60),
+        }
+    }
+}
+
+/// How far the run is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Open,
+    Stopped,
+    Closed,
+}
+
+/// One simulated run.
+pub(super) struct World<'h> {
+    pub(super) shape: Shape,
+    pub(super) random: Random,
+    pub(super) agenda: Agenda,
+    pub(super) history: &'h mut History,
+    network: Network,
+    pub(super) controller: SimulatedController,
+    pub(super) workers: Vec<SimulatedWorker>,
+    pub(super) user: User,
+    pub(super) book: Book,
+    /// By task, those that take its output.
+    pub(super) consumers: Vec<Vec<usize>>,
+    /// Tasks that have not ended, by what the controller says.
+    pub(super) unended: Vec<usize>,
+    /// Those that have ended just now; empty in between.
+    pub(super) ended: Vec<usize>,
+    /// Tasks that the controller knows.
+    pub(super) unreleased: Vec<usize>,
+    phase: Phase,
+    /// The machine of the scheduler is looked through after each event, not only in the end.
+    thorough: bool,
+}
+
+impl<'h> World<'h> {
+    pub(super) fn new(seed: u64, history: &'h mut History) -> Self {
+        let mut random = Random::new(seed);
+        let shape = Shape::draw(&mut random);
+        let slots = random.up_to(4) as u32;
+        let settings = Settings {
+            controller: CONTROLLER,
+            controller_process: None,
+            slots,
+            inline_bytes_max: shape.inline_bytes_max,
+            stack_bytes: 1 << 20,
+            shutdown_grace_ms: 1_000,
+        };
+        let limits = Limits {
+            slots,
+            inline_bytes_max: shape.inline_bytes_max,
+            collective_grace_ns: 30_000_000_000,
+            shutdown_grace_ns: 20_000_000,
+        };
+        let functions = functions::registry();
+        let workers = (1..=shape.workers)
+            .map(|rank| SimulatedWorker::new(Rank(rank), functions, &settings, random.below(1_000_000)))
+            .collect();
+        let delay_ns_max = *random.pick(&[1_000, 30_000, 1_000_000]).expect("there are some");
+        let mut agenda = Agenda::new(BEGIN_NS);
+        agenda.at(BEGIN_NS, Happening::User);
+        if let Some(at) = shape.fails_at {
+            agenda.at(at, Happening::BodyFails);
+        }
+        history.note(BEGIN_NS, || format!("{shape:?} with {slots} slots each"));
+        Self {
+            network: Network::new(&mut random, shape.workers as usize + 1, delay_ns_max),
+            controller: SimulatedController::new(functions, shape.workers, limits),
+            workers,
+            user: User::new(random.up_to(24)),
+            book: Book::default(),
+            consumers: Vec::new(),
+            unended: Vec::new(),
+            ended: Vec::new(),
+            unreleased: Vec::new(),
+            phase: Phase::Open,
+            thorough: seed.is_multiple_of(16),
+            shape,
+            random,
+            agenda,
+            history,
+        }
+    }
+
+    /// A frame goes into the network.
+    pub(super) fn send(&mut self, from: Rank, to: Rank, frame: Frame) {
+        let Self { network, agenda, random, history, .. } = self;
+        network.send((agenda, random, history), (from, to), frame);
+    }
+
+    /// Lets happen what happens until the run is over.
+    pub(super) fn run(mut self) {
+        loop {
+            while let Some(happening) = self.agenda.next() {
+                self.history.tally.events += 1;
+                let has_time = self.agenda.now() < BEGIN_NS + LASTS_NS_MAX;
+                assert!(has_time, "the run does not end: after {LASTS_NS_MAX} ns comes {happening:?}");
+                assert!(self.history.tally.events < EVENTS_MAX, "the run does not end: there comes {happening:?}");
+                self.happens(happening);
+                if self.thorough && !self.book.body_failed {
+                    self.controller.machine.validate();
+                }
+                if self.phase == Phase::Open && !self.shape.ends_quietly && self.is_user_done() {
+                    self.stop(false);
+                }
+            }
+            match self.phase {
+                Phase::Open => self.all_is_quiet(),
+                Phase::Stopped => self.close(),
+                Phase::Closed => break,
+            }
+        }
+        let tally = &mut self.history.tally;
+        (tally.tasks, tally.done, tally.failed) = (self.book.tasks.len() as u64, self.book.done, self.book.failed);
+        (tally.retries, tally.groups) = (self.book.retries, self.book.groups);
+        (tally.deadlocks, tally.failed_bodies) = (self.book.deadlocks, u64::from(self.book.body_failed));
+    }
+
+    fn happens(&mut self, happening: Happening) {
+        match happening {
+            Happening::Arrives { from, to: CONTROLLER, frame } => self.arrived_at_controller(from, frame),
+            Happening::Arrives { from, to, frame } => self.arrived_at_worker(to.index() - 1, from, frame),
+            Happening::ControllerTurn => self.controller_turn_if_planned(),
+            Happening::WorkerTurn(worker) => self.worker_turn(worker),
+            Happening::Looks { worker, slot } => self.looks(worker, slot),
+            Happening::Computed { worker, slot } => self.computed(worker, slot),
+            Happening::User => self.user_acts(),
+            Happening::Drops(task) => self.user_drops(task),
+            Happening::Woken(key) => self.user_woken(key),
+            Happening::Closes => self.user_closes(),
+            Happening::DrainReport => self.drain_report(),
+            Happening::BodyFails => {
+                if self.phase == Phase::Open {
+                    self.stop(true);
+                }
+            }
+        }
+    }
+
+    /// Nothing will happen any more by itself: the user has all he waits for, and nothing is left anywhere.
+    fn all_is_quiet(&mut self) {
+        assert!(self.is_user_done(), "nothing moves any more, and the user waits: {:?}", self.user);
+        self.controller.machine.validate();
+        let left = self.controller.machine.leftovers();
+        assert!(left.is_none(), "the controller still has {left:?}");
+        for worker in &self.workers {
+            let left = worker.leftovers();
+            assert!(left.is_none(), "a worker still has {left:?}");
+        }
+        self.stop(false);
+    }
+
+    /// The body has ended.
+    fn stop(&mut self, failed: bool) {
+        self.history.note(self.agenda.now(), || format!("the body has ended, failed: {failed}"));
+        self.count_references();
+        if failed {
+            // What it brings about is noted before the end, which makes that unknown.
+            self.after_controller();
+        }
+        self.book.body_failed = failed;
+        self.phase = Phase::Stopped;
+        self.tell(Input::Stop { failed });
+        self.after_controller();
+    }
+
+    /// All ranks have joined in the end.
+    fn close(&mut self) {
+        assert!(self.workers.iter().all(|worker| worker.finished), "all executors return");
+        assert!(self.user.has_no_waits(), "all waits end: {:?}", self.user);
+        let busy = self.controller.machine.who_is_busy();
+        assert!(busy.starts_with("all have stopped"), "all workers say that they have stopped: {busy}");
+        self.phase = Phase::Closed;
+        self.tell(Input::Closed);
+        assert!(self.controller.machine.is_closed());
+        if self.book.body_failed {
+            return;
+        }
+        assert!(self.book.parties.is_empty() && self.book.to_be_freed.is_empty());
+        let left = self.controller.machine.leftovers();
+        assert!(left.is_none(), "the controller still has {left:?}");
+        assert!(self.unended.is_empty() && self.unreleased.is_empty(), "all tasks have ended and gone");
+    }
+}
