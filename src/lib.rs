@@ -371,6 +371,50 @@
 //! told. What has to be known before that, `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0. A
 //! variable that begins with `DISTWQ_` and means nothing is named on standard error.
 //!
+//! # Watching a run
+//!
+//! A run tells what it does to subscribers of the crate [`tracing`](https://docs.rs/tracing), which your own crate depends
+//! on, with a subscriber such as [`tracing-subscriber`](https://docs.rs/tracing-subscriber). Each process has its own, so
+//! set it before the launch, where all ranks pass:
+//!
+//! ```
+//! use distwq::prelude::*;
+//! use std::process::ExitCode;
+//! # mod tracing_subscriber { pub mod fmt { pub fn init() {} } }
+//!
+//! #[remote]
+//! fn halve(x: u64) -> u64 {
+//!     tracing::info!(x, "halving");
+//!     x / 2
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     tracing_subscriber::fmt::init();
+//!     distwq::launch(Config::new(), |cluster| -> Result<(), TaskError> {
+//!         assert_eq!(cluster.submit(halve::call(42).label("first")).get()?, 21);
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! With `RUST_LOG=info,distwq=debug` all ranks write to where the launcher collects their output. The line of the task
+//! says whose it is:
+//!
+//! ```text
+//! INFO distwq_task{task=1 function="halving::halve" label="first" attempt=1 rank=2}: halving: halving x=42
+//! ```
+//!
+//! - The span `distwq_task` is around each attempt on its worker, with the number of the task, its function, its label (the
+//!   first 116 bytes), the attempt and the rank, and around what it does in `with_mpi`. Threads that a task starts itself
+//!   are not in it.
+//! - Events of the level `INFO` come a few times a run, where the body runs: its start, the handshake, closing, reports on
+//!   what keeps it from ending, stalls and deadlocks, its end and why.
+//! - Events of the level `DEBUG` come for each retry, each step of a collective task, each refusal, and when a worker is
+//!   asked for tasks that it has not begun. Workers say when they start and end.
+//!
+//! All of these have the target `distwq`. A run that is ended by force says so on standard error alone. Without a
+//! subscriber all of this costs a task a few instructions.
+//!
 //! # Testing
 //!
 //! [`#[distwq::test]`](macro@test) makes an ordinary test of `cargo test` whose body gets a cluster: on the local

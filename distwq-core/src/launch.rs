@@ -16,6 +16,7 @@ use crate::machine::controller::{Awaited, Limits, WorkerPlace};
 use crate::runtime::drive::{Attention, Drive, Engine as _, Patience};
 use crate::runtime::fault;
 use crate::runtime::handshake::{self, HandshakeError};
+use crate::runtime::observer;
 use crate::runtime::{self, ControllerEngine, WorkerEngine};
 use crate::task::current;
 use crate::transport::{Network, Transport};
@@ -130,6 +131,7 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
     let mut ends = Network::ends(workers as u32 + 1);
     let mut own: Box<dyn Transport> = Box::new(ends.remove(0));
     let config = Config { slots: 1, ..config.clone() };
+    observer::run_starts("local", own.ranks(), config.slots);
     fault::arm(None);
     contain::hook();
     let limit = config.handshake_limit;
@@ -181,6 +183,7 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     fault::arm(Some(transport.rank()));
     contain::hook();
     let end = if transport.rank() == controller {
+        observer::run_starts("mpi", transport.ranks(), config.slots);
         control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.body.code())
     } else {
         // That a run has failed is told by the controller, by its exit code too.
@@ -243,8 +246,10 @@ fn control<R: BodyResult>(
             // Who has not reported would never end by itself.
             fault::end_run(&mut *transport, &error.to_string());
         }
+        observer::handshake_failed(transport.rank(), &error);
         error.to_string()
     })?;
+    observer::handshake_done(hellos.len());
     let processes: Vec<_> = hellos.iter().map(|(rank, hello)| (*rank, hello.process.clone())).collect();
     let places = hellos.into_iter().map(|(rank, hello)| WorkerPlace::new(rank, hello.host)).collect();
     let limits = Limits {
@@ -291,6 +296,9 @@ fn control<R: BodyResult>(
         drop(watch);
         End { body, left }
     });
+    let why = end.left.as_deref().unwrap_or_else(|| end.body.why());
+    let has_failed = end.body.is_failure() || end.left.is_some();
+    observer::run_ends(why, has_failed, || seat.drive.with(|engine| engine.machine().stats()));
     current::set(outer);
     Ok(end)
 }
@@ -337,6 +345,7 @@ fn work(
         // The controller ends the run.
         Err(error @ HandshakeError::Refused { .. }) => {
             fault::say(&error.to_string());
+            observer::handshake_failed(transport.rank(), &error);
             return Ok(());
         }
         // A thread of the controller's process need not end that: it hears of the controller's own error.
@@ -344,10 +353,12 @@ fn work(
         Err(error) => return Err(error.to_string()),
     };
     let watch = settings.controller_process.clone().map(|process| watch_controller(controller, process));
-    let bell = transport.bell();
+    let (bell, rank) = (transport.bell(), transport.rank());
+    observer::worker_starts(rank, settings.slots);
     let engine = WorkerEngine::new(transport, registry, &settings);
     let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));
     runtime::serve(&drive, &settings, is_process);
     drop(watch);
+    observer::worker_ends(rank);
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::outcome::info::TaskInfo;
 use crate::outcome::stats::Stats;
 use crate::runtime::drive::Drive;
 use crate::runtime::fault;
+use crate::runtime::observer;
 use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
 use crate::task::current;
 use smallvec::SmallVec;
@@ -126,7 +127,10 @@ impl Cluster {
     fn reference(&self, taken: Result<TaskId, Arc<PathStep>>) -> Reference {
         match taken {
             Ok(task) => Reference::Task(Bound::first(task, self.outcomes())),
-            Err(step) => Reference::Refused(step),
+            Err(step) => {
+                observer::refused(&step);
+                Reference::Refused(step)
+            }
         }
     }
 
@@ -169,6 +173,7 @@ impl Cluster {
             }),
         };
         started.map_err(|step| {
+            observer::refused(&step);
             graph.refuse_all(&step);
             RunError::Refused(step.refusal())
         })
@@ -291,7 +296,10 @@ impl Seat {
                     engine.machine().has_reports().then_some(())
                 });
                 let left = self.drive.with(|engine| engine.drain_report());
-                left.iter().for_each(|text| fault::say(text));
+                if let Some(text) = &left {
+                    fault::say(text);
+                    observer::drain_report(text);
+                }
             }
         }
     }

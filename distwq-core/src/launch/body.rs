@@ -75,6 +75,15 @@ impl Body {
         !matches!(self, Self::Returned(Ok(())))
     }
 
+    /// How it ended, in words.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Returned(Ok(())) => "the body returned",
+            Self::Returned(Err(text)) => text,
+            Self::Panicked(_) => "the body panicked",
+        }
+    }
+
     pub(super) fn code(&self) -> ExitCode {
         ExitCode::from(if self.is_failure() { FAILED } else { 0 })
     }

@@ -8,6 +8,7 @@
 
 pub(crate) mod controller;
 mod happened;
+mod notice;
 mod outgoing;
 pub mod scheduler;
 #[cfg(any(test, feature = "simulation"))]
@@ -15,6 +16,7 @@ pub mod simulation;
 pub(crate) mod worker;
 
 pub(crate) use happened::Happened;
+pub(crate) use notice::{NamedTask, Notice, Notices};
 pub(crate) use outgoing::Outgoing;
 
 /// Nanoseconds since the Unix epoch, by the clock of the rank.

@@ -2,13 +2,14 @@
 
 use super::clock::now_ns;
 use super::drive::{self, Engine, Turn, Waiters};
+use super::observer;
 use crate::codec::Payload;
 use crate::function::registry::Registry;
 use crate::id::{RunId, TaskId};
-use crate::machine::Ns;
 use crate::machine::controller::{
     Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, Limits, NewTask, Outbox, Plain, ReferenceNote, WorkerPlace,
 };
+use crate::machine::{Notice, Notices, Ns};
 use crate::outcome::error::{RunError, TaskError};
 use crate::runtime::fault;
 use crate::transport::{Flow, Transport};
@@ -84,6 +85,9 @@ impl ControllerEngine {
         Arc::clone(&self.notes)
     }
 
+    /// The one door to the machine: whatever changes the state of the run passes here, in its order and with its time,
+    /// and what follows lies in the outbox then. What [observers](super::observer) are told of it are the notices there;
+    /// a log that is to be replayed would be written here.
     #[inline(always)]
     fn handle(&mut self, input: Input<'_>) {
         self.machine.handle(self.now_ns, input, &mut self.out);
@@ -170,10 +174,11 @@ impl ControllerEngine {
     /// Counts the references of users, and lets go of what nobody holds any more. Sends nothing: this may be called
     /// wherever a handle is dropped.
     pub(crate) fn count_references(&mut self) {
-        std::mem::swap(&mut *self.notes.lock(), &mut self.taken);
-        let notes = &mut self.taken;
-        self.machine.handle(self.now_ns, Input::References { notes }, &mut self.out);
-        self.taken.shrink_to(NOTES_KEPT);
+        let mut taken = std::mem::take(&mut self.taken);
+        std::mem::swap(&mut *self.notes.lock(), &mut taken);
+        self.handle(Input::References { notes: &mut taken });
+        taken.shrink_to(NOTES_KEPT);
+        self.taken = taken;
     }
 
     /// Asks all workers what they hold and run.
@@ -186,6 +191,7 @@ impl ControllerEngine {
     /// Takes no tasks any more.
     pub(crate) fn begin_closing(&mut self) {
         self.now_ns = now_ns();
+        self.out.notices.want(observer::is_wanted());
         self.handle(Input::Closing);
     }
 
@@ -218,9 +224,10 @@ impl ControllerEngine {
         self.deliver();
     }
 
-    /// Tells all workers that this process exits.
+    /// Tells all workers that this process exits, and observers nothing any more: they could stand in the way.
     pub(crate) fn exit(&mut self) {
         self.handle(Input::Exit);
+        self.out.notices = Notices::default();
         self.deliver();
     }
 
@@ -286,6 +293,7 @@ impl Engine for ControllerEngine {
         }
         self.submitted_since_turn = 0;
         self.now_ns = now_ns();
+        self.out.notices.want(observer::is_wanted() && !self.machine.is_over());
         self.count_references();
         let mut worked = false;
         while let Some((from, frame)) = self.transport.receive() {
@@ -331,6 +339,14 @@ impl Engine for ControllerEngine {
 
     fn next_deadline(&self) -> Option<Ns> {
         self.machine.next_deadline()
+    }
+
+    fn has_notices(&self) -> bool {
+        !self.out.notices.is_empty()
+    }
+
+    fn take_notices(&mut self) -> Vec<Notice> {
+        self.out.notices.take()
     }
 
     fn wake(&mut self, waiters: &mut Waiters<Awaited>) {

@@ -20,6 +20,7 @@ pub(crate) use waiters::Waiters;
 pub(crate) use watcher::Attention;
 
 use super::clock::now_ns;
+use super::observer;
 use crate::machine::{Garbage, Ns};
 use crate::transport::{Bell, Listener};
 use backoff::{Backoff, Step};
@@ -162,7 +163,7 @@ impl<E: Engine> Drive<E> {
             if found.is_none() && (drives || !state.driven) {
                 drives = true;
                 state.driven = true;
-                let turn = state.turn();
+                let turn = self.turn(&mut state);
                 found = check(&mut state.engine);
                 if found.is_none() && !is_past(deadline) {
                     backoff.after(turn);
@@ -189,6 +190,16 @@ impl<E: Engine> Drive<E> {
             }
             self.sleep(&mut state, awaited, deadline);
         }
+    }
+
+    /// Takes a turn, and tells observers what they are to know, unlocked.
+    fn turn(&self, state: &mut MutexGuard<'_, State<E>>) -> Turn {
+        let turn = state.turn();
+        if state.engine.has_notices() {
+            let notices = state.engine.take_notices();
+            MutexGuard::unlocked(state, || observer::tell(notices));
+        }
+        turn
     }
 
     /// Waits until it is woken, or until `deadline`.
@@ -292,11 +303,12 @@ impl<E: Engine> Drive<E> {
     }
 
     /// Unlocks; wakes the threads that wait for what was done, the driver or the watcher if they nap, and the watcher if
-    /// it is parked and the rank is busy.
+    /// it is parked and the rank is busy. Tells observers.
     #[inline]
     fn leave(&self, state: MutexGuard<'_, State<E>>) {
         let unwatched = !state.driven && self.is_watcher_parked();
-        if unwatched || state.naps || state.watcher_naps || !state.waiters.is_empty() {
+        let telling = state.engine.has_notices();
+        if unwatched || state.naps || state.watcher_naps || telling || !state.waiters.is_empty() {
             self.leave_with(state);
         }
     }
@@ -306,12 +318,16 @@ impl<E: Engine> Drive<E> {
         engine.wake(waiters);
         let naps = state.take_nap() | state.take_watchers_nap();
         let unwatched = !state.driven && (state.is_busy() || state.engine.has_garbage());
+        let notices = state.engine.take_notices();
         drop(state);
         if naps {
             self.bell.ring();
         }
         if unwatched {
             self.wake_watcher();
+        }
+        if !notices.is_empty() {
+            observer::tell(notices);
         }
     }
 }

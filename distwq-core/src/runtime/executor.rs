@@ -2,6 +2,7 @@
 
 use super::clock::now_ns;
 use super::drive::{Attention, Drive, Engine as _};
+use super::observer;
 use super::worker::WorkerEngine;
 use crate::codec::{Payload, PayloadWriter};
 use crate::contain;
@@ -119,11 +120,11 @@ fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Op
     current::set(Some((task.id, remote.path)));
     let result = contain::panics(|| {
         let mut invocation = Invocation::new(task.plain.as_slice(), &task.inputs, output);
-        match (remote.body, group) {
+        observer::in_attempt(|| match (remote.body, group) {
             (Body::Single(run), _) => run(&mut invocation),
             (Body::Collective(run), Some(group)) => run(group, &mut invocation),
             (Body::Collective(_), None) => unreachable!("a collective task has a group"),
-        }
+        })
     });
     task.plain.unshare();
     if !task.inputs.is_empty() {
@@ -176,11 +177,15 @@ impl Link for Member {
     fn raw(&self, action: &mut (dyn FnMut(&RawCommunicator) + Send)) -> Result<(), GroupError> {
         let main = self.drive.with(|engine| engine.transport.main_thread()).ok_or(GroupError::NotMpi)?;
         let (task, description) = (current::task(), current::description());
+        let span = observer::current_span();
         let mut result = Ok(Ok(()));
         let ran = main.run(&mut || {
             current::describe(description);
             current::set(task);
-            result = contain::panics(|| self.drive.with(|engine| in_raw_mpi(engine, self.epoch, action)));
+            result = contain::panics(|| {
+                let _span = span.enter();
+                self.drive.with(|engine| in_raw_mpi(engine, self.epoch, action))
+            });
             current::set(None);
             current::describe(Description::NONE);
         });

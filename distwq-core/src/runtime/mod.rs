@@ -7,6 +7,7 @@ pub(crate) mod drive;
 mod executor;
 pub(crate) mod fault;
 pub(crate) mod handshake;
+pub(crate) mod observer;
 mod worker;
 
 pub(crate) use controller::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};

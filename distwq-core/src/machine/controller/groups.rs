@@ -46,6 +46,7 @@ pub(super) struct Groups {
 /// How the last member to leave has left a group.
 #[derive(Debug)]
 pub(super) struct Left {
+    pub(super) epoch: u64,
     pub(super) members: Box<[WorkerId]>,
     /// When the first one began and the last one ended.
     pub(super) started_ns: Ns,
@@ -171,14 +172,19 @@ impl Groups {
         }
     }
 
+    /// Why an attempt has failed, and where.
+    pub(super) fn failure(&self, task: TaskId) -> Option<&(Failure, WorkerId)> {
+        self.attempts.get(&task)?.failure.as_ref()
+    }
+
     /// Takes the attempt of a task out if all members have left.
     pub(super) fn take_left(&mut self, task: TaskId) -> Option<Left> {
         self.attempts.get(&task)?.left.iter().all(|left| *left).then_some(())?;
         let attempt = self.attempts.remove(&task)?;
         self.tasks.remove(&attempt.epoch);
         self.leaving -= usize::from(attempt.leaving.is_some());
-        let Attempt { members, started_ns, ended_ns, output, failure, raw, .. } = attempt;
-        Some(Left { members, started_ns, ended_ns, output, failure, raw })
+        let Attempt { epoch, members, started_ns, ended_ns, output, failure, raw, .. } = attempt;
+        Some(Left { epoch, members, started_ns, ended_ns, output, failure, raw })
     }
 
     /// Communicators are few and dear: those used last are kept. One that a failed task has used may have operations

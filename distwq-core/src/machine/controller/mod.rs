@@ -24,8 +24,8 @@ pub(crate) use outbox::{BATCH_COUNT, End, Outbox};
 pub(crate) use references::ReferenceNote;
 pub(crate) use workers::WorkerPlace;
 
-use super::Ns;
 use super::scheduler::{self, Action, Actions, Event, NextAction, Scheduler, Spec, Stall};
+use super::{Notice, Ns};
 use crate::codec::Payload;
 use crate::function::registry::Registry;
 use crate::function::remote::Failure;
@@ -169,6 +169,9 @@ impl Controller {
             Input::Awaited { task } => self.awaited(task, out),
             Input::ReportsWanted => self.ask_reports(out),
             Input::Closing => {
+                if self.draining.is_none() {
+                    out.notices.note(|| Notice::Closing { pending: self.pending() });
+                }
                 self.phase = self.phase.max(Phase::Draining);
                 let grace_ns = self.limits.shutdown_grace_ns;
                 self.draining.get_or_insert_with(|| Draining::since(self.now, grace_ns));
@@ -382,6 +385,7 @@ impl Controller {
     /// Ends all that waits for what cannot come, saying who waits for what.
     fn give_up(&mut self, stall: &Stall, out: &mut Outbox) {
         let message = self.describe_stall(stall);
+        out.notices.note(|| Notice::Stalled { waits: message.clone() });
         self.note_to_scheduler(Event::GiveUp);
         self.carry_out_all(Some(&message), out);
     }
@@ -428,7 +432,11 @@ impl Controller {
         match action {
             Action::Start { task, worker, attempt } => self.start(task, worker, attempt, out),
             Action::StartGroup { task, workers, attempt } => self.start_group(task, workers.into(), attempt, out),
-            Action::TakeBack { worker, tasks } => out.post(worker, &ToWorker::TakeBack { tasks }),
+            Action::TakeBack { worker, tasks } => {
+                let rank = self.workers.rank(worker);
+                out.notices.note(|| Notice::AskedBack { rank, count: tasks.len() });
+                out.post(worker, &ToWorker::TakeBack { tasks });
+            }
             Action::Ended { task, end } => {
                 let failure = if end == scheduler::End::Failed { self.failures.remove(&task) } else { None };
                 let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
@@ -467,6 +475,10 @@ impl Controller {
     fn start_group(&mut self, task: TaskId, members: Box<[WorkerId]>, attempt: u32, out: &mut Outbox) {
         let epoch = self.groups.begin(task, members.clone());
         let ranks = self.workers.ranks(&members);
+        out.notices.note(|| {
+            let (task, members) = (self.named(task), ranks.clone());
+            Notice::GroupBegan { epoch, task, attempt, members }
+        });
         for worker in &members {
             self.workers.given(*worker);
             let members = ranks.clone();

@@ -5,7 +5,7 @@ use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload};
 use crate::function::registry::FunctionId;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
-use crate::machine::{Happened, Outgoing};
+use crate::machine::{Happened, Notices, Outgoing};
 use crate::wire::message::{self, Run, ToPeer, ToWorker};
 
 /// Messages to one worker wait for company until there are so many.
@@ -34,6 +34,8 @@ pub(crate) struct Outbox {
     pub(crate) run: Option<RunId>,
     /// What threads of the user may wait for.
     pub(crate) happened: Happened<Awaited>,
+    /// What observers of the run are told.
+    pub(crate) notices: Notices,
 }
 
 /// What one worker is told next.
@@ -68,6 +70,7 @@ impl Outbox {
             added: TaskId::new(0, 0),
             run: None,
             happened: Happened::default(),
+            notices: Notices::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
 use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId, WorkerId};
+use crate::machine::Notice;
 use crate::machine::scheduler::{Event, GroupFailure, GroupValue};
 use crate::wire::message::{Done, Outcome, ShortDone, ToController, ToPeer, ToWorker};
 use std::sync::Arc;
@@ -67,11 +68,14 @@ impl Controller {
             ToController::Done(done) => return self.done(worker, frame, done, out),
             ToController::Returned { tasks } => {
                 self.workers.returned(worker, tasks.len());
+                let rank = self.workers.rank(worker);
+                out.notices.note(|| Notice::Returned { rank, count: tasks.len() });
                 self.tell_scheduler(Event::Returned { worker, tasks: &tasks }, out);
             }
             ToController::Ready { epoch } => {
-                for member in self.groups.ready(epoch).unwrap_or_default() {
-                    out.post(*member, &ToWorker::Enter { epoch });
+                if let Some(members) = self.groups.ready(epoch) {
+                    out.notices.note(|| Notice::GroupEntered { epoch });
+                    members.iter().for_each(|member| out.post(*member, &ToWorker::Enter { epoch }));
                 }
             }
             ToController::Heard { epoch } => self.groups.heard(epoch, worker),
@@ -81,7 +85,10 @@ impl Controller {
                     let message = match &verdict {
                         Verdict::Wait => return Ok(()),
                         Verdict::Ask => ToWorker::AskWait { epoch },
-                        Verdict::Deadlock(waits) => ToWorker::Deadlock { epoch, waits },
+                        Verdict::Deadlock(waits) => {
+                            out.notices.note(|| Notice::Deadlocked { epoch, waits: waits.clone() });
+                            ToWorker::Deadlock { epoch, waits }
+                        }
                     };
                     inside.iter().for_each(|member| out.post(*member, &message));
                 }
@@ -152,10 +159,11 @@ impl Controller {
                 let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
                 (entry.started_ns, entry.finished_ns) = times;
                 let retry = is_worth_a_retry(&failure);
+                let attempt = entry.attempts;
                 self.carry_out(out);
                 self.failures.insert(task, (failure, worker));
                 self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry }, out);
-                self.failures.remove(&task);
+                self.forget_failure(task, attempt, out);
             }
         }
         Ok(())
@@ -165,9 +173,18 @@ impl Controller {
     /// when all have left.
     fn member_done(&mut self, task: TaskId, worker: WorkerId, part: Part, out: &mut Outbox) {
         if let Some((epoch, inside)) = self.groups.left(self.now, task, worker, part) {
+            if let Some((failure, worker)) = self.groups.failure(task) {
+                let rank = self.workers.rank(*worker);
+                out.notices.note(|| Notice::GroupFailed { epoch, rank, error: failure.to_string() });
+            }
             inside.iter().for_each(|member| out.post(*member, &ToWorker::Leave { epoch }));
         }
         let Some(mut left) = self.groups.take_left(task) else { return };
+        out.notices.note(|| {
+            let error = left.failure.as_ref().map(|(failure, _)| failure.to_string());
+            Notice::GroupLeft { epoch: left.epoch, error }
+        });
+        let attempt = self.table.get(task).map_or(0, |entry| entry.attempts);
         if let Some(members) = self.groups.used_communicator(&left) {
             let ranks = self.workers.ranks(&members);
             for member in &members {
@@ -197,7 +214,18 @@ impl Controller {
         };
         let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
         self.tell_scheduler(Event::GroupFinished { task, result, ran_ns }, out);
-        self.failures.remove(&task);
+        self.forget_failure(task, attempt, out);
+    }
+
+    /// The scheduler knows that an attempt has failed. If the task has not ended by that, it is tried again.
+    fn forget_failure(&mut self, task: TaskId, attempt: u32, out: &mut Outbox) {
+        if let Some((failure, worker)) = self.failures.remove(&task) {
+            let rank = self.workers.rank(worker);
+            out.notices.note(|| {
+                let (task, error) = (self.named(task), failure.to_string());
+                Notice::Retried { task, attempt, rank, error }
+            });
+        }
     }
 
     /// A value that a user waits for has come, or is not where it was.

@@ -5,8 +5,8 @@ use super::drain::{Left, SHOWN_MAX};
 use super::table::{Entry, Output};
 use crate::codec::Payload;
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::machine::Ns;
 use crate::machine::scheduler::{Stall, Waits};
+use crate::machine::{NamedTask, Ns};
 use crate::outcome::error::{TaskSite, plural};
 use crate::outcome::info::{TaskInfo, TaskState};
 use crate::outcome::stats::{RankStats, Stats};
@@ -193,6 +193,16 @@ impl Controller {
         left.waiting = words.take(SHOWN_MAX).collect();
         left.waiting_more = waiting.len() - left.waiting.len();
         Some(left.to_string())
+    }
+
+    /// A task, for a notice.
+    pub(super) fn named(&self, task: TaskId) -> NamedTask {
+        let entry = self.table.get(task);
+        NamedTask {
+            number: task.serial(),
+            function: entry.map_or("gone", Entry::path),
+            label: entry.and_then(Entry::label).map(Box::from),
+        }
     }
 
     /// Who waits for what, where nothing can move any more.

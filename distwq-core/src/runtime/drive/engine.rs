@@ -1,7 +1,7 @@
 //! What is driven.
 
 use super::waiters::Waiters;
-use crate::machine::{Garbage, Ns};
+use crate::machine::{Garbage, Notice, Ns};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -38,6 +38,16 @@ pub(crate) trait Engine: Send {
     /// Takes them, to be dropped outside the lock.
     fn take_garbage(&mut self) -> Garbage {
         Garbage::new()
+    }
+
+    /// Whether observers are to be told something.
+    fn has_notices(&self) -> bool {
+        false
+    }
+
+    /// Takes it, to be told outside the lock: observers are users' code.
+    fn take_notices(&mut self) -> Vec<Notice> {
+        Vec::new()
     }
 
     /// Wakes the threads that wait for what has happened since the last call.

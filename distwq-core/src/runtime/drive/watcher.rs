@@ -92,7 +92,7 @@ impl<E: Engine> Drive<E> {
         let mut listener = None;
         let in_passing = state.engine.turns_in_passing();
         while !state.driven && state.engine.turns_in_passing() == in_passing && !self.has_watch_ended() {
-            let turn = state.turn();
+            let turn = self.turn(state);
             dropper.take(state);
             if !state.is_busy() {
                 return;
@@ -115,7 +115,7 @@ impl<E: Engine> Drive<E> {
                     let Nap::Rung { from_outside } = nap else { continue };
                     if attention == Attention::Sparing || !from_outside {
                         if !state.driven {
-                            state.turn();
+                            self.turn(state);
                             dropper.take(state);
                         }
                         return;

@@ -1,0 +1,83 @@
+//! What somebody who watches a run is told while it goes on, as plain data. The machine notes it in its outbox, and only
+//! if somebody listens; what drives it passes it on.
+
+use crate::id::Rank;
+
+/// Something that happened, and is rare next to tasks.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Notice {
+    /// No tasks are taken any more; so many are still to end.
+    Closing { pending: usize },
+    /// Nothing could move any more, and all that waited has ended.
+    Stalled { waits: String },
+    /// An attempt has failed, and there will be another one.
+    Retried { task: NamedTask, attempt: u32, rank: Rank, error: String },
+    /// A rank was asked to give back tasks that it has not begun.
+    AskedBack { rank: Rank, count: usize },
+    /// It has given back so many of them.
+    Returned { rank: Rank, count: usize },
+    /// The members of a collective task were told to get their inputs.
+    GroupBegan { epoch: u64, task: NamedTask, attempt: u32, members: Vec<Rank> },
+    /// All members have theirs, and were told to begin.
+    GroupEntered { epoch: u64 },
+    /// A member has reported a failure, its own or that it lost another one, and the others were told to leave.
+    GroupFailed { epoch: u64, rank: Rank, error: String },
+    /// All members have left; the error is that of the member that failed by itself.
+    GroupLeft { epoch: u64, error: Option<String> },
+    /// The members wait for each other, and were told so.
+    Deadlocked { epoch: u64, waits: String },
+}
+
+/// A task as people look for it in a program.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct NamedTask {
+    pub(crate) number: u32,
+    pub(crate) function: &'static str,
+    pub(crate) label: Option<Box<str>>,
+}
+
+/// Notices in the order in which it happened, until the driver takes them.
+#[derive(Default, Debug)]
+pub(crate) struct Notices {
+    wanted: bool,
+    list: Vec<Notice>,
+}
+
+impl Notices {
+    /// Whether somebody listens, from here on.
+    pub(crate) fn want(&mut self, wanted: bool) {
+        self.wanted = wanted;
+    }
+
+    /// Notes what `notice` makes, if somebody listens.
+    #[inline]
+    pub(super) fn note(&mut self, notice: impl FnOnce() -> Notice) {
+        if self.wanted {
+            self.list.push(notice());
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_made_where_nobody_listens() {
+        let mut notices = Notices::default();
+        notices.note(|| unreachable!("nobody listens"));
+        assert!(notices.is_empty());
+        notices.want(true);
+        notices.note(|| Notice::GroupEntered { epoch: 1 });
+        assert_eq!(notices.take(), [Notice::GroupEntered { epoch: 1 }]);
+        assert!(notices.is_empty());
+    }
+}

@@ -1,0 +1,140 @@
+//! What a run tells subscribers of `tracing`: its own events, and the span of each attempt. The one place that names the
+//! crate.
+//!
+//! A subscriber is users' code. It is told with panics contained, and never under the lock of an engine: it may take
+//! long, or use the cluster. It is told nothing before a run is ended by force, because it could stand in the way of that:
+//! the [last words](crate::runtime::fault) say why.
+//!
+//! Without a subscriber an attempt pays one load and one comparison, and all else the same where it is rare.
+
+use crate::contain;
+use crate::id::Rank;
+use crate::machine::{NamedTask, Notice};
+use crate::outcome::error::PathStep;
+use crate::outcome::stats::Stats;
+use crate::task::current;
+use std::fmt::Display;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, debug, info, info_span};
+
+/// The target of all events and spans, by which users filter them.
+const TARGET: &str = "distwq";
+
+/// Whether somebody may listen: a load and a comparison. To ask the subscribers themselves would run them under the lock.
+#[inline]
+pub(crate) fn is_wanted() -> bool {
+    Level::INFO <= LevelFilter::current()
+}
+
+/// Emits an event, if somebody may listen.
+fn emit(event: impl FnOnce()) {
+    if is_wanted() {
+        contain::quietly(event);
+    }
+}
+
+/// Runs `code` in the span of the attempt that this thread [runs](crate::task::current).
+#[inline]
+pub(crate) fn in_attempt<R>(code: impl FnOnce() -> R) -> R {
+    // Two ways, because a guard that may be none is looked at again in the end, and this is done for each task.
+    if is_wanted() { in_span_of_attempt(code) } else { code() }
+}
+
+#[cold]
+#[inline(never)]
+fn in_span_of_attempt<R>(code: impl FnOnce() -> R) -> R {
+    let Some((task, function)) = current::task() else { return code() };
+    let description = current::description();
+    let span = info_span!(
+        target: TARGET,
+        "distwq_task",
+        task = task.serial(),
+        function,
+        label = description.label(),
+        attempt = description.attempt(),
+        rank = current::rank().map(|rank| rank.0),
+    );
+    span.in_scope(code)
+}
+
+/// The span that this thread is in, to be entered where it lets another one do something for it.
+#[cfg(feature = "mpi")]
+pub(crate) fn current_span() -> tracing::Span {
+    tracing::Span::current()
+}
+
+/// The controller looks for the other ranks.
+pub(crate) fn run_starts(backend: &str, ranks: u32, slots: u32) {
+    let workers = ranks - 1;
+    emit(|| info!(target: TARGET, backend, ranks, workers, slots, "run starts"));
+}
+
+/// All ranks run the same program, and tasks can begin.
+pub(crate) fn handshake_done(workers: usize) {
+    emit(|| info!(target: TARGET, workers, "handshake done"));
+}
+
+/// The ranks did not come together.
+pub(crate) fn handshake_failed(rank: Rank, error: &dyn Display) {
+    emit(|| info!(target: TARGET, rank = rank.0, %error, "handshake failed"));
+}
+
+/// A rank takes tasks from here on.
+pub(crate) fn worker_starts(rank: Rank, slots: u32) {
+    emit(|| debug!(target: TARGET, rank = rank.0, slots, "worker starts"));
+}
+
+/// A rank has joined in the end.
+pub(crate) fn worker_ends(rank: Rank) {
+    emit(|| debug!(target: TARGET, rank = rank.0, "worker ends"));
+}
+
+/// A run cannot end yet, and this is left.
+pub(crate) fn drain_report(left: &str) {
+    emit(|| info!(target: TARGET, left, "run waits for its last tasks"));
+}
+
+/// All is over: why, and what was done.
+pub(crate) fn run_ends(why: &str, has_failed: bool, stats: impl FnOnce() -> Stats) {
+    emit(|| {
+        let Stats { submitted, done, failed, .. } = stats();
+        info!(target: TARGET, why, has_failed, submitted, done, failed, "run ends");
+    });
+}
+
+/// A call, a value or a graph is not taken.
+pub(crate) fn refused(step: &PathStep) {
+    emit(|| debug!(target: TARGET, what = step.name(), error = %step.refusal(), "refused"));
+}
+
+/// What the machine of the controller has noted.
+pub(crate) fn tell(notices: Vec<Notice>) {
+    for notice in notices {
+        emit(|| tell_one(notice));
+    }
+}
+
+fn tell_one(notice: Notice) {
+    match notice {
+        Notice::Closing { pending } => info!(target: TARGET, pending, "closing"),
+        Notice::Stalled { waits } => info!(target: TARGET, waits, "stalled"),
+        Notice::Retried { task, attempt, rank, error } => {
+            let NamedTask { number: task, function, label } = task;
+            let label = label.as_deref();
+            debug!(target: TARGET, task, function, label, attempt, rank = rank.0, error, "attempt failed, retrying");
+        }
+        Notice::AskedBack { rank, count } => debug!(target: TARGET, rank = rank.0, count, "tasks asked back"),
+        Notice::Returned { rank, count } => debug!(target: TARGET, rank = rank.0, count, "tasks returned"),
+        Notice::GroupBegan { epoch, task, attempt, members } => {
+            let NamedTask { number: task, function, label } = task;
+            let (label, ranks) = (label.as_deref(), members.iter().map(|rank| rank.0).collect::<Vec<_>>());
+            debug!(target: TARGET, epoch, task, function, label, attempt, members = ?ranks, "group began");
+        }
+        Notice::GroupEntered { epoch } => debug!(target: TARGET, epoch, "group entered"),
+        Notice::GroupFailed { epoch, rank, error } => {
+            debug!(target: TARGET, epoch, rank = rank.0, error, "group failed");
+        }
+        Notice::GroupLeft { epoch, error } => debug!(target: TARGET, epoch, error, "group left"),
+        Notice::Deadlocked { epoch, waits } => info!(target: TARGET, epoch, waits, "group deadlocked"),
+    }
+}
