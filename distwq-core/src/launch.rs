@@ -13,7 +13,7 @@ use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::Registry;
 use crate::id::Rank;
 use crate::machine::controller::{Awaited, Limits, WorkerPlace};
-use crate::runtime::drive::{Attention, Drive, Engine as _, Patience};
+use crate::runtime::driver::{Attention, Driver, Engine as _, Patience};
 use crate::runtime::fault;
 use crate::runtime::handshake::{self, HandshakeError};
 use crate::runtime::observer;
@@ -260,23 +260,23 @@ fn control<R: BodyResult>(
     };
     let bell = transport.bell();
     let engine = ControllerEngine::new(transport, registry, places, limits);
-    let drive = Drive::new(engine, bell, Patience::among(threads_on_host));
-    let cluster = Cluster::new(drive, session, config.inline_bytes_max);
-    let seat = Arc::clone(cluster.seat());
+    let driver = Driver::new(engine, bell, Patience::among(threads_on_host));
+    let cluster = Cluster::new(driver, session, config.inline_bytes_max);
+    let inner = Arc::clone(cluster.inner());
     let is_process = overdue == Overdue::EndTheRun && fault::is_one_of_several();
     let watch = is_process.then(|| {
-        let exits = Arc::clone(&seat);
-        fault::allow_exits(move |code| exit_all(&exits.drive, code));
-        watch_workers(processes, Arc::downgrade(&seat))
+        let exits = Arc::clone(&inner);
+        fault::allow_exits(move |code| exit_all(&exits.driver, code));
+        watch_workers(processes, Arc::downgrade(&inner))
     });
     // A task may run a cluster of its own: within that one's body it is no task.
     let outer = current::task();
     current::set(None);
     let end = thread::scope(|scope| {
         let watcher = thread::Builder::new().name("distwq-controller-watcher".to_owned());
-        if let Err(error) = watcher.spawn_scoped(scope, || seat.drive.watch(Attention::Prompt, config.stack_bytes)) {
+        if let Err(error) = watcher.spawn_scoped(scope, || inner.driver.watch(Attention::Prompt, config.stack_bytes)) {
             let text = fault::no_thread("that watches the controller", &error);
-            seat.drive.with(|engine| fault::end_run(&mut *engine.transport, &text));
+            inner.driver.with(|engine| fault::end_run(&mut *engine.transport, &text));
         }
         let body = Body::run(|| body(&cluster));
         if is_process {
@@ -291,25 +291,25 @@ fn control<R: BodyResult>(
         if is_process {
             fault::forbid_exits();
         }
-        let left = finish(&seat.drive, body.is_failure(), config.shutdown_grace, overdue);
-        seat.drive.end_watch();
+        let left = finish(&inner.driver, body.is_failure(), config.shutdown_grace, overdue);
+        inner.driver.end_watch();
         drop(watch);
         End { body, left }
     });
     let why = end.left.as_deref().unwrap_or_else(|| end.body.why());
     let has_failed = end.body.is_failure() || end.left.is_some();
-    observer::run_ends(why, has_failed, || seat.drive.with(|engine| engine.machine().stats()));
+    observer::run_ends(why, has_failed, || inner.driver.with(|engine| engine.machine().stats()));
     current::set(outer);
     Ok(end)
 }
 
 /// Tells all workers to stop and waits until all ranks have joined in the end. Gives words on those that have not within
 /// the grace, if the run is to go on without them.
-fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration, overdue: Overdue) -> Option<String> {
-    drive.with(|engine| engine.stop(failed));
-    drive.wake_all();
+fn finish(driver: &Driver<ControllerEngine>, failed: bool, grace: Duration, overdue: Overdue) -> Option<String> {
+    driver.with(|engine| engine.stop(failed));
+    driver.wake_all();
     let deadline = Instant::now() + grace;
-    let closed = drive.wait_until(Awaited::Closed, Some(deadline), |engine| {
+    let closed = driver.wait_until(Awaited::Closed, Some(deadline), |engine| {
         engine.turn();
         engine.transport.close().then(|| engine.close())
     });
@@ -317,7 +317,7 @@ fn finish(drive: &Drive<ControllerEngine>, failed: bool, grace: Duration, overdu
         return None;
     }
     let grace_ms = grace.as_millis();
-    drive.with(|engine| {
+    driver.with(|engine| {
         let text = format!(
             "not all workers ended within the shutdown grace of {grace_ms} ms; {}",
             engine.machine().who_is_busy()
@@ -356,8 +356,8 @@ fn work(
     let (bell, rank) = (transport.bell(), transport.rank());
     observer::worker_starts(rank, settings.slots);
     let engine = WorkerEngine::new(transport, registry, &settings);
-    let drive = Arc::new(Drive::new(engine, bell, Patience::among(threads_on_host)));
-    runtime::serve(&drive, &settings, is_process);
+    let driver = Arc::new(Driver::new(engine, bell, Patience::among(threads_on_host)));
+    runtime::serve(&driver, &settings, is_process);
     drop(watch);
     observer::worker_ends(rank);
     Ok(())

@@ -14,7 +14,7 @@ use crate::machine::controller::{Awaited, NewTask, Options, Plain, ReferenceNote
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::outcome::info::TaskInfo;
 use crate::outcome::stats::Stats;
-use crate::runtime::drive::Drive;
+use crate::runtime::driver::Driver;
 use crate::runtime::fault;
 use crate::runtime::observer;
 use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
@@ -56,12 +56,12 @@ use std::time::{Duration, Instant};
 /// ```
 #[derive(Clone)]
 pub struct Cluster {
-    seat: Arc<Seat>,
+    inner: Arc<Inner>,
 }
 
 /// The controller's place: its engine and what is known without asking it.
-pub(crate) struct Seat {
-    pub(crate) drive: Drive<ControllerEngine>,
+pub(crate) struct Inner {
+    pub(crate) driver: Driver<ControllerEngine>,
     notes: ReferenceNotes,
     workers: usize,
     session: u64,
@@ -75,19 +75,19 @@ const REPORT_LIMIT: Duration = Duration::from_secs(5);
 const DRAIN_REPORT_LIMIT: Duration = Duration::from_secs(1);
 
 impl Cluster {
-    pub(crate) fn new(drive: Drive<ControllerEngine>, session: u64, inline_bytes_max: u64) -> Self {
-        let (notes, workers) = drive.with(|engine| (engine.reference_notes(), engine.machine().workers()));
-        Self { seat: Arc::new(Seat { drive, notes, workers, session, inline_bytes_max }) }
+    pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, inline_bytes_max: u64) -> Self {
+        let (notes, workers) = driver.with(|engine| (engine.reference_notes(), engine.machine().workers()));
+        Self { inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max }) }
     }
 
-    pub(crate) fn seat(&self) -> &Arc<Seat> {
-        &self.seat
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// How many workers there are: the ranks but the controller's, or the threads of the local backend.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.seat.workers
+        self.inner.workers
     }
 
     /// Takes one task, which starts as soon as its inputs are there and a worker has room. Does not wait. What cannot
@@ -98,7 +98,7 @@ impl Cluster {
 
     fn submit_parts(&self, parts: &mut Parts) -> Reference {
         let taken = match refusal_inside(|| parts.name()) {
-            None => self.seat.drive.with(|engine| self.seat.take(engine, parts)),
+            None => self.inner.driver.with(|engine| self.inner.take(engine, parts)),
             Some(step) => Err(step),
         };
         self.reference(taken)
@@ -116,9 +116,9 @@ impl Cluster {
         }
         let encoded = contain::failures("its `Serialize`", || codec::encode(value));
         let payload = encoded.map_err(|error| PathStep::refused("value", Refusal::Value(error)))?;
-        let is_large = payload.len() as u64 > self.seat.inline_bytes_max;
-        self.seat.drive.with(|engine| {
-            self.seat.admission(engine).check_value()?;
+        let is_large = payload.len() as u64 > self.inner.inline_bytes_max;
+        self.inner.driver.with(|engine| {
+            self.inner.admission(engine).check_value()?;
             Ok(engine.submit_value(payload, is_large))
         })
     }
@@ -135,7 +135,7 @@ impl Cluster {
     }
 
     fn outcomes(&self) -> Arc<dyn Outcomes> {
-        Arc::clone(&self.seat) as _
+        Arc::clone(&self.inner) as _
     }
 
     /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that were submitted before go on
@@ -147,8 +147,8 @@ impl Cluster {
     pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
         let run = self.begin(graph)?;
         // Ends because every task ends: with a value, an error, or when nothing can move any more.
-        self.seat
-            .drive
+        self.inner
+            .driver
             .wait(Awaited::Run(run), |engine| engine.machine().has_run_ended(run).then(|| engine.take_run(run)))
     }
 
@@ -159,7 +159,7 @@ impl Cluster {
     /// runs and all its handles have ended as refused.
     pub fn start(&self, graph: &mut Graph) -> Result<(), RunError> {
         let run = self.begin(graph)?;
-        self.seat.drive.with(|engine| engine.forget_run(run));
+        self.inner.driver.with(|engine| engine.forget_run(run));
         Ok(())
     }
 
@@ -167,8 +167,8 @@ impl Cluster {
         let started = match refusal_inside(|| "graph") {
             Some(step) => Err(step),
             // Checked and started in one go: the cluster may begin to close at any moment.
-            None => self.seat.drive.with(|engine| {
-                self.seat.admission(engine).check_graph(graph)?;
+            None => self.inner.driver.with(|engine| {
+                self.inner.admission(engine).check_graph(graph)?;
                 Ok(start(engine, graph, &self.outcomes()))
             }),
         };
@@ -188,11 +188,11 @@ impl Cluster {
     #[track_caller]
     pub fn stats(&self) -> Stats {
         current::assert_outside("Cluster::stats");
-        let drive = &self.seat.drive;
-        drive.with(ControllerEngine::ask_reports);
+        let driver = &self.inner.driver;
+        driver.with(ControllerEngine::ask_reports);
         let deadline = Instant::now() + REPORT_LIMIT;
-        drive.wait_until(Awaited::Reports, Some(deadline), |engine| engine.machine().has_reports().then_some(()));
-        drive.with(|engine| engine.machine().stats())
+        driver.wait_until(Awaited::Reports, Some(deadline), |engine| engine.machine().has_reports().then_some(()));
+        driver.with(|engine| engine.machine().stats())
     }
 
     /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable
@@ -206,8 +206,8 @@ impl Cluster {
     #[track_caller]
     pub fn shutdown(&self) {
         current::assert_outside("Cluster::shutdown");
-        self.seat.drive.with(ControllerEngine::begin_closing);
-        self.seat.drain();
+        self.inner.driver.with(ControllerEngine::begin_closing);
+        self.inner.drain();
     }
 }
 
@@ -253,7 +253,7 @@ fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(
     take(&NewTask { options: Some(&options), before: &before, ..new })
 }
 
-impl Seat {
+impl Inner {
     fn admission(&self, engine: &ControllerEngine) -> Admission {
         let is_closing = engine.machine().is_closing();
         Admission { session: self.session, workers: self.workers as u32, is_closing }
@@ -285,17 +285,17 @@ impl Seat {
             (machine.pending() == 0 || machine.is_over()).then_some(())
         };
         loop {
-            let report = self.drive.with(|engine| engine.next_drain_report());
-            if self.drive.wait_until(Awaited::Drained, report, drained).is_some() {
+            let report = self.driver.with(|engine| engine.next_drain_report());
+            if self.driver.wait_until(Awaited::Drained, report, drained).is_some() {
                 return;
             }
             // Of several threads that wait here one says it.
-            if self.drive.with(|engine| engine.begin_drain_report()) {
+            if self.driver.with(|engine| engine.begin_drain_report()) {
                 let deadline = Instant::now() + DRAIN_REPORT_LIMIT;
-                self.drive.wait_until(Awaited::Reports, Some(deadline), |engine| {
+                self.driver.wait_until(Awaited::Reports, Some(deadline), |engine| {
                     engine.machine().has_reports().then_some(())
                 });
-                let left = self.drive.with(|engine| engine.drain_report());
+                let left = self.driver.with(|engine| engine.drain_report());
                 if let Some(text) = &left {
                     fault::say(text);
                     observer::drain_report(text);
@@ -313,30 +313,30 @@ impl Seat {
         let many = notes.len().is_multiple_of(NOTES_TOGETHER);
         drop(notes);
         if many {
-            self.drive.try_with(ControllerEngine::count_references);
+            self.driver.try_with(ControllerEngine::count_references);
         }
     }
 
     fn site(&self, task: TaskId) -> Arc<TaskSite> {
-        Arc::new(self.drive.with(|engine| engine.machine().site(task)))
+        Arc::new(self.driver.with(|engine| engine.machine().site(task)))
     }
 }
 
-impl Outcomes for Seat {
+impl Outcomes for Inner {
     fn wait(&self, task: TaskId, deadline: Option<Instant>, into: &mut Payload) -> Result<(), TaskError> {
         if let Some(inside) = current::name() {
             return Err(TaskError::InsideTask { site: self.site(task), task: Arc::from(inside) });
         }
-        if self.drive.with(|engine| engine.machine().output_here(task, into)) {
+        if self.driver.with(|engine| engine.machine().output_here(task, into)) {
             return Ok(());
         }
         // Without a deadline this ends because every task ends.
-        let output = self.drive.wait_until(Awaited::Task(task), deadline, |engine| engine.output(task, into));
+        let output = self.driver.wait_until(Awaited::Task(task), deadline, |engine| engine.output(task, into));
         output.unwrap_or_else(|| Err(TaskError::Timeout { site: self.site(task), waited_ms: 0 }))
     }
 
     fn is_done(&self, task: TaskId) -> bool {
-        self.drive.with(|engine| {
+        self.driver.with(|engine| {
             engine.machine().has_ended(task) || {
                 engine.turn_now();
                 engine.machine().has_ended(task)
@@ -345,7 +345,7 @@ impl Outcomes for Seat {
     }
 
     fn info(&self, task: TaskId) -> TaskInfo {
-        let info = self.drive.with(|engine| engine.machine().info(task));
+        let info = self.driver.with(|engine| engine.machine().info(task));
         info.expect("a task stays while a handle of it does")
     }
 

@@ -1,18 +1,18 @@
 //! A thread of the controller exits its process while the body runs: all ranks end.
 
 use crate::runtime::ControllerEngine;
-use crate::runtime::drive::{Drive, Engine as _};
+use crate::runtime::driver::{Driver, Engine as _};
 use crate::runtime::fault;
 use std::thread;
 use std::time::Instant;
 
 /// Ends the other ranks, and leaves them in order if they follow in time: then the launcher has nothing to say. The engine may be in use by a thread that never gives it back, the one that exits included.
-pub(super) fn exit_all(drive: &Drive<ControllerEngine>, code: i32) {
+pub(super) fn exit_all(driver: &Driver<ControllerEngine>, code: i32) {
     let deadline = Instant::now() + fault::OTHERS_LIMIT;
     let mut told = false;
     loop {
         let mut closed = false;
-        drive.try_with(|engine| {
+        driver.try_with(|engine| {
             if !std::mem::replace(&mut told, true) {
                 engine.exit();
             }

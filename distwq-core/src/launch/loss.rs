@@ -1,10 +1,10 @@
 //! A rank that is gone, in the words of one that remains: its process was killed, or has ended in its last words.
 
-use crate::api::cluster::Seat;
+use crate::api::cluster::Inner;
 use crate::id::Rank;
 use crate::peers::{Process, Watch};
 use crate::runtime::ControllerEngine;
-use crate::runtime::drive::Drive;
+use crate::runtime::driver::Driver;
 use crate::runtime::fault;
 use std::sync::Weak;
 use std::thread;
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 const ENGINE_LIMIT: Duration = Duration::from_millis(100);
 
 /// On the controller: says which workers have gone and what they had to do, before the launcher ends this rank too.
-pub(super) fn watch_workers(processes: Vec<(Rank, Process)>, seat: Weak<Seat>) -> Option<Watch> {
+pub(super) fn watch_workers(processes: Vec<(Rank, Process)>, inner: Weak<Inner>) -> Option<Watch> {
     let tell = move |lost: &[(Rank, u32)]| {
-        let Some(seat) = seat.upgrade() else { return };
-        let tasks = what_was_at(&seat.drive, lost);
+        let Some(inner) = inner.upgrade() else { return };
+        let tasks = what_was_at(&inner.driver, lost);
         let words = lost.iter().zip(tasks).map(|((rank, process), tasks)| gone(*rank, "", *process) + &tasks);
         say(&words.collect::<Vec<_>>().join("; "));
     };
@@ -39,11 +39,11 @@ fn gone(rank: Rank, role: &str, process: u32) -> String {
     format!("{rank} (host {host}){role} is gone: its process {process} has ended while the run goes on")
 }
 
-fn what_was_at(drive: &Drive<ControllerEngine>, lost: &[(Rank, u32)]) -> Vec<String> {
+fn what_was_at(driver: &Driver<ControllerEngine>, lost: &[(Rank, u32)]) -> Vec<String> {
     let mut tasks = None;
     let deadline = Instant::now() + ENGINE_LIMIT;
     while tasks.is_none() && Instant::now() < deadline {
-        drive.try_with(|engine| {
+        driver.try_with(|engine| {
             tasks = Some(lost.iter().map(|(rank, _)| engine.machine().what_was_at(*rank)).collect())
         });
         thread::yield_now();

@@ -1,7 +1,7 @@
 //! The controller's machine with the transport and the clock.
 
 use super::clock::now_ns;
-use super::drive::{self, Engine, Turn, Waiters};
+use super::driver::{self, Engine, Turn, Waiters};
 use super::observer;
 use crate::codec::Payload;
 use crate::function::registry::Registry;
@@ -51,7 +51,7 @@ pub(crate) struct ControllerEngine {
     prompts: usize,
 }
 
-impl drive::Awaited for Awaited {}
+impl driver::Awaited for Awaited {}
 
 impl ControllerEngine {
     pub(crate) fn new(

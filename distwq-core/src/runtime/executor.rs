@@ -1,7 +1,7 @@
 //! The life of a worker rank: its executors, its watcher, the end.
 
 use super::clock::now_ns;
-use super::drive::{Attention, Drive, Engine as _};
+use super::driver::{Attention, Driver, Engine as _};
 use super::observer;
 use super::worker::WorkerEngine;
 use crate::codec::{Payload, PayloadWriter};
@@ -22,55 +22,55 @@ use std::time::{Duration, Instant};
 /// Runs the tasks that come until the run is over.
 ///
 /// A rank that is a process of its own ends the run if the others do not join in the end.
-pub(crate) fn serve(drive: &Arc<Drive<WorkerEngine>>, settings: &Settings, is_process: bool) {
-    let name = drive.with(|engine| format!("distwq-{}", engine.transport.rank()));
+pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, settings: &Settings, is_process: bool) {
+    let name = driver.with(|engine| format!("distwq-{}", engine.transport.rank()));
     let stack = settings.stack_bytes as usize;
     let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
     std::thread::scope(|scope| {
-        let watcher = thread("watcher").spawn_scoped(scope, || drive.watch(Attention::Sparing, stack));
+        let watcher = thread("watcher").spawn_scoped(scope, || driver.watch(Attention::Sparing, stack));
         let executors: Vec<_> = (0..settings.slots)
             .map(|slot| {
                 let number = slot;
                 let slot = Slot(number);
-                thread(&format!("slot-{number}")).stack_size(stack).spawn_scoped(scope, move || execute(drive, slot))
+                thread(&format!("slot-{number}")).stack_size(stack).spawn_scoped(scope, move || execute(driver, slot))
             })
             .collect();
         for executor in executors {
             match executor.map(std::thread::ScopedJoinHandle::join) {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => give_up(drive, "an executor panicked outside a task"),
-                Err(error) => give_up(drive, &fault::no_thread("of an executor", &error)),
+                Ok(Err(_)) => give_up(driver, "an executor panicked outside a task"),
+                Err(error) => give_up(driver, &fault::no_thread("of an executor", &error)),
             }
         }
-        drive.end_watch();
+        driver.end_watch();
         if let Err(error) = watcher {
-            give_up(drive, &fault::no_thread("that watches the rank", &error));
+            give_up(driver, &fault::no_thread("that watches the rank", &error));
         }
     });
     std::thread::scope(|scope| {
         // What users have left here goes on a stack as large as that of tasks.
-        let end = thread("end").stack_size(stack).spawn_scoped(scope, || drive.end(WorkerEngine::finish));
+        let end = thread("end").stack_size(stack).spawn_scoped(scope, || driver.end(WorkerEngine::finish));
         if let Err(error) = end {
-            give_up(drive, &fault::no_thread("that drops the last values", &error));
+            give_up(driver, &fault::no_thread("that drops the last values", &error));
         }
     });
-    let closed = close(drive, Duration::from_millis(settings.shutdown_grace_ms));
+    let closed = close(driver, Duration::from_millis(settings.shutdown_grace_ms));
     if !closed && is_process {
-        give_up(drive, "the other ranks did not end within the shutdown grace");
+        give_up(driver, "the other ranks did not end within the shutdown grace");
     }
 }
 
-fn give_up(drive: &Drive<WorkerEngine>, text: &str) -> ! {
-    drive.with(|engine| fault::end_run(&mut *engine.transport, text))
+fn give_up(driver: &Driver<WorkerEngine>, text: &str) -> ! {
+    driver.with(|engine| fault::end_run(&mut *engine.transport, text))
 }
 
 /// The controller knows who is busy, and is to be the first to say so.
 const CONTROLLER_FIRST: Duration = Duration::from_millis(500);
 
 /// Joins the other ranks in the end of the run, serving them meanwhile. False if some did not come within the grace.
-fn close(drive: &Drive<WorkerEngine>, grace: Duration) -> bool {
+fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
     let deadline = Instant::now() + grace + CONTROLLER_FIRST;
-    let closed = drive.wait_until(Awaited::Closed, Some(deadline), |engine| {
+    let closed = driver.wait_until(Awaited::Closed, Some(deadline), |engine| {
         engine.turn();
         engine.transport.close().then_some(())
     });
@@ -78,9 +78,9 @@ fn close(drive: &Drive<WorkerEngine>, grace: Duration) -> bool {
 }
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.
-fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: Slot) {
+fn execute(driver: &Arc<Driver<WorkerEngine>>, slot: Slot) {
     let mut attempt = Attempt::NONE;
-    current::set_rank(drive.with(|engine| engine.transport.rank()));
+    current::set_rank(driver.with(|engine| engine.transport.rank()));
     // Whether it has ended and the engine does not know yet.
     let mut has_ended = false;
     loop {
@@ -88,7 +88,7 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: Slot) {
         // Only the first look may put off a turn, by the time at which the last task ended; after it the driver takes
         // them.
         let mut first_look = Some(now);
-        let next = drive.wait(Awaited::Task, |engine| {
+        let next = driver.wait(Awaited::Task, |engine| {
             if std::mem::take(&mut has_ended) {
                 engine.ended(slot, &mut attempt);
             }
@@ -102,7 +102,7 @@ fn execute(drive: &Arc<Drive<WorkerEngine>>, slot: Slot) {
             current::describe(**description);
         }
         let (task, epoch, output) = attempt.parts();
-        let group = epoch.map(|epoch| group_of(drive, epoch));
+        let group = epoch.map(|epoch| group_of(driver, epoch));
         attempt.failure = run(task, group.as_ref(), output);
         if description.is_some() {
             current::describe(Description::NONE);
@@ -144,38 +144,38 @@ fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Op
 }
 
 /// The group of a task, as its function sees it.
-fn group_of(drive: &Arc<Drive<WorkerEngine>>, epoch: u64) -> Group {
-    let (member, members) = drive.with(|engine| engine.place_in_group(epoch));
-    let link = Member { drive: Arc::clone(drive), epoch };
+fn group_of(driver: &Arc<Driver<WorkerEngine>>, epoch: u64) -> Group {
+    let (member, members) = driver.with(|engine| engine.place_in_group(epoch));
+    let link = Member { driver: Arc::clone(driver), epoch };
     Group::new(Box::new(link), member, members)
 }
 
 /// How a group reaches the other members: through the engine of this rank, which goes on serving meanwhile.
 struct Member {
-    drive: Arc<Drive<WorkerEngine>>,
+    driver: Arc<Driver<WorkerEngine>>,
     epoch: u64,
 }
 
 impl Link for Member {
     fn send(&self, to: usize, key: GroupKey, bytes: Payload) -> Result<(), GroupError> {
-        self.drive.with(|engine| engine.send_in_group(self.epoch, to, key, &bytes))
+        self.driver.with(|engine| engine.send_in_group(self.epoch, to, key, &bytes))
     }
 
     /// Ends with the message, or with an error once the member has left, any member has failed, all members wait for
     /// each other, or the run ends.
     fn receive(&self, from: usize, key: GroupKey) -> Result<Payload, GroupError> {
-        self.drive.wait(Awaited::Group(self.epoch), |engine| engine.take_in_group(self.epoch, from, key))
+        self.driver.wait(Awaited::Group(self.epoch), |engine| engine.take_in_group(self.epoch, from, key))
     }
 
     #[cfg(feature = "mpi")]
     fn has_raw(&self) -> bool {
-        self.drive.with(|engine| engine.transport.main_thread().is_some())
+        self.driver.with(|engine| engine.transport.main_thread().is_some())
     }
 
     /// The lock is held on the thread that started MPI; this one waits for it and holds nothing.
     #[cfg(feature = "mpi")]
     fn raw(&self, action: &mut (dyn FnMut(&RawCommunicator) + Send)) -> Result<(), GroupError> {
-        let main = self.drive.with(|engine| engine.transport.main_thread()).ok_or(GroupError::NotMpi)?;
+        let main = self.driver.with(|engine| engine.transport.main_thread()).ok_or(GroupError::NotMpi)?;
         let (task, description) = (current::task(), current::description());
         let span = observer::current_span();
         let mut result = Ok(Ok(()));
@@ -184,7 +184,7 @@ impl Link for Member {
             current::set(task);
             result = contain::panics(|| {
                 let _span = span.enter();
-                self.drive.with(|engine| in_raw_mpi(engine, self.epoch, action))
+                self.driver.with(|engine| in_raw_mpi(engine, self.epoch, action))
             });
             current::set(None);
             current::describe(Description::NONE);

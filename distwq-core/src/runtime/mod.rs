@@ -3,7 +3,7 @@
 
 pub(crate) mod clock;
 mod controller;
-pub(crate) mod drive;
+pub(crate) mod driver;
 mod executor;
 pub(crate) mod fault;
 pub(crate) mod handshake;

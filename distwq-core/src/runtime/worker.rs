@@ -1,7 +1,7 @@
 //! A worker's machine with the transport and the clock.
 
 use super::clock::now_ns;
-use super::drive::{self, Engine, Turn, Waiters};
+use super::driver::{self, Engine, Turn, Waiters};
 use crate::codec::Payload;
 use crate::function::registry::Registry;
 use crate::id::{GroupKey, Rank, Slot};
@@ -31,7 +31,7 @@ pub(crate) struct WorkerEngine {
     turns_in_passing: u64,
 }
 
-impl drive::Awaited for Awaited {
+impl driver::Awaited for Awaited {
     fn may_drop_values(self) -> bool {
         self == Self::Task
     }

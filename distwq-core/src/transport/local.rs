@@ -1,6 +1,6 @@
 //! All ranks in one process: a mailbox each. The reference for the other fabrics.
 
-use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_RUNG, Transport};
+use super::{Doorbell, FRAME_BYTES, Flow, NAP_MAX_RUNG, Transport};
 use crate::codec::frame::Frame;
 use crate::id::Rank;
 use crossbeam_queue::SegQueue;
@@ -19,7 +19,7 @@ pub(crate) struct Network {
 #[derive(Debug)]
 struct Mailbox {
     frames: SegQueue<(Rank, Frame)>,
-    bell: Arc<Bell>,
+    bell: Arc<Doorbell>,
 }
 
 impl Network {
@@ -89,7 +89,7 @@ impl Transport for LocalTransport {
         }
     }
 
-    fn bell(&self) -> Arc<Bell> {
+    fn bell(&self) -> Arc<Doorbell> {
         Arc::clone(&self.network.boxes[self.rank.index()].bell)
     }
 

@@ -2,16 +2,16 @@
 
 #[cfg(any(feature = "mpi", test))]
 mod arrivals;
-mod bell;
 #[cfg(any(feature = "mpi", test))]
 mod departures;
+mod doorbell;
 #[cfg(any(feature = "mpi", test))]
 mod lent;
 mod local;
 #[cfg(feature = "mpi")]
 mod mpi;
 
-pub(crate) use bell::{Bell, Listener};
+pub(crate) use doorbell::{Doorbell, Listener};
 pub(crate) use local::Network;
 #[cfg(feature = "mpi")]
 pub(crate) use mpi::{Environment, MainThread, StartError};
@@ -52,7 +52,7 @@ pub(crate) trait Transport: Send {
     fn recycle(&mut self, buffer: Vec<u8>);
 
     /// What wakes the thread of this rank that sleeps until something arrives.
-    fn bell(&self) -> Arc<Bell>;
+    fn bell(&self) -> Arc<Doorbell>;
 
     /// After how long at most somebody has to look although the bell has not been rung.
     fn nap_max(&self) -> Duration;

@@ -64,8 +64,8 @@ impl Scheduler {
     fn link_follow(&mut self, slot: u32, id: TaskId) {
         let Some(target) = self.tasks.find(id) else { return };
         let (is_pending, worker) = (self.tasks[target].state.is_pending(), self.tasks[target].worker());
-        let rare = self.tasks.rare_mut(slot);
-        (rare.pin, rare.follows) = if is_pending { (target, true) } else { (worker, false) };
+        let cold = self.tasks.cold_mut(slot);
+        (cold.pin, cold.follows) = if is_pending { (target, true) } else { (worker, false) };
     }
 
     pub(super) fn dropped(&mut self, ids: &[TaskId], actions: &mut Actions) -> bool {
@@ -86,7 +86,7 @@ impl Scheduler {
         if self.tasks[slot].state != State::Done || !self.workers.is_living(worker.0) {
             return false;
         }
-        self.links.push(&mut self.tasks.rare_mut(slot).copies, worker.0);
+        self.links.push(&mut self.tasks.cold_mut(slot).copies, worker.0);
         true
     }
 }

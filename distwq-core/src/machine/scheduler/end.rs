@@ -27,10 +27,10 @@ impl Scheduler {
 
     /// The dependency `before` of `slot` has ended with a value.
     fn unblock(&mut self, slot: u32, before: u32, worker: u32, actions: &mut Actions) {
-        let rare = self.tasks.rare(slot);
-        if rare.follows && rare.pin == before {
-            let rare = self.tasks.rare_mut(slot);
-            (rare.pin, rare.follows) = (worker, false);
+        let cold = self.tasks.cold(slot);
+        if cold.follows && cold.pin == before {
+            let cold = self.tasks.cold_mut(slot);
+            (cold.pin, cold.follows) = (worker, false);
         }
         let task = &mut self.tasks[slot];
         match (task.unblock(), task.state) {
@@ -88,7 +88,7 @@ impl Scheduler {
     /// What every end sets free: the arguments, and the memory of attempts.
     #[inline]
     fn leave(&mut self, slot: u32, mut inputs: Chain, actions: &mut Actions) {
-        if self.tasks.rare(slot).failures > 0 {
+        if self.tasks.cold(slot).failures > 0 {
             self.tried.remove(&slot);
         }
         while let Some(input) = inputs.pop(&mut self.links) {
@@ -111,7 +111,7 @@ impl Scheduler {
 
     #[inline]
     fn release_copies(&mut self, slot: u32) -> Vec<WorkerId> {
-        let mut copies = self.tasks.rare(slot).copies;
+        let mut copies = self.tasks.cold(slot).copies;
         if copies == NONE && !self.tasks[slot].is_resident() {
             return Vec::new();
         }

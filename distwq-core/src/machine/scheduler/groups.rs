@@ -8,7 +8,7 @@
 //! higher priority; single-rank tasks, of whatever priority, do not break it.
 
 use super::links::NONE;
-use super::tasks::{Rare, State, priority_of};
+use super::tasks::{Cold, State, priority_of};
 use super::workers::Standing;
 use super::{Action, Actions, End, GroupFailure, GroupValue, Scheduler};
 use crate::id::{TaskId, WorkerId};
@@ -103,7 +103,7 @@ impl Scheduler {
     /// free would not help it and stop the others.
     fn reserve_next(&mut self, actions: &mut Actions) -> bool {
         let task = self.wide.pop(&mut self.tasks).expect("a wide task is due");
-        let &Rare { ranks, pin: root, .. } = self.tasks.rare(task);
+        let &Cold { ranks, pin: root, .. } = self.tasks.cold(task);
         if ranks > self.workers.living {
             self.tasks[task].state = State::TooWide;
             self.too_wide.push_back(&mut self.tasks, task);
@@ -247,7 +247,7 @@ impl Scheduler {
             (place.standing, place.place, place.reported_ns) = (Standing::Grouped, task, self.now_ns);
         }
         self.tasks[task].state = State::Running;
-        let attempt = self.tasks.rare(task).attempt();
+        let attempt = self.tasks.cold(task).attempt();
         if self.last_groups.len() >= LAST_GROUPS_MAX {
             self.last_groups.clear();
         }

@@ -36,7 +36,7 @@ impl Scheduler {
         for (index, slot) in in_flight.into_iter().enumerate().rev() {
             self.step();
             self.workers.remove(&mut self.tasks, worker, slot);
-            if index < begun && self.tasks.rare(slot).pin == NONE {
+            if index < begun && self.tasks.cold(slot).pin == NONE {
                 self.attempt_failed(slot, None, true, End::WorkerLost { worker: WorkerId(worker) }, actions);
             } else {
                 // One that is bound to the lost worker ends here.

@@ -232,7 +232,7 @@ impl Scheduler {
         let made_here = (task.state == State::Done && task.is_resident()).then(|| task.worker());
         made_here
             .into_iter()
-            .chain(self.links.iter(self.tasks.rare(slot).copies))
+            .chain(self.links.iter(self.tasks.cold(slot).copies))
             .filter(|&worker| self.workers.is_living(worker))
     }
 

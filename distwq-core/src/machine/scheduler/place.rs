@@ -161,7 +161,7 @@ impl Scheduler {
         }
         self.workers.push(&mut self.tasks, worker, slot, self.now_ns);
         self.tasks[slot].state = State::InFlight;
-        let attempt = self.tasks.rare(slot).attempt();
+        let attempt = self.tasks.cold(slot).attempt();
         actions.start(self.tasks.id(slot), worker, attempt);
     }
 
@@ -281,7 +281,7 @@ impl Scheduler {
 /// Size and holders of a value whose place matters: it is not empty, lies on a worker, and not on very many.
 fn placed_bytes<'a>(tasks: &'a Tasks, links: &'a Links, slot: u32) -> Option<(u64, impl Iterator<Item = u32> + 'a)> {
     let value = &tasks[slot];
-    let copies = tasks.rare(slot).copies;
+    let copies = tasks.cold(slot).copies;
     let made_here = value.is_resident().then(|| value.worker());
     let matters = (made_here.is_some() || copies != NONE) && value.bytes() > 0;
     if !matters || links.iter(copies).nth(HOLDERS_MAX).is_some() {

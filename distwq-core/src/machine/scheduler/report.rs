@@ -1,7 +1,7 @@
 //! Reports of single-rank tasks, and the queue that a task goes to when it may start, for the first time or again.
 
 use super::links::NONE;
-use super::tasks::{Rare, State};
+use super::tasks::{Cold, State};
 use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, WorkerId};
 
@@ -76,11 +76,11 @@ impl Scheduler {
         end: End,
         actions: &mut Actions,
     ) {
-        let &Rare { failures, retries, .. } = self.tasks.rare(slot);
+        let &Cold { failures, retries, .. } = self.tasks.cold(slot);
         if !retry || failures >= retries {
             return self.end(slot, end, actions);
         }
-        self.tasks.rare_mut(slot).failures += 1;
+        self.tasks.cold_mut(slot).failures += 1;
         if let Some(worker) = worker {
             self.note_tried(slot, worker);
         }
@@ -100,7 +100,7 @@ impl Scheduler {
             State::Retry => &mut self.retries,
             State::Wide => &mut self.wide,
             _ => {
-                let pin = self.tasks.rare(slot).pin;
+                let pin = self.tasks.cold(slot).pin;
                 self.to_serve.push(pin);
                 self.workers[pin].pinned += 1;
                 &mut self.pinned[pin as usize]
@@ -114,12 +114,12 @@ impl Scheduler {
 
     #[inline]
     fn state_to_wait_in(&self, slot: u32) -> State {
-        let rare = self.tasks.rare(slot);
+        let cold = self.tasks.cold(slot);
         if self.tasks[slot].is_collective() {
             State::Wide
-        } else if rare.pin != NONE {
+        } else if cold.pin != NONE {
             State::Pinned
-        } else if rare.failures > 0 && self.tried.contains_key(&slot) {
+        } else if cold.failures > 0 && self.tried.contains_key(&slot) {
             State::Retry
         } else {
             State::Ready
@@ -129,7 +129,7 @@ impl Scheduler {
     /// How a task must end that could start but for the workers that were lost.
     #[inline]
     pub(super) fn why_impossible(&self, slot: u32) -> Option<End> {
-        let &Rare { pin, ranks, .. } = self.tasks.rare(slot);
+        let &Cold { pin, ranks, .. } = self.tasks.cold(slot);
         if pin != NONE && !self.workers.is_living(pin) {
             return Some(End::WorkerLost { worker: WorkerId(pin) });
         }

@@ -63,10 +63,10 @@ impl Scheduler {
     }
 
     fn why_not_started(&self, slot: u32) -> Waits {
-        let rare = self.tasks.rare(slot);
+        let cold = self.tasks.cold(slot);
         match self.tasks[slot].state {
-            State::Pinned => Waits::Worker(WorkerId(rare.pin)),
-            _ => Waits::Workers { wanted: rare.ranks, living: self.workers.living },
+            State::Pinned => Waits::Worker(WorkerId(cold.pin)),
+            _ => Waits::Workers { wanted: cold.ranks, living: self.workers.living },
         }
     }
 

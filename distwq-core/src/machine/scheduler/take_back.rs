@@ -53,9 +53,9 @@ impl Scheduler {
         let queued = place.queued() as usize;
         let wait_ns = place.wait_ns(0).max(self.silent_ns(worker));
         let gains = |&slot: &u32| {
-            let rare = self.tasks.rare(slot);
+            let cold = self.tasks.cold(slot);
             // One that has failed is here because the others have tried it, or may have.
-            rare.pin == NONE && rare.failures == 0 && self.move_ns(self.bytes_on(slot, worker)) <= wait_ns
+            cold.pin == NONE && cold.failures == 0 && self.move_ns(self.bytes_on(slot, worker)) <= wait_ns
         };
         let back = place.tasks.iter_back(&self.tasks).take(queued);
         let asked: Vec<TaskId> = back.filter(gains).take(queued.div_ceil(2)).map(|slot| self.tasks.id(slot)).collect();

@@ -2,7 +2,8 @@
 //!
 //! A scheduler waits for memory more than for anything else: with many workers, a task, its inputs and its dependents
 //! have left the caches by the time it ends. So a task is half a cache line. What belongs to one stage of its life only
-//! shares a field with another stage, and what few tasks have lies apart, as [`Rare`].
+//! shares a field with another stage, and what few tasks have lies apart, in the cold part
+//! ([`Cold`]).
 
 use super::links::{Chain, ITEMS_MAX, Links, NONE};
 use super::{End, Spec};
@@ -106,7 +107,7 @@ pub(super) struct Task {
     /// In flight: with whom. Done: where it ran, [`NONE`] for a value that was given.
     worker: Small,
     pub(super) state: State,
-    /// With a priority of 0 it is the order key; [`Small::NONE`] if the key lies in [`Rare`] with all else.
+    /// With a priority of 0 it is the order key; [`Small::NONE`] if the key lies in [`Cold`] with all else.
     level: Small,
     kind: Kind,
 }
@@ -116,7 +117,7 @@ const HANDLE: u32 = 1 << 31;
 
 /// What few tasks have.
 #[derive(Debug)]
-pub(super) struct Rare {
+pub(super) struct Cold {
     key: u64,
     /// Slot of the task to follow while `follows`, else the only worker it may run on, or [`NONE`].
     pub(super) pin: u32,
@@ -130,7 +131,7 @@ pub(super) struct Rare {
     pub(super) follows: bool,
 }
 
-impl Rare {
+impl Cold {
     const NOTHING: Self = Self { key: 0, pin: NONE, copies: NONE, ranks: 1, retries: 0, failures: 0, follows: false };
 
     /// The attempt that runs or comes next, counted from 1.
@@ -288,9 +289,9 @@ impl Task {
         self.state = State::Doomed;
     }
 
-    /// What it has beyond others lies in [`Rare`].
+    /// What it has beyond others lies in [`Cold`].
     #[inline]
-    fn is_rare(&self) -> bool {
+    fn is_cold(&self) -> bool {
         self.level == Small::NONE
     }
 }
@@ -334,13 +335,13 @@ pub(super) struct Tasks {
     /// task and not after it.
     behind: Vec<Behind>,
     /// By slot as well, in pages that are made when the first of their tasks needs one.
-    rare: Vec<Option<Box<RarePage>>>,
+    cold: Vec<Option<Box<ColdPage>>>,
 }
 
-/// Tasks whose [`Rare`] is made room for at once.
+/// Tasks whose [`Cold`] is made room for at once.
 const PAGE: usize = 256;
 
-type RarePage = [Rare; PAGE];
+type ColdPage = [Cold; PAGE];
 
 /// The page of a slot, and the place in it.
 #[inline]
@@ -361,8 +362,8 @@ impl Tasks {
         if spec.level < Small::MAX && spec.priority == 0 && spec.ranks <= 1 && spec.retries == 0 {
             self[slot].level = Small::new(spec.level);
         } else {
-            let rare = self.rare_mut(slot);
-            (rare.key, rare.ranks, rare.retries) =
+            let cold = self.cold_mut(slot);
+            (cold.key, cold.ranks, cold.retries) =
                 (order_key(spec.priority, spec.level), spec.ranks.max(1), spec.retries);
         }
         slot
@@ -386,7 +387,7 @@ impl Tasks {
             self.table.resize_with(index + 1, || Task::VACANT);
             buffers::reserve(&mut self.behind, more);
             self.behind.resize(index + 1, Behind::NOTHING);
-            self.rare.resize_with(self.table.len().div_ceil(PAGE), || None);
+            self.cold.resize_with(self.table.len().div_ceil(PAGE), || None);
         }
         let place = &mut self.table[index];
         assert_eq!(place.state, State::Vacant, "slot of {id} is taken by #{}", place.serial);
@@ -504,30 +505,30 @@ impl Tasks {
     pub(super) fn key(&self, slot: u32) -> u64 {
         let task = &self[slot];
         debug_assert!(task.state.is_pending(), "an ended task has no order");
-        if task.is_rare() { self.rare(slot).key } else { order_key(0, task.level.get()) }
+        if task.is_cold() { self.cold(slot).key } else { order_key(0, task.level.get()) }
     }
 
     /// What few tasks have: a look at it costs nothing for all the others.
     #[inline]
-    pub(super) fn rare(&self, slot: u32) -> &Rare {
-        if !self[slot].is_rare() {
-            return &Rare::NOTHING;
+    pub(super) fn cold(&self, slot: u32) -> &Cold {
+        if !self[slot].is_cold() {
+            return &Cold::NOTHING;
         }
         let (page, place) = in_pages(slot);
-        &self.rare[page].as_ref().expect("a rare task has a page")[place]
+        &self.cold[page].as_ref().expect("a cold task has a page")[place]
     }
 
     /// From here on it is one of the few.
-    pub(super) fn rare_mut(&mut self, slot: u32) -> &mut Rare {
+    pub(super) fn cold_mut(&mut self, slot: u32) -> &mut Cold {
         let task = &mut self.table[slot as usize];
         let (page, place) = in_pages(slot);
-        let page = self.rare[page].get_or_insert_with(|| Box::new([const { Rare::NOTHING }; PAGE]));
-        let rare = &mut page[place];
-        if !task.is_rare() {
-            *rare = Rare { key: order_key(0, task.level.get()), ..Rare::NOTHING };
+        let page = self.cold[page].get_or_insert_with(|| Box::new([const { Cold::NOTHING }; PAGE]));
+        let cold = &mut page[place];
+        if !task.is_cold() {
+            *cold = Cold { key: order_key(0, task.level.get()), ..Cold::NOTHING };
             task.level = Small::NONE;
         }
-        rare
+        cold
     }
 
     /// All slots in use.

@@ -37,7 +37,7 @@ impl Scheduler {
             // The newest takes no cell, nor does the last of those behind it.
             let ties = [self.tasks.dependents(slot, &self.links).count(), self.tasks.inputs(slot, &self.links).count()];
             links += ties.map(|count| count.saturating_sub(2)).iter().sum::<usize>();
-            links += self.links.iter(self.tasks.rare(slot).copies).count().saturating_sub(1);
+            links += self.links.iter(self.tasks.cold(slot).copies).count().saturating_sub(1);
             self.tasks.validate_behind(slot);
         }
         assert_eq!(links, self.links.used(), "every cell is in a list");
@@ -58,7 +58,7 @@ impl Scheduler {
             self.validate_queue_of(queue, State::Pinned);
             assert_eq!(queue.len(), place.pinned as usize, "own queue of worker {worker}");
             assert!(
-                queue.iter(&self.tasks).all(|(_, slot)| self.tasks.rare(slot).pin == worker),
+                queue.iter(&self.tasks).all(|(_, slot)| self.tasks.cold(slot).pin == worker),
                 "queue of its worker"
             );
             assert!(queue.is_empty() || place.standing != Standing::Open || !place.has_room(), "work for {worker}");
@@ -94,7 +94,7 @@ impl Scheduler {
             assert_eq!(forth, back, "links of what is in flight on {worker}");
             assert_eq!(forth.len(), place.in_flight as usize, "in flight on {worker}");
             for slot in forth {
-                let (task, pin) = (&self.tasks[slot], self.tasks.rare(slot).pin);
+                let (task, pin) = (&self.tasks[slot], self.tasks.cold(slot).pin);
                 assert_eq!((task.state, task.worker()), (State::InFlight, worker), "task {slot} in flight");
                 assert!(pin == NONE || pin == worker, "task {slot} is where it has to be");
             }
@@ -121,7 +121,7 @@ impl Scheduler {
         let (mut reserved, mut reserving) = (0, 0);
         if let Some(reservation) = &self.reservation {
             (reserved, reserving) = (reservation.empty.len() + reservation.busy.len(), 1);
-            assert!(reserved <= self.tasks.rare(reservation.task).ranks as usize, "no more reserved than needed");
+            assert!(reserved <= self.tasks.cold(reservation.task).ranks as usize, "no more reserved than needed");
             assert!(reservation.empty.iter().all(|&worker| self.workers[worker].in_flight == 0));
             for (at, &worker) in reservation.busy.iter().enumerate() {
                 let place = &self.workers[worker];
@@ -138,8 +138,8 @@ impl Scheduler {
             pending += usize::from(task.state.is_pending());
             assert_ne!(task.state, State::Doomed, "no end is left open, {slot}");
             assert_eq!(task.state == State::Blocked, task.state.is_pending() && task.blockers() > 0, "state of {slot}");
-            let rare = self.tasks.rare(slot);
-            assert!(rare.failures <= rare.retries, "attempts of {slot}");
+            let cold = self.tasks.cold(slot);
+            assert!(cold.failures <= cold.retries, "attempts of {slot}");
             let kept = task.state.is_pending() || task.has_handle() || task.needed() > 0 || task.blockers() > 0;
             assert!(kept, "task {slot} has been released");
         }

@@ -1,6 +1,6 @@
 //! MPI itself: its start and its end, once in a process.
 
-use super::bells::Bells;
+use super::doorbells::Doorbells;
 use super::groups::Groups;
 use super::main_thread::Calls;
 use super::{Leftovers, MpiTransport, Shared};
@@ -25,7 +25,7 @@ pub(crate) struct Environment {
     controller: u32,
     piece_bytes: usize,
     ranks_on_host: usize,
-    bells: Option<Bells>,
+    bells: Option<Doorbells>,
     threads: Threading,
     /// Until this thread serves them.
     calls: Option<Calls>,
@@ -106,7 +106,7 @@ impl Environment {
         }
         let host = world.split_shared(world.rank());
         let ranks_on_host = host.size() as usize;
-        let bells = Some(Bells::share(&world, &host));
+        let bells = Some(Doorbells::share(&world, &host));
         RUNNING.store(true, Ordering::SeqCst);
         let private = Some([(); 2].map(|()| ManuallyDrop::new(world.duplicate())));
         let calls = Some(Calls::new());

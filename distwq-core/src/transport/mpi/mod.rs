@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "MPI is a C library; each block says what makes it sound")]
 
-mod bells;
+mod doorbells;
 mod environment;
 mod groups;
 mod main_thread;
@@ -21,12 +21,12 @@ pub(crate) use main_thread::MainThread;
 pub use raw::{OneThreadAtATime, RawCommunicator};
 
 use super::lent::Operation as _;
-use super::{Bell, FRAME_BYTES, Flow, NAP_MAX_UNHEARD, Transport};
+use super::{Doorbell, FRAME_BYTES, Flow, NAP_MAX_UNHEARD, Transport};
 use crate::codec::frame::Frame;
 use crate::id::Rank;
 use ::mpi::Threading;
 use ::mpi::ffi;
-use bells::Bells;
+use doorbells::Doorbells;
 use groups::Groups;
 use receiving::Receiving;
 use request::Request;
@@ -48,7 +48,7 @@ pub(crate) struct MpiTransport {
     main_thread: MainThread,
     threads: Threading,
     buffers: Vec<Vec<u8>>,
-    bells: Bells,
+    bells: Doorbells,
     /// The barrier at the end, once entered.
     barrier: Option<Request>,
     closed: bool,
@@ -62,7 +62,7 @@ unsafe impl Send for MpiTransport {}
 struct Shared {
     groups: Groups,
     leftovers: Sender<Leftovers>,
-    bells: Bells,
+    bells: Doorbells,
     main_thread: MainThread,
     threads: Threading,
 }
@@ -163,7 +163,7 @@ impl Transport for MpiTransport {
         keep(&mut self.buffers, buffer);
     }
 
-    fn bell(&self) -> Arc<Bell> {
+    fn bell(&self) -> Arc<Doorbell> {
         self.bells.own()
     }
 

@@ -2,7 +2,7 @@
 
 use super::backoff::{Backoff, Step};
 use super::engine::{Engine, Turn};
-use super::{Drive, Nap, State, drop_quietly};
+use super::{Driver, Nap, State, drop_quietly};
 use crate::machine::Garbage;
 use parking_lot::MutexGuard;
 use std::sync::atomic::Ordering;
@@ -49,7 +49,7 @@ const YIELD_MAX: Duration = Duration::from_micros(200);
 /// For this long after such a yield the watcher stays awake only for what it was rung for and has not seen yet.
 const CORE_WANTED_FOR: Duration = Duration::from_millis(100);
 
-impl<E: Engine> Drive<E> {
+impl<E: Engine> Driver<E> {
     /// The watcher's life, on a thread of its own, until [`end_watch`](Self::end_watch). What users' values are garbage
     /// is dropped on another thread, with a stack of `stack_bytes`, so that a slow `Drop` does not stop the watcher.
     ///

@@ -7,8 +7,8 @@
 //! `MPI_Win_allocate_shared` would give such memory too. But a rank of Open MPI that fails to make the window returns
 //! with an error while the others wait for it without end, and the window has to be freed by all together.
 
-use super::super::bell::Words;
-use super::super::{Bell, NAP_MAX_RUNG, NAP_MAX_UNHEARD};
+use super::super::doorbell::Words;
+use super::super::{Doorbell, NAP_MAX_RUNG, NAP_MAX_UNHEARD};
 use crate::id::Rank;
 use ::mpi::collective::SystemOperation;
 use ::mpi::topology::SimpleCommunicator;
@@ -18,23 +18,23 @@ use std::time::Duration;
 
 /// The bell of this rank, and those that it can ring.
 #[derive(Debug)]
-pub(super) struct Bells {
-    own: Arc<Bell>,
+pub(super) struct Doorbells {
+    own: Arc<Doorbell>,
     /// By rank.
-    peers: Vec<Option<Bell>>,
+    peers: Vec<Option<Doorbell>>,
     nap_max: Duration,
 }
 
-impl Bells {
+impl Doorbells {
     /// Makes the bells of a host; all its ranks call this together. `host` has them in the order of the world.
     pub(super) fn share(world: &SimpleCommunicator, host: &SimpleCommunicator) -> Self {
-        let mut own = Bell::default();
-        let mut peers: Vec<Option<Bell>> = (0..world.size()).map(|_| None).collect();
+        let mut own = Doorbell::default();
+        let mut peers: Vec<Option<Doorbell>> = (0..world.size()).map(|_| None).collect();
         if let Some(words) = agree(host) {
             let mut ranks = vec![0; host.size() as usize];
             host.all_gather_into(&world.rank(), &mut ranks[..]);
             for (rank, words) in ranks.into_iter().zip(words) {
-                let bell = Bell::shared(words);
+                let bell = Doorbell::shared(words);
                 if rank == world.rank() {
                     own = bell;
                 } else {
@@ -46,7 +46,7 @@ impl Bells {
         Self { own: Arc::new(own), peers, nap_max: if heard { NAP_MAX_RUNG } else { NAP_MAX_UNHEARD } }
     }
 
-    pub(super) fn own(&self) -> Arc<Bell> {
+    pub(super) fn own(&self) -> Arc<Doorbell> {
         Arc::clone(&self.own)
     }
 
@@ -180,8 +180,8 @@ mod tests {
     fn who_sleeps_on_one_mapping_is_woken_through_another() {
         let made = File::create(3).expect("this system has memory files");
         let opened = File::open(made.place()).expect("it is a file of this process");
-        let own = Bell::shared(&made.map(3).expect("it can be mapped")[2]);
-        let other = Bell::shared(&opened.map(3).expect("it can be mapped twice")[2]);
+        let own = Doorbell::shared(&made.map(3).expect("it can be mapped")[2]);
+        let other = Doorbell::shared(&opened.map(3).expect("it can be mapped twice")[2]);
         drop((made, opened));
         let mut listener = own.listen();
         let ringer = std::thread::spawn(move || other.ring());

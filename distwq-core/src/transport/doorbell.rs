@@ -1,4 +1,6 @@
-//! A bell that wakes the thread of a rank that sleeps.
+//! A doorbell that wakes the thread of a rank that sleeps: an eventcount. Who waits announces that, looks once more
+//! whether there is something to do, and sleeps; who has brought something rings, which costs next to nothing while
+//! nobody has announced itself.
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
@@ -6,7 +8,7 @@ use std::time::Duration;
 /// Rung by whoever has brought something for a rank; slept on by the thread of that rank that drives. While nobody
 /// listens, a ring costs a fence and a load, and no thread writes what the others read.
 #[derive(Debug)]
-pub(crate) struct Bell {
+pub(crate) struct Doorbell {
     place: Place,
 }
 
@@ -34,17 +36,17 @@ pub(crate) struct Words {
 /// before it sleeps, and again before it sleeps the next time.
 #[derive(Debug)]
 pub(crate) struct Listener<'a> {
-    bell: &'a Bell,
+    bell: &'a Doorbell,
     rings: u32,
 }
 
-impl Default for Bell {
+impl Default for Doorbell {
     fn default() -> Self {
         Self { place: Place::Own(Words::default()) }
     }
 }
 
-impl Bell {
+impl Doorbell {
     /// A bell that lies where other processes can ring it.
     #[cfg(feature = "mpi")]
     pub(super) fn shared(words: &'static Words) -> Self {
@@ -98,7 +100,7 @@ impl Drop for Listener<'_> {
 }
 
 #[cfg(target_os = "linux")]
-impl Bell {
+impl Doorbell {
     /// Waits while there are so many rings. It may also end for nothing: the caller looks again anyway.
     fn wait(&self, rings: u32, limit: Duration) {
         let limit = rustix::thread::Timespec::try_from(limit).ok();
@@ -119,7 +121,7 @@ impl Bell {
 
 /// Where there is no futex, sleeps are short, and rings are noticed after them.
 #[cfg(not(target_os = "linux"))]
-impl Bell {
+impl Doorbell {
     fn wait(&self, _rings: u32, limit: Duration) {
         std::thread::sleep(limit.min(super::NAP_MAX_UNHEARD));
     }
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_ring_between_the_announcement_and_the_sleep_is_not_lost() {
-        let bell = Bell::default();
+        let bell = Doorbell::default();
         let mut listener = bell.listen();
         bell.ring();
         assert!(listener.sleep(LONG));
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_ring_while_nobody_listens_leaves_no_trace() {
-        let bell = Bell::default();
+        let bell = Doorbell::default();
         drop(bell.listen());
         bell.ring();
         assert!(!bell.listen().sleep(Duration::from_millis(1)));
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn no_ring_is_lost_between_threads() {
         const ROUNDS: u64 = 20_000;
-        let table: Arc<(AtomicU64, [Bell; 2])> = Arc::default();
+        let table: Arc<(AtomicU64, [Doorbell; 2])> = Arc::default();
         let player = |own: usize| {
             let table = Arc::clone(&table);
             move || {

@@ -6,7 +6,7 @@
 //! and one of them has to take over. A driver that finds nothing for a while naps until the bell of its rank is rung: by
 //! the transport for what arrives, and here by threads of the rank that have been at the engine meanwhile. The lock is
 //! never held while a thread sleeps, runs a task or drops a user's value, and nobody drives who drops one. While nobody
-//! drives because all threads of the rank compute, its watcher does (see [`Drive::watch`]).
+//! drives because all threads of the rank compute, its watcher does (see [`Driver::watch`]).
 
 mod backoff;
 mod engine;
@@ -22,7 +22,7 @@ pub(crate) use watcher::Attention;
 use super::clock::now_ns;
 use super::observer;
 use crate::machine::{Garbage, Ns};
-use crate::transport::{Bell, Listener};
+use crate::transport::{Doorbell, Listener};
 use backoff::{Backoff, Step};
 use parking::Watcher;
 use parking_lot::{Mutex, MutexGuard};
@@ -41,9 +41,9 @@ enum Nap {
 }
 
 /// An engine and the threads around it.
-pub(crate) struct Drive<E: Engine> {
+pub(crate) struct Driver<E: Engine> {
     state: Mutex<State<E>>,
-    bell: Arc<Bell>,
+    bell: Arc<Doorbell>,
     patience: Patience,
     watcher: Watcher,
 }
@@ -102,8 +102,8 @@ impl<E: Engine> State<E> {
     }
 }
 
-impl<E: Engine> Drive<E> {
-    pub(crate) fn new(engine: E, bell: Arc<Bell>, patience: Patience) -> Self {
+impl<E: Engine> Driver<E> {
+    pub(crate) fn new(engine: E, bell: Arc<Doorbell>, patience: Patience) -> Self {
         let state = State {
             engine,
             driven: false,
