@@ -2,7 +2,7 @@
 
 use crate::api::call::{Options, Parts};
 use crate::api::graph::Graph;
-use crate::api::reference::{Reference, State};
+use crate::api::reference::Reference;
 use crate::outcome::error::{PathStep, Reason, Refusal};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) struct Admission {
 impl Admission {
     /// Refuses a call that can never run.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Arc<PathStep>> {
-        let dependency = || parts.dependencies().find_map(|other| self.refusal_of(other, None));
+        let dependency = || parts.dependencies().find_map(|other| other.refusal(Some(self.session), None));
         let reason = if self.is_closing {
             Some(Refusal::Closed.into())
         } else {
@@ -41,7 +41,7 @@ impl Admission {
         if self.is_closing {
             return Err(PathStep::refused("graph", Refusal::Closed));
         }
-        let refusal_of = |other: &Reference| self.refusal_of(other, Some(graph.id()));
+        let refusal_of = |other: &Reference| other.refusal(Some(self.session), Some(graph.id()));
         let options = |said: &Options| {
             let own = self.too_many_ranks(said).map(Reason::from);
             own.or_else(|| said.dependencies().find_map(refusal_of))
@@ -52,15 +52,5 @@ impl Admission {
     fn too_many_ranks(&self, options: &Options) -> Option<Refusal> {
         let wanted = options.ranks.filter(|wanted| *wanted > self.workers)?;
         Some(Refusal::TooManyRanks { wanted, workers: self.workers })
-    }
-
-    /// Why a handle cannot be a dependency. Those of graph `graph` may be unbound: they are about to be bound.
-    fn refusal_of(&self, other: &Reference, graph: Option<u64>) -> Option<Reason> {
-        match other.state() {
-            State::Bound(_, outcomes) => (outcomes.session() != self.session).then_some(Refusal::ForeignHandle.into()),
-            State::Refused(step) => Some(Reason::Dependency(Arc::clone(step))),
-            State::Unbound(node) if Some(node.graph) == graph => None,
-            State::Unbound(_) => Some(Refusal::NotStartedDependency.into()),
-        }
     }
 }

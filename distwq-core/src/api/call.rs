@@ -2,8 +2,7 @@
 
 use crate::api::handle::Handle;
 use crate::api::reference::Reference;
-use crate::codec::PayloadWriter;
-use crate::codec::Portable;
+use crate::codec::{PayloadWriter, Portable};
 use crate::contain;
 use crate::function::argument::{Input, InputPlace};
 use crate::function::registry::Remote;

@@ -2,7 +2,7 @@
 
 use crate::codec::Payload;
 use crate::id::TaskId;
-use crate::outcome::error::{PathStep, TaskError};
+use crate::outcome::error::{PathStep, Reason, Refusal, TaskError};
 use crate::outcome::info::TaskInfo;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -240,6 +240,20 @@ pub(crate) enum State<'a> {
 }
 
 impl Reference {
+    /// Why no task can depend on this one: in the cluster of this session, where it is known, and in this graph, whose
+    /// nodes need not have started.
+    pub(crate) fn refusal(&self, session: Option<u64>, graph: Option<u64>) -> Option<Reason> {
+        match self.state() {
+            State::Bound(_, outcomes) => {
+                let is_foreign = session.is_some_and(|session| outcomes.session() != session);
+                is_foreign.then_some(Refusal::ForeignHandle.into())
+            }
+            State::Refused(step) => Some(Reason::Dependency(Arc::clone(step))),
+            State::Unbound(node) if Some(node.graph) == graph => None,
+            State::Unbound(_) => Some(Refusal::NotStartedDependency.into()),
+        }
+    }
+
     #[inline]
     pub(crate) fn state(&self) -> State<'_> {
         match self {

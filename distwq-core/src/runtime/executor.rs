@@ -29,10 +29,9 @@ pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, settings: &Settings, is_
     std::thread::scope(|scope| {
         let watcher = thread("watcher").spawn_scoped(scope, || driver.watch(Attention::Sparing, stack));
         let executors: Vec<_> = (0..settings.slots)
+            .map(Slot)
             .map(|slot| {
-                let number = slot;
-                let slot = Slot(number);
-                thread(&format!("slot-{number}")).stack_size(stack).spawn_scoped(scope, move || execute(driver, slot))
+                thread(&format!("slot-{}", slot.0)).stack_size(stack).spawn_scoped(scope, move || execute(driver, slot))
             })
             .collect();
         for executor in executors {

@@ -12,8 +12,7 @@ pub use error::GroupError;
 pub(crate) use link::Link;
 pub(crate) use operation::Operation;
 
-use crate::codec::Portable;
-use crate::codec::{self, Payload};
+use crate::codec::{self, Payload, Portable};
 use operation::Running;
 use std::cell::Cell;
 use std::fmt;

@@ -9,9 +9,8 @@ pub(crate) use waiting::StartingNode;
 
 use crate::api::call::{IsCall, Options, Parts};
 use crate::api::handle::Handle;
-use crate::api::reference::{Outcomes, Reference, State};
-use crate::codec::PayloadWriter;
-use crate::codec::Portable;
+use crate::api::reference::{Outcomes, Reference};
+use crate::codec::{PayloadWriter, Portable};
 use crate::contain;
 use crate::function::registry::Remote;
 use crate::id::TaskId;
@@ -297,13 +296,7 @@ impl Graph {
         if let Some(reason) = parts.refusal() {
             return Some(reason.into());
         }
-        let refusal_of = |other: &Reference| match other.state() {
-            State::Refused(step) => Some(Reason::Dependency(Arc::clone(step))),
-            State::Bound(..) => None,
-            State::Unbound(node) if node.graph == self.id => None,
-            State::Unbound(_) => Some(Refusal::NotStartedDependency.into()),
-        };
-        parts.dependencies().find_map(refusal_of)
+        parts.dependencies().find_map(|other| other.refusal(None, Some(self.id)))
     }
 
     /// How much a cluster has to take.

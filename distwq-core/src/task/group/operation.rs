@@ -2,8 +2,7 @@
 
 use super::error::GroupError;
 use super::link::Link;
-use crate::codec::Portable;
-use crate::codec::{self, CodecError, Payload};
+use crate::codec::{self, CodecError, Payload, Portable};
 use crate::id::GroupKey;
 use serde::de::DeserializeOwned;
 
