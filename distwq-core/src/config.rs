@@ -1,6 +1,7 @@
 //! The settings of a run: by builder in code, and by `DISTWQ_*` variables, which win over the code so that a
 //! program can be tuned without building it again.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The settings of a run. The controller's settings hold for all ranks; they travel to the workers when these
@@ -47,6 +48,17 @@ pub struct Config {
     pub(crate) collective_grace: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) mpi_thread_multiple: bool,
+}
+
+/// What all ranks of a run have to agree on: the controller's settings, as they travel to
+/// the workers. Times are in nanoseconds.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Settings {
+    pub(crate) slots: u32,
+    pub(crate) inline_bytes_max: u64,
+    pub(crate) stack_bytes: usize,
+    pub(crate) collective_grace_ns: u64,
+    pub(crate) shutdown_grace_ns: u64,
 }
 
 /// A setting that cannot be.
@@ -167,6 +179,19 @@ impl Config {
     pub fn mpi_thread_multiple(mut self, multiple: bool) -> Self {
         self.mpi_thread_multiple = multiple;
         self
+    }
+
+    /// Those that hold for all ranks.
+    pub(crate) fn settings(&self) -> Settings {
+        // A year at most, which is checked.
+        let ns = |limit: Duration| limit.as_nanos() as u64;
+        Settings {
+            slots: self.slots,
+            inline_bytes_max: self.inline_bytes_max,
+            stack_bytes: self.stack_bytes,
+            collective_grace_ns: ns(self.collective_grace),
+            shutdown_grace_ns: ns(self.shutdown_grace),
+        }
     }
 
     /// These settings with those of the environment over them, checked.

@@ -12,7 +12,7 @@ use crate::contain;
 use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::Registry;
 use crate::id::Rank;
-use crate::machine::controller::{Awaited, Limits, WorkerPlace};
+use crate::machine::controller::{Awaited, WorkerPlace};
 use crate::runtime::driver::{Attention, Driver, Engine as _, Patience};
 use crate::runtime::fault;
 use crate::runtime::handshake::{self, HandshakeError};
@@ -20,7 +20,7 @@ use crate::runtime::observer;
 use crate::runtime::{self, ControllerEngine, WorkerEngine};
 use crate::task::current;
 use crate::transport::{Network, Transport};
-use crate::wire::message::Settings;
+use crate::wire::message::Welcome;
 use body::Body;
 pub use body::BodyResult;
 use exit::exit_all;
@@ -232,16 +232,9 @@ fn control<R: BodyResult>(
     static VARIABLES_READ: Once = Once::new();
     VARIABLES_READ.call_once(|| config::unknown_variables().for_each(|text| fault::say(&text)));
     let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
-    let settings = Settings {
-        controller: transport.rank(),
-        controller_process: None,
-        slots: config.slots,
-        inline_bytes_max: config.inline_bytes_max,
-        stack_bytes: config.stack_bytes as u64,
-        shutdown_grace_ms: config.shutdown_grace.as_millis() as u64,
-    };
+    let settings = config.settings();
     let own = Fingerprint::of(registry);
-    let hellos = handshake::gather(&mut *transport, &own, &settings, config.handshake_limit).map_err(|error| {
+    let hellos = handshake::gather(&mut *transport, &own, settings, config.handshake_limit).map_err(|error| {
         if let HandshakeError::Silent { .. } = error {
             // Who has not reported would never end by itself.
             fault::end_run(&mut *transport, &error.to_string());
@@ -252,14 +245,8 @@ fn control<R: BodyResult>(
     observer::handshake_done(hellos.len());
     let processes: Vec<_> = hellos.iter().map(|(rank, hello)| (*rank, hello.process.clone())).collect();
     let places = hellos.into_iter().map(|(rank, hello)| WorkerPlace::new(rank, hello.host)).collect();
-    let limits = Limits {
-        slots: config.slots,
-        inline_bytes_max: config.inline_bytes_max,
-        collective_grace_ns: config.collective_grace.as_nanos() as u64,
-        shutdown_grace_ns: config.shutdown_grace.as_nanos() as u64,
-    };
     let bell = transport.bell();
-    let engine = ControllerEngine::new(transport, registry, places, limits);
+    let engine = ControllerEngine::new(transport, registry, places, settings);
     let driver = Driver::new(engine, bell, Patience::among(threads_on_host));
     let cluster = Cluster::new(driver, session, config.inline_bytes_max);
     let inner = Arc::clone(cluster.inner());
@@ -340,8 +327,8 @@ fn work(
     is_process: bool,
 ) -> Result<(), String> {
     let own = Fingerprint::of(registry);
-    let settings = match handshake::report(&mut *transport, controller, own, limit) {
-        Ok(settings) => settings,
+    let Welcome { settings, controller_process } = match handshake::report(&mut *transport, controller, own, limit) {
+        Ok(welcome) => welcome,
         // The controller ends the run.
         Err(error @ HandshakeError::Refused { .. }) => {
             fault::say(&error.to_string());
@@ -352,10 +339,10 @@ fn work(
         Err(error @ HandshakeError::Silent { .. }) if is_process => fault::end_run(&mut *transport, &error.to_string()),
         Err(error) => return Err(error.to_string()),
     };
-    let watch = settings.controller_process.clone().map(|process| watch_controller(controller, process));
+    let watch = controller_process.map(|process| watch_controller(controller, process));
     let (bell, rank) = (transport.bell(), transport.rank());
     observer::worker_starts(rank, settings.slots);
-    let engine = WorkerEngine::new(transport, registry, &settings);
+    let engine = WorkerEngine::new(transport, controller, registry, &settings);
     let driver = Arc::new(Driver::new(engine, bell, Patience::among(threads_on_host)));
     runtime::serve(&driver, &settings, is_process);
     drop(watch);

@@ -4,10 +4,11 @@ use super::clock::now_ns;
 use super::driver::{self, Engine, Turn, Waiters};
 use super::observer;
 use crate::codec::Payload;
+use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{RunId, TaskId};
 use crate::machine::controller::{
-    Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, Limits, NewTask, Outbox, Plain, ReferenceNote, WorkerPlace,
+    Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, NewTask, Outbox, Plain, ReferenceNote, WorkerPlace,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::outcome::error::{RunError, TaskError};
@@ -58,9 +59,9 @@ impl ControllerEngine {
         transport: Box<dyn Transport>,
         registry: &'static Registry,
         workers: Vec<WorkerPlace>,
-        limits: Limits,
+        settings: Settings,
     ) -> Self {
-        let (machine, out) = Controller::new((transport.rank(), fault::host()), registry, workers, limits);
+        let (machine, out) = Controller::new((transport.rank(), fault::host()), registry, workers, settings);
         Self {
             transport,
             machine,

@@ -5,6 +5,7 @@ use super::driver::{Attention, Driver, Engine as _};
 use super::observer;
 use super::worker::WorkerEngine;
 use crate::codec::{Payload, PayloadWriter};
+use crate::config::Settings;
 use crate::contain;
 use crate::function::registry::Body;
 use crate::function::remote::{Failure, Invocation};
@@ -15,7 +16,6 @@ use crate::task::current::{self, Description};
 use crate::task::group::{Group, GroupError, Link};
 #[cfg(feature = "mpi")]
 use crate::transport::RawCommunicator;
-use crate::wire::message::Settings;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// A rank that is a process of its own ends the run if the others do not join in the end.
 pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, settings: &Settings, is_process: bool) {
     let name = driver.with(|engine| format!("distwq-{}", engine.transport.rank()));
-    let stack = settings.stack_bytes as usize;
+    let stack = settings.stack_bytes;
     let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
     std::thread::scope(|scope| {
         let watcher = thread("watcher").spawn_scoped(scope, || driver.watch(Attention::Sparing, stack));
@@ -53,7 +53,7 @@ pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, settings: &Settings, is_
             give_up(driver, &fault::no_thread("that drops the last values", &error));
         }
     });
-    let closed = close(driver, Duration::from_millis(settings.shutdown_grace_ms));
+    let closed = close(driver, Duration::from_nanos(settings.shutdown_grace_ns));
     if !closed && is_process {
         give_up(driver, "the other ranks did not end within the shutdown grace");
     }

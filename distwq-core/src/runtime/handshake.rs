@@ -3,12 +3,13 @@
 
 use crate::codec::CodecError;
 use crate::codec::frame::{Frame, Messages};
+use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
 use crate::id::Rank;
 use crate::peers::Process;
 use crate::runtime::fault;
 use crate::transport::Transport;
-use crate::wire::message::{Hello, PROTOCOL, Settings, ToController, ToWorker};
+use crate::wire::message::{Hello, PROTOCOL, ToController, ToWorker, Welcome};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,7 @@ fn receive(transport: &mut dyn Transport, deadline: Instant) -> Option<(Rank, Fr
 pub(crate) fn gather(
     transport: &mut dyn Transport,
     own: &Fingerprint,
-    settings: &Settings,
+    settings: Settings,
     limit: Duration,
 ) -> Result<Vec<(Rank, Hello)>, HandshakeError> {
     let deadline = Instant::now() + limit;
@@ -95,7 +96,7 @@ pub(crate) fn gather(
             Some(reason) => ToWorker::Refuse { reason },
             None => {
                 let controller_process = (watcher == Some(rank)).then(|| process.clone());
-                ToWorker::Welcome(Settings { controller_process, ..settings.clone() })
+                ToWorker::Welcome(Welcome { settings, controller_process })
             }
         });
         transport.send(rank, frame);
@@ -107,13 +108,13 @@ pub(crate) fn gather(
     Ok(others(ranks, here).zip(hellos.into_iter().flatten()).collect())
 }
 
-/// A worker's side: says what it is, and waits for the settings of the run.
+/// A worker's side: says what it is, and waits to be welcome.
 pub(crate) fn report(
     transport: &mut dyn Transport,
     controller: Rank,
     fingerprint: Fingerprint,
     limit: Duration,
-) -> Result<Settings, HandshakeError> {
+) -> Result<Welcome, HandshakeError> {
     let deadline = Instant::now() + limit;
     let mut frame = Frame::default();
     let hello = Hello { protocol: PROTOCOL, fingerprint, host: fault::host(), process: Process::own() };
@@ -125,7 +126,7 @@ pub(crate) fn report(
     };
     let message = Messages::of(&frame).next();
     match message.map_err(|error| HandshakeError::Unreadable { from, error })? {
-        Some(ToWorker::Welcome(settings)) => Ok(settings),
+        Some(ToWorker::Welcome(welcome)) => Ok(welcome),
         Some(ToWorker::Refuse { reason }) => {
             let error = HandshakeError::Refused { rank: transport.rank(), reason: reason.to_owned() };
             settle(transport, deadline);
@@ -146,18 +147,12 @@ fn settle(transport: &mut dyn Transport, deadline: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::function::registry::Registry;
     use crate::transport::Network;
 
     fn settings() -> Settings {
-        Settings {
-            controller: Rank(0),
-            controller_process: None,
-            slots: 1,
-            inline_bytes_max: 1,
-            stack_bytes: 1 << 20,
-            shutdown_grace_ms: 1000,
-        }
+        Config::new().inline_bytes_max(1).settings()
     }
 
     fn own() -> Fingerprint {
@@ -171,10 +166,10 @@ mod tests {
         let mut ends = Network::ends(2);
         let mut worker = ends.pop().expect("two ends");
         let thread = thread::spawn(move || report(&mut worker, Rank(0), own(), LIMIT));
-        let gathered = gather(&mut ends[0], &own(), &settings(), LIMIT).expect("they fit");
+        let gathered = gather(&mut ends[0], &own(), settings(), LIMIT).expect("they fit");
         let hello = Hello { protocol: PROTOCOL, fingerprint: own(), host: fault::host(), process: Process::own() };
         assert_eq!(gathered, [(Rank(1), hello)]);
-        assert_eq!(thread.join().expect("no panic"), Ok(settings()));
+        assert_eq!(thread.join().expect("no panic"), Ok(Welcome { settings: settings(), controller_process: None }));
     }
 
     #[test]
@@ -182,7 +177,7 @@ mod tests {
         let mut ends = Network::ends(2);
         let mut worker = ends.pop().expect("two ends");
         let thread = thread::spawn(move || report(&mut worker, Rank(0), own().altered(), LIMIT));
-        let error = gather(&mut ends[0], &own(), &settings(), LIMIT).expect_err("they differ");
+        let error = gather(&mut ends[0], &own(), settings(), LIMIT).expect_err("they differ");
         assert!(error.to_string().contains("executables of different content"), "{error}");
         let error = thread.join().expect("no panic").expect_err("it is refused");
         assert!(error.to_string().contains("executables of different content"), "{error}");
@@ -192,7 +187,7 @@ mod tests {
     fn who_stays_silent_is_named_within_the_limit() {
         let mut ends = Network::ends(3);
         let limit = Duration::from_millis(20);
-        let error = gather(&mut ends[0], &own(), &settings(), limit).expect_err("nobody reports");
+        let error = gather(&mut ends[0], &own(), settings(), limit).expect_err("nobody reports");
         assert!(error.to_string().contains("rank 1, rank 2"), "{error}");
         assert!(report(&mut ends[1], Rank(0), own(), limit).is_err());
     }

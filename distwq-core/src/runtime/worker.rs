@@ -3,6 +3,7 @@
 use super::clock::now_ns;
 use super::driver::{self, Engine, Turn, Waiters};
 use crate::codec::Payload;
+use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GroupKey, Rank, Slot};
 use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
@@ -10,7 +11,6 @@ use crate::machine::{Garbage, Ns};
 use crate::runtime::fault;
 use crate::task::group::GroupError;
 use crate::transport::{Flow, Transport};
-use crate::wire::message::Settings;
 use std::mem::take;
 use std::time::Duration;
 
@@ -38,11 +38,16 @@ impl driver::Awaited for Awaited {
 }
 
 impl WorkerEngine {
-    pub(crate) fn new(transport: Box<dyn Transport>, functions: &'static Registry, settings: &Settings) -> Self {
+    pub(crate) fn new(
+        transport: Box<dyn Transport>,
+        controller: Rank,
+        functions: &'static Registry,
+        settings: &Settings,
+    ) -> Self {
         Self {
             machine: Worker::new(transport.rank(), functions, settings),
-            out: Outbox::new(settings.controller),
-            controller: settings.controller,
+            out: Outbox::new(controller),
+            controller,
             transport,
             turned_ns: 0,
             turns_in_passing: 0,

@@ -3,6 +3,7 @@
 
 use crate::codec::PayloadWriter;
 use crate::codec::frame::{Blob, GENERAL};
+use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::FunctionId;
 use crate::function::remote::Failure;
@@ -17,8 +18,8 @@ pub(crate) const PROTOCOL: u32 = 1;
 /// What the controller says to a worker.
 #[derive(Serialize, Deserialize, Debug)]
 pub(crate) enum ToWorker<'a> {
-    /// The answer to `Hello`: the run's settings.
-    Welcome(Settings),
+    /// The answer to `Hello`: what holds for all ranks.
+    Welcome(Welcome),
     /// The other answer to `Hello`: the ranks do not fit together.
     Refuse { reason: &'a str },
     /// Run this, as soon as the inputs are here and a slot is free.
@@ -199,16 +200,12 @@ pub(crate) struct Hello {
     pub(crate) process: Process,
 }
 
-/// The settings of a run, which the controller decides for all.
+/// What the controller says of the run before anything else.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Settings {
-    pub(crate) controller: Rank,
+pub(crate) struct Welcome {
     /// The controller's process, for the one worker of its host that watches it.
     pub(crate) controller_process: Option<Process>,
-    pub(crate) slots: u32,
-    pub(crate) inline_bytes_max: u64,
-    pub(crate) stack_bytes: u64,
-    pub(crate) shutdown_grace_ms: u64,
+    pub(crate) settings: Settings,
 }
 
 /// The mark of the short form of [`ToWorker::Run`].

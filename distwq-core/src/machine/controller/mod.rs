@@ -27,6 +27,7 @@ pub(crate) use workers::WorkerPlace;
 use super::scheduler::{self, Action, Actions, Event, NextAction, Scheduler, Spec, Stall};
 use super::{Notice, Ns};
 use crate::codec::Payload;
+use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
@@ -44,15 +45,6 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use table::{Entry, HomeCopy, Output, Place, Table};
 use workers::Workers;
-
-/// Settings that the controller keeps to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) slots: u32,
-    pub(crate) inline_bytes_max: u64,
-    pub(crate) collective_grace_ns: Ns,
-    pub(crate) shutdown_grace_ns: Ns,
-}
 
 /// How far the run is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -82,7 +74,7 @@ const DROPPED_TOGETHER: usize = 64;
 pub(crate) struct Controller {
     here: Rank,
     host: String,
-    limits: Limits,
+    settings: Settings,
     /// When what is being handled has happened.
     now: Ns,
     phase: Phase,
@@ -109,13 +101,13 @@ impl Controller {
         (here, host): (Rank, String),
         registry: &'static Registry,
         workers: Vec<WorkerPlace>,
-        limits: Limits,
+        settings: Settings,
     ) -> (Self, Outbox) {
         let mut out = Outbox::new(workers.iter().map(|place| place.rank));
         let mut controller = Self {
             here,
             host,
-            limits,
+            settings,
             now: 0,
             phase: Phase::Open,
             scheduler: Scheduler::new(scheduler::Settings::default()),
@@ -132,7 +124,7 @@ impl Controller {
             draining: None,
         };
         for worker in controller.workers.ids() {
-            controller.tell_scheduler(Event::Joined { worker, slots: limits.slots }, &mut out);
+            controller.tell_scheduler(Event::Joined { worker, slots: settings.slots }, &mut out);
         }
         (controller, out)
     }
@@ -173,7 +165,7 @@ impl Controller {
                     out.notices.note(|| Notice::Closing { pending: self.pending() });
                 }
                 self.phase = self.phase.max(Phase::Draining);
-                let grace_ns = self.limits.shutdown_grace_ns;
+                let grace_ns = self.settings.shutdown_grace_ns;
                 self.draining.get_or_insert_with(|| Draining::since(self.now, grace_ns));
             }
             Input::DrainReportDue => {
@@ -185,7 +177,7 @@ impl Controller {
             Input::Idle => self.idle(out),
             Input::Time => {
                 if !self.is_over()
-                    && let Some(stuck) = self.groups.stuck(self.now, self.limits.collective_grace_ns)
+                    && let Some(stuck) = self.groups.stuck(self.now, self.settings.collective_grace_ns)
                 {
                     out.end(End::Stuck(self.describe_stuck(&stuck)));
                 }
@@ -208,7 +200,7 @@ impl Controller {
     /// When [`Input::Time`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
         // After the end of the run nobody hears of a `Leave`, and the shutdown grace bounds all that is left.
-        if self.is_over() { None } else { self.groups.next_deadline(self.limits.collective_grace_ns) }
+        if self.is_over() { None } else { self.groups.next_deadline(self.settings.collective_grace_ns) }
     }
 
     /// Whether no tasks are taken any more.
@@ -499,8 +491,8 @@ impl Controller {
         out: &mut Outbox,
         message: impl for<'a> FnOnce(Run<'a>) -> ToWorker<'a>,
     ) {
-        let Self { table, workers, copies, functions, here, limits, .. } = self;
-        let inline_bytes_max = limits.inline_bytes_max;
+        let Self { table, workers, copies, functions, here, settings, .. } = self;
+        let inline_bytes_max = settings.inline_bytes_max;
         let whereabouts = Whereabouts { table, workers, copies, here: *here, inline_bytes_max };
         let copied = whereabouts.run(out, functions, (task, worker, attempt), message);
         for value in copied {

@@ -92,7 +92,7 @@ impl Controller {
     /// The figures of the run, as last reported.
     pub(crate) fn stats(&self) -> Stats {
         let held = self.table.iter().filter_map(|entry| entry.payload_here());
-        let held = held.filter(|payload| payload.len() as u64 > self.limits.inline_bytes_max);
+        let held = held.filter(|payload| payload.len() as u64 > self.settings.inline_bytes_max);
         let (bytes, values) = held.fold((0, 0), |(bytes, values), p| (bytes + p.len() as u64, values + 1));
         let controller = RankStats {
             rank: self.here,
@@ -233,7 +233,7 @@ impl Controller {
             "collective task {entry}: {failure}; {} (host {}) did not leave raw MPI within {} ms",
             place.rank,
             place.host,
-            self.limits.collective_grace_ns / 1_000_000
+            self.settings.collective_grace_ns / 1_000_000
         )
     }
 }

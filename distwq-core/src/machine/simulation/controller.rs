@@ -5,10 +5,11 @@ use super::network::{CONTROLLER, told};
 use super::world::World;
 use crate::codec::Payload;
 use crate::codec::frame::Frame;
+use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::Rank;
 use crate::machine::Ns;
-use crate::machine::controller::{Controller, Input, Limits, Outbox, ReferenceNote, WorkerPlace};
+use crate::machine::controller::{Controller, Input, Outbox, ReferenceNote, WorkerPlace};
 use std::collections::VecDeque;
 
 /// The longest pause between two turns in which nothing comes.
@@ -31,9 +32,9 @@ pub(super) struct SimulatedController {
 }
 
 impl SimulatedController {
-    pub(super) fn new(functions: &'static Registry, workers: u32, limits: Limits) -> Self {
+    pub(super) fn new(functions: &'static Registry, workers: u32, settings: Settings) -> Self {
         let places = (1..=workers).map(|rank| WorkerPlace::new(Rank(rank), format!("host{}", rank % 2)));
-        let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, places.collect(), limits);
+        let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, places.collect(), settings);
         let (notes, inbox) = (Vec::new(), VecDeque::new());
         Self { machine, out, notes, inbox, turn: None, idle_ns: IDLE_NS_MIN }
     }

@@ -8,12 +8,12 @@ use super::task::Behaviour;
 use super::world::World;
 use crate::codec::Payload;
 use crate::codec::frame::Frame;
+use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot};
 use crate::machine::Ns;
 use crate::machine::worker::{Attempt, Awaited, Input, Next, Outbox, Worker};
-use crate::wire::message::Settings;
 use std::collections::VecDeque;
 
 /// What an executor does.

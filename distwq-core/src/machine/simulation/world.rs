@@ -10,10 +10,10 @@ use super::random::Random;
 use super::user::User;
 use super::worker::SimulatedWorker;
 use crate::codec::frame::Frame;
+use crate::config::Settings;
 use crate::id::Rank;
 use crate::machine::Ns;
-use crate::machine::controller::{Input, Limits};
-use crate::wire::message::Settings;
+use crate::machine::controller::Input;
 
 /// When a run begins.
 const BEGIN_NS: Ns = 1_000_000_000_000;
@@ -99,16 +99,9 @@ impl<'h> World<'h> {
         let shape = Shape::draw(&mut random);
         let slots = random.up_to(4) as u32;
         let settings = Settings {
-            controller: CONTROLLER,
-            controller_process: None,
             slots,
             inline_bytes_max: shape.inline_bytes_max,
             stack_bytes: 1 << 20,
-            shutdown_grace_ms: 1_000,
-        };
-        let limits = Limits {
-            slots,
-            inline_bytes_max: shape.inline_bytes_max,
             collective_grace_ns: 30_000_000_000,
             shutdown_grace_ns: 20_000_000,
         };
@@ -125,7 +118,7 @@ impl<'h> World<'h> {
         history.note(BEGIN_NS, || format!("{shape:?} with {slots} slots each"));
         Self {
             network: Network::new(&mut random, shape.workers as usize + 1, delay_ns_max),
-            controller: SimulatedController::new(functions, shape.workers, limits),
+            controller: SimulatedController::new(functions, shape.workers, settings),
             workers,
             user: User::new(random.up_to(24)),
             book: Book::default(),

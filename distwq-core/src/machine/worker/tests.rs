@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::codec::frame::Blob;
+use crate::config::Config;
 use crate::function::registry::Body;
 use crate::wire::message::{RunInput, Source, push_run};
 use smallvec::smallvec;
@@ -23,14 +24,7 @@ struct Told {
 impl Told {
     fn new() -> Self {
         let registry = Registry::sorted(vec![&REMOTE]).expect("one function differs from all others");
-        let settings = Settings {
-            controller: CONTROLLER,
-            slots: 1,
-            inline_bytes_max: 1_000,
-            stack_bytes: 1 << 20,
-            shutdown_grace_ms: 1_000,
-            controller_process: None,
-        };
+        let settings = Config::new().inline_bytes_max(1_000).settings();
         let worker = Worker::new(WORKER, Box::leak(Box::new(registry)), &settings);
         Self { worker, out: Outbox::new(CONTROLLER) }
     }
