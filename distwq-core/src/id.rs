@@ -32,16 +32,16 @@ impl TaskId {
         (number != 0).then_some(Self(number))
     }
 
-    /// The id as bytes, for a message.
+    /// The id as one number, for a message.
     #[inline]
-    pub(crate) fn to_bytes(self) -> [u8; 8] {
-        self.0.to_le_bytes()
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
     }
 
-    /// What [`to_bytes`](Self::to_bytes) gave.
+    /// What [`to_bits`](Self::to_bits) gave.
     #[inline]
-    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self(u64::from_le_bytes(bytes))
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
     }
 
     /// The place in the controller's tables.

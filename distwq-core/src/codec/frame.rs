@@ -31,8 +31,9 @@ mod raw {
 /// Payloads of more bytes than this go beside the messages instead of within.
 pub(crate) const ATTACHED_BYTES_MIN: usize = 16 << 10;
 
-/// The mark of a message in the general encoding. The few shapes of messages that travel once per task have a short form
-/// with a mark of its own, written and read by hand (`message.rs`): it costs a fraction of what the general encoding does.
+/// The mark of a message in the general encoding. The messages that every attempt costs begin
+/// with a header of fixed size and a mark of their own instead (`wire/attempt.rs`), which costs
+/// a fraction of what the general encoding does.
 pub(crate) const GENERAL: u8 = 0;
 
 /// Encoded messages and the large payloads beside them.
@@ -82,12 +83,13 @@ impl<'a> Messages<'a> {
         Self(&frame.body)
     }
 
-    /// The next message, if `read` knows its short form and says what it is and how many bytes it took.
+    /// The next message, if `read` knows its header and says what it is and how many bytes it
+    /// took.
     #[inline]
-    pub(crate) fn next_short<S>(&mut self, read: impl FnOnce(&'a [u8]) -> Option<(S, usize)>) -> Option<S> {
-        let (short, used) = read(self.0)?;
+    pub(crate) fn next_fixed<S>(&mut self, read: impl FnOnce(&'a [u8]) -> Option<(S, usize)>) -> Option<S> {
+        let (message, used) = read(self.0)?;
         self.0 = &self.0[used..];
-        Some(short)
+        Some(message)
     }
 
     /// Whether all messages have been read.
@@ -106,7 +108,7 @@ impl<'a> Messages<'a> {
                 self.0 = &general[used..];
                 Ok(Some(message))
             }
-            Some(_) => Err(CodecError("a short message is torn".to_owned())),
+            Some(_) => Err(CodecError("a message is torn, or has an unknown mark".to_owned())),
         }
     }
 }

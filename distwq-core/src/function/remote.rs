@@ -96,14 +96,14 @@ impl Resident {
     }
 }
 
-/// An argument that came from other tasks or values instead of with the call.
-#[derive(Debug)]
-pub(crate) struct InputArgument {
+/// An argument that is made of outputs of other tasks. `V` is what is known of one of them: on a
+/// worker its value, once that has come; on the wire where it is.
+#[derive(Serialize, serde::Deserialize, Debug)]
+pub(crate) struct InputArgument<V = Option<Resident>> {
     pub(crate) parameter: u16,
     /// Several outputs make one `Vec`.
     pub(crate) gathered: bool,
-    /// Nothing stands for a value that is still to come.
-    pub(crate) values: SmallVec<[(TaskId, Option<Resident>); 1]>,
+    pub(crate) values: SmallVec<[(TaskId, V); 1]>,
 }
 
 impl InputArgument {

@@ -1,3 +1,4 @@
 //! What ranks say to each other.
 
+pub(crate) mod attempt;
 pub(crate) mod message;

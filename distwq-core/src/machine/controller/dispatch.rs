@@ -8,32 +8,21 @@ use crate::codec::frame::Frame;
 use crate::codec::{self, Payload};
 use crate::function::argument::{Input, InputPlace};
 use crate::function::registry::{FunctionId, Registry, Remote};
+use crate::function::remote::InputArgument;
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::wire::message::{Run, RunInput, SHORT_BYTES_MAX, Source, ToWorker};
+use crate::wire::attempt::{BYTES_MAX, GroupOfRun, RunFields, RunTail, Source};
 use smallvec::SmallVec;
 use std::ptr;
 
-/// Encodes a task whose arguments are few bytes, all of them here, and for it alone: to the worker it makes no
-/// difference then whether they came as values or are outputs of other tasks. False if it is no such task, or if
-/// there is more to say of it.
-#[inline]
-pub(super) fn run_shortly(
-    out: &mut Outbox,
-    table: &Table,
-    functions: &mut Functions,
-    task: TaskId,
-    worker: WorkerId,
-    attempt: u32,
-) -> bool {
-    let (entry, remote, plain) = startable(table, task);
-    if entry.described(attempt).is_some() {
-        return false;
-    }
-    let function = functions.id_of(remote);
-    out.run_shortly(worker, task, function, |body| match table.inputs(entry) {
-        [] => (plain.len() <= SHORT_BYTES_MAX).then(|| plain.append_to(body)),
-        inputs => push_arguments(table, remote, plain.as_slice(), inputs, body),
-    })
+/// An attempt that starts.
+#[derive(Clone, Copy)]
+pub(super) struct Start<'a> {
+    pub(super) task: TaskId,
+    pub(super) worker: WorkerId,
+    /// Counted from 1.
+    pub(super) attempt: u32,
+    /// The worker runs it as a member of this group.
+    pub(super) group: Option<&'a GroupOfRun>,
 }
 
 /// Where values are, as seen by the controller.
@@ -45,37 +34,59 @@ pub(super) struct Whereabouts<'a> {
     pub(super) inline_bytes_max: u64,
 }
 
-impl<'a> Whereabouts<'a> {
-    /// Encodes a task for a worker: small inputs travel with it, large ones are named with who holds them. Gives the
-    /// values of which the worker will keep a copy.
-    pub(super) fn run(
-        &self,
-        out: &mut Outbox,
-        functions: &mut Functions,
-        (task, worker, attempt): (TaskId, WorkerId, u32),
-        message: impl FnOnce(Run<'a>) -> ToWorker<'a>,
-    ) -> Vec<TaskId> {
+impl Whereabouts<'_> {
+    /// Tells a worker to run a task. Gives the values of which the worker will keep a copy.
+    ///
+    /// Arguments that are few bytes, all of them here and for this task alone, go behind the
+    /// header: to the worker it makes no difference then whether they came as values or are
+    /// outputs of other tasks. Otherwise small inputs travel in the tail, and large ones are
+    /// named there with who holds them.
+    #[inline]
+    pub(super) fn run(&self, out: &mut Outbox, functions: &mut Functions, start: Start<'_>) -> Vec<TaskId> {
+        let Start { task, worker, attempt, group } = start;
         let (entry, remote, plain) = startable(self.table, task);
         let function = functions.id_of(remote);
-        let mut copied = Vec::new();
-        let run = |frame: &mut Frame| {
-            let plain = frame.blob(plain);
-            let mut inputs = SmallVec::new();
-            let arguments = self.table.inputs(entry);
-            for arguments in arguments.chunk_by(|one, next| one.place.parameter == next.place.parameter) {
-                let InputPlace { parameter, gathered, .. } = arguments[0].place;
-                let mut values = SmallVec::with_capacity(arguments.len());
-                for argument in arguments {
-                    let shared = remote.shares(parameter);
-                    let source = self.source_of(argument.source, worker, shared, frame, &mut copied);
-                    values.push((argument.source, source));
-                }
-                inputs.push(RunInput { parameter, gathered, values });
-            }
-            Run { task, function, plain, inputs, described: entry.described(attempt) }
+        let fields = || RunFields::new(task, function);
+        let label = entry.label();
+        let has_tail = label.is_some() || attempt > 1 || group.is_some();
+        let tail = has_tail.then(|| RunTail::new(label, attempt, group.cloned()));
+        let push = |body: &mut Vec<u8>| match self.table.inputs(entry) {
+            [] => push_few(plain, body),
+            inputs => push_arguments(self.table, remote, plain.as_slice(), inputs, body).is_some(),
         };
-        out.run(worker, run, message);
+        if out.run(worker, fields(), push, tail.as_ref()) {
+            return Vec::new();
+        }
+        let mut copied = Vec::new();
+        let inputs = self.inputs(entry, remote, worker, out.frame(worker), &mut copied);
+        let arguments = (plain.len() > BYTES_MAX).then(|| out.frame(worker).blob(plain));
+        let tail = RunTail { arguments, inputs, label, attempt, group: group.cloned() };
+        let push = |body: &mut Vec<u8>| arguments.is_some() || push_few(plain, body);
+        out.run(worker, fields(), push, Some(&tail));
         copied
+    }
+
+    /// The inputs of a task as a worker is told of them.
+    fn inputs<'a>(
+        &'a self,
+        entry: &Entry,
+        remote: &Remote,
+        worker: WorkerId,
+        frame: &mut Frame,
+        copied: &mut Vec<TaskId>,
+    ) -> SmallVec<[InputArgument<Source<'a>>; 2]> {
+        let mut inputs = SmallVec::new();
+        let arguments = self.table.inputs(entry);
+        for arguments in arguments.chunk_by(|one, next| one.place.parameter == next.place.parameter) {
+            let InputPlace { parameter, gathered, .. } = arguments[0].place;
+            let mut values = SmallVec::with_capacity(arguments.len());
+            for argument in arguments {
+                let source = self.source_of(argument.source, worker, remote.shares(parameter), frame, copied);
+                values.push((argument.source, source));
+            }
+            inputs.push(InputArgument { parameter, gathered, values });
+        }
+        inputs
     }
 
     /// Where a worker gets a value from. What it will keep is noted in `copied`.
@@ -86,9 +97,8 @@ impl<'a> Whereabouts<'a> {
         shared: bool,
         frame: &mut Frame,
         copied: &mut Vec<TaskId>,
-    ) -> Source<'a> {
-        let table: &'a Table = self.table;
-        let entry = table.get(value).expect("an input does not go before its consumer");
+    ) -> Source<'_> {
+        let entry = self.table.get(value).expect("an input does not go before its consumer");
         let is_there = || self.copies.has(value, worker);
         match &entry.output {
             Output::Here if entry.payload.len() as u64 <= self.inline_bytes_max && !(shared && is_there()) => {
@@ -150,6 +160,16 @@ impl Functions {
     }
 }
 
+/// Appends the arguments that came as values, if they are few bytes.
+#[inline]
+fn push_few(plain: &Payload, body: &mut Vec<u8>) -> bool {
+    let are_few = plain.len() <= BYTES_MAX;
+    if are_few {
+        plain.append_to(body);
+    }
+    are_few
+}
+
 /// Appends all arguments in the order of the parameters, as if all had come as values. Nothing if one is not here, is
 /// to be shared, or they are too many bytes; what was appended by then is left to the caller.
 fn push_arguments(
@@ -159,7 +179,7 @@ fn push_arguments(
     inputs: &[Input<TaskId>],
     body: &mut Vec<u8>,
 ) -> Option<()> {
-    let mut room = SHORT_BYTES_MAX.checked_sub(plain.len())?;
+    let mut room = BYTES_MAX.checked_sub(plain.len())?;
     let mut done = 0;
     let mut last = None;
     for (index, Input { source, place }) in inputs.iter().enumerate() {

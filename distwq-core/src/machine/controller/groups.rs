@@ -1,10 +1,11 @@
 //! Collective tasks under way: all members get ready, then all enter, and the task ends when all have left.
 
-use super::table::Given;
 use super::waits::{Verdict, Waits};
+use crate::codec::Payload;
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::Ns;
+use crate::wire::attempt::Given;
 use crate::wire::message::WaitReport;
 use rustc_hash::FxHashMap;
 
@@ -19,7 +20,7 @@ struct Attempt {
     ready: usize,
     /// Which members have left.
     left: Vec<bool>,
-    output: Option<Given>,
+    output: Option<Given<Payload>>,
     failure: Option<(Failure, WorkerId)>,
     /// Since when the members that have not left were told to, and which of them have heard.
     leaving: Option<(Ns, Vec<bool>)>,
@@ -52,7 +53,7 @@ pub(super) struct Left {
     pub(super) started_ns: Ns,
     pub(super) ended_ns: Ns,
     /// What the first member gave.
-    pub(super) output: Option<Given>,
+    pub(super) output: Option<Given<Payload>>,
     /// Why the group has failed, and where.
     pub(super) failure: Option<(Failure, WorkerId)>,
     /// Whether a member asked for the raw communicator.
@@ -62,10 +63,10 @@ pub(super) struct Left {
 /// What one member has reported of its part.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) started_ns: Ns,
-    pub(super) ran_ns: Ns,
+    /// When it began and ended.
+    pub(super) times: (Ns, Ns),
     pub(super) raw: bool,
-    pub(super) value: Result<Given, Failure>,
+    pub(super) outcome: Result<Given<Payload>, Failure>,
 }
 
 /// A member that does not answer, because it sits in raw MPI and waits for one that will not come.
@@ -151,9 +152,9 @@ impl Groups {
         let member = attempt.member(worker)?;
         attempt.left[member] = true;
         attempt.raw |= part.raw;
-        attempt.started_ns = attempt.started_ns.min(part.started_ns);
-        attempt.ended_ns = attempt.ended_ns.max(part.started_ns + part.ran_ns);
-        match part.value {
+        attempt.started_ns = attempt.started_ns.min(part.times.0);
+        attempt.ended_ns = attempt.ended_ns.max(part.times.1);
+        match part.outcome {
             Ok(output) => {
                 if member == 0 {
                     attempt.output = Some(output);

@@ -88,6 +88,22 @@ pub(crate) enum Plain<'a> {
 }
 
 impl Plain<'_> {
+    /// How many bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Written(writer) => writer.len(),
+            Self::Few(bytes) => bytes.len(),
+            Self::Many(payload) => payload.len(),
+        }
+    }
+
+    pub(crate) fn into_payload(self) -> Payload {
+        let mut payload = Payload::EMPTY;
+        self.move_to(&mut payload);
+        payload
+    }
+
     /// Puts the bytes into their place.
     #[inline]
     pub(crate) fn move_to(self, place: &mut Payload) {

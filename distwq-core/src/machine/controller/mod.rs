@@ -32,9 +32,10 @@ use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
-use crate::wire::message::{Run, ToPeer, ToWorker};
+use crate::wire::attempt::GroupOfRun;
+use crate::wire::message::{ToPeer, ToWorker};
 use copies::Copies;
-use dispatch::{Functions, Whereabouts};
+use dispatch::{Functions, Start, Whereabouts};
 use drain::Draining;
 use ends::upstream;
 use groups::Groups;
@@ -450,10 +451,7 @@ impl Controller {
     #[inline(never)]
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32, out: &mut Outbox) {
         let others = self.workers.given(worker);
-        if !dispatch::run_shortly(out, &self.table, &mut self.functions, task, worker, attempt) {
-            #[expect(clippy::redundant_closure, reason = "the variant itself is for one lifetime only")]
-            self.send_run(task, worker, attempt, out, |run| ToWorker::Run(run));
-        }
+        self.run(Start { task, worker, attempt, group: None }, out);
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;
             entry.place = Place::Single(worker);
@@ -466,15 +464,14 @@ impl Controller {
     #[inline(never)]
     fn start_group(&mut self, task: TaskId, members: Box<[WorkerId]>, attempt: u32, out: &mut Outbox) {
         let epoch = self.groups.begin(task, members.clone());
-        let ranks = self.workers.ranks(&members);
+        let group = GroupOfRun { epoch, members: self.workers.ranks(&members) };
         out.notices.note(|| {
-            let (task, members) = (self.named(task), ranks.clone());
+            let (task, members) = (self.named(task), group.members.clone());
             Notice::GroupBegan { epoch, task, attempt, members }
         });
         for worker in &members {
             self.workers.given(*worker);
-            let members = ranks.clone();
-            self.send_run(task, *worker, attempt, out, |run| ToWorker::Prepare { epoch, members, run });
+            self.run(Start { task, worker: *worker, attempt, group: Some(&group) }, out);
         }
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;
@@ -482,23 +479,16 @@ impl Controller {
         }
     }
 
-    /// Tells a worker to run a task, with all there is to say of it.
-    fn send_run(
-        &mut self,
-        task: TaskId,
-        worker: WorkerId,
-        attempt: u32,
-        out: &mut Outbox,
-        message: impl for<'a> FnOnce(Run<'a>) -> ToWorker<'a>,
-    ) {
+    /// Tells a worker to run a task.
+    #[inline]
+    fn run(&mut self, start: Start<'_>, out: &mut Outbox) {
         let Self { table, workers, copies, functions, here, settings, .. } = self;
         let inline_bytes_max = settings.inline_bytes_max;
         let whereabouts = Whereabouts { table, workers, copies, here: *here, inline_bytes_max };
-        let copied = whereabouts.run(out, functions, (task, worker, attempt), message);
-        for value in copied {
-            if self.copies.add(value, worker) {
+        for value in whereabouts.run(out, functions, start) {
+            if self.copies.add(value, start.worker) {
                 // The scheduler must not be entered while its actions are carried out; a copy leads to none.
-                self.note_to_scheduler(Event::Copied { task: value, worker });
+                self.note_to_scheduler(Event::Copied { task: value, worker: start.worker });
             }
         }
     }

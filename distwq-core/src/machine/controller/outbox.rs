@@ -3,10 +3,10 @@
 use super::input::Awaited;
 use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload};
-use crate::function::registry::FunctionId;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
 use crate::machine::{Happened, Notices, Outgoing};
-use crate::wire::message::{self, Run, ToPeer, ToWorker};
+use crate::wire::attempt::{self, RunFields, RunTail};
+use crate::wire::message::{ToPeer, ToWorker};
 
 /// Messages to one worker wait for company until there are so many.
 pub(crate) const BATCH_COUNT: u32 = 64;
@@ -82,40 +82,32 @@ impl Outbox {
         }
     }
 
-    /// Gives a worker a task whose arguments `push` appends. If that gives nothing, or more bytes than the short form has
-    /// room for, nothing is said and this is false.
+    /// The frame in which a worker is told something next, for the payloads of a message that
+    /// follows.
+    pub(super) fn frame(&mut self, worker: WorkerId) -> &mut Frame {
+        &mut self.next[worker.index()].frame
+    }
+
+    /// Gives a worker a task. `push` appends the arguments behind the header: if that is false,
+    /// or they are more bytes than go there, nothing is said and this is false.
     #[inline]
-    pub(super) fn run_shortly(
+    pub(super) fn run(
         &mut self,
         worker: WorkerId,
-        task: TaskId,
-        function: FunctionId,
-        push: impl FnOnce(&mut Vec<u8>) -> Option<()>,
+        fields: RunFields,
+        push: impl FnOnce(&mut Vec<u8>) -> bool,
+        tail: Option<&RunTail<'_>>,
     ) -> bool {
-        let fits = message::push_run(&mut self.next[worker.index()].frame.body, task, function, push);
+        let fits = attempt::push(&mut self.frame(worker).body, fields, push, tail);
         if fits {
             self.written(worker);
         }
         fits
     }
 
-    /// Gives a worker a task. `run` puts its payloads into the frame in which it travels, and `message` wraps it.
-    pub(super) fn run<'a>(
-        &mut self,
-        worker: WorkerId,
-        run: impl FnOnce(&mut Frame) -> Run<'a>,
-        message: impl FnOnce(Run<'a>) -> ToWorker<'a>,
-    ) {
-        let frame = &mut self.next[worker.index()].frame;
-        // Attachments are numbered as they are met.
-        let message = message(run(frame));
-        frame.push(&message);
-        self.written(worker);
-    }
-
     /// Gives a worker a value that it has asked for, or says that it is not here.
     pub(super) fn value(&mut self, worker: WorkerId, value: TaskId, payload: Option<&Payload>) {
-        let bytes: Option<Blob<'_>> = payload.map(|payload| self.next[worker.index()].frame.blob(payload));
+        let bytes: Option<Blob<'_>> = payload.map(|payload| self.frame(worker).blob(payload));
         self.post(worker, &ToWorker::Peer(ToPeer::Value { value, bytes }));
     }
 

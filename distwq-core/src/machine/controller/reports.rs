@@ -3,17 +3,18 @@
 use super::Controller;
 use super::ends::is_worth_a_retry;
 use super::groups::Part;
-use super::input::Awaited;
+use super::input::{Awaited, Plain};
 use super::outbox::{End, Outbox};
-use super::table::{Entry, Given, HomeCopy, Output};
+use super::table::{Entry, HomeCopy, Output};
 use super::waits::Verdict;
 use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
 use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::machine::Notice;
 use crate::machine::scheduler::{Event, GroupFailure, GroupValue};
-use crate::wire::message::{Done, Outcome, ShortDone, ToController, ToPeer, ToWorker};
+use crate::machine::{Notice, Ns};
+use crate::wire::attempt::{Done, DoneTail, Given};
+use crate::wire::message::{ToController, ToPeer, ToWorker};
 use std::sync::Arc;
 
 impl Controller {
@@ -33,9 +34,9 @@ impl Controller {
         let mut messages = Messages::of(frame);
         let mut several = false;
         loop {
-            while let Some(done) = messages.next_short(ShortDone::read) {
+            while let Some(done) = messages.next_fixed(Done::read) {
                 self.hold_unless_last(&messages, &mut several);
-                self.done_shortly(worker, done, out)?;
+                self.done(worker, frame, &done, out)?;
             }
             let Some(message) = messages.next()? else { break };
             self.hold_unless_last(&messages, &mut several);
@@ -65,7 +66,6 @@ impl Controller {
         out: &mut Outbox,
     ) -> Result<(), CodecError> {
         match message {
-            ToController::Done(done) => return self.done(worker, frame, done, out),
             ToController::Returned { tasks } => {
                 self.workers.returned(worker, tasks.len());
                 let rank = self.workers.rank(worker);
@@ -114,58 +114,61 @@ impl Controller {
         Ok(())
     }
 
-    /// Nine reports of ten: a single-rank task has given a few bytes.
+    /// An attempt has ended, or a member's part of one.
     #[inline]
-    fn done_shortly(&mut self, worker: WorkerId, done: ShortDone<'_>, out: &mut Outbox) -> Result<(), CodecError> {
-        let ShortDone { task, started_ns, ran_ns, output } = done;
-        if self.groups.contains(task) {
-            return Err(CodecError(format!("{task} has members, who report at length")));
-        }
+    fn done(&mut self, worker: WorkerId, frame: &Frame, done: &Done<'_>, out: &mut Outbox) -> Result<(), CodecError> {
+        let (task, ran_ns) = (done.task(), done.ran_ns());
+        let times = (done.started_ns(), done.started_ns() + ran_ns);
         self.workers.answered(worker, ran_ns);
-        let known = self.ended(task, Some((started_ns, started_ns + ran_ns)), out, |entry| {
-            entry.payload.set(output);
-            entry.output = Output::Here;
-        });
-        if !known {
-            return Err(unknown(task));
-        }
-        let bytes = output.len() as u64;
-        self.note_to_scheduler(Event::Finished { worker, task, bytes, resident: false, ran_ns });
-        Ok(())
-    }
-
-    fn done(&mut self, worker: WorkerId, frame: &Frame, done: Done<'_>, out: &mut Outbox) -> Result<(), CodecError> {
-        let Done { task, started_ns, ran_ns, raw, outcome } = done;
-        self.workers.answered(worker, ran_ns);
-        let value = match outcome {
-            Outcome::Failed(failure) => Err(failure),
-            Outcome::Value(blob) => Ok(Given::Here(frame.payload(blob)?)),
-            Outcome::Resident { bytes } => Ok(Given::Resident { by: worker, bytes }),
+        let (raw, outcome) = match done.tail()? {
+            // Nine of ten: a few bytes.
+            None => (false, Ok(Given::Here(Plain::Few(done.bytes)))),
+            Some(DoneTail { raw, outcome: Ok(Given::Here(blob)) }) => {
+                (raw, Ok(Given::Here(Plain::Many(frame.payload(blob)?))))
+            }
+            Some(DoneTail { raw, outcome: Ok(Given::Resident { bytes }) }) => (raw, Ok(Given::Resident { bytes })),
+            Some(DoneTail { raw, outcome: Err(failure) }) => (raw, Err(failure)),
         };
         if self.groups.contains(task) {
-            self.member_done(task, worker, Part { started_ns, ran_ns, raw, value }, out);
+            self.member_done(
+                task,
+                worker,
+                Part { times, raw, outcome: outcome.map(|given| given.map(Plain::into_payload)) },
+                out,
+            );
             return Ok(());
         }
-        let times = (started_ns, started_ns + ran_ns);
-        match value {
+        match outcome {
             Ok(given) => {
-                let (bytes, resident) = given.size();
-                if !self.ended(task, Some(times), out, |entry| entry.give(given)) {
+                let (bytes, resident) = size_of_value(&given);
+                if !self.ended(task, Some(times), out, |entry| entry.give(given, worker)) {
                     return Err(unknown(task));
                 }
                 self.note_to_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
+                Ok(())
             }
-            Err(failure) => {
-                let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
-                (entry.started_ns, entry.finished_ns) = times;
-                let retry = is_worth_a_retry(&failure);
-                let attempt = entry.attempts;
-                self.carry_out(out);
-                self.failures.insert(task, (failure, worker));
-                self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry }, out);
-                self.forget_failure(task, attempt, out);
-            }
+            Err(failure) => self.failed(worker, task, times, failure, out),
         }
+    }
+
+    /// An attempt has failed.
+    fn failed(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        times: (Ns, Ns),
+        failure: Failure,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
+        (entry.started_ns, entry.finished_ns) = times;
+        let retry = is_worth_a_retry(&failure);
+        let attempt = entry.attempts;
+        self.carry_out(out);
+        self.failures.insert(task, (failure, worker));
+        let ran_ns = times.1 - times.0;
+        self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry }, out);
+        self.forget_failure(task, attempt, out);
         Ok(())
     }
 
@@ -194,8 +197,10 @@ impl Controller {
         let times = (left.started_ns, left.ended_ns);
         let result = match (left.failure.take(), left.output.take()) {
             (None, Some(output)) => {
-                let (bytes, resident) = output.size();
-                self.ended(task, Some(times), out, |entry| entry.give(output));
+                let given = output.map(Plain::Many);
+                let (bytes, resident) = size_of_value(&given);
+                let first = left.members[0];
+                self.ended(task, Some(times), out, |entry| entry.give(given, first));
                 Ok(GroupValue { bytes, resident })
             }
             (failure, output) => {
@@ -247,6 +252,15 @@ impl Controller {
                 }
             }
         }
+    }
+}
+
+/// The size of a value, and whether it stayed on its worker.
+#[inline]
+fn size_of_value(given: &Given<Plain<'_>>) -> (u64, bool) {
+    match given {
+        Given::Here(bytes) => (bytes.len() as u64, false),
+        Given::Resident { bytes } => (*bytes, true),
     }
 }
 

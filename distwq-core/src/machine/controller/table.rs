@@ -1,5 +1,6 @@
 //! All tasks and values that somebody still needs, by their slots.
 
+use super::input::Plain;
 use super::slices::{Slice, SliceArena};
 use crate::codec::Payload;
 use crate::function::argument::Input;
@@ -7,7 +8,7 @@ use crate::function::registry::Remote;
 use crate::id::{RunId, TaskId, WorkerId};
 use crate::memory::buffers;
 use crate::outcome::error::{PathStep, TaskError};
-use crate::wire::message::Described;
+use crate::wire::attempt::Given;
 use std::sync::Arc;
 
 /// What the controller knows of one task or value. There may be millions: what few have lies apart.
@@ -81,25 +82,6 @@ pub(super) enum HomeCopy {
     Here,
 }
 
-/// A value as its worker reports it.
-#[derive(Debug)]
-pub(super) enum Given {
-    /// Its bytes.
-    Here(Payload),
-    /// It stayed there.
-    Resident { by: WorkerId, bytes: u64 },
-}
-
-impl Given {
-    /// The size of the value, and whether it stayed on its worker.
-    pub(super) fn size(&self) -> (u64, bool) {
-        match self {
-            Self::Here(payload) => (payload.len() as u64, false),
-            Self::Resident { bytes, .. } => (*bytes, true),
-        }
-    }
-}
-
 impl Entry {
     /// What a slot holds that was never used.
     const VACANT: Self = Self {
@@ -160,25 +142,19 @@ impl Entry {
         format!("{} #{}{label}", self.path(), self.serial)
     }
 
-    /// What a worker has to know of the task besides how to run it: nothing, as a rule.
+    /// The task has given this, on a worker.
     #[inline]
-    pub(super) fn described(&self, attempt: u32) -> Option<Described<'_>> {
-        let label = self.label();
-        (label.is_some() || attempt > 1).then_some(Described { label, attempt })
-    }
-
-    /// The task has given this.
-    pub(super) fn give(&mut self, given: Given) {
-        match given {
-            Given::Here(payload) => {
-                self.payload = payload;
-                self.output = Output::Here;
+    pub(super) fn give(&mut self, given: Given<Plain<'_>>, worker: WorkerId) {
+        self.output = match given {
+            Given::Here(bytes) => {
+                bytes.move_to(&mut self.payload);
+                Output::Here
             }
-            Given::Resident { by, bytes } => {
+            Given::Resident { bytes } => {
                 self.payload = Payload::EMPTY;
-                self.output = Output::Resident { by, bytes, copy: HomeCopy::None };
+                Output::Resident { by: worker, bytes, copy: HomeCopy::None }
             }
-        }
+        };
     }
 
     /// The size of the output; nothing has no bytes.

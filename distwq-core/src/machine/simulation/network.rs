@@ -7,7 +7,8 @@ use super::random::Random;
 use crate::codec::frame::{Frame, Messages};
 use crate::id::Rank;
 use crate::machine::Ns;
-use crate::wire::message::{ShortDone, ShortRun, ToController, ToWorker};
+use crate::wire::attempt::{Done, Run};
+use crate::wire::message::{ToController, ToWorker};
 use std::fmt::Write;
 
 /// The rank of the controller.
@@ -78,16 +79,20 @@ pub(super) fn told(to: Rank, frame: &Frame) -> String {
             words.push_str("; ");
         }
         let told = if to == CONTROLLER {
-            match messages.next_short(ShortDone::read) {
-                Some(done) => write!(words, "Done {} with {} bytes", done.task, done.output.len()),
+            match messages.next_fixed(Done::read) {
+                Some(done) => {
+                    write!(words, "Done {} with {} bytes and {:?}", done.task(), done.bytes.len(), done.tail())
+                }
                 None => match messages.next::<ToController<'_>>() {
                     Ok(message) => write!(words, "{message:?}"),
                     Err(error) => return words + &error.to_string(),
                 },
             }
         } else {
-            match messages.next_short(ShortRun::read) {
-                Some(run) => write!(words, "Run {} with {} bytes", run.task, run.plain.len()),
+            match messages.next_fixed(Run::read) {
+                Some(run) => {
+                    write!(words, "Run {} with {} bytes and {:?}", run.task(), run.bytes.len(), run.tail())
+                }
                 None => match messages.next::<ToWorker<'_>>() {
                     Ok(message) => write!(words, "{message:?}"),
                     Err(error) => return words + &error.to_string(),

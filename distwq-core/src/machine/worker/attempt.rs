@@ -2,7 +2,7 @@
 
 use super::queue::ReadyTask;
 use super::task::Task;
-use crate::codec::{Payload, PayloadWriter};
+use crate::codec::PayloadWriter;
 use crate::function::remote::Failure;
 use crate::task::current::Description;
 
@@ -38,12 +38,5 @@ impl Attempt {
 
     pub(crate) fn ended_ns(&self) -> u64 {
         self.started_ns + self.ran_ns
-    }
-
-    pub(super) fn take_result(&mut self) -> Result<Payload, Failure> {
-        match self.failure.take() {
-            Some(failure) => Err(*failure),
-            None => Ok(self.output.take()),
-        }
     }
 }

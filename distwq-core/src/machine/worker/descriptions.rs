@@ -2,7 +2,6 @@
 
 use crate::id::TaskId;
 use crate::task::current::Description;
-use crate::wire::message::Described;
 use rustc_hash::FxHashMap;
 
 /// Descriptions by task.
@@ -11,9 +10,9 @@ pub(super) struct Descriptions(FxHashMap<TaskId, Box<Description>>);
 
 impl Descriptions {
     /// A task has come; few have a description.
-    pub(super) fn keep(&mut self, task: TaskId, described: Option<&Described<'_>>) {
-        if let Some(Described { label, attempt }) = described {
-            self.0.insert(task, Box::new(Description::new(*label, *attempt)));
+    pub(super) fn keep(&mut self, task: TaskId, label: Option<&str>, attempt: u32) {
+        if label.is_some() || attempt > 1 {
+            self.0.insert(task, Box::new(Description::new(label, attempt)));
         }
     }
 

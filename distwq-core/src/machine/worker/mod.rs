@@ -31,17 +31,17 @@ use crate::function::registry::{FunctionId, Registry, Remote};
 use crate::function::remote::Failure;
 use crate::id::{GroupKey, Rank, Slot, TaskId};
 use crate::task::group::GroupError;
-use crate::wire::message::{Run, ShortRun, ToController, ToPeer, ToWorker};
+use crate::wire::attempt::{Given, GroupOfRun, Run, RunTail};
+use crate::wire::message::{ToController, ToPeer, ToWorker};
 use descriptions::Descriptions;
 use groups::Groups;
 use inputs::{Gathered, Purpose};
 use membership::Membership;
-use outbox::Output;
 use queue::{Queue, ReadyTask};
 use running::Running;
 use rustc_hash::FxHashSet;
 use std::mem::take;
-use values::{Accepted, Missing, Values};
+use values::{Found, Missing, Values};
 
 /// How far the run is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,62 +211,45 @@ impl Worker {
     #[inline]
     fn ended(&mut self, slot: Slot, attempt: &mut Attempt, out: &mut Outbox) {
         self.running.end(slot);
-        let &mut Attempt { ref ready, started_ns, ran_ns, ref output, ref failure, .. } = attempt;
-        let (task, times) = (ready.task.id, (started_ns, ran_ns));
-        if let Some(epoch) = ready.epoch {
-            return self.left_group(epoch, task, times, attempt.take_result(), out);
-        }
-        // A small output goes to the controller, a large one stays.
-        let small = failure.is_none() && output.len() as u64 <= self.inline_bytes_max;
-        if !(small && out.tell_done(task, times, output)) {
-            self.report(task, times, false, attempt.take_result(), out);
-        }
-    }
-
-    fn report(&mut self, task: TaskId, times: (Ns, Ns), raw: bool, result: Result<Payload, Failure>, out: &mut Outbox) {
-        let output = match result {
-            Err(failure) => Output::Failed(failure),
-            Ok(output) if output.len() as u64 <= self.inline_bytes_max => Output::Small(output),
-            Ok(output) => {
-                let bytes = output.len() as u64;
-                self.values.keep(task, output);
-                Output::Resident { bytes }
+        let raw = attempt.ready.epoch.is_some_and(|epoch| self.left_group(epoch, attempt, out));
+        let &mut Attempt { ref ready, started_ns, ran_ns, ref mut output, ref mut failure, .. } = attempt;
+        let task = ready.task.id;
+        let bytes = output.len() as u64;
+        let outcome = match failure.take() {
+            Some(failure) => Err(*failure),
+            // A small output goes to the controller, a large one stays.
+            None if bytes <= self.inline_bytes_max => Ok(Given::Here(output)),
+            None => {
+                self.values.keep(task, output.take());
+                Ok(Given::Resident { bytes })
             }
         };
-        out.tell_ended(task, times, raw, output);
+        out.done(task, (started_ns, ran_ns), raw, outcome);
     }
 
-    /// This member's part of a group task has ended. Its peers hear of it from here, so that none waits for it.
-    fn left_group(
-        &mut self,
-        epoch: u64,
-        task: TaskId,
-        times: (Ns, Ns),
-        mut result: Result<Payload, Failure>,
-        out: &mut Outbox,
-    ) {
-        let mut raw = false;
-        if let Some(membership) = self.groups.remove(epoch) {
-            raw = membership.raw;
-            if let (Err(failure), Some(cause)) = (&mut result, membership.failure()) {
-                // What this member failed of after another one did only follows from that.
-                *failure = Failure::Group(cause.to_string());
-            }
-            let failure = result.as_ref().err().map(Failure::to_string);
-            tell_members(epoch, &membership, failure.as_deref(), out);
-            if membership.index > 0 {
-                // The output of a group is that of its first member.
-                result = result.map(|_| Payload::EMPTY);
-            }
+    /// This member's part of a group task has ended. Its peers hear of it from here, so that none waits for it. Says
+    /// whether it asked for the raw communicator.
+    fn left_group(&mut self, epoch: u64, attempt: &mut Attempt, out: &mut Outbox) -> bool {
+        let Some(membership) = self.groups.remove(epoch) else { return false };
+        let Attempt { output, failure, .. } = attempt;
+        if let (Some(failure), Some(cause)) = (failure.as_deref_mut(), membership.failure()) {
+            // What this member failed of after another one did only follows from that.
+            *failure = Failure::Group(cause.to_string());
         }
-        self.report(task, times, raw, result, out);
+        let text = failure.as_ref().map(|failure| failure.to_string());
+        tell_members(epoch, &membership, text.as_deref(), out);
+        if membership.index > 0 {
+            // The output of a group is that of its first member.
+            output.clear();
+        }
+        membership.raw
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) -> Result<(), CodecError> {
         let mut messages = Messages::of(frame);
         loop {
-            while let Some(run) = messages.next_short(ShortRun::read) {
-                self.run_shortly(&run)?;
+            while let Some(run) = messages.next_fixed(Run::read) {
+                self.run(frame, &run, out)?;
             }
             match messages.next()? {
                 Some(message) => self.take(from, frame, message, out)?,
@@ -279,13 +262,43 @@ impl Worker {
         Ok(())
     }
 
-    /// Nine messages of ten: a task that has all it needs. It is put together where it waits.
+    /// Takes a task in. Nine of ten have no tail and all they need: such a one is put together where it waits.
     #[inline]
-    fn run_shortly(&mut self, run: &ShortRun<'_>) -> Result<(), CodecError> {
-        let remote = self.function(run.function)?;
-        let ReadyTask { task, .. } = self.ready.push_back();
-        (task.id, task.remote) = (run.task, Some(remote));
-        task.plain.set(run.plain);
+    fn run(&mut self, frame: &Frame, run: &Run<'_>, out: &mut Outbox) -> Result<(), CodecError> {
+        let remote = self.function(run.function())?;
+        match run.tail()? {
+            None => {
+                let ReadyTask { task, .. } = self.ready.push_back();
+                (task.id, task.remote) = (run.task(), Some(remote));
+                task.plain.set(run.bytes);
+                Ok(())
+            }
+            Some(tail) => self.run_with_tail(frame, run, remote, tail, out),
+        }
+    }
+
+    fn run_with_tail(
+        &mut self,
+        frame: &Frame,
+        run: &Run<'_>,
+        remote: &'static Remote,
+        tail: RunTail<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        let id = run.task();
+        let RunTail { arguments, inputs, label, attempt, group } = tail;
+        self.descriptions.keep(id, label, attempt);
+        let plain = match arguments {
+            Some(blob) => frame.payload(blob)?,
+            None => Payload::copy_of(run.bytes),
+        };
+        let Found { inputs, missing, completed } = self.values.find(frame, inputs)?;
+        let task = Task { id, remote: Some(remote), plain, inputs };
+        self.gathered(completed, out);
+        match group {
+            None => self.gather(task, Purpose::Single, missing, out),
+            Some(GroupOfRun { epoch, members }) => self.prepare(epoch, members, task, missing, out),
+        }
         Ok(())
     }
 
@@ -295,15 +308,7 @@ impl Worker {
 
     fn take(&mut self, from: Rank, frame: &Frame, message: ToWorker<'_>, out: &mut Outbox) -> Result<(), CodecError> {
         match message {
-            ToWorker::Run(run) => {
-                let (task, missing) = self.accept(frame, run, out)?;
-                self.gather(task, Purpose::Single, missing, out);
-            }
             ToWorker::TakeBack { tasks } => self.give_back(tasks, out),
-            ToWorker::Prepare { epoch, members, run } => {
-                let (task, missing) = self.accept(frame, run, out)?;
-                self.prepare(epoch, members, task, missing, out);
-            }
             ToWorker::Enter { epoch } => self.enter(epoch),
             ToWorker::Leave { epoch } => self.leave(epoch, out),
             ToWorker::AskWait { epoch } => {
@@ -367,15 +372,6 @@ impl Worker {
         out.garbage.push(Box::new(unbegun));
     }
 
-    /// Takes a task in, and gives it with the values that it lacks.
-    fn accept(&mut self, frame: &Frame, run: Run<'_>, out: &mut Outbox) -> Result<(Task, Vec<Missing>), CodecError> {
-        let remote = self.function(run.function)?;
-        self.descriptions.keep(run.task, run.described.as_ref());
-        let Accepted { task, missing, completed } = self.values.accept(frame, run, remote)?;
-        self.gathered(completed, out);
-        Ok((task, missing))
-    }
-
     /// Asks for the inputs that a task lacks.
     fn gather(&mut self, task: Task, purpose: Purpose, missing: Vec<Missing>, out: &mut Outbox) {
         if missing.is_empty() {
@@ -420,7 +416,7 @@ impl Worker {
     /// A task that never began has ended.
     fn gave_up(&mut self, task: Task, failure: Failure, out: &mut Outbox) {
         self.descriptions.take(task.id);
-        out.tell_ended(task.id, (self.now, 0), false, Output::Failed(failure));
+        out.done(task.id, (self.now, 0), false, Err(failure));
         out.garbage.push(Box::new(task));
     }
 

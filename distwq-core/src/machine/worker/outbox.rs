@@ -6,7 +6,8 @@ use crate::codec::{CodecError, Payload, PayloadWriter};
 use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId};
 use crate::machine::{Garbage, Happened, Ns, Outgoing};
-use crate::wire::message::{self, Done, Outcome, ToController, ToPeer, ToWorker};
+use crate::wire::attempt::{self, DoneFields, DoneTail, Given};
+use crate::wire::message::{ToController, ToPeer, ToWorker};
 use std::mem::take;
 
 /// What is to be done outside the machine, until the driver has done it.
@@ -57,28 +58,42 @@ impl Outbox {
         self.reports += 1;
     }
 
-    /// Tells the controller that an attempt has given an output of a few bytes. False, and nothing is told, if there are
-    /// more than the short form has room for.
+    /// Tells the controller how an attempt has ended; `raw`: it asked for the raw communicator of
+    /// its group. An output is taken if it does not fit behind the header.
     #[inline]
-    pub(super) fn tell_done(&mut self, task: TaskId, (started_ns, ran_ns): (Ns, Ns), output: &PayloadWriter) -> bool {
-        let fits = message::push_done(&mut self.report.body, task, started_ns, ran_ns, output);
-        self.reports += u32::from(fits);
-        fits
+    pub(super) fn done(
+        &mut self,
+        task: TaskId,
+        (started_ns, ran_ns): (Ns, Ns),
+        raw: bool,
+        outcome: Result<Given<&mut PayloadWriter>, Failure>,
+    ) {
+        self.reports += 1;
+        let body = &mut self.report.body;
+        let fields = DoneFields::new(task, started_ns, ran_ns);
+        match outcome {
+            Ok(Given::Here(output)) if !raw && output.len() <= attempt::BYTES_MAX => {
+                let push = |body: &mut Vec<u8>| {
+                    output.append_to(body);
+                    true
+                };
+                attempt::push(body, fields, push, None);
+            }
+            outcome => self.done_with_tail(fields, raw, outcome),
+        }
     }
 
-    /// Tells the controller how an attempt has ended.
-    pub(super) fn tell_ended(&mut self, task: TaskId, times: (Ns, Ns), raw: bool, output: Output) {
-        let (started_ns, ran_ns) = times;
+    fn done_with_tail(&mut self, fields: DoneFields, raw: bool, outcome: Result<Given<&mut PayloadWriter>, Failure>) {
         let payload;
-        let outcome = match output {
-            Output::Small(output) => {
-                payload = output;
-                Outcome::Value(self.report.blob(&payload))
+        let outcome = match outcome {
+            Ok(Given::Here(output)) => {
+                payload = output.take();
+                Ok(Given::Here(self.report.blob(&payload)))
             }
-            Output::Resident { bytes } => Outcome::Resident { bytes },
-            Output::Failed(failure) => Outcome::Failed(failure),
+            Ok(Given::Resident { bytes }) => Ok(Given::Resident { bytes }),
+            Err(failure) => Err(failure),
         };
-        self.tell(&ToController::Done(Done { task, started_ns, ran_ns, raw, outcome }));
+        attempt::push(&mut self.report.body, fields, |_| true, Some(&DoneTail { raw, outcome }));
     }
 
     /// Says something to another rank, in a frame of its own, unless the run is over. `message` is given `payload` as it
@@ -143,15 +158,4 @@ impl Outbox {
     pub(crate) fn take_end(&mut self) -> Option<End> {
         self.end.take()
     }
-}
-
-/// What an attempt gave, as the controller is told.
-#[derive(Debug)]
-pub(super) enum Output {
-    /// Few bytes, which travel with the report.
-    Small(Payload),
-    /// A value that stays here.
-    Resident { bytes: u64 },
-    /// No value.
-    Failed(Failure),
 }

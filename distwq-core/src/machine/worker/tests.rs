@@ -4,7 +4,8 @@ use super::*;
 use crate::codec::frame::Blob;
 use crate::config::Config;
 use crate::function::registry::Body;
-use crate::wire::message::{RunInput, Source, push_run};
+use crate::function::remote::InputArgument;
+use crate::wire::attempt::{self, RunFields, Source};
 use smallvec::smallvec;
 use std::time::{Duration, Instant};
 
@@ -30,9 +31,14 @@ impl Told {
     }
 
     /// The controller says this.
-    fn say(&mut self, messages: &[ToWorker<'_>]) {
+    fn say<'a>(&mut self, messages: impl IntoIterator<Item = impl Into<Said<'a>>>) {
         let mut frame = Frame::default();
-        messages.iter().for_each(|message| frame.push(message));
+        for message in messages {
+            match message.into() {
+                Said::Message(message) => frame.push(&message),
+                Said::Run(task, inputs) => push_run(&mut frame.body, task, &inputs),
+            }
+        }
         self.receive(&frame);
     }
 
@@ -74,18 +80,34 @@ fn id(number: u32) -> TaskId {
     TaskId::new(number, number)
 }
 
-fn run<'a>(task: u32, inputs: &[(u32, Source<'a>)]) -> ToWorker<'a> {
-    let copy = |source: &Source<'a>| match source {
-        Source::Inline { bytes, keep } => Source::Inline { bytes: *bytes, keep: *keep },
-        Source::Held { by } => Source::Held { by: *by },
-    };
-    let inputs = inputs.iter().map(|(value, source)| RunInput {
+/// Something that the controller says.
+enum Said<'a> {
+    Message(ToWorker<'a>),
+    /// The task of this number is to be run, with these outputs of others as its arguments.
+    Run(u32, Vec<(u32, Source<'a>)>),
+}
+
+impl<'a> From<ToWorker<'a>> for Said<'a> {
+    fn from(message: ToWorker<'a>) -> Self {
+        Self::Message(message)
+    }
+}
+
+fn run<'a>(task: u32, inputs: &[(u32, Source<'a>)]) -> Said<'a> {
+    Said::Run(task, inputs.to_vec())
+}
+
+/// Appends a run of this task, which has a tail if it has inputs.
+fn push_run(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)]) {
+    let inputs = inputs.iter().map(|(value, source)| InputArgument {
         parameter: 0,
         gathered: false,
-        values: smallvec![(id(*value), copy(source))],
+        values: smallvec![(id(*value), *source)],
     });
-    let plain = Blob::Inline(&[]);
-    ToWorker::Run(Run { task: id(task), function: FunctionId(0), plain, inputs: inputs.collect(), described: None })
+    let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, None) };
+    let fields = RunFields::new(id(task), FunctionId(0));
+    let tail = Some(&tail).filter(|tail| !tail.inputs.is_empty());
+    assert!(attempt::push(body, fields, |_| true, tail));
 }
 
 fn inline(bytes: &[u8]) -> Source<'_> {
@@ -102,25 +124,25 @@ const HELD: Source<'static> = Source::Held { by: CONTROLLER };
 #[test]
 fn a_value_that_comes_twice_goes_when_it_is_forgotten() {
     let mut worker = Told::new();
-    worker.say(&[run(9, &[(1, HELD)])]);
+    worker.say([run(9, &[(1, HELD)])]);
     assert!(worker.heard()[0].contains("Fetch"), "the value is asked for");
-    worker.say(&[ToWorker::TakeBack { tasks: vec![id(9)] }]);
+    worker.say([ToWorker::TakeBack { tasks: vec![id(9)] }]);
     assert!(worker.heard()[0].contains("Returned"), "the task is given back");
-    worker.say(&[run(8, &[(1, inline(&[5; 100]))])]);
+    worker.say([run(8, &[(1, inline(&[5; 100]))])]);
     assert_eq!(worker.next(), Some((Next::Begin, id(8))));
     assert_eq!(worker.resident(), (100, 1));
-    worker.say(&[ToWorker::Forget { values: vec![id(1)] }]);
+    worker.say([ToWorker::Forget { values: vec![id(1)] }]);
     assert_eq!(worker.resident(), (0, 0));
-    worker.say(&[value(1, &[5; 100])]);
+    worker.say([value(1, &[5; 100])]);
     assert_eq!(worker.resident(), (0, 0));
 }
 
 #[test]
 fn a_task_waits_no_longer_for_a_value_that_another_has_brought_along() {
     let mut worker = Told::new();
-    worker.say(&[run(9, &[(1, HELD)])]);
+    worker.say([run(9, &[(1, HELD)])]);
     assert_eq!(worker.next(), None);
-    worker.say(&[run(8, &[(1, inline(&[5; 100]))])]);
+    worker.say([run(8, &[(1, inline(&[5; 100]))])]);
     assert_eq!([worker.next(), worker.next()], [Some((Next::Begin, id(9))), Some((Next::Begin, id(8)))]);
 }
 
@@ -128,22 +150,22 @@ fn a_task_waits_no_longer_for_a_value_that_another_has_brought_along() {
 fn after_a_failed_end_nothing_begins_whatever_comes_late() {
     let mut worker = Told::new();
     let nothing = Some((Next::Stop, ReadyTask::NONE.task.id));
-    worker.say(&[run(8, &[]), run(9, &[(1, HELD)]), ToWorker::Stop { failed: true }]);
+    worker.say([run(8, &[]), run(9, &[(1, HELD)]), ToWorker::Stop { failed: true }.into()]);
     assert_eq!(worker.next(), nothing, "what was ready");
-    worker.say(&[value(1, &[5; 100])]);
+    worker.say([value(1, &[5; 100])]);
     assert_eq!(worker.next(), nothing, "a task whose input has come");
-    worker.say(&[run(7, &[])]);
+    worker.say([run(7, &[])]);
     assert_eq!(worker.next(), nothing, "a task that the end has overtaken");
     let mut frame = Frame::default();
-    assert!(push_run(&mut frame.body, id(6), FunctionId(0), |_| Some(())));
+    push_run(&mut frame.body, 6, &[(1, HELD)]);
     worker.receive(&frame);
-    assert_eq!(worker.next(), nothing, "a task in its short form");
+    assert_eq!(worker.next(), nothing, "one that the end has overtaken, and that waits");
 }
 
 #[test]
 fn a_good_end_leaves_what_is_ready() {
     let mut worker = Told::new();
-    worker.say(&[run(8, &[]), ToWorker::Stop { failed: false }]);
+    worker.say([run(8, &[]), ToWorker::Stop { failed: false }.into()]);
     assert_eq!(worker.next(), Some((Next::Begin, id(8))));
     assert!(matches!(worker.next(), Some((Next::Stop, _))));
 }
@@ -151,10 +173,10 @@ fn a_good_end_leaves_what_is_ready() {
 #[test]
 fn what_is_given_back_is_named_in_the_order_in_which_it_was_asked_for() {
     let mut worker = Told::new();
-    worker.say(&[run(1, &[]), run(2, &[(20, HELD)]), run(3, &[]), run(4, &[]), run(5, &[])]);
+    worker.say([run(1, &[]), run(2, &[(20, HELD)]), run(3, &[]), run(4, &[]), run(5, &[])]);
     assert_eq!(worker.next(), Some((Next::Begin, id(1))));
     worker.heard();
-    worker.say(&[ToWorker::TakeBack { tasks: [1, 2, 4, 5, 99].map(id).to_vec() }]);
+    worker.say([ToWorker::TakeBack { tasks: [1, 2, 4, 5, 99].map(id).to_vec() }]);
     assert_eq!(worker.heard(), [format!("{:?}", ToController::Returned { tasks: [2, 4, 5].map(id).to_vec() })]);
     assert_eq!([worker.next(), worker.next()], [Some((Next::Begin, id(3))), None]);
 }
@@ -166,12 +188,12 @@ fn giving_back_costs_what_is_asked_and_what_is_queued_not_their_product() {
     let mut worker = Told::new();
     let mut frame = Frame::default();
     for task in 0..QUEUED {
-        assert!(push_run(&mut frame.body, id(task), FunctionId(0), |_| Some(())));
+        push_run(&mut frame.body, task, &[]);
     }
     worker.receive(&frame);
     let asked: Vec<TaskId> = (QUEUED / 2..QUEUED).map(id).collect();
     let started = Instant::now();
-    worker.say(&[ToWorker::TakeBack { tasks: asked.clone() }]);
+    worker.say([ToWorker::TakeBack { tasks: asked.clone() }]);
     let took = started.elapsed();
     assert_eq!(worker.heard(), [format!("{:?}", ToController::Returned { tasks: asked })]);
     assert!(took < Duration::from_secs(30), "giving back took {took:?}");

@@ -5,10 +5,9 @@ use super::store::Store;
 use super::task::Task;
 use crate::codec::frame::Frame;
 use crate::codec::{CodecError, Payload};
-use crate::function::registry::Remote;
 use crate::function::remote::{InputArgument, Resident};
 use crate::id::{Rank, TaskId};
-use crate::wire::message::{Run, Source};
+use crate::wire::attempt::Source;
 use smallvec::SmallVec;
 
 /// A value that a task lacks, and who holds it.
@@ -18,12 +17,12 @@ pub(super) struct Missing {
     pub(super) holder: Rank,
 }
 
-/// A task as it has come.
+/// What is known of the inputs of a task that has come.
 #[derive(Debug)]
-pub(super) struct Accepted {
-    pub(super) task: Task,
+pub(super) struct Found {
+    pub(super) inputs: Vec<InputArgument>,
     pub(super) missing: Vec<Missing>,
-    /// Others, whose last missing value it has brought along.
+    /// Other tasks, whose last missing value it has brought along.
     pub(super) completed: Vec<Gathered>,
 }
 
@@ -35,17 +34,16 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Reads a task: the values that are here are taken from the store, and small ones that travel with the task
-    /// are kept there if they are to be shared.
-    pub(super) fn accept(
+    /// Finds the inputs of a task: the values that are here are taken from the store, and small ones that travel with
+    /// the task are kept there if they are to be shared.
+    pub(super) fn find<'a>(
         &mut self,
         frame: &Frame,
-        run: Run<'_>,
-        remote: &'static Remote,
-    ) -> Result<Accepted, CodecError> {
-        let mut inputs = Vec::with_capacity(run.inputs.len());
+        sources: impl IntoIterator<Item = InputArgument<Source<'a>>>,
+    ) -> Result<Found, CodecError> {
+        let mut inputs = Vec::new();
         let (mut missing, mut completed) = (Vec::new(), Vec::new());
-        for input in run.inputs {
+        for input in sources {
             let mut values = SmallVec::with_capacity(input.values.len());
             for (value, source) in input.values {
                 let resident = match source {
@@ -68,8 +66,7 @@ impl Values {
             }
             inputs.push(InputArgument { parameter: input.parameter, gathered: input.gathered, values });
         }
-        let task = Task { id: run.task, remote: Some(remote), plain: frame.payload(run.plain)?, inputs };
-        Ok(Accepted { task, missing, completed })
+        Ok(Found { inputs, missing, completed })
     }
 
     /// Keeps a task until its missing values have come. Gives those that nobody has asked for yet.
