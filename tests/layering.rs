@@ -11,7 +11,7 @@ use syn::visit::Visit;
 /// from that and from lower ones.
 const FLOORS: &[&str] = &[
     "id",
-    "contain",
+    "panics",
     "memory",
     "codec",
     "outcome",

@@ -20,8 +20,8 @@ pub use payload::Payload;
 pub(crate) use payload::shared;
 pub use portable::{Portable, Shareable};
 
-use crate::contain;
 use crate::memory::buffers;
+use crate::panics;
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use bincode::de::read::Reader;
 use bincode::enc::write::Writer;
@@ -138,7 +138,7 @@ pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result
 fn compare<R: DeserializeOwned>(record: &Record, bytes: &[u8]) -> Result<(), CodecError> {
     let (read, past_end) = (Cell::new(0), Cell::new(false));
     let comparison = Comparison::new(record, bytes, &read);
-    let result = contain::panics(|| {
+    let result = panics::caught(|| {
         let mut decoder = bincode::serde::OwnedSerdeDecoder::from_reader(
             Counting { bytes, read: &read, past_end: &past_end },
             CONFIG,

@@ -8,11 +8,11 @@ mod loss;
 
 use crate::api::cluster::Cluster;
 use crate::config::{self, Config};
-use crate::contain;
 use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::Registry;
 use crate::id::Rank;
 use crate::machine::controller::{Awaited, WorkerPlace};
+use crate::panics;
 use crate::runtime::driver::{Attention, Driver, Engine as _, Patience};
 use crate::runtime::fault;
 use crate::runtime::handshake::{self, HandshakeError};
@@ -133,7 +133,7 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
     let config = Config { slots: 1, ..config.clone() };
     observer::run_starts("local", own.ranks(), config.slots);
     fault::arm(None);
-    contain::hook();
+    panics::install_hook();
     let limit = config.handshake_limit;
     let started = ends.into_iter().map(|end| {
         let work = move || work(Box::new(end), Rank(0), registry, limit, workers + 1, false);
@@ -181,7 +181,7 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     let controller = environment.controller();
     let transport = environment.transport();
     fault::arm(Some(transport.rank()));
-    contain::hook();
+    panics::install_hook();
     let end = if transport.rank() == controller {
         observer::run_starts("mpi", transport.ranks(), config.slots);
         control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.body.code())
@@ -210,7 +210,7 @@ fn within<R>(limit: Duration, waits: &str, call: impl FnOnce() -> R) -> R {
             if let Err(std::sync::mpsc::RecvTimeoutError::Timeout) = waiting.recv_timeout(limit) {
                 let (process, host, limit_ms) = (std::process::id(), fault::host(), limit.as_millis());
                 fault::say(&format!("process {process} (host {host}) {waits} of {limit_ms} ms ends the run"));
-                fault::leave(fault::EXIT_CODE);
+                fault::exit_at_once(fault::EXIT_CODE);
             }
         });
         let result = call();

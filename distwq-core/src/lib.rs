@@ -6,13 +6,13 @@
 mod api;
 pub mod codec;
 mod config;
-mod contain;
 mod function;
 mod id;
 pub mod launch;
 mod machine;
 mod memory;
 mod outcome;
+mod panics;
 mod peers;
 mod runtime;
 mod task;

@@ -3,10 +3,10 @@
 use crate::api::handle::Handle;
 use crate::api::reference::Reference;
 use crate::codec::{PayloadWriter, Portable};
-use crate::contain;
 use crate::function::argument::{Input, InputPlace};
 use crate::function::registry::Remote;
 use crate::outcome::error::Refusal;
+use crate::panics;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
@@ -255,7 +255,7 @@ impl<T> Call<T> {
 impl Arguments {
     #[inline]
     fn value<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) {
-        if let Err(error) = contain::failures("its `Serialize`", || self.plain.append::<R, T>(value)) {
+        if let Err(error) = panics::caught_error("its `Serialize`", || self.plain.append::<R, T>(value)) {
             // The call will be refused: nobody reads what was written, of this one in part.
             self.plain.clear();
             let argument = usize::from(self.parameter) + 1;

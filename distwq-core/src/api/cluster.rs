@@ -6,13 +6,13 @@ use crate::api::graph::{Graph, StartingNode};
 use crate::api::handle::Handle;
 use crate::api::reference::{Bound, Outcomes, Reference};
 use crate::codec::{self, Payload, Portable};
-use crate::contain;
 use crate::function::argument::Input;
 use crate::id::{RunId, TaskId};
 use crate::machine::controller::{Awaited, NewTask, Options, Plain, ReferenceNote};
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::outcome::info::TaskInfo;
 use crate::outcome::stats::Stats;
+use crate::panics;
 use crate::runtime::driver::Driver;
 use crate::runtime::fault;
 use crate::runtime::observer;
@@ -113,7 +113,7 @@ impl Cluster {
         if let Some(step) = refusal_inside(|| "value") {
             return Err(step);
         }
-        let encoded = contain::failures("its `Serialize`", || codec::encode(value));
+        let encoded = panics::caught_error("its `Serialize`", || codec::encode(value));
         let payload = encoded.map_err(|error| PathStep::refused("value", Refusal::Value(error)))?;
         let is_large = payload.len() as u64 > self.inner.inline_bytes_max;
         self.inner.driver.with(|engine| {

@@ -2,9 +2,9 @@
 
 use crate::api::reference::{Reference, State};
 use crate::codec::{self, Payload};
-use crate::contain;
 use crate::outcome::error::TaskError;
 use crate::outcome::info::{TaskInfo, TaskState};
+use crate::panics;
 use crate::task::current;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -136,7 +136,7 @@ impl<T: DeserializeOwned> Handle<T> {
             State::Bound(task, outcomes) => {
                 let mut payload = Payload::EMPTY;
                 outcomes.wait(task, deadline, &mut payload)?;
-                let value = contain::failures("its `Deserialize`", || codec::decode(payload.as_slice()));
+                let value = panics::caught_error("its `Deserialize`", || codec::decode(payload.as_slice()));
                 value.map_err(|error| outcomes.undecodable(task, error))
             }
             State::Refused(step) => Err(step.refusal()),

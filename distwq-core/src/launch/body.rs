@@ -1,7 +1,7 @@
 //! The body of a program: what it may return, and how it ended.
 
-use crate::contain;
 use crate::outcome::error::with_sources;
+use crate::panics;
 use std::any::Any;
 use std::error::Error;
 use std::fmt::Display;
@@ -64,7 +64,7 @@ impl Body {
     pub(super) fn run<R: BodyResult>(body: impl FnOnce() -> R) -> Self {
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(result) => Self::Returned(
-                contain::panics(|| result.into_result())
+                panics::caught(|| result.into_result())
                     .unwrap_or_else(|panic| Err(format!("its error cannot be displayed: {panic}"))),
             ),
             Err(payload) => Self::Panicked(payload),

@@ -121,7 +121,7 @@ impl<E: Engine> Driver<E> {
     pub(crate) fn with<R>(&self, action: impl FnOnce(&mut E) -> R) -> R {
         let mut state = self.state.lock();
         let result = action(&mut state.engine);
-        self.leave(state);
+        self.unlock(state);
         result
     }
 
@@ -130,14 +130,14 @@ impl<E: Engine> Driver<E> {
         let mut state = self.state.lock();
         action(&mut state.engine);
         self.drop_garbage(&mut state);
-        self.leave(state);
+        self.unlock(state);
     }
 
     /// Does something with the engine if nobody else does at this moment, this thread included.
     pub(crate) fn try_with(&self, action: impl FnOnce(&mut E)) {
         if let Some(mut state) = self.state.try_lock() {
             action(&mut state.engine);
-            self.leave(state);
+            self.unlock(state);
         }
     }
 
@@ -185,7 +185,7 @@ impl<E: Engine> Driver<E> {
                 if !state.driven {
                     state.waiters.appoint();
                 }
-                self.leave(state);
+                self.unlock(state);
                 return found;
             }
             self.sleep(&mut state, awaited, deadline);
@@ -286,7 +286,7 @@ impl<E: Engine> Driver<E> {
         state.dropping += 1;
         MutexGuard::unlocked(state, || {
             self.wake_watcher();
-            drop_quietly(garbage);
+            drop_catching_panics(garbage);
         });
         state.dropping -= 1;
     }
@@ -305,15 +305,15 @@ impl<E: Engine> Driver<E> {
     /// Unlocks; wakes the threads that wait for what was done, the driver or the watcher if they nap, and the watcher if
     /// it is parked and the rank is busy. Tells observers.
     #[inline]
-    fn leave(&self, state: MutexGuard<'_, State<E>>) {
+    fn unlock(&self, state: MutexGuard<'_, State<E>>) {
         let unwatched = !state.driven && self.is_watcher_parked();
         let telling = state.engine.has_notices();
         if unwatched || state.naps || state.watcher_naps || telling || !state.waiters.is_empty() {
-            self.leave_with(state);
+            self.unlock_and_wake(state);
         }
     }
 
-    fn leave_with(&self, mut state: MutexGuard<'_, State<E>>) {
+    fn unlock_and_wake(&self, mut state: MutexGuard<'_, State<E>>) {
         let State { engine, waiters, .. } = &mut *state;
         engine.wake(waiters);
         let naps = state.take_nap() | state.take_watchers_nap();
@@ -333,9 +333,9 @@ impl<E: Engine> Driver<E> {
 }
 
 /// Drops values of users; a panic in a `Drop` ends with that value.
-fn drop_quietly(garbage: Garbage) {
+fn drop_catching_panics(garbage: Garbage) {
     for value in garbage {
-        crate::contain::quietly(move || drop(value));
+        crate::panics::discarded(move || drop(value));
     }
 }
 

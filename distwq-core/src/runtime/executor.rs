@@ -6,11 +6,11 @@ use super::observer;
 use super::worker::WorkerEngine;
 use crate::codec::{Payload, PayloadWriter};
 use crate::config::Settings;
-use crate::contain;
 use crate::function::registry::Body;
 use crate::function::remote::{Failure, Invocation};
 use crate::id::{GroupKey, Slot};
 use crate::machine::worker::{Attempt, Awaited, Next, Task};
+use crate::panics;
 use crate::runtime::fault;
 use crate::task::current::{self, Description};
 use crate::task::group::{Group, GroupError, Link};
@@ -117,7 +117,7 @@ fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Op
     let remote = task.remote.expect("a task that runs has a function");
     output.clear();
     current::set(Some((task.id, remote.path)));
-    let result = contain::panics(|| {
+    let result = panics::caught(|| {
         let mut invocation = Invocation::new(task.plain.as_slice(), &task.inputs, output);
         observer::in_attempt(|| match (remote.body, group) {
             (Body::Single(run), _) => run(&mut invocation),
@@ -129,7 +129,7 @@ fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Op
     if !task.inputs.is_empty() {
         // What the task held may be the last of a shared value, whose Drop is the user's.
         let inputs = std::mem::take(&mut task.inputs);
-        contain::quietly(move || drop(inputs));
+        panics::discarded(move || drop(inputs));
     }
     current::set(None);
     let failure = match result {
@@ -181,7 +181,7 @@ impl Link for Member {
         let ran = main.run(&mut || {
             current::describe(description);
             current::set(task);
-            result = contain::panics(|| {
+            result = panics::caught(|| {
                 let _span = span.enter();
                 self.driver.with(|engine| in_raw_mpi(engine, self.epoch, action))
             });

@@ -122,7 +122,7 @@ fn rank_and_host(into: &mut dyn fmt::Write) -> fmt::Result {
 
 /// Ends this process at once, without what libraries do when a process exits: MPI might wait there.
 #[allow(unsafe_code, reason = "leaving without running further handlers is a C call")]
-pub(crate) fn leave(code: c_int) -> ! {
+pub(crate) fn exit_at_once(code: c_int) -> ! {
     // SAFETY: `_exit` ends the process at once and runs nothing else.
     unsafe { libc::_exit(code) }
 }

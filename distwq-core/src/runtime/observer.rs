@@ -7,11 +7,11 @@
 //!
 //! Without a subscriber an attempt pays one load and one comparison, and all else the same where it is rare.
 
-use crate::contain;
 use crate::id::Rank;
 use crate::machine::{NamedTask, Notice};
 use crate::outcome::error::PathStep;
 use crate::outcome::stats::Stats;
+use crate::panics;
 use crate::task::current;
 use std::fmt::Display;
 use tracing::level_filters::LevelFilter;
@@ -29,7 +29,7 @@ pub(crate) fn is_wanted() -> bool {
 /// Emits an event, if somebody may listen.
 fn emit(event: impl FnOnce()) {
     if is_wanted() {
-        contain::quietly(event);
+        panics::discarded(event);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use super::{Case, rank, tally};
 use crate::outcome::error::plural;
-use crate::{BodyResult, Cluster, contain, launch};
+use crate::{BodyResult, Cluster, launch, panics};
 
 /// Runs a test: its body on the local backend, then, with the feature `mpi`, under the MPI launcher for each
 /// number of ranks. `#[distwq::test]` calls it.
@@ -80,7 +80,7 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
             // The panic hook has told where.
             Err(payload) => {
                 let workers = plural(case.local_workers(), "worker");
-                panic!("on the local backend with {workers}: the body panicked: {}", contain::text_of(&*payload))
+                panic!("on the local backend with {workers}: the body panicked: {}", panics::text_of(&*payload))
             }
             Ok(()) => unreachable!("a thread that ended without a panic has sent its result"),
         },

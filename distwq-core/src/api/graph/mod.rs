@@ -11,11 +11,11 @@ use crate::api::call::{IsCall, Options, Parts};
 use crate::api::handle::Handle;
 use crate::api::reference::{Outcomes, Reference};
 use crate::codec::{PayloadWriter, Portable};
-use crate::contain;
 use crate::function::registry::Remote;
 use crate::id::TaskId;
 use crate::machine::controller::GraphSize;
 use crate::outcome::error::{PathStep, Reason, Refusal};
+use crate::panics;
 use edge::Edge;
 use order::TopologicalOrder;
 use petgraph::Direction;
@@ -152,7 +152,7 @@ impl Graph {
     /// ```
     pub fn value<T: Portable>(&mut self, value: &T) -> Handle<T> {
         let mut plain = PayloadWriter::new();
-        let refusal = match contain::failures("its `Serialize`", || plain.append::<T, T>(value)) {
+        let refusal = match panics::caught_error("its `Serialize`", || plain.append::<T, T>(value)) {
             _ if self.started => Some(Refusal::StartedTwice),
             Err(error) => Some(Refusal::Value(error)),
             Ok(()) => None,

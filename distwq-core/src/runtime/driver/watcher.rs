@@ -2,7 +2,7 @@
 
 use super::backoff::{Backoff, Step};
 use super::engine::{Engine, Turn};
-use super::{Driver, Nap, State, drop_quietly};
+use super::{Driver, Nap, State, drop_catching_panics};
 use crate::machine::Garbage;
 use parking_lot::MutexGuard;
 use std::sync::atomic::Ordering;
@@ -79,7 +79,7 @@ impl<E: Engine> Driver<E> {
             }
             self.attend(&mut state, attention, &mut dropper);
             seen = state.turns_of_others();
-            self.leave(state);
+            self.unlock(state);
         }
         dropper.take(&mut self.state.lock());
     }
@@ -217,7 +217,7 @@ impl Dropper {
         if self.thread.is_none() {
             let (sender, receiver) = channel();
             let thread = thread::Builder::new().name("distwq-drops".to_owned()).stack_size(self.stack_bytes);
-            let started = thread.spawn(move || receiver.into_iter().for_each(drop_quietly));
+            let started = thread.spawn(move || receiver.into_iter().for_each(drop_catching_panics));
             self.thread = started.ok().map(|thread| (sender, thread));
         }
         if let Some((sender, _)) = &self.thread {

@@ -2,7 +2,7 @@
 //! ends the run with a message. The body may exit: then all ranks end, and nothing is said. The code of
 //! the run is that of its controller's process; the others end with 0, see [`exit_with_others`].
 
-use super::{ARMED, EXIT_CODE, is_forked, leave, rank_and_host, say};
+use super::{ARMED, EXIT_CODE, exit_at_once, is_forked, rank_and_host, say};
 use crate::task::current;
 use crate::transport::Transport;
 use parking_lot::Mutex;
@@ -120,7 +120,7 @@ pub(crate) fn end_process(text: &str) -> ! {
     say(&format!("{name} ends the run: {text}"));
     #[cfg(feature = "mpi")]
     crate::transport::Environment::abort_if_running(EXIT_CODE);
-    leave(EXIT_CODE)
+    exit_at_once(EXIT_CODE)
 }
 
 /// The controller's process exits, and this one with it: it joins the others in leaving, so that launchers have nothing
@@ -145,7 +145,7 @@ pub(crate) fn exit_with_others(transport: &mut dyn Transport) -> ! {
         }
         thread::sleep(LOOK);
     }
-    leave(EXIT_CODE)
+    exit_at_once(EXIT_CODE)
 }
 
 /// How long a rank that exits waits for the others to follow.
@@ -163,7 +163,7 @@ pub(crate) fn finalize(code: c_int) -> Bound {
     // Without such a thread there is no bound, and still an end as a rule.
     let _ = thread::Builder::new().name("distwq-exit".to_owned()).spawn(move || {
         if let Err(mpsc::RecvTimeoutError::Timeout) = waiting.recv_timeout(EXIT_LIMIT) {
-            leave(code);
+            exit_at_once(code);
         }
     });
     #[cfg(feature = "mpi")]
