@@ -44,11 +44,11 @@ impl TaskId {
         Self(bits)
     }
 
-    /// The place in the controller's tables.
+    /// The place in the controller's tables; none of an id from outside that names no index.
     #[must_use]
     #[inline]
-    pub const fn slot(self) -> usize {
-        self.0 as u32 as usize
+    pub fn slot(self) -> Option<TaskSlot> {
+        Index::from_number(self.0 as u32).map(TaskSlot)
     }
 
     /// The number that people see, counted from 1 in the order of addition.
@@ -67,25 +67,163 @@ impl fmt::Display for TaskId {
 
 impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}@{}", self.serial(), self.slot())
+        write!(f, "#{}@{}", self.serial(), self.0 as u32)
+    }
+}
+
+/// An index below 2^32 - 1. It is kept as one more: so 0 is free for `None`, and an
+/// `Option<Index>` takes no more room.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Index(NonZeroU32);
+
+impl Index {
+    /// The index as it is.
+    #[inline]
+    pub(crate) const fn new(index: u32) -> Self {
+        Self::from_number(index).expect("an index is below 2^32 - 1")
+    }
+
+    /// The same; none for the one number that is no index.
+    #[inline]
+    const fn from_number(index: u32) -> Option<Self> {
+        // Not `checked_add`: taken back, this leaves nothing to be done where both meet.
+        match NonZeroU32::new(index.wrapping_add(1)) {
+            Some(packed) => Some(Self(packed)),
+            None => None,
+        }
+    }
+
+    /// The index as a place in a table.
+    #[inline]
+    pub(crate) const fn get(self) -> usize {
+        self.number() as usize
+    }
+
+    #[inline]
+    const fn number(self) -> u32 {
+        self.0.get().wrapping_sub(1)
+    }
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// What is known by an index of its own kind: lists are written once for all of them.
+pub(crate) trait Indexed: Copy + Eq {
+    /// The one with this index.
+    fn of(index: Index) -> Self;
+
+    /// Its index.
+    fn to_index(self) -> Index;
+
+    /// One or none in 32 bits: none is 0, and the others are one more than their index.
+    #[inline]
+    fn pack(one: Option<Self>) -> u32 {
+        one.map_or(0, |one| one.to_index().0.get())
+    }
+
+    /// What [`pack`](Self::pack) was given.
+    #[inline]
+    fn unpack(packed: u32) -> Option<Self> {
+        NonZeroU32::new(packed).map(|packed| Self::of(Index(packed)))
+    }
+}
+
+/// A place in the controller's tables of tasks, counted from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskSlot(Index);
+
+impl TaskSlot {
+    /// The slot with this index.
+    ///
+    /// # Panics
+    /// If the index is 2^32 - 1.
+    #[must_use]
+    #[inline]
+    pub const fn new(index: u32) -> Self {
+        Self(Index::new(index))
+    }
+
+    /// The index as a place in a table.
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0.get()
+    }
+
+    /// The id of the task number `serial` at this place.
+    #[must_use]
+    #[inline]
+    pub const fn task(self, serial: u32) -> TaskId {
+        TaskId::new(self.0.number(), serial)
+    }
+}
+
+impl Indexed for TaskSlot {
+    #[inline]
+    fn of(index: Index) -> Self {
+        Self(index)
+    }
+
+    #[inline]
+    fn to_index(self) -> Index {
+        self.0
+    }
+}
+
+impl fmt::Debug for TaskSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
 /// A worker by its index, counted from 0. The controller has none.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct WorkerId(pub u32);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(Index);
 
 impl WorkerId {
+    /// The worker with this index.
+    ///
+    /// # Panics
+    /// If the index is 2^32 - 1.
+    #[must_use]
+    #[inline]
+    pub const fn new(index: u32) -> Self {
+        Self(Index::new(index))
+    }
+
     /// The index as a place in a table.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0.get()
+    }
+}
+
+impl Indexed for WorkerId {
+    #[inline]
+    fn of(index: Index) -> Self {
+        Self(index)
+    }
+
+    #[inline]
+    fn to_index(self) -> Index {
+        self.0
     }
 }
 
 impl fmt::Display for WorkerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker {}", self.0)
+        write!(f, "worker {}", self.index())
+    }
+}
+
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkerId({})", self.index())
     }
 }
 

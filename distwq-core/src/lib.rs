@@ -26,7 +26,7 @@ pub use api::graph::{CycleError, Graph, OrderError};
 pub use api::handle::Handle;
 pub use config::{Config, ConfigError};
 pub use function::{registry, remote, returned, travels};
-pub use id::{Rank, TaskId, WorkerId};
+pub use id::{Rank, TaskId, TaskSlot, WorkerId};
 pub use launch::{BodyResult, launch};
 pub use linkme;
 #[doc(hidden)]

@@ -9,8 +9,8 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are what this program is for")]
 
-use distwq_core::scheduler::{Action, Actions, Event, NextAction, Scheduler, Settings, Spec};
-use distwq_core::{TaskId, WorkerId};
+use distwq_core::scheduler::{Action, Actions, Event, Made, NextAction, Scheduler, Settings, Spec};
+use distwq_core::{TaskId, TaskSlot, WorkerId};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -70,7 +70,7 @@ struct Crowd {
     asked: Vec<WorkerId>,
     /// Tasks with a handle, oldest first.
     held: VecDeque<TaskId>,
-    free_slots: Vec<u32>,
+    free_slots: Vec<TaskSlot>,
     added: u32,
     now_ns: u64,
     events: u64,
@@ -92,7 +92,7 @@ impl Crowd {
             random: 0x9E37_79B9_7F4A_7C15,
         };
         for worker in 0..workers {
-            crowd.tell(Event::Joined { worker: WorkerId(worker), slots: 1 });
+            crowd.tell(Event::Joined { worker: WorkerId::new(worker), slots: 1 });
         }
         crowd
     }
@@ -113,7 +113,7 @@ impl Crowd {
         while let Some(action) = self.actions.take_next() {
             match action {
                 NextAction::Start(task, worker, _) => self.in_flight[worker.index()].push(task),
-                NextAction::Release(task) => self.free_slots.push(task.slot() as u32),
+                NextAction::Release(task) => self.free_slots.extend(task.slot()),
                 NextAction::Done(_) => {}
                 NextAction::Rare => match self.actions.take_rare() {
                     Action::TakeBack { worker, .. } => self.asked.push(worker),
@@ -125,9 +125,9 @@ impl Crowd {
 
     /// Adds one task, and drops the handle of an older one.
     fn add(&mut self) {
-        let slot = self.free_slots.pop().unwrap_or(self.added);
+        let slot = self.free_slots.pop().unwrap_or_else(|| TaskSlot::new(self.added));
         self.added += 1;
-        let task = TaskId::new(slot, self.added);
+        let task = slot.task(self.added);
         let recent = [self.held.front(), self.held.back()].map(|id| id.copied().unwrap_or(task));
         let inputs = if self.held.len() < HELD { &[] } else { &recent[..self.added as usize % 3] };
         self.tell(Event::Added { task, spec: &Spec { inputs, ..Spec::PLAIN } });
@@ -147,8 +147,8 @@ impl Crowd {
             self.random ^= self.random << 17;
             let worker = (self.random % self.in_flight.len() as u64) as usize;
             if let Some(task) = self.in_flight[worker].pop() {
-                let worker = WorkerId(worker as u32);
-                return self.tell(Event::Finished { worker, task, bytes: 8, resident: false, ran_ns: RAN_NS });
+                let (worker, made) = (WorkerId::new(worker as u32), Made { bytes: 8, resident: false });
+                return self.tell(Event::Finished { worker, task, made, ran_ns: RAN_NS });
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
 use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::machine::scheduler::{Event, GroupFailure, GroupValue};
+use crate::machine::scheduler::{Event, GroupFailure, Made};
 use crate::machine::{Notice, Ns};
 use crate::wire::attempt::{Done, DoneTail, Given};
 use crate::wire::message::{ToController, ToPeer, ToWorker};
@@ -140,11 +140,11 @@ impl Controller {
         }
         match outcome {
             Ok(given) => {
-                let (bytes, resident) = size_of_value(&given);
+                let made = made(&given);
                 if !self.ended(task, Some(times), out, |entry| entry.give(given, worker)) {
                     return Err(unknown(task));
                 }
-                self.note_to_scheduler(Event::Finished { worker, task, bytes, resident, ran_ns });
+                self.note_to_scheduler(Event::Finished { worker, task, made, ran_ns });
                 Ok(())
             }
             Err(failure) => self.failed(worker, task, times, failure, out),
@@ -198,10 +198,10 @@ impl Controller {
         let result = match (left.failure.take(), left.output.take()) {
             (None, Some(output)) => {
                 let given = output.map(Plain::Many);
-                let (bytes, resident) = size_of_value(&given);
+                let made = made(&given);
                 let first = left.members[0];
                 self.ended(task, Some(times), out, |entry| entry.give(given, first));
-                Ok(GroupValue { bytes, resident })
+                Ok(made)
             }
             (failure, output) => {
                 if let Some(Given::Resident { .. }) = output {
@@ -255,12 +255,12 @@ impl Controller {
     }
 }
 
-/// The size of a value, and whether it stayed on its worker.
+/// A value without its bytes, as the scheduler knows it.
 #[inline]
-fn size_of_value(given: &Given<Plain<'_>>) -> (u64, bool) {
-    match given {
-        Given::Here(bytes) => (bytes.len() as u64, false),
-        Given::Resident { bytes } => (*bytes, true),
+fn made(given: &Given<Plain<'_>>) -> Made {
+    match *given {
+        Given::Here(ref bytes) => Made { bytes: bytes.len() as u64, resident: false },
+        Given::Resident { bytes } => Made { bytes, resident: true },
     }
 }
 

@@ -5,7 +5,7 @@ use super::slices::{Slice, SliceArena};
 use crate::codec::Payload;
 use crate::function::argument::Input;
 use crate::function::registry::Remote;
-use crate::id::{RunId, TaskId, WorkerId};
+use crate::id::{RunId, TaskId, TaskSlot, WorkerId};
 use crate::memory::buffers;
 use crate::outcome::error::{PathStep, TaskError};
 use crate::wire::attempt::Given;
@@ -178,7 +178,7 @@ impl Entry {
 pub(super) struct Table {
     /// Blocks of [`BLOCK`] entries, all but the last full: a table of any size grows without moving what it has.
     blocks: Vec<Vec<Entry>>,
-    free: Vec<u32>,
+    free: Vec<TaskSlot>,
     serial: u32,
     inputs: SliceArena<Input<TaskId>>,
 }
@@ -199,11 +199,11 @@ impl Table {
     pub(super) fn insert(&mut self, inputs: &[Input<TaskId>], fill: impl FnOnce(&mut Entry)) -> TaskId {
         self.serial = self.serial.wrapping_add(1).max(1);
         let slot = self.free.pop().unwrap_or_else(|| self.append());
-        let entry = &mut self.blocks[slot as usize / BLOCK][slot as usize % BLOCK];
+        let entry = &mut self.blocks[slot.index() / BLOCK][slot.index() % BLOCK];
         entry.begin(self.serial);
         entry.inputs = self.inputs.add(inputs);
         fill(entry);
-        TaskId::new(slot, self.serial)
+        slot.task(self.serial)
     }
 
     /// Makes room for the inputs of tasks that come, each in a run of a power of two, and says how many of these tasks
@@ -214,7 +214,7 @@ impl Table {
     }
 
     /// A slot that was never used.
-    fn append(&mut self) -> u32 {
+    fn append(&mut self) -> TaskSlot {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
         }
@@ -226,12 +226,13 @@ impl Table {
             buffers::ask_for_huge_pages(block);
         }
         block.push(Entry::VACANT);
-        (before + block.len() - 1) as u32
+        TaskSlot::new((before + block.len() - 1) as u32)
     }
 
     #[inline]
     pub(super) fn get(&self, task: TaskId) -> Option<&Entry> {
-        let entry = self.blocks.get(task.slot() / BLOCK)?.get(task.slot() % BLOCK)?;
+        let index = task.slot()?.index();
+        let entry = self.blocks.get(index / BLOCK)?.get(index % BLOCK)?;
         (entry.serial == task.serial()).then_some(entry)
     }
 
@@ -259,7 +260,7 @@ impl Table {
     pub(super) fn remove(&mut self, task: TaskId) {
         if let Some(entry) = self.get_mut(task) {
             entry.vacate();
-            self.free.push(task.slot() as u32);
+            self.free.extend(task.slot());
         }
     }
 
@@ -277,6 +278,7 @@ impl Table {
 /// The entry of a task that has not gone; beside it the rest of the table can be used.
 #[inline]
 fn find_mut(blocks: &mut [Vec<Entry>], task: TaskId) -> Option<&mut Entry> {
-    let entry = blocks.get_mut(task.slot() / BLOCK)?.get_mut(task.slot() % BLOCK)?;
+    let index = task.slot()?.index();
+    let entry = blocks.get_mut(index / BLOCK)?.get_mut(index % BLOCK)?;
     (entry.serial == task.serial()).then_some(entry)
 }

@@ -52,7 +52,7 @@ pub(super) struct Workers {
 
 impl Workers {
     pub(super) fn new(places: Vec<WorkerPlace>) -> Self {
-        let of_rank = places.iter().zip((0..).map(WorkerId)).map(|(place, id)| (place.rank, id)).collect();
+        let of_rank = places.iter().zip((0..).map(WorkerId::new)).map(|(place, id)| (place.rank, id)).collect();
         Self { places, of_rank, in_flight: 0, reports_missing: 0 }
     }
 
@@ -61,7 +61,7 @@ impl Workers {
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = WorkerId> + use<> {
-        (0..self.places.len() as u32).map(WorkerId)
+        (0..self.places.len() as u32).map(WorkerId::new)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &WorkerPlace)> {

@@ -1,8 +1,9 @@
 //! How tasks come in and are tied to those before them; handles that go, copies that come.
 
-use super::tasks::State;
+use super::task::State;
+use super::tasks::Pin;
 use super::{Actions, End, Scheduler, Spec, Turn};
-use crate::id::{TaskId, WorkerId};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 
 impl Scheduler {
     pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Actions) -> bool {
@@ -33,23 +34,30 @@ impl Scheduler {
         true
     }
 
-    fn link_input(&mut self, slot: u32, id: TaskId) -> Option<End> {
+    fn link_input(&mut self, slot: TaskSlot, id: TaskId) -> Option<End> {
         let Some(input) = self.tasks.find(id) else {
             return Some(End::ValueLost { value: id });
         };
-        let doom = self.link_after(slot, id);
+        let doom = self.link_to(slot, input, id);
         let value = &mut self.tasks[input];
         value.need();
-        if value.state == State::Done && value.draws() {
-            self.tasks[slot].draw();
+        if value.state == State::Done && value.attracts_consumers() {
+            self.tasks[slot].note_place_matters();
         }
         self.tasks.add_input(slot, input, &mut self.links);
         doom
     }
 
-    fn link_after(&mut self, slot: u32, id: TaskId) -> Option<End> {
+    /// Has a task wait for one that has not ended. Says how it ends if that one has no value.
+    fn link_after(&mut self, slot: TaskSlot, id: TaskId) -> Option<End> {
         // One that is gone has ended; that it is named all the same breaks the calling order, and order is kept.
         let before = self.tasks.find(id)?;
+        self.link_to(slot, before, id)
+    }
+
+    /// The same with the slot of that one.
+    #[inline]
+    fn link_to(&mut self, slot: TaskSlot, before: TaskSlot, id: TaskId) -> Option<End> {
         match self.tasks[before].state {
             State::Done => None,
             State::Failed => Some(End::Upstream { via: id }),
@@ -61,11 +69,14 @@ impl Scheduler {
         }
     }
 
-    fn link_follow(&mut self, slot: u32, id: TaskId) {
+    fn link_follow(&mut self, slot: TaskSlot, id: TaskId) {
         let Some(target) = self.tasks.find(id) else { return };
-        let (is_pending, worker) = (self.tasks[target].state.is_pending(), self.tasks[target].worker());
-        let cold = self.tasks.cold_mut(slot);
-        (cold.pin, cold.follows) = if is_pending { (target, true) } else { (worker, false) };
+        let leader = &self.tasks[target];
+        self.tasks.cold_mut(slot).pin = if leader.state.is_pending() {
+            Pin::Follows(target)
+        } else {
+            leader.worker().map_or(Pin::Anywhere, Pin::On)
+        };
     }
 
     pub(super) fn dropped(&mut self, ids: &[TaskId], actions: &mut Actions) -> bool {
@@ -83,10 +94,10 @@ impl Scheduler {
 
     pub(super) fn copied(&mut self, id: TaskId, worker: WorkerId) -> bool {
         let Some(slot) = self.tasks.find(id) else { return false };
-        if self.tasks[slot].state != State::Done || !self.workers.is_living(worker.0) {
+        if self.tasks[slot].state != State::Done || !self.workers.is_living(worker) {
             return false;
         }
-        self.links.push(&mut self.tasks.cold_mut(slot).copies, worker.0);
+        self.tasks.cold_mut(slot).copies.push(&mut self.links, worker);
         true
     }
 }

@@ -1,24 +1,24 @@
 //! How tasks end, what that sets free, and how failure spreads.
 
 use super::links::Chain;
-use super::links::NONE;
-use super::tasks::{State, Ties, upstream};
-use super::{Action, Actions, End, Scheduler, Turn};
-use crate::id::WorkerId;
+use super::task::State;
+use super::tasks::{Pin, Ties};
+use super::{Action, Actions, End, Made, Scheduler, Turn};
+use crate::id::{TaskSlot, WorkerId};
 
 impl Scheduler {
     /// A task has ended with a value, made by `worker`.
-    pub(super) fn done(&mut self, slot: u32, worker: u32, bytes: u64, resident: bool, actions: &mut Actions) {
+    pub(super) fn done(&mut self, slot: TaskSlot, worker: WorkerId, made: Made, actions: &mut Actions) {
         self.pending -= 1;
-        let Ties { inputs, dependents } = self.tasks.become_value(slot, worker, bytes, resident);
+        let Ties { inputs, dependents } = self.tasks.become_value(slot, worker, made);
         actions.done(self.tasks.id(slot));
-        self.leave(slot, inputs, actions);
-        let draws = self.tasks[slot].draws();
-        let mut waiting = dependents.turned(&mut self.links);
+        self.free_inputs(slot, inputs, actions);
+        let attracts = self.tasks[slot].attracts_consumers();
+        let mut waiting = dependents.reversed(&mut self.links);
         while let Some(dependent) = waiting.pop(&mut self.links) {
             self.step();
-            if draws {
-                self.tasks[dependent].draw();
+            if attracts {
+                self.tasks[dependent].note_place_matters();
             }
             self.unblock(dependent, slot, worker, actions);
         }
@@ -26,11 +26,9 @@ impl Scheduler {
     }
 
     /// The dependency `before` of `slot` has ended with a value.
-    fn unblock(&mut self, slot: u32, before: u32, worker: u32, actions: &mut Actions) {
-        let cold = self.tasks.cold(slot);
-        if cold.follows && cold.pin == before {
-            let cold = self.tasks.cold_mut(slot);
-            (cold.pin, cold.follows) = (worker, false);
+    fn unblock(&mut self, slot: TaskSlot, before: TaskSlot, worker: WorkerId, actions: &mut Actions) {
+        if self.tasks.cold(slot).pin == Pin::Follows(before) {
+            self.tasks.cold_mut(slot).pin = Pin::On(worker);
         }
         let task = &mut self.tasks[slot];
         match (task.unblock(), task.state) {
@@ -41,8 +39,8 @@ impl Scheduler {
     }
 
     /// A task, in no queue any more, ends without a value, and with it all that depend on it.
-    pub(super) fn end(&mut self, slot: u32, end: End, actions: &mut Actions) {
-        debug_assert!(self.ending.is_empty(), "ends do not nest");
+    pub(super) fn end(&mut self, slot: TaskSlot, end: End, actions: &mut Actions) {
+        debug_assert!(self.ending.is_empty(), "no end leads to another call of this");
         self.tasks[slot].doom();
         self.ending.push((slot, Some(end)));
         while let Some((slot, end)) = self.ending.pop() {
@@ -57,12 +55,12 @@ impl Scheduler {
         }
     }
 
-    fn end_one(&mut self, slot: u32, end: End, actions: &mut Actions) {
+    fn end_one(&mut self, slot: TaskSlot, end: End, actions: &mut Actions) {
         let id = self.tasks.id(slot);
         self.pending -= 1;
         let Ties { inputs, dependents: mut waiting } = self.tasks.become_failure(slot);
         actions.push(Action::Ended { task: id, end });
-        self.leave(slot, inputs, actions);
+        self.free_inputs(slot, inputs, actions);
         // Newest first onto a stack: so the dependents end in the order in which they were added.
         let mut is_named = false;
         while let Some(dependent) = waiting.pop(&mut self.links) {
@@ -75,7 +73,7 @@ impl Scheduler {
                     self.ending.push((slot, None));
                 }
                 self.tasks[dependent].doom();
-                self.ending.push((dependent, Some(upstream(id))));
+                self.ending.push((dependent, Some(End::Upstream { via: id })));
             } else {
                 self.try_release(dependent, actions);
             }
@@ -87,7 +85,7 @@ impl Scheduler {
 
     /// What every end sets free: the arguments, and the memory of attempts.
     #[inline]
-    fn leave(&mut self, slot: u32, mut inputs: Chain, actions: &mut Actions) {
+    fn free_inputs(&mut self, slot: TaskSlot, mut inputs: Chain<TaskSlot>, actions: &mut Actions) {
         if self.tasks.cold(slot).failures > 0 {
             self.tried.remove(&slot);
         }
@@ -100,32 +98,33 @@ impl Scheduler {
 
     /// Lets a task go if nobody needs it any more.
     #[inline]
-    pub(super) fn try_release(&mut self, slot: u32, actions: &mut Actions) {
+    pub(super) fn try_release(&mut self, slot: TaskSlot, actions: &mut Actions) {
         if !self.tasks[slot].is_over() {
             return;
         }
-        let holders = self.release_copies(slot);
-        actions.release(self.tasks.id(slot), holders);
+        let id = self.tasks.id(slot);
+        if self.tasks.cold(slot).copies.is_empty() && !self.tasks[slot].is_resident() {
+            actions.release(id, Vec::new());
+        } else {
+            actions.release(id, self.release_copies(slot));
+        }
         self.tasks[slot].state = State::Vacant;
     }
 
-    #[inline]
-    fn release_copies(&mut self, slot: u32) -> Vec<WorkerId> {
-        let mut copies = self.tasks.cold(slot).copies;
-        if copies == NONE && !self.tasks[slot].is_resident() {
-            return Vec::new();
-        }
-        let mut holders: Vec<WorkerId> = self.holders_of(slot).map(WorkerId).collect();
+    /// The living holders of a value that goes, in order.
+    fn release_copies(&mut self, slot: TaskSlot) -> Vec<WorkerId> {
+        let mut holders: Vec<WorkerId> = self.holders_of(slot).collect();
         holders.sort_unstable();
         holders.dedup();
-        while self.links.pop(&mut copies).is_some() {
+        let mut copies = self.tasks.cold(slot).copies;
+        while copies.pop(&mut self.links).is_some() {
             self.step();
         }
         holders
     }
 
     /// The value can no longer be had from anywhere.
-    pub(super) fn is_value_lost(&self, slot: u32) -> bool {
+    pub(super) fn is_value_lost(&self, slot: TaskSlot) -> bool {
         self.tasks[slot].is_resident() && self.holders_of(slot).next().is_none()
     }
 }

@@ -100,10 +100,8 @@ pub enum Event<'a> {
         worker: WorkerId,
         /// Which.
         task: TaskId,
-        /// Size of its value.
-        bytes: u64,
-        /// The value stayed on the worker; else it came along and is at the controller.
-        resident: bool,
+        /// Its value.
+        made: Made,
         /// How long it ran.
         ran_ns: u64,
     },
@@ -122,8 +120,8 @@ pub enum Event<'a> {
     GroupFinished {
         /// Which.
         task: TaskId,
-        /// How it went.
-        result: Result<GroupValue, GroupFailure>,
+        /// How it went. A value was made by the first member of the group.
+        result: Result<Made, GroupFailure>,
         /// How long it ran.
         ran_ns: u64,
     },
@@ -157,12 +155,12 @@ pub enum Event<'a> {
     GiveUp,
 }
 
-/// The value of a collective task, made by the first member of its group.
+/// The value that a task has made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GroupValue {
+pub struct Made {
     /// Its size.
     pub bytes: u64,
-    /// It stayed on the first member; else it came along and is at the controller.
+    /// It stayed on the worker that made it; else it came along and is at the controller.
     pub resident: bool,
 }
 
@@ -232,8 +230,8 @@ pub struct Actions {
 #[derive(Clone, Copy, Debug)]
 struct Common {
     kind: Kind,
-    /// The worker.
-    index: u32,
+    /// Of a start.
+    worker: Option<WorkerId>,
     attempt: u32,
     task: TaskId,
 }
@@ -277,7 +275,7 @@ impl Actions {
     /// Takes the next one.
     #[inline]
     pub fn take_next(&mut self) -> Option<NextAction> {
-        let Some(&Common { kind, index, attempt, task }) = self.common.get(self.taken) else {
+        let Some(&Common { kind, worker, attempt, task }) = self.common.get(self.taken) else {
             // All were taken: their memory is used again.
             debug_assert!(self.rare.is_empty(), "the others were taken too");
             self.common.clear();
@@ -286,7 +284,7 @@ impl Actions {
         };
         self.taken += 1;
         Some(match kind {
-            Kind::Start => NextAction::Start(task, WorkerId(index), attempt),
+            Kind::Start => NextAction::Start(task, worker.expect("a start names a worker"), attempt),
             Kind::Done => NextAction::Done(task),
             Kind::Release => NextAction::Release(task),
             Kind::Rare => NextAction::Rare,
@@ -302,19 +300,19 @@ impl Actions {
     }
 
     #[inline]
-    pub(super) fn start(&mut self, task: TaskId, worker: u32, attempt: u32) {
-        self.common.push(Common { kind: Kind::Start, index: worker, attempt, task });
+    pub(super) fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
+        self.common.push(Common { kind: Kind::Start, worker: Some(worker), attempt, task });
     }
 
     #[inline]
     pub(super) fn done(&mut self, task: TaskId) {
-        self.common.push(Common { kind: Kind::Done, index: 0, attempt: 0, task });
+        self.common.push(Common { kind: Kind::Done, worker: None, attempt: 0, task });
     }
 
     #[inline]
     pub(super) fn release(&mut self, task: TaskId, holders: Vec<WorkerId>) {
         if holders.is_empty() {
-            self.common.push(Common { kind: Kind::Release, index: 0, attempt: 0, task });
+            self.common.push(Common { kind: Kind::Release, worker: None, attempt: 0, task });
         } else {
             self.push(Action::Release { task, holders });
         }
@@ -322,7 +320,7 @@ impl Actions {
 
     pub(super) fn push(&mut self, action: Action) {
         self.rare.push_back(action);
-        self.common.push(Common { kind: Kind::Rare, index: 0, attempt: 0, task: TaskId::new(0, 0) });
+        self.common.push(Common { kind: Kind::Rare, worker: None, attempt: 0, task: TaskId::new(0, 0) });
     }
 }
 

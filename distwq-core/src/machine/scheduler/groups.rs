@@ -7,11 +7,10 @@
 //! change places. All other workers go on with single-rank tasks. A reservation gives way to a wide task of strictly
 //! higher priority; single-rank tasks, of whatever priority, do not break it.
 
-use super::links::NONE;
-use super::tasks::{Cold, State, priority_of};
+use super::task::{State, priority_of};
 use super::workers::Standing;
-use super::{Action, Actions, End, GroupFailure, GroupValue, Scheduler};
-use crate::id::{TaskId, WorkerId};
+use super::{Action, Actions, End, GroupFailure, Made, Scheduler};
+use crate::id::{Index, TaskId, TaskSlot, WorkerId};
 
 /// Sizes of groups whose last members are remembered.
 const LAST_GROUPS_MAX: usize = 64;
@@ -19,14 +18,14 @@ const LAST_GROUPS_MAX: usize = 64;
 /// The workers kept free for one task.
 #[derive(Debug)]
 pub(super) struct Reservation {
-    pub(super) task: u32,
+    pub(super) task: TaskSlot,
     ranks: u32,
-    /// The worker that has to be the first of the group, or [`NONE`].
-    root: u32,
+    /// The worker that has to be the first of the group, if it has to be a certain one.
+    root: Option<WorkerId>,
     /// Reserved workers with nothing in flight.
-    pub(super) empty: Vec<u32>,
+    pub(super) empty: Vec<WorkerId>,
     /// Reserved workers that still work; each knows its place here.
-    pub(super) busy: Vec<u32>,
+    pub(super) busy: Vec<WorkerId>,
 }
 
 /// A collective task that runs.
@@ -103,7 +102,8 @@ impl Scheduler {
     /// free would not help it and stop the others.
     fn reserve_next(&mut self, actions: &mut Actions) -> bool {
         let task = self.wide.pop(&mut self.tasks).expect("a wide task is due");
-        let &Cold { ranks, pin: root, .. } = self.tasks.cold(task);
+        let cold = self.tasks.cold(task);
+        let (ranks, root) = (cold.ranks, cold.pinned_to());
         if ranks > self.workers.living {
             self.tasks[task].state = State::TooWide;
             self.too_wide.push_back(&mut self.tasks, task);
@@ -129,8 +129,9 @@ impl Scheduler {
 
     /// Reserves the worker that has to be the first of the group.
     fn claim_root(&mut self, actions: &mut Actions) {
-        let root = self.reserving().root;
-        if root != NONE && self.workers[root].standing == Standing::Open {
+        if let Some(root) = self.reserving().root
+            && self.workers[root].standing == Standing::Open
+        {
             self.claim(root, actions);
         }
     }
@@ -138,14 +139,14 @@ impl Scheduler {
     /// Workers still to be reserved, without the first of the group if it has to be a certain one.
     fn missing(&mut self) -> usize {
         let &mut Reservation { ranks, root, .. } = self.reserving();
-        let root_to_come = root != NONE && self.workers[root].standing != Standing::Reserved;
+        let root_to_come = root.is_some_and(|root| !self.is_reserved(root));
         (ranks as usize - usize::from(root_to_come)).saturating_sub(self.reserving().held())
     }
 
     /// The idle members of the last group of this size: the communicator of the same ranks exists already.
     fn claim_last_group(&mut self, ranks: u32, actions: &mut Actions) {
         let Some(last) = self.last_groups.remove(&ranks) else { return };
-        for &WorkerId(worker) in &last {
+        for &worker in &last {
             self.step();
             let place = &self.workers[worker];
             let idle = place.standing == Standing::Open && place.in_flight == 0;
@@ -156,7 +157,7 @@ impl Scheduler {
         self.last_groups.insert(ranks, last);
     }
 
-    fn claim(&mut self, worker: u32, actions: &mut Actions) {
+    fn claim(&mut self, worker: WorkerId, actions: &mut Actions) {
         let place = &mut self.workers[worker];
         place.standing = Standing::Reserved;
         let busy = place.in_flight > 0;
@@ -168,38 +169,38 @@ impl Scheduler {
         }
         let at = reservation.busy.len();
         reservation.busy.push(worker);
-        self.workers[worker].place = at as u32;
+        self.workers[worker].busy_at = Some(Index::new(at as u32));
         self.take_back_all(worker, actions);
     }
 
     /// Takes a worker out of the busy reserved ones.
-    fn leave_busy(&mut self, worker: u32) {
-        let at = std::mem::replace(&mut self.workers[worker].place, NONE);
+    fn remove_busy(&mut self, worker: WorkerId) {
+        let at = self.workers[worker].busy_at.take().expect("a busy reserved worker knows its place");
         let busy = &mut self.reserving().busy;
-        let left = busy.swap_remove(at as usize);
-        debug_assert_eq!(left, worker, "a busy reserved worker knows its place");
-        if let Some(&moved) = busy.get(at as usize) {
-            self.workers[moved].place = at;
+        let removed = busy.swap_remove(at.get());
+        debug_assert_eq!(removed, worker, "its place is its own");
+        if let Some(&moved) = busy.get(at.get()) {
+            self.workers[moved].busy_at = Some(at);
         }
     }
 
     /// A reserved worker has become less loaded.
-    pub(super) fn reserved_freed(&mut self, worker: u32) {
-        if self.workers[worker].in_flight == 0 && self.workers[worker].place != NONE {
-            self.leave_busy(worker);
+    pub(super) fn reserved_freed(&mut self, worker: WorkerId) {
+        if self.workers[worker].in_flight == 0 && self.workers[worker].busy_at.is_some() {
+            self.remove_busy(worker);
             self.reserving().empty.push(worker);
         }
     }
 
     /// Offers an idle worker to the reservation; true if it was taken.
-    pub(super) fn offer(&mut self, worker: u32, actions: &mut Actions) -> bool {
+    pub(super) fn offer(&mut self, worker: WorkerId, actions: &mut Actions) -> bool {
         let root = self.reserving().root;
-        if root != worker && self.missing() == 0 {
+        if root != Some(worker) && self.missing() == 0 {
             // The one reserved last was expected to be free last.
-            let Some(&busy) = self.reserving().busy.iter().rev().take(2).find(|&&busy| busy != root) else {
+            let Some(&busy) = self.reserving().busy.iter().rev().take(2).find(|&&busy| root != Some(busy)) else {
                 return false;
             };
-            self.leave_busy(busy);
+            self.remove_busy(busy);
             self.set_free(busy);
         }
         self.claim(worker, actions);
@@ -207,9 +208,9 @@ impl Scheduler {
     }
 
     /// Makes a reserved worker or a member of a group take single-rank tasks again.
-    fn set_free(&mut self, worker: u32) {
+    fn set_free(&mut self, worker: WorkerId) {
         let place = &mut self.workers[worker];
-        (place.standing, place.place) = (Standing::Open, NONE);
+        (place.standing, place.busy_at) = (Standing::Open, None);
         self.workers.relist(worker);
         self.to_serve.push(worker);
     }
@@ -223,14 +224,14 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn is_reserved(&self, worker: u32) -> bool {
+    pub(super) fn is_reserved(&self, worker: WorkerId) -> bool {
         self.workers[worker].standing == Standing::Reserved
     }
 
     /// Takes a lost worker out of the reservation.
-    pub(super) fn unreserve_lost(&mut self, worker: u32) {
-        if self.workers[worker].place != NONE {
-            return self.leave_busy(worker);
+    pub(super) fn unreserve_lost(&mut self, worker: WorkerId) {
+        if self.workers[worker].busy_at.is_some() {
+            return self.remove_busy(worker);
         }
         self.reserving().empty.retain(|&empty| empty != worker);
     }
@@ -239,12 +240,12 @@ impl Scheduler {
         let Reservation { task, ranks, root, mut empty, .. } =
             self.reservation.take().expect("a complete reservation is held");
         // A fixed order gives the same set the same ranks each time, so its communicator fits.
-        empty.sort_unstable_by_key(|&worker| (worker != root, worker));
-        let members: Box<[WorkerId]> = empty.iter().map(|&worker| WorkerId(worker)).collect();
-        for worker in empty {
+        empty.sort_unstable_by_key(|&worker| (Some(worker) != root, worker));
+        let members = empty.into_boxed_slice();
+        for &worker in &members {
             self.step();
             let place = &mut self.workers[worker];
-            (place.standing, place.place, place.reported_ns) = (Standing::Grouped, task, self.now_ns);
+            (place.standing, place.reported_ns) = (Standing::Grouped, self.now_ns);
         }
         self.tasks[task].state = State::Running;
         let attempt = self.tasks.cold(task).attempt();
@@ -252,14 +253,14 @@ impl Scheduler {
             self.last_groups.clear();
         }
         self.last_groups.insert(ranks, members.clone());
-        self.groups.insert(task, Group { members: members.clone(), living: ranks, lost: None });
-        actions.push(Action::StartGroup { task: self.tasks.id(task), workers: members.into_vec(), attempt });
+        actions.push(Action::StartGroup { task: self.tasks.id(task), workers: members.to_vec(), attempt });
+        self.groups.insert(task, Group { members, living: ranks, lost: None });
     }
 
     pub(super) fn group_finished(
         &mut self,
         id: TaskId,
-        result: Result<GroupValue, GroupFailure>,
+        result: Result<Made, GroupFailure>,
         actions: &mut Actions,
     ) -> bool {
         let Some(slot) = self.tasks.find(id) else { return false };
@@ -269,8 +270,8 @@ impl Scheduler {
         let group = self.groups.remove(&slot).expect("a running collective task has a group");
         self.group_ended(slot, &group, result, actions);
         // All are free before the first is fed: else that one would take what the others could begin at once.
-        let living = |WorkerId(worker): &WorkerId| self.workers.is_living(*worker);
-        let members: Vec<u32> = group.members.iter().copied().filter(living).map(|WorkerId(worker)| worker).collect();
+        let living = |&worker: &WorkerId| self.workers.is_living(worker);
+        let members: Vec<WorkerId> = group.members.iter().copied().filter(living).collect();
         for &worker in &members {
             self.step();
             self.workers[worker].reported_ns = self.now_ns;
@@ -285,16 +286,14 @@ impl Scheduler {
 
     fn group_ended(
         &mut self,
-        slot: u32,
+        slot: TaskSlot,
         group: &Group,
-        result: Result<GroupValue, GroupFailure>,
+        result: Result<Made, GroupFailure>,
         actions: &mut Actions,
     ) {
-        let WorkerId(root) = group.members[0];
+        let root = group.members[0];
         match result {
-            Ok(value) if !value.resident || self.workers.is_living(root) => {
-                self.done(slot, root, value.bytes, value.resident, actions);
-            }
+            Ok(made) if !made.resident || self.workers.is_living(root) => self.done(slot, root, made, actions),
             failed => {
                 let retry = group.lost.is_some() || failed.is_err_and(|failure| failure.retry);
                 let end = group.lost.map_or(End::Failed, |worker| End::WorkerLost { worker });
@@ -304,11 +303,11 @@ impl Scheduler {
     }
 
     /// A member of a running group is lost. The others report when they are out of it; if there are none, it is over.
-    pub(super) fn member_lost(&mut self, worker: u32, actions: &mut Actions) {
-        let slot = self.workers[worker].place;
-        let group = self.groups.get_mut(&slot).expect("a grouped worker knows its task");
+    pub(super) fn member_lost(&mut self, worker: WorkerId, actions: &mut Actions) {
+        let of_worker = |(_, group): &(&TaskSlot, &mut Group)| group.members.contains(&worker);
+        let (&slot, group) = self.groups.iter_mut().find(of_worker).expect("a grouped worker is in a group");
         group.living -= 1;
-        let lost = *group.lost.get_or_insert(WorkerId(worker));
+        let lost = *group.lost.get_or_insert(worker);
         if group.living == 0 {
             self.groups.remove(&slot);
             self.attempt_failed(slot, None, true, End::WorkerLost { worker: lost }, actions);

@@ -1,73 +1,76 @@
-//! Intrusive lists of tasks: the links are fields of the tasks.
+//! Intrusive lists: the links are fields of what is in the list.
 
-use super::links::{NONE, successors};
 use super::tasks::Tasks;
+use crate::id::TaskSlot;
 
-/// A doubly linked list of tasks through their own links.
+/// The ends of a doubly linked list of tasks or of workers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct List {
-    pub(super) head: u32,
-    pub(super) tail: u32,
+pub(super) struct List<T> {
+    pub(super) head: Option<T>,
+    pub(super) tail: Option<T>,
 }
 
-impl List {
-    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE };
-
-    pub(super) fn is_empty(self) -> bool {
-        self.head == NONE
-    }
+impl<T> List<T> {
+    pub(super) const EMPTY: Self = Self { head: None, tail: None };
 
     #[inline]
-    pub(super) fn push_back(&mut self, tasks: &mut Tasks, slot: u32) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+}
+
+impl List<TaskSlot> {
+    #[inline]
+    pub(super) fn push_back(&mut self, tasks: &mut Tasks, slot: TaskSlot) {
         let task = &mut tasks[slot];
-        task.before = self.tail;
-        task.next = NONE;
+        task.set_before(self.tail);
+        task.next = None;
         match self.tail {
-            NONE => self.head = slot,
-            tail => tasks[tail].next = slot,
+            None => self.head = Some(slot),
+            Some(tail) => tasks[tail].next = Some(slot),
         }
-        self.tail = slot;
+        self.tail = Some(slot);
     }
 
-    pub(super) fn push_front(&mut self, tasks: &mut Tasks, slot: u32) {
+    pub(super) fn push_front(&mut self, tasks: &mut Tasks, slot: TaskSlot) {
         let task = &mut tasks[slot];
-        task.before = NONE;
+        task.set_before(None);
         task.next = self.head;
         match self.head {
-            NONE => self.tail = slot,
-            head => tasks[head].before = slot,
+            None => self.tail = Some(slot),
+            Some(head) => tasks[head].set_before(Some(slot)),
         }
-        self.head = slot;
+        self.head = Some(slot);
     }
 
     #[inline]
-    pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: u32) {
+    pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: TaskSlot) {
         let task = &mut tasks[slot];
-        // In no list any more, it counts who blocks it.
-        let (before, next) = (std::mem::take(&mut task.before), task.next);
-        if slot == self.head {
-            // The common case leaves the new head alone, whose memory has not been used for long: the link back
-            // of a head is never followed.
+        let (before, next) = (task.take_before(), task.next);
+        if Some(slot) == self.head {
+            // The common case leaves the new head alone, whose memory has not been used for
+            // long: the link back of a head is never followed.
             self.head = next;
-            if next == NONE {
-                self.tail = NONE;
+            if next.is_none() {
+                self.tail = None;
             }
             return;
         }
+        let before = before.expect("only the head has nobody before it");
         tasks[before].next = next;
         match next {
-            NONE => self.tail = before,
-            next => tasks[next].before = before,
+            None => self.tail = Some(before),
+            Some(next) => tasks[next].set_before(Some(before)),
         }
     }
 
     /// From the head to the tail.
-    pub(super) fn iter(self, tasks: &Tasks) -> impl Iterator<Item = u32> {
-        successors(self.head, |slot| tasks[slot].next)
+    pub(super) fn iter(self, tasks: &Tasks) -> impl Iterator<Item = TaskSlot> {
+        std::iter::successors(self.head, |&slot| tasks[slot].next)
     }
 
     /// From the tail to the head.
-    pub(super) fn iter_back(self, tasks: &Tasks) -> impl Iterator<Item = u32> {
-        successors(self.tail, move |slot| if slot == self.head { NONE } else { tasks[slot].before })
+    pub(super) fn iter_back(self, tasks: &Tasks) -> impl Iterator<Item = TaskSlot> {
+        std::iter::successors(self.tail, move |&slot| if Some(slot) == self.head { None } else { tasks[slot].before() })
     }
 }

@@ -1,14 +1,13 @@
 //! What the loss of a worker means for the tasks and groups it had.
 
-use super::links::NONE;
-use super::tasks::State;
+use super::task::State;
 use super::workers::Standing;
 use super::{Actions, End, Scheduler, Turn};
-use crate::id::WorkerId;
+use crate::id::{TaskSlot, WorkerId};
 
 impl Scheduler {
     /// A worker is gone. Values that it alone held are found lost when a task that needs one would start.
-    pub(super) fn lost(&mut self, WorkerId(worker): WorkerId, actions: &mut Actions) -> bool {
+    pub(super) fn lost(&mut self, worker: WorkerId, actions: &mut Actions) -> bool {
         if !self.workers.is_living(worker) {
             return false;
         }
@@ -28,16 +27,16 @@ impl Scheduler {
     }
 
     /// What may have begun has used up an attempt; the rest goes back as if never started.
-    fn lose_in_flight(&mut self, worker: u32, actions: &mut Actions) {
+    fn lose_in_flight(&mut self, worker: WorkerId, actions: &mut Actions) {
         let place = &self.workers[worker];
         let begun = place.slots as usize;
-        let in_flight: Vec<u32> = place.tasks.iter(&self.tasks).collect();
+        let in_flight: Vec<TaskSlot> = place.tasks.iter(&self.tasks).collect();
         // From the last to the first: each goes to the front, so they come out in order.
         for (index, slot) in in_flight.into_iter().enumerate().rev() {
             self.step();
             self.workers.remove(&mut self.tasks, worker, slot);
-            if index < begun && self.tasks.cold(slot).pin == NONE {
-                self.attempt_failed(slot, None, true, End::WorkerLost { worker: WorkerId(worker) }, actions);
+            if index < begun && self.tasks.cold(slot).pinned_to().is_none() {
+                self.attempt_failed(slot, None, true, End::WorkerLost { worker }, actions);
             } else {
                 // One that is bound to the lost worker ends here.
                 self.enqueue(slot, Turn::First, actions);
@@ -45,11 +44,11 @@ impl Scheduler {
         }
     }
 
-    fn lose_pinned(&mut self, worker: u32, actions: &mut Actions) {
+    fn lose_pinned(&mut self, worker: WorkerId, actions: &mut Actions) {
         self.workers[worker].pinned = 0;
-        for slot in self.pinned[worker as usize].drain(&mut self.tasks) {
+        for slot in self.pinned[worker.index()].drain(&mut self.tasks) {
             self.step();
-            self.end(slot, End::WorkerLost { worker: WorkerId(worker) }, actions);
+            self.end(slot, End::WorkerLost { worker }, actions);
         }
     }
 
@@ -76,7 +75,7 @@ impl Scheduler {
         }
     }
 
-    fn requeue(&mut self, slot: u32, actions: &mut Actions) {
+    fn requeue(&mut self, slot: TaskSlot, actions: &mut Actions) {
         self.step();
         // Seen as waiting for a queue, which it is: the one it was in has been emptied.
         self.tasks[slot].state = State::Blocked;

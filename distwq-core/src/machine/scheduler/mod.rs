@@ -42,7 +42,8 @@
 //!   the one worker.
 //!
 //! Each event costs O(1) or O(its degree in the graph), whatever the number of tasks and workers; [`Event::Lost`]
-//! alone may look at all tasks that wait for workers. Chains are followed by worklists, never by recursion.
+//! alone may look at all tasks that wait for workers, and at all groups. Chains are followed by
+//! worklists, never by recursion.
 
 mod add;
 mod end;
@@ -57,6 +58,7 @@ mod report;
 mod retry;
 mod stall;
 mod take_back;
+mod task;
 mod tasks;
 mod validate;
 mod workers;
@@ -66,17 +68,18 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Action, Actions, End, Event, GroupFailure, GroupValue, NextAction, Settings, Spec};
+pub use event::{Action, Actions, End, Event, GroupFailure, Made, NextAction, Settings, Spec};
 pub use stall::{Stall, Waits};
 
-use crate::id::{TaskId, WorkerId};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 use groups::{Group, Reservation};
 use links::Links;
 use ready::Queue;
 use report::Turn;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use tasks::{State, Tasks};
+use task::State;
+use tasks::Tasks;
 use workers::{Standing, Workers};
 
 /// The state machine. See the [module documentation](self) for the order of calls.
@@ -94,7 +97,7 @@ pub struct Scheduler {
     /// Tasks that have failed and wait for a worker that has not tried them.
     retries: Queue,
     /// Who has tried a task that has failed.
-    tried: FxHashMap<u32, SmallVec<[u32; 4]>>,
+    tried: FxHashMap<TaskSlot, SmallVec<[WorkerId; 4]>>,
     /// Tasks bound to one worker, by worker.
     pinned: Vec<Queue>,
     /// Collective tasks that may start.
@@ -105,20 +108,20 @@ pub struct Scheduler {
     /// Between `Hold` and `Resume`.
     held: bool,
     /// Workers that have become less loaded meanwhile.
-    freed_while_held: Vec<u32>,
+    freed_while_held: Vec<WorkerId>,
     /// Collective tasks that run.
-    groups: FxHashMap<u32, Group>,
+    groups: FxHashMap<TaskSlot, Group>,
     /// The members of the last group of each size: taken again if they are free, their communicator exists.
     last_groups: FxHashMap<u32, Box<[WorkerId]>>,
     /// Workers whose own queue may have something for them; empty between events that are not held.
-    to_serve: Vec<u32>,
+    to_serve: Vec<WorkerId>,
     /// A worker has a free slot since this event; false between events.
     ran_dry: bool,
     /// Tasks about to end without a value, each above one that it names; nothing marks where that may go. Empty between
     /// events.
-    ending: Vec<(u32, Option<End>)>,
+    ending: Vec<(TaskSlot, Option<End>)>,
     /// Holders looked at while a task is placed; empty in between.
-    touched: Vec<u32>,
+    touched: Vec<WorkerId>,
     /// Steps taken in loops, to prove in tests that work is linear in the size of a graph.
     #[cfg(test)]
     steps: u64,
@@ -168,9 +171,7 @@ impl Scheduler {
     pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Actions) -> bool {
         self.now_ns = now_ns;
         match event {
-            Event::Finished { worker, task, bytes, resident, ran_ns } => {
-                self.finished(worker, task, bytes, resident, ran_ns, actions)
-            }
+            Event::Finished { worker, task, made, ran_ns } => self.finished(worker, task, made, ran_ns, actions),
             Event::Added { task, spec } => self.added(task, spec, actions),
             Event::Dropped { tasks } => self.dropped(tasks, actions),
             Event::Copied { task, worker } => self.copied(task, worker),
@@ -204,7 +205,7 @@ impl Scheduler {
     /// Tasks that a worker has been given and has not reported, a collective one included.
     #[must_use]
     pub fn in_flight(&self, worker: WorkerId) -> usize {
-        self.workers.get(worker.0).map_or(0, |place| match place.standing {
+        self.workers.get(worker).map_or(0, |place| match place.standing {
             Standing::Grouped => 1,
             _ => place.in_flight as usize,
         })
@@ -218,21 +219,21 @@ impl Scheduler {
 
     /// The living workers that hold the value of a task; none for a value that only the controller has.
     pub fn holders(&self, task: TaskId) -> impl Iterator<Item = WorkerId> + '_ {
-        self.tasks.find(task).into_iter().flat_map(|slot| self.holders_of(slot)).map(WorkerId)
+        self.tasks.find(task).into_iter().flat_map(|slot| self.holders_of(slot))
     }
 
     /// What a worker has in flight, in order; nothing of a collective task.
     pub fn in_flight_tasks(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> + '_ {
-        let tasks = self.workers.get(worker.0).map(|place| place.tasks.iter(&self.tasks));
+        let tasks = self.workers.get(worker).map(|place| place.tasks.iter(&self.tasks));
         tasks.into_iter().flatten().map(|slot| self.tasks.id(slot))
     }
 
-    fn holders_of(&self, slot: u32) -> impl Iterator<Item = u32> {
+    fn holders_of(&self, slot: TaskSlot) -> impl Iterator<Item = WorkerId> {
         let task = &self.tasks[slot];
-        let made_here = (task.state == State::Done && task.is_resident()).then(|| task.worker());
-        made_here
+        let maker = if task.state == State::Done && task.is_resident() { task.worker() } else { None };
+        maker
             .into_iter()
-            .chain(self.links.iter(self.tasks.cold(slot).copies))
+            .chain(self.tasks.cold(slot).copies.iter(&self.links))
             .filter(|&worker| self.workers.is_living(worker))
     }
 
@@ -249,7 +250,7 @@ impl Scheduler {
     }
 
     fn joined(&mut self, worker: WorkerId, slots: u32, actions: &mut Actions) -> bool {
-        if !self.workers.join(worker.0, slots, self.now_ns) {
+        if !self.workers.join(worker, slots, self.now_ns) {
             return false;
         }
         if worker.index() >= self.pinned.len() {
@@ -259,7 +260,7 @@ impl Scheduler {
             self.tasks[slot].state = State::Wide;
             self.wide.push_back(&mut self.tasks, slot);
         }
-        self.freed(worker.0, actions);
+        self.freed(worker, actions);
         self.settle(actions);
         true
     }

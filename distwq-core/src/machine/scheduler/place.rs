@@ -1,11 +1,11 @@
 //! Which ready task goes to which worker.
 
 use super::links::Links;
-use super::links::NONE;
-use super::tasks::{State, Tasks};
+use super::task::State;
+use super::tasks::Tasks;
 use super::workers::Standing;
 use super::{Actions, End, Scheduler};
-use crate::id::TaskId;
+use crate::id::{TaskId, TaskSlot, WorkerId};
 
 /// A value held by more workers than this is taken to be everywhere: it does not decide where a task goes, and
 /// looking for it stays cheap.
@@ -48,7 +48,7 @@ impl Scheduler {
     }
 
     /// A worker has become less loaded: gives it to the wide task that waits for it, or finds it work.
-    pub(super) fn freed(&mut self, worker: u32, actions: &mut Actions) {
+    pub(super) fn freed(&mut self, worker: WorkerId, actions: &mut Actions) {
         if self.held {
             if self.freed_while_held.last() != Some(&worker) {
                 self.freed_while_held.push(worker);
@@ -81,7 +81,7 @@ impl Scheduler {
         }
     }
 
-    fn feed(&mut self, worker: u32, actions: &mut Actions) {
+    fn feed(&mut self, worker: WorkerId, actions: &mut Actions) {
         // While nobody else has room it takes what it can before it is sorted in again: under full load each report
         // is answered by one start, and the lists of loads are never touched.
         if !self.workers.any_open() && !self.wide_is_due() {
@@ -106,7 +106,7 @@ impl Scheduler {
         while let Some(&worker) = self.to_serve.get(at) {
             at += 1;
             while self.is_open(worker) && self.workers[worker].pinned > 0 {
-                let urgent = self.pinned[worker as usize].key() >= self.ready.key();
+                let urgent = self.pinned[worker.index()].key() >= self.ready.key();
                 if until == Until::OthersAreMoreUrgent && !urgent {
                     break;
                 }
@@ -120,14 +120,14 @@ impl Scheduler {
         }
     }
 
-    fn is_open(&self, worker: u32) -> bool {
+    fn is_open(&self, worker: WorkerId) -> bool {
         let place = &self.workers[worker];
         place.standing == Standing::Open && place.has_room()
     }
 
-    fn take_pinned(&mut self, worker: u32) -> u32 {
+    fn take_pinned(&mut self, worker: WorkerId) -> TaskSlot {
         self.workers[worker].pinned -= 1;
-        self.pinned[worker as usize].pop(&mut self.tasks).expect("the worker's own queue has a task")
+        self.pinned[worker.index()].pop(&mut self.tasks).expect("the worker's own queue has a task")
     }
 
     /// Places ready tasks while anybody has room and no wide task comes before them.
@@ -150,12 +150,12 @@ impl Scheduler {
     }
 
     /// Hands a task to a worker, unless an argument of it is lost.
-    fn start(&mut self, slot: u32, worker: u32, actions: &mut Actions) {
+    fn start(&mut self, slot: TaskSlot, worker: WorkerId, actions: &mut Actions) {
         self.start_unlisted(slot, worker, actions);
         self.workers.relist(worker);
     }
 
-    fn start_unlisted(&mut self, slot: u32, worker: u32, actions: &mut Actions) {
+    fn start_unlisted(&mut self, slot: TaskSlot, worker: WorkerId, actions: &mut Actions) {
         if let Some(value) = self.lost_input(slot) {
             return self.end(slot, End::ValueLost { value }, actions);
         }
@@ -167,7 +167,7 @@ impl Scheduler {
 
     /// An argument whose holders are all lost.
     #[inline]
-    pub(super) fn lost_input(&self, slot: u32) -> Option<TaskId> {
+    pub(super) fn lost_input(&self, slot: TaskSlot) -> Option<TaskId> {
         if self.workers.lost == 0 {
             return None;
         }
@@ -176,8 +176,8 @@ impl Scheduler {
     }
 
     /// The best task for a worker that alone has room.
-    fn pull(&mut self, worker: u32) -> Option<u32> {
-        let pinned = if self.workers[worker].pinned == 0 { None } else { self.pinned[worker as usize].key() };
+    fn pull(&mut self, worker: WorkerId) -> Option<TaskSlot> {
+        let pinned = if self.workers[worker].pinned == 0 { None } else { self.pinned[worker.index()].key() };
         let ready = self.ready.key();
         let retry = self.retry_for(worker);
         let retry_key = retry.and_then(|_| self.retries.key());
@@ -196,9 +196,9 @@ impl Scheduler {
     }
 
     /// Of the first ready tasks the one with most input bytes on this worker.
-    fn best_here(&mut self, worker: u32) -> Option<u32> {
+    fn best_here(&mut self, worker: WorkerId) -> Option<TaskSlot> {
         let first = self.ready.first()?;
-        if !self.tasks[first].is_drawn() || self.ready.first_is_due() {
+        if !self.tasks[first].place_matters() || self.ready.first_is_due() {
             return Some(first);
         }
         let (mut most, mut best) = (0, first);
@@ -212,9 +212,9 @@ impl Scheduler {
     }
 
     /// The worker with room where a task should begin first.
-    fn place(&mut self, slot: u32) -> u32 {
+    fn place(&mut self, slot: TaskSlot) -> WorkerId {
         let least = self.workers.least_loaded().expect("somebody has room");
-        if !self.tasks[slot].is_drawn() {
+        if !self.tasks[slot].place_matters() {
             return least;
         }
         let held_bytes = self.score_holders(slot);
@@ -226,16 +226,16 @@ impl Scheduler {
         }
         while let Some(worker) = self.touched.pop() {
             self.step();
-            self.workers.scores[worker as usize] = 0;
+            self.workers.scores[worker.index()] = 0;
         }
         best.1
     }
 
     /// What speaks against a worker: the estimated time until a task could begin there, then bytes it lacks, then
     /// its load.
-    fn rank(&self, worker: u32, held_bytes: u64) -> (u64, u64, u32) {
+    fn rank(&self, worker: WorkerId, held_bytes: u64) -> (u64, u64, u32) {
         let place = &self.workers[worker];
-        let lacking_bytes = held_bytes.saturating_sub(self.workers.scores[worker as usize]);
+        let lacking_bytes = held_bytes.saturating_sub(self.workers.scores[worker.index()]);
         let begins_in_ns = place.wait_ns(self.settings.unknown_ns).saturating_add(self.move_ns(lacking_bytes));
         (begins_in_ns, lacking_bytes, place.in_flight)
     }
@@ -247,14 +247,14 @@ impl Scheduler {
 
     /// Adds up at each holder of inputs how many bytes of them it has, lists those holders in `touched`, and says
     /// how many bytes lie on workers.
-    fn score_holders(&mut self, slot: u32) -> u64 {
+    fn score_holders(&mut self, slot: TaskSlot) -> u64 {
         let Self { tasks, links, workers, touched, .. } = self;
         let mut held_bytes = 0;
         for input in tasks.inputs(slot, links) {
             let Some((bytes, holders)) = placed_bytes(tasks, links, input) else { continue };
             held_bytes += bytes;
             for worker in holders {
-                let score = &mut workers.scores[worker as usize];
+                let score = &mut workers.scores[worker.index()];
                 if *score == 0 {
                     touched.push(worker);
                 }
@@ -265,8 +265,8 @@ impl Scheduler {
     }
 
     /// Bytes of a task's inputs that one worker holds.
-    pub(super) fn bytes_on(&self, slot: u32, worker: u32) -> u64 {
-        if !self.tasks[slot].is_drawn() {
+    pub(super) fn bytes_on(&self, slot: TaskSlot, worker: WorkerId) -> u64 {
+        if !self.tasks[slot].place_matters() {
             return 0;
         }
         let inputs = self.tasks.inputs(slot, &self.links);
@@ -279,15 +279,19 @@ impl Scheduler {
 }
 
 /// Size and holders of a value whose place matters: it is not empty, lies on a worker, and not on very many.
-fn placed_bytes<'a>(tasks: &'a Tasks, links: &'a Links, slot: u32) -> Option<(u64, impl Iterator<Item = u32> + 'a)> {
+fn placed_bytes<'a>(
+    tasks: &'a Tasks,
+    links: &'a Links,
+    slot: TaskSlot,
+) -> Option<(u64, impl Iterator<Item = WorkerId> + 'a)> {
     let value = &tasks[slot];
     let copies = tasks.cold(slot).copies;
-    let made_here = value.is_resident().then(|| value.worker());
-    let matters = (made_here.is_some() || copies != NONE) && value.bytes() > 0;
-    if !matters || links.iter(copies).nth(HOLDERS_MAX).is_some() {
+    let maker = if value.is_resident() { value.worker() } else { None };
+    let matters = (maker.is_some() || !copies.is_empty()) && value.bytes() > 0;
+    if !matters || copies.iter(links).nth(HOLDERS_MAX).is_some() {
         return None;
     }
-    Some((value.bytes(), made_here.into_iter().chain(links.iter(copies))))
+    Some((value.bytes(), maker.into_iter().chain(copies.iter(links))))
 }
 
 /// How far a worker's own queue is served.

@@ -3,9 +3,9 @@
 //! The tasks of one key form a list through their own links. The list of the greatest key lies outside the map, so
 //! that the common cases (one key for all; a chain, whose keys come one at a time) never touch the map.
 
-use super::links::NONE;
 use super::lists::List;
 use super::tasks::Tasks;
+use crate::id::TaskSlot;
 use std::collections::BTreeMap;
 
 /// How many tasks of the first list may be looked at for a better fit.
@@ -19,9 +19,9 @@ const PASSED_MAX: u32 = 16;
 pub(super) struct Queue {
     /// Key of `first`; meaningless while that is empty.
     key: u64,
-    first: List,
+    first: List<TaskSlot>,
     /// The other lists, none of them empty, all keys below `key`.
-    rest: BTreeMap<u64, List>,
+    rest: BTreeMap<u64, List<TaskSlot>>,
     count: usize,
     passed: u32,
 }
@@ -49,12 +49,12 @@ impl Queue {
 
     /// The task that goes first.
     #[inline]
-    pub(super) fn first(&self) -> Option<u32> {
-        (self.first.head != NONE).then_some(self.first.head)
+    pub(super) fn first(&self) -> Option<TaskSlot> {
+        self.first.head
     }
 
     /// The tasks of the greatest key from the first on, [`WINDOW`] at most.
-    pub(super) fn window<'a>(&self, tasks: &'a Tasks) -> impl Iterator<Item = u32> + use<'a> {
+    pub(super) fn window<'a>(&self, tasks: &'a Tasks) -> impl Iterator<Item = TaskSlot> + use<'a> {
         self.first.iter(tasks).take(WINDOW)
     }
 
@@ -65,17 +65,17 @@ impl Queue {
 
     /// Adds a task behind those of its key.
     #[inline]
-    pub(super) fn push_back(&mut self, tasks: &mut Tasks, slot: u32) {
+    pub(super) fn push_back(&mut self, tasks: &mut Tasks, slot: TaskSlot) {
         self.list_for(tasks.key(slot)).push_back(tasks, slot);
     }
 
     /// Adds a task before those of its key: it has waited already.
-    pub(super) fn push_front(&mut self, tasks: &mut Tasks, slot: u32) {
+    pub(super) fn push_front(&mut self, tasks: &mut Tasks, slot: TaskSlot) {
         self.list_for(tasks.key(slot)).push_front(tasks, slot);
     }
 
     /// Takes out the first.
-    pub(super) fn pop(&mut self, tasks: &mut Tasks) -> Option<u32> {
+    pub(super) fn pop(&mut self, tasks: &mut Tasks) -> Option<TaskSlot> {
         let slot = self.first()?;
         self.remove(tasks, slot);
         Some(slot)
@@ -83,7 +83,7 @@ impl Queue {
 
     /// Takes out any task.
     #[inline]
-    pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: u32) {
+    pub(super) fn remove(&mut self, tasks: &mut Tasks, slot: TaskSlot) {
         self.count -= 1;
         let key = tasks.key(slot);
         if key != self.key {
@@ -94,7 +94,7 @@ impl Queue {
             }
             return;
         }
-        self.passed = if slot == self.first.head { 0 } else { self.passed + 1 };
+        self.passed = if Some(slot) == self.first.head { 0 } else { self.passed + 1 };
         self.first.remove(tasks, slot);
         if self.first.is_empty()
             && let Some((key, list)) = self.rest.pop_last()
@@ -106,12 +106,12 @@ impl Queue {
     }
 
     /// Empties the queue, in order.
-    pub(super) fn drain(&mut self, tasks: &mut Tasks) -> Vec<u32> {
+    pub(super) fn drain(&mut self, tasks: &mut Tasks) -> Vec<TaskSlot> {
         std::iter::from_fn(|| self.pop(tasks)).collect()
     }
 
     /// All tasks with their key, in order.
-    pub(super) fn iter<'a>(&'a self, tasks: &'a Tasks) -> impl Iterator<Item = (u64, u32)> + 'a {
+    pub(super) fn iter<'a>(&'a self, tasks: &'a Tasks) -> impl Iterator<Item = (u64, TaskSlot)> + 'a {
         let lists =
             std::iter::once((self.key, self.first)).chain(self.rest.iter().rev().map(|(&key, &list)| (key, list)));
         lists.flat_map(|(key, list)| list.iter(tasks).map(move |slot| (key, slot)))
@@ -119,7 +119,7 @@ impl Queue {
 
     /// The list that a new task of this key goes to.
     #[inline]
-    fn list_for(&mut self, key: u64) -> &mut List {
+    fn list_for(&mut self, key: u64) -> &mut List<TaskSlot> {
         self.count += 1;
         if self.first.is_empty() {
             self.key = key;

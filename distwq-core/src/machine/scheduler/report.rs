@@ -1,9 +1,9 @@
 //! Reports of single-rank tasks, and the queue that a task goes to when it may start, for the first time or again.
 
-use super::links::NONE;
-use super::tasks::{Cold, State};
-use super::{Actions, End, Scheduler};
-use crate::id::{TaskId, WorkerId};
+use super::task::State;
+use super::tasks::Cold;
+use super::{Actions, End, Made, Scheduler};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 
 /// Whether a task goes before or behind its like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,15 +17,14 @@ pub(super) enum Turn {
 impl Scheduler {
     pub(super) fn finished(
         &mut self,
-        WorkerId(worker): WorkerId,
+        worker: WorkerId,
         id: TaskId,
-        bytes: u64,
-        resident: bool,
+        made: Made,
         ran_ns: u64,
         actions: &mut Actions,
     ) -> bool {
         let Some(slot) = self.reported(worker, id, ran_ns) else { return false };
-        self.done(slot, worker, bytes, resident, actions);
+        self.done(slot, worker, made, actions);
         self.freed(worker, actions);
         self.settle(actions);
         true
@@ -33,7 +32,7 @@ impl Scheduler {
 
     pub(super) fn failed(
         &mut self,
-        WorkerId(worker): WorkerId,
+        worker: WorkerId,
         id: TaskId,
         ran_ns: u64,
         retry: bool,
@@ -48,7 +47,7 @@ impl Scheduler {
 
     /// Takes a task that its worker has reported out of what that has in flight.
     #[inline]
-    fn reported(&mut self, worker: u32, id: TaskId, ran_ns: u64) -> Option<u32> {
+    fn reported(&mut self, worker: WorkerId, id: TaskId, ran_ns: u64) -> Option<TaskSlot> {
         let slot = self.in_flight_on(worker, id)?;
         // What the end of the task changes: asked for before the first of it is needed, it is waited for together.
         self.tasks.prefetch_ties(slot);
@@ -61,17 +60,17 @@ impl Scheduler {
 
     /// The slot of a task that is in flight on this worker.
     #[inline]
-    pub(super) fn in_flight_on(&self, worker: u32, id: TaskId) -> Option<u32> {
+    pub(super) fn in_flight_on(&self, worker: WorkerId, id: TaskId) -> Option<TaskSlot> {
         let slot = self.tasks.find(id)?;
         let task = &self.tasks[slot];
-        (task.state == State::InFlight && task.worker() == worker).then_some(slot)
+        (task.state == State::InFlight && task.worker() == Some(worker)).then_some(slot)
     }
 
     /// A task has used up an attempt: it goes back to wait for the next one, which should not be on `worker`, or ends.
     pub(super) fn attempt_failed(
         &mut self,
-        slot: u32,
-        worker: Option<u32>,
+        slot: TaskSlot,
+        worker: Option<WorkerId>,
         retry: bool,
         end: End,
         actions: &mut Actions,
@@ -89,7 +88,7 @@ impl Scheduler {
 
     /// Puts a task that may start into the queue it belongs to.
     #[inline]
-    pub(super) fn enqueue(&mut self, slot: u32, turn: Turn, actions: &mut Actions) {
+    pub(super) fn enqueue(&mut self, slot: TaskSlot, turn: Turn, actions: &mut Actions) {
         if let Some(end) = self.why_impossible(slot) {
             return self.end(slot, end, actions);
         }
@@ -100,10 +99,10 @@ impl Scheduler {
             State::Retry => &mut self.retries,
             State::Wide => &mut self.wide,
             _ => {
-                let pin = self.tasks.cold(slot).pin;
-                self.to_serve.push(pin);
-                self.workers[pin].pinned += 1;
-                &mut self.pinned[pin as usize]
+                let worker = self.tasks.cold(slot).pinned_to().expect("it may run on one worker only");
+                self.to_serve.push(worker);
+                self.workers[worker].pinned += 1;
+                &mut self.pinned[worker.index()]
             }
         };
         match turn {
@@ -113,11 +112,11 @@ impl Scheduler {
     }
 
     #[inline]
-    fn state_to_wait_in(&self, slot: u32) -> State {
+    fn state_to_wait_in(&self, slot: TaskSlot) -> State {
         let cold = self.tasks.cold(slot);
         if self.tasks[slot].is_collective() {
             State::Wide
-        } else if cold.pin != NONE {
+        } else if cold.pinned_to().is_some() {
             State::Pinned
         } else if cold.failures > 0 && self.tried.contains_key(&slot) {
             State::Retry
@@ -128,11 +127,13 @@ impl Scheduler {
 
     /// How a task must end that could start but for the workers that were lost.
     #[inline]
-    pub(super) fn why_impossible(&self, slot: u32) -> Option<End> {
-        let &Cold { pin, ranks, .. } = self.tasks.cold(slot);
-        if pin != NONE && !self.workers.is_living(pin) {
-            return Some(End::WorkerLost { worker: WorkerId(pin) });
+    pub(super) fn why_impossible(&self, slot: TaskSlot) -> Option<End> {
+        let cold = self.tasks.cold(slot);
+        if let Some(worker) = cold.pinned_to()
+            && !self.workers.is_living(worker)
+        {
+            return Some(End::WorkerLost { worker });
         }
-        (self.workers.lost > 0 && ranks > self.workers.living).then_some(End::Infeasible)
+        (self.workers.lost > 0 && cold.ranks > self.workers.living).then_some(End::Infeasible)
     }
 }

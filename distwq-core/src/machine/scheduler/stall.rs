@@ -1,11 +1,10 @@
 //! When nothing can move any more: who waits for what, and the end of it.
 
-use super::links::NONE;
 use super::lists::List;
-use super::tasks::State;
+use super::task::State;
 use super::workers::Standing;
 use super::{Actions, End, Scheduler};
-use crate::id::{TaskId, WorkerId};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 
 /// Entries of a [`Stall`] at most.
 const WAITS_MAX: usize = 20;
@@ -62,17 +61,17 @@ impl Scheduler {
         })
     }
 
-    fn why_not_started(&self, slot: u32) -> Waits {
+    fn why_not_started(&self, slot: TaskSlot) -> Waits {
         let cold = self.tasks.cold(slot);
-        match self.tasks[slot].state {
-            State::Pinned => Waits::Worker(WorkerId(cold.pin)),
+        match (self.tasks[slot].state, cold.pinned_to()) {
+            (State::Pinned, Some(worker)) => Waits::Worker(worker),
             _ => Waits::Workers { wanted: cold.ranks, living: self.workers.living },
         }
     }
 
     /// Ends all pending tasks, also those in flight: whatever is reported of them later does not fit any more.
     pub(super) fn give_up(&mut self, actions: &mut Actions) -> bool {
-        let pending: Vec<u32> =
+        let pending: Vec<TaskSlot> =
             self.tasks.iter().filter(|(_, task)| task.state.is_pending()).map(|(slot, _)| slot).collect();
         self.forget_queues();
         for &slot in &pending {
@@ -94,9 +93,9 @@ impl Scheduler {
         self.groups.clear();
         self.pinned.iter_mut().for_each(|queue| *queue = Default::default());
         self.workers.in_flight = 0;
-        for worker in 0..self.pinned.len() as u32 {
+        for worker in self.workers.ids() {
             let place = &mut self.workers[worker];
-            (place.tasks, place.in_flight, place.pinned, place.place) = (List::EMPTY, 0, 0, NONE);
+            (place.tasks, place.in_flight, place.pinned, place.busy_at) = (List::EMPTY, 0, 0, None);
             (place.asked, place.standing) = (
                 false,
                 match place.standing {

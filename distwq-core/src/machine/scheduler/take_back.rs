@@ -1,9 +1,8 @@
 //! Work that was handed out too early is asked back: for a worker that has run dry, or because its worker is
 //! reserved.
 
-use super::links::NONE;
 use super::{Action, Actions, Scheduler, Turn};
-use crate::id::{TaskId, WorkerId};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 
 /// How many loaded workers are looked at before the search is given up until the next occasion.
 const LOOKED_AT_MAX: usize = 4;
@@ -20,11 +19,11 @@ impl Scheduler {
         if !self.ready.is_empty() || !self.workers.any_free_slot() {
             return;
         }
-        let mut loaded = [NONE; LOOKED_AT_MAX];
+        let mut loaded = [None; LOOKED_AT_MAX];
         for (place, worker) in loaded.iter_mut().zip(self.workers.most_loaded()) {
-            *place = worker;
+            *place = Some(worker);
         }
-        for worker in loaded.into_iter().filter(|&worker| worker != NONE) {
+        for worker in loaded.into_iter().flatten() {
             self.step();
             if self.is_worth_asking(worker) && self.take_back_half(worker, actions) {
                 return;
@@ -32,7 +31,7 @@ impl Scheduler {
         }
     }
 
-    fn is_worth_asking(&self, worker: u32) -> bool {
+    fn is_worth_asking(&self, worker: WorkerId) -> bool {
         let place = &self.workers[worker];
         if place.queued() == 0 || place.asked || self.now_ns < place.ask_from_ns {
             return false;
@@ -42,20 +41,20 @@ impl Scheduler {
     }
 
     /// How long a worker has been at what it does without a report.
-    fn silent_ns(&self, worker: u32) -> u64 {
+    fn silent_ns(&self, worker: WorkerId) -> u64 {
         self.now_ns.saturating_sub(self.workers[worker].reported_ns)
     }
 
     /// Asks for the later half of a queue, without tasks that must stay or whose inputs cost more to move than
     /// they would have to wait. False if there are none.
-    fn take_back_half(&mut self, worker: u32, actions: &mut Actions) -> bool {
+    fn take_back_half(&mut self, worker: WorkerId, actions: &mut Actions) -> bool {
         let place = &self.workers[worker];
         let queued = place.queued() as usize;
         let wait_ns = place.wait_ns(0).max(self.silent_ns(worker));
-        let gains = |&slot: &u32| {
+        let gains = |&slot: &TaskSlot| {
             let cold = self.tasks.cold(slot);
             // One that has failed is here because the others have tried it, or may have.
-            cold.pin == NONE && cold.failures == 0 && self.move_ns(self.bytes_on(slot, worker)) <= wait_ns
+            cold.pinned_to().is_none() && cold.failures == 0 && self.move_ns(self.bytes_on(slot, worker)) <= wait_ns
         };
         let back = place.tasks.iter_back(&self.tasks).take(queued);
         let asked: Vec<TaskId> = back.filter(gains).take(queued.div_ceil(2)).map(|slot| self.tasks.id(slot)).collect();
@@ -63,7 +62,7 @@ impl Scheduler {
     }
 
     /// Asks for all that a reserved worker cannot have begun.
-    pub(super) fn take_back_all(&mut self, worker: u32, actions: &mut Actions) {
+    pub(super) fn take_back_all(&mut self, worker: WorkerId, actions: &mut Actions) {
         let place = &self.workers[worker];
         if place.queued() == 0 || place.asked {
             return;
@@ -74,18 +73,18 @@ impl Scheduler {
     }
 
     /// Sends the question for tasks collected from the tail on.
-    fn ask(&mut self, worker: u32, mut tasks: Vec<TaskId>, actions: &mut Actions) -> bool {
+    fn ask(&mut self, worker: WorkerId, mut tasks: Vec<TaskId>, actions: &mut Actions) -> bool {
         if tasks.is_empty() {
             self.workers[worker].ask_from_ns = self.now_ns.saturating_add(self.settings.silent_ns);
             return false;
         }
         tasks.reverse();
         self.workers[worker].asked = true;
-        actions.push(Action::TakeBack { worker: WorkerId(worker), tasks });
+        actions.push(Action::TakeBack { worker, tasks });
         true
     }
 
-    pub(super) fn returned(&mut self, WorkerId(worker): WorkerId, ids: &[TaskId], actions: &mut Actions) -> bool {
+    pub(super) fn returned(&mut self, worker: WorkerId, ids: &[TaskId], actions: &mut Actions) -> bool {
         let fits = self.workers.get(worker).is_some_and(|place| place.asked && place.is_living())
             && ids.iter().all(|&id| self.in_flight_on(worker, id).is_some());
         if !fits {

@@ -1,10 +1,10 @@
 //! The full-state check: every fact that the state keeps twice must agree. For tests and debugging.
 
-use super::links::NONE;
-use super::tasks::State;
+use super::task::State;
 use super::workers::Standing;
 use super::{Queue, Scheduler};
-use rustc_hash::FxHashMap;
+use crate::id::{Index, TaskSlot, WorkerId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 impl Scheduler {
     /// Checks the whole state against itself. Looks at everything: never for a run at full speed.
@@ -24,7 +24,7 @@ impl Scheduler {
 
     /// Counts of links, by what they lead to.
     fn validate_links(&self) {
-        let (mut blockers, mut needed) = (FxHashMap::<u32, u32>::default(), FxHashMap::<u32, u32>::default());
+        let (mut blockers, mut needed) = (FxHashMap::<TaskSlot, u32>::default(), FxHashMap::<TaskSlot, u32>::default());
         let mut links = 0;
         for (slot, _) in self.tasks.iter() {
             for dependent in self.tasks.dependents(slot, &self.links) {
@@ -37,13 +37,13 @@ impl Scheduler {
             // The newest takes no cell, nor does the last of those behind it.
             let ties = [self.tasks.dependents(slot, &self.links).count(), self.tasks.inputs(slot, &self.links).count()];
             links += ties.map(|count| count.saturating_sub(2)).iter().sum::<usize>();
-            links += self.links.iter(self.tasks.cold(slot).copies).count().saturating_sub(1);
+            links += self.tasks.cold(slot).copies.iter(&self.links).count().saturating_sub(1);
             self.tasks.validate_behind(slot);
         }
         assert_eq!(links, self.links.used(), "every cell is in a list");
         for (slot, task) in self.tasks.iter() {
-            assert_eq!(task.blockers(), blockers.get(&slot).copied().unwrap_or_default(), "blockers of {slot}");
-            assert_eq!(task.needed(), needed.get(&slot).copied().unwrap_or_default(), "needs of {slot}");
+            assert_eq!(task.blockers(), blockers.get(&slot).copied().unwrap_or_default(), "blockers of {slot:?}");
+            assert_eq!(task.needed(), needed.get(&slot).copied().unwrap_or_default(), "needs of {slot:?}");
         }
     }
 
@@ -54,11 +54,11 @@ impl Scheduler {
         self.validate_queue(&self.too_wide, State::TooWide);
         let mut pinned = 0;
         for (worker, place) in self.workers.iter() {
-            let queue = &self.pinned[worker as usize];
+            let queue = &self.pinned[worker.index()];
             self.validate_queue_of(queue, State::Pinned);
-            assert_eq!(queue.len(), place.pinned as usize, "own queue of worker {worker}");
+            assert_eq!(queue.len(), place.pinned as usize, "own queue of {worker}");
             assert!(
-                queue.iter(&self.tasks).all(|(_, slot)| self.tasks.cold(slot).pin == worker),
+                queue.iter(&self.tasks).all(|(_, slot)| self.tasks.cold(slot).pinned_to() == Some(worker)),
                 "queue of its worker"
             );
             assert!(queue.is_empty() || place.standing != Standing::Open || !place.has_room(), "work for {worker}");
@@ -82,35 +82,36 @@ impl Scheduler {
         assert!(keys.is_sorted_by(|a, b| a >= b), "keys in order");
         assert_eq!(keys.len(), queue.len(), "length of a queue");
         for (key, slot) in queue.iter(&self.tasks) {
-            assert_eq!((self.tasks[slot].state, self.tasks.key(slot)), (state, key), "queued task {slot}");
+            assert_eq!((self.tasks[slot].state, self.tasks.key(slot)), (state, key), "queued task {slot:?}");
         }
     }
 
     fn validate_in_flight(&self) {
         for (worker, place) in self.workers.iter() {
-            let forth: Vec<u32> = place.tasks.iter(&self.tasks).collect();
-            let mut back: Vec<u32> = place.tasks.iter_back(&self.tasks).collect();
+            let forth: Vec<TaskSlot> = place.tasks.iter(&self.tasks).collect();
+            let mut back: Vec<TaskSlot> = place.tasks.iter_back(&self.tasks).collect();
             back.reverse();
             assert_eq!(forth, back, "links of what is in flight on {worker}");
             assert_eq!(forth.len(), place.in_flight as usize, "in flight on {worker}");
             for slot in forth {
-                let (task, pin) = (&self.tasks[slot], self.tasks.cold(slot).pin);
-                assert_eq!((task.state, task.worker()), (State::InFlight, worker), "task {slot} in flight");
-                assert!(pin == NONE || pin == worker, "task {slot} is where it has to be");
+                let (task, pin) = (&self.tasks[slot], self.tasks.cold(slot).pinned_to());
+                assert_eq!((task.state, task.worker()), (State::InFlight, Some(worker)), "task {slot:?} in flight");
+                assert!(pin.is_none_or(|pin| pin == worker), "task {slot:?} is where it has to be");
             }
         }
         assert_eq!(self.workers.in_flight, self.count(State::InFlight), "tasks in flight");
     }
 
     fn validate_groups(&self) {
-        let mut grouped = 0;
+        let (mut grouped, mut members) = (0, FxHashSet::<WorkerId>::default());
         for (&slot, group) in &self.groups {
             assert_eq!(self.tasks[slot].state, State::Running, "task of a group");
-            let living = group.members.iter().filter(|member| self.workers.is_living(member.0));
-            for member in living.clone() {
-                let place = &self.workers[member.0];
-                let all = (place.standing, place.place, place.in_flight);
-                assert_eq!(all, (Standing::Grouped, slot, 0), "member {member} of a group");
+            let living = group.members.iter().filter(|member| self.workers.is_living(**member));
+            for &member in living.clone() {
+                let place = &self.workers[member];
+                let all = (place.standing, place.busy_at, place.in_flight);
+                assert_eq!(all, (Standing::Grouped, None, 0), "member {member} of a group");
+                assert!(members.insert(member), "{member} is in one group");
             }
             assert_eq!(living.count(), group.living as usize, "living members");
             grouped += group.living as usize;
@@ -125,7 +126,7 @@ impl Scheduler {
             assert!(reservation.empty.iter().all(|&worker| self.workers[worker].in_flight == 0));
             for (at, &worker) in reservation.busy.iter().enumerate() {
                 let place = &self.workers[worker];
-                assert!(place.in_flight > 0 && place.place as usize == at, "busy reserved worker {worker}");
+                assert!(place.in_flight > 0 && place.busy_at.map(Index::get) == Some(at), "busy reserved {worker}");
             }
         }
         assert_eq!(reserved, standing(Standing::Reserved), "reserved workers");
@@ -136,12 +137,16 @@ impl Scheduler {
         let mut pending = 0;
         for (slot, task) in self.tasks.iter() {
             pending += usize::from(task.state.is_pending());
-            assert_ne!(task.state, State::Doomed, "no end is left open, {slot}");
-            assert_eq!(task.state == State::Blocked, task.state.is_pending() && task.blockers() > 0, "state of {slot}");
+            assert_ne!(task.state, State::Doomed, "no end is left open, {slot:?}");
+            assert_eq!(
+                task.state == State::Blocked,
+                task.state.is_pending() && task.blockers() > 0,
+                "state of {slot:?}"
+            );
             let cold = self.tasks.cold(slot);
-            assert!(cold.failures <= cold.retries, "attempts of {slot}");
+            assert!(cold.failures <= cold.retries, "attempts of {slot:?}");
             let kept = task.state.is_pending() || task.has_handle() || task.needed() > 0 || task.blockers() > 0;
-            assert!(kept, "task {slot} has been released");
+            assert!(kept, "task {slot:?} has been released");
         }
         assert_eq!(pending, self.pending, "pending tasks");
         assert!(

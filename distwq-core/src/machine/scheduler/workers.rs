@@ -1,27 +1,30 @@
 //! The workers: what each has in flight, how much more it may get, and who has room, by load.
 //!
-//! Every worker that may get single-rank tasks is in one list of workers of like load; two bit sets say which lists
-//! have members. So the least and the most loaded are found without a look at the others, however many there are.
+//! Every worker that may get single-rank tasks is in the list of one bucket, with workers of like
+//! load; two bit sets say which buckets have members. So the least and the most loaded are found
+//! without a look at the others, however many there are.
 
 use super::Settings;
-use super::links::NONE;
-use super::links::successors;
 use super::lists::List;
-use super::tasks::{Tasks, WORKERS_MAX};
+use super::task::WORKERS_MAX;
+use super::tasks::Tasks;
+use crate::id::{Index, TaskSlot, WorkerId};
 
-/// Degrees of load: 0 is idle, 1 to 7 some slots free, from [`BUSY`] on all slots taken and more and more queued.
-const DEGREES: u32 = 48;
+/// Buckets of load: 0 is idle, 1 to 7 some slots free, from [`BUSY`] on all slots taken and more
+/// and more queued.
+const BUCKETS: u32 = 48;
 
-/// So many tasks queued for each slot have a degree each; above, [`COARSE`] of them share one.
+/// So many tasks queued for each slot have a bucket each; above, [`COARSE`] of them share one.
 const FINE: u32 = 8;
 
-/// How far a worker is ahead matters less the farther it is, and a worker that keeps its degree costs nothing.
+/// How far a worker is ahead matters less the farther it is, and a worker that keeps its bucket
+/// costs nothing.
 const COARSE: u32 = 8;
 
-/// The first degree of a worker without a free slot.
+/// The first bucket of workers without a free slot.
 const BUSY: u32 = 8;
 
-/// Degree of a worker that is in no list.
+/// Bucket of a worker that is in no list.
 const UNLISTED: u8 = u8::MAX;
 
 /// What a worker may be used for.
@@ -44,7 +47,7 @@ pub(super) enum Standing {
 #[repr(align(64))]
 pub(super) struct Worker {
     /// Tasks in flight, in the order in which they were started: the first `slots` count as begun.
-    pub(super) tasks: List,
+    pub(super) tasks: List<TaskSlot>,
     pub(super) in_flight: u32,
     pub(super) slots: u32,
     /// Tasks that it may have in flight.
@@ -56,11 +59,11 @@ pub(super) struct Worker {
     /// When it last reported, or got work while it had none.
     pub(super) reported_ns: u64,
     /// Links of the list of its load.
-    prev: u32,
-    next: u32,
-    /// Its place among the busy reserved workers, or the collective task that it runs.
-    pub(super) place: u32,
-    degree: u8,
+    prev: Option<WorkerId>,
+    next: Option<WorkerId>,
+    /// Its place among the busy reserved workers, if it is one.
+    pub(super) busy_at: Option<Index>,
+    bucket: u8,
     full: bool,
     pub(super) standing: Standing,
     /// A take-back has not been answered.
@@ -75,14 +78,14 @@ impl Worker {
         in_flight: 0,
         slots: 0,
         capacity: 0,
-        prev: NONE,
-        next: NONE,
-        degree: UNLISTED,
+        prev: None,
+        next: None,
+        bucket: UNLISTED,
         full: false,
         standing: Standing::Unknown,
         asked: false,
         pinned: 0,
-        place: NONE,
+        busy_at: None,
         mean_ns: 0,
         reported_ns: 0,
         ask_from_ns: 0,
@@ -133,7 +136,7 @@ impl Worker {
     }
 
     #[inline]
-    fn degree_now(&self) -> u32 {
+    fn bucket_now(&self) -> u32 {
         let queued = match (self.in_flight, self.slots) {
             (0, _) => return 0,
             (in_flight, 1) => in_flight - 1,
@@ -142,8 +145,8 @@ impl Worker {
             }
             (in_flight, slots) => (in_flight - slots) / slots,
         };
-        let degree = if queued < FINE { queued } else { FINE + (queued - FINE) / COARSE };
-        (BUSY + degree).min(DEGREES - 1)
+        let bucket = if queued < FINE { queued } else { FINE + (queued - FINE) / COARSE };
+        (BUSY + bucket).min(BUCKETS - 1)
     }
 }
 
@@ -153,7 +156,7 @@ pub(super) struct Workers {
     table: Vec<Worker>,
     /// Input bytes that each holds of the task being placed; 0 in between.
     pub(super) scores: Vec<u64>,
-    /// Lists of workers with room, by degree.
+    /// Lists of workers with room, by bucket.
     open: Loads,
     /// Lists of workers without.
     full: Loads,
@@ -165,16 +168,16 @@ pub(super) struct Workers {
     pub(super) in_flight: usize,
 }
 
-/// Lists of workers by degree of load.
+/// Lists of workers by load, one for each bucket.
 #[derive(Debug)]
 struct Loads {
-    /// The degrees whose lists have members.
+    /// The buckets whose lists have members.
     present: u128,
-    lists: [List; DEGREES as usize],
+    lists: [List<WorkerId>; BUCKETS as usize],
 }
 
 impl Loads {
-    const EMPTY: Self = Self { present: 0, lists: [List::EMPTY; DEGREES as usize] };
+    const EMPTY: Self = Self { present: 0, lists: [List::EMPTY; BUCKETS as usize] };
 }
 
 impl Default for Workers {
@@ -191,26 +194,26 @@ impl Default for Workers {
     }
 }
 
-impl std::ops::Index<u32> for Workers {
+impl std::ops::Index<WorkerId> for Workers {
     type Output = Worker;
     #[inline]
-    fn index(&self, worker: u32) -> &Worker {
-        &self.table[worker as usize]
+    fn index(&self, worker: WorkerId) -> &Worker {
+        &self.table[worker.index()]
     }
 }
 
-impl std::ops::IndexMut<u32> for Workers {
+impl std::ops::IndexMut<WorkerId> for Workers {
     #[inline]
-    fn index_mut(&mut self, worker: u32) -> &mut Worker {
-        &mut self.table[worker as usize]
+    fn index_mut(&mut self, worker: WorkerId) -> &mut Worker {
+        &mut self.table[worker.index()]
     }
 }
 
 impl Workers {
     /// Takes in a new worker; false if it is known already.
-    pub(super) fn join(&mut self, worker: u32, slots: u32, now_ns: u64) -> bool {
-        assert!(worker < WORKERS_MAX, "fewer than 2^24 workers have joined");
-        let index = worker as usize;
+    pub(super) fn join(&mut self, worker: WorkerId, slots: u32, now_ns: u64) -> bool {
+        let index = worker.index();
+        assert!(index < WORKERS_MAX, "fewer than 2^24 workers have joined");
         if index >= self.table.len() {
             self.table.resize_with(index + 1, || Worker::UNKNOWN);
             self.scores.resize(index + 1, 0);
@@ -228,7 +231,7 @@ impl Workers {
     }
 
     /// Takes a living worker out for good; what it has in flight stays noted.
-    pub(super) fn lose(&mut self, worker: u32) {
+    pub(super) fn lose(&mut self, worker: WorkerId) {
         let place = &mut self[worker];
         place.standing = Standing::Lost;
         place.asked = false;
@@ -237,16 +240,21 @@ impl Workers {
         self.lost += 1;
     }
 
-    pub(super) fn get(&self, worker: u32) -> Option<&Worker> {
-        self.table.get(worker as usize)
+    pub(super) fn get(&self, worker: WorkerId) -> Option<&Worker> {
+        self.table.get(worker.index())
     }
 
-    pub(super) fn is_living(&self, worker: u32) -> bool {
+    pub(super) fn is_living(&self, worker: WorkerId) -> bool {
         self.get(worker).is_some_and(Worker::is_living)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Worker)> {
-        (0..).zip(&self.table)
+    /// All up to the last that has joined, lost ones and gaps included.
+    pub(super) fn ids(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..self.table.len() as u32).map(WorkerId::new)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        self.ids().zip(&self.table)
     }
 
     /// Some worker has room.
@@ -261,42 +269,42 @@ impl Workers {
     }
 
     /// The least loaded worker with room; of several idle ones the one that became so last.
-    pub(super) fn least_loaded(&self) -> Option<u32> {
-        let degree = self.open.present.trailing_zeros();
-        (degree < DEGREES).then(|| self.open.lists[degree as usize].head)
+    pub(super) fn least_loaded(&self) -> Option<WorkerId> {
+        let bucket = self.open.present.trailing_zeros();
+        if bucket < BUCKETS { self.open.lists[bucket as usize].head } else { None }
     }
 
     /// Workers with room, the least loaded first.
-    pub(super) fn by_load(&self) -> impl Iterator<Item = u32> {
-        degrees(self.open.present).flat_map(|degree| self.walk(self.open.lists[degree as usize].head))
+    pub(super) fn by_load(&self) -> impl Iterator<Item = WorkerId> {
+        buckets(self.open.present).flat_map(|bucket| self.walk(self.open.lists[bucket as usize].head))
     }
 
     /// All workers that take single-rank tasks, those with room or not, in the order in which they should become
     /// free; of like load the one that has not changed for longest.
-    pub(super) fn soonest_free(&self) -> impl Iterator<Item = u32> {
-        degrees(self.open.present | self.full.present).flat_map(|degree| {
-            let lists = [self.open.lists[degree as usize], self.full.lists[degree as usize]];
+    pub(super) fn soonest_free(&self) -> impl Iterator<Item = WorkerId> {
+        buckets(self.open.present | self.full.present).flat_map(|bucket| {
+            let lists = [self.open.lists[bucket as usize], self.full.lists[bucket as usize]];
             lists.into_iter().flat_map(|list| self.walk(list.head))
         })
     }
 
     /// Workers without a free slot, the most loaded first.
-    pub(super) fn most_loaded(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn most_loaded(&self) -> impl Iterator<Item = WorkerId> {
         let mut left = (self.open.present | self.full.present) >> BUSY << BUSY;
-        let degrees = std::iter::from_fn(move || {
-            let degree = 127_u32.checked_sub(left.leading_zeros())?;
-            left &= !(1 << degree);
-            Some(degree)
+        let buckets = std::iter::from_fn(move || {
+            let bucket = 127_u32.checked_sub(left.leading_zeros())?;
+            left &= !(1 << bucket);
+            Some(bucket)
         });
-        degrees.flat_map(|degree| {
-            let lists = [self.full.lists[degree as usize], self.open.lists[degree as usize]];
+        buckets.flat_map(|bucket| {
+            let lists = [self.full.lists[bucket as usize], self.open.lists[bucket as usize]];
             lists.into_iter().flat_map(|list| self.walk(list.head))
         })
     }
 
     /// Adds a task to those in flight on a worker; [`Workers::relist`] has to follow.
     #[inline]
-    pub(super) fn push(&mut self, tasks: &mut Tasks, worker: u32, slot: u32, now_ns: u64) {
+    pub(super) fn push(&mut self, tasks: &mut Tasks, worker: WorkerId, slot: TaskSlot, now_ns: u64) {
         self.in_flight += 1;
         let place = &mut self[worker];
         if place.in_flight == 0 {
@@ -304,13 +312,13 @@ impl Workers {
         }
         place.in_flight += 1;
         place.tasks.push_back(tasks, slot);
-        tasks[slot].set_worker(worker);
+        tasks[slot].set_worker(Some(worker));
     }
 
     /// Takes a task off those in flight on its worker; [`Workers::relist`] has to follow.
     #[inline]
-    pub(super) fn remove(&mut self, tasks: &mut Tasks, worker: u32, slot: u32) {
-        debug_assert_eq!(tasks[slot].worker(), worker, "it is in flight there");
+    pub(super) fn remove(&mut self, tasks: &mut Tasks, worker: WorkerId, slot: TaskSlot) {
+        debug_assert_eq!(tasks[slot].worker(), Some(worker), "it is in flight there");
         self.in_flight -= 1;
         let place = &mut self[worker];
         // What comes next is linked to it.
@@ -319,97 +327,88 @@ impl Workers {
         place.tasks.remove(tasks, slot);
     }
 
-    /// Puts a worker into the list where it belongs now. A worker whose degree is as before keeps its place.
+    /// Puts a worker into the list where it belongs now. A worker whose bucket is as before keeps its place.
     #[inline]
-    pub(super) fn relist(&mut self, worker: u32) {
+    pub(super) fn relist(&mut self, worker: WorkerId) {
         let place = &self[worker];
-        let (degree, full) = match place.standing {
-            Standing::Open => (place.degree_now() as u8, !place.has_room()),
+        let (bucket, full) = match place.standing {
+            Standing::Open => (place.bucket_now() as u8, !place.has_room()),
             _ => (UNLISTED, false),
         };
-        if (degree, full) == (place.degree, place.full) {
+        if (bucket, full) == (place.bucket, place.full) {
             return;
         }
         self.unlist(worker);
-        if degree != UNLISTED {
-            self.list(worker, degree, full);
+        if bucket != UNLISTED {
+            self.list(worker, bucket, full);
         }
     }
 
     /// Idle workers go to the head: the last to become idle still spins. Busy ones go to the tail: the first to get
     /// so much work is the first to be through.
-    fn list(&mut self, worker: u32, degree: u8, full: bool) {
+    fn list(&mut self, worker: WorkerId, bucket: u8, full: bool) {
         let loads = if full { &mut self.full } else { &mut self.open };
-        let list = &mut loads.lists[degree as usize];
-        loads.present |= 1 << degree;
-        let (prev, next) = if degree == 0 {
-            (NONE, std::mem::replace(&mut list.head, worker))
-        } else {
-            (std::mem::replace(&mut list.tail, worker), NONE)
-        };
-        if next == NONE {
-            list.tail = worker;
-        } else {
-            self.table[next as usize].prev = worker;
+        let list = &mut loads.lists[bucket as usize];
+        loads.present |= 1 << bucket;
+        let (prev, next) =
+            if bucket == 0 { (None, list.head.replace(worker)) } else { (list.tail.replace(worker), None) };
+        match next {
+            None => list.tail = Some(worker),
+            Some(next) => self.table[next.index()].prev = Some(worker),
         }
-        if prev == NONE {
-            list.head = worker;
-        } else {
-            self.table[prev as usize].next = worker;
+        match prev {
+            None => list.head = Some(worker),
+            Some(prev) => self.table[prev.index()].next = Some(worker),
         }
         let place = &mut self[worker];
-        (place.prev, place.next, place.degree, place.full) = (prev, next, degree, full);
+        (place.prev, place.next, place.bucket, place.full) = (prev, next, bucket, full);
     }
 
-    fn unlist(&mut self, worker: u32) {
-        let &Worker { prev, next, degree, full, .. } = &self[worker];
-        if degree == UNLISTED {
+    fn unlist(&mut self, worker: WorkerId) {
+        let &Worker { prev, next, bucket, full, .. } = &self[worker];
+        if bucket == UNLISTED {
             return;
         }
-        if prev != NONE {
-            self[prev].next = next;
-        }
-        if next != NONE {
-            self[next].prev = prev;
-        }
         let loads = if full { &mut self.full } else { &mut self.open };
-        let list = &mut loads.lists[degree as usize];
-        if prev == NONE {
-            list.head = next;
+        let list = &mut loads.lists[bucket as usize];
+        match prev {
+            None => list.head = next,
+            Some(prev) => self.table[prev.index()].next = next,
         }
-        if next == NONE {
-            list.tail = prev;
+        match next {
+            None => list.tail = prev,
+            Some(next) => self.table[next.index()].prev = prev,
         }
         if list.is_empty() {
-            loads.present &= !(1 << degree);
+            loads.present &= !(1 << bucket);
         }
-        self[worker].degree = UNLISTED;
+        self[worker].bucket = UNLISTED;
     }
 
-    fn walk(&self, head: u32) -> impl Iterator<Item = u32> {
-        successors(head, |worker| self[worker].next)
+    fn walk(&self, head: Option<WorkerId>) -> impl Iterator<Item = WorkerId> {
+        std::iter::successors(head, |&worker| self[worker].next)
     }
 
-    fn walk_back(&self, tail: u32) -> impl Iterator<Item = u32> {
-        successors(tail, |worker| self[worker].prev)
+    fn walk_back(&self, tail: Option<WorkerId>) -> impl Iterator<Item = WorkerId> {
+        std::iter::successors(tail, |&worker| self[worker].prev)
     }
 
     /// Checks the lists against the workers.
     pub(super) fn validate(&self) {
         let mut listed = 0;
         for (full, loads) in [(false, &self.open), (true, &self.full)] {
-            for degree in 0..DEGREES {
-                let list = loads.lists[degree as usize];
-                assert_eq!(loads.present >> degree & 1 == 1, !list.is_empty(), "bit of degree {degree}");
-                let forth: Vec<u32> = self.walk(list.head).collect();
-                let mut back: Vec<u32> = self.walk_back(list.tail).collect();
+            for bucket in 0..BUCKETS {
+                let list = loads.lists[bucket as usize];
+                assert_eq!(loads.present >> bucket & 1 == 1, !list.is_empty(), "bit of bucket {bucket}");
+                let forth: Vec<WorkerId> = self.walk(list.head).collect();
+                let mut back: Vec<WorkerId> = self.walk_back(list.tail).collect();
                 back.reverse();
-                assert_eq!(forth, back, "links of degree {degree}");
+                assert_eq!(forth, back, "links of bucket {bucket}");
                 listed += forth.len();
                 for worker in forth {
                     let place = &self[worker];
-                    assert_eq!(place.standing, Standing::Open, "standing of listed worker {worker}");
-                    assert_eq!((place.degree_now(), !place.has_room()), (degree, full), "list of worker {worker}");
+                    assert_eq!(place.standing, Standing::Open, "standing of listed {worker}");
+                    assert_eq!((place.bucket_now(), !place.has_room()), (bucket, full), "list of {worker}");
                 }
             }
         }
@@ -422,10 +421,10 @@ impl Workers {
 }
 
 /// The set bits from the lowest on.
-fn degrees(mut present: u128) -> impl Iterator<Item = u32> {
+fn buckets(mut present: u128) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
-        let degree = present.trailing_zeros();
+        let bucket = present.trailing_zeros();
         present &= present.wrapping_sub(1);
-        (degree < DEGREES).then_some(degree)
+        (bucket < BUCKETS).then_some(bucket)
     })
 }

@@ -150,7 +150,7 @@ impl Book {
             assert_eq!(leader, worker, "{task} follows");
         } else if model.tried.contains(&worker) {
             let untried =
-                (0..).zip(&self.workers).find(|(w, seen)| seen.living && !model.tried.contains(&WorkerId(*w)));
+                (0..).zip(&self.workers).find(|(w, seen)| seen.living && !model.tried.contains(&WorkerId::new(*w)));
             assert!(untried.is_none(), "{task} goes to {worker} again, {untried:?} has not tried it");
         }
         self.tally.starts += 1;

@@ -1,6 +1,6 @@
 //! The workers of a simulated run: what they do with messages, tasks and groups.
 
-use super::super::{GroupFailure, GroupValue};
+use super::super::{GroupFailure, Made};
 use super::world::{Happening, Report, ToWorker, World};
 use crate::id::{TaskId, WorkerId};
 use std::collections::{BTreeSet, VecDeque};
@@ -144,7 +144,7 @@ impl World {
         let party = self.parties.remove(&task).expect("just seen");
         let reachable = !party.broken && self.fetch(party.members[0], task);
         let model = self.book.task(task);
-        let value = GroupValue { bytes: model.bytes, resident: model.resident };
+        let value = Made { bytes: model.bytes, resident: model.resident };
         let result = if !reachable {
             Err(GroupFailure { retry: true })
         } else if model.failures < model.failing {

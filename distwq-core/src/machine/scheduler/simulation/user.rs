@@ -3,7 +3,7 @@
 use super::super::{Event, Spec};
 use super::model::Model;
 use super::world::{Happening, World};
-use crate::id::TaskId;
+use crate::id::{TaskId, TaskSlot};
 use std::collections::BTreeSet;
 
 impl World {
@@ -23,9 +23,9 @@ impl World {
     fn add_one(&mut self) {
         let slot = self.free_slots.pop().unwrap_or_else(|| {
             self.slots_used += 1;
-            self.slots_used - 1
+            TaskSlot::new(self.slots_used - 1)
         });
-        let id = TaskId::new(slot, self.book.tasks.len() as u32 + 1);
+        let id = slot.task(self.book.tasks.len() as u32 + 1);
         let is_value = self.random.percent(5);
         let model = self.draw(id, is_value);
         self.book.tasks.push(model);

@@ -1,10 +1,10 @@
 //! The world around the scheduler: what happens when, messages on their way, and the controller's part.
 
-use super::super::{Action, Actions, Event, GroupFailure, GroupValue, Scheduler, Settings};
+use super::super::{Action, Actions, Event, GroupFailure, Made, Scheduler, Settings};
 use super::model::{Book, Seen, Tally};
 use super::places::{Party, Place};
 use super::{Profile, Random};
-use crate::id::{TaskId, WorkerId};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 use std::collections::BTreeMap;
 
 /// Something that will happen at its time.
@@ -37,7 +37,7 @@ pub(super) enum ToWorker {
 pub(super) enum Report {
     Finished(WorkerId, TaskId, u64),
     Failed(WorkerId, TaskId, u64, bool),
-    GroupFinished(TaskId, Result<GroupValue, GroupFailure>),
+    GroupFinished(TaskId, Result<Made, GroupFailure>),
     Returned(WorkerId, Vec<TaskId>),
     Copied(TaskId, WorkerId),
     Lost(WorkerId),
@@ -57,7 +57,7 @@ pub(super) struct World {
     pub(super) places: Vec<Place>,
     pub(super) parties: BTreeMap<TaskId, Party>,
     pub(super) actions: Actions,
-    pub(super) free_slots: Vec<u32>,
+    pub(super) free_slots: Vec<TaskSlot>,
     pub(super) slots_used: u32,
     pub(super) to_add: u64,
 }
@@ -91,7 +91,7 @@ impl World {
 
     fn people(&mut self, workers: u64) {
         for worker in 0..workers {
-            let worker = WorkerId(worker as u32);
+            let worker = WorkerId::new(worker as u32);
             let slots = self.random.up_to(self.profile.slots_max);
             self.places.push(Place { slots: slots as usize, ..Place::default() });
             self.book.workers.push(Seen {
@@ -217,7 +217,7 @@ impl World {
                 for holder in holders {
                     self.places[holder.index()].copies.remove(task);
                 }
-                self.free_slots.push(task.slot() as u32);
+                self.free_slots.extend(task.slot());
             }
         }
     }
@@ -264,7 +264,7 @@ impl World {
                 let (bytes, resident) = (model.bytes, model.resident);
                 model.ran_on = Some(worker);
                 model.holders.extend(resident.then_some(worker));
-                self.tell(Event::Finished { worker, task, bytes, resident, ran_ns });
+                self.tell(Event::Finished { worker, task, made: Made { bytes, resident }, ran_ns });
             }
             Report::Failed(worker, task, ran_ns, retry) => {
                 self.left(worker, task);
@@ -295,7 +295,7 @@ impl World {
         self.book.task_mut(task).on.clear();
     }
 
-    fn told_of_group(&mut self, task: TaskId, result: Result<GroupValue, GroupFailure>) {
+    fn told_of_group(&mut self, task: TaskId, result: Result<Made, GroupFailure>) {
         let members = std::mem::take(&mut self.book.task_mut(task).on);
         let living: Vec<WorkerId> =
             members.iter().copied().filter(|member| self.book.workers[member.index()].living).collect();

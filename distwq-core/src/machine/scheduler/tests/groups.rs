@@ -1,10 +1,10 @@
 //! Wide tasks: reservations, starts, and what they leave to the others.
 
 use super::*;
-use crate::machine::scheduler::{GroupFailure, GroupValue};
+use crate::machine::scheduler::{GroupFailure, Made};
 
 fn group_done(play: &mut Play, task: TaskId) -> Vec<Action> {
-    let value = GroupValue { bytes: 8, resident: false };
+    let value = Made { bytes: 8, resident: false };
     play.feed(Event::GroupFinished { task, result: Ok(value), ran_ns: LONG_NS })
 }
 
@@ -66,7 +66,7 @@ fn a_reserved_worker_is_asked_for_the_rest_once_it_has_answered() {
     let mut play = Play::with_workers(1);
     let [a, b] = play.fill(1)[..] else { unreachable!() };
     let more: Vec<TaskId> = (0..10).map(|_| play.add_waiting(Spec::PLAIN)).collect();
-    play.feed(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 50_000 });
+    play.feed(Event::Finished { worker: W0, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 50_000 });
     assert_eq!(play.join(W1, 1), [take_back(W0, &more[5..])]);
     let w = play.add_waiting(wide(2));
     assert_eq!(play.give_back(W0, &more[5..]), [take_back(W0, &more[..5])]);

@@ -11,13 +11,13 @@ mod size;
 mod take_back;
 mod values;
 
-use super::{Action, Actions, End, Event, NextAction, Scheduler, Settings, Spec};
-use crate::id::{TaskId, WorkerId};
+use super::{Action, Actions, End, Event, Made, NextAction, Scheduler, Settings, Spec};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 
-const W0: WorkerId = WorkerId(0);
-const W1: WorkerId = WorkerId(1);
-const W2: WorkerId = WorkerId(2);
-const W3: WorkerId = WorkerId(3);
+const W0: WorkerId = WorkerId::new(0);
+const W1: WorkerId = WorkerId::new(1);
+const W2: WorkerId = WorkerId::new(2);
+const W3: WorkerId = WorkerId::new(3);
 
 /// A long run: after one of these a worker gets one task ahead, as before any.
 const LONG_NS: u64 = 10_000_000;
@@ -34,7 +34,7 @@ impl Play {
     fn with_workers(count: u32) -> Self {
         let mut play = Self { scheduler: Scheduler::new(Settings::default()), now_ns: 0, added: 0 };
         for worker in 0..count {
-            assert_eq!(play.join(WorkerId(worker), 1), []);
+            assert_eq!(play.join(WorkerId::new(worker), 1), []);
         }
         play
     }
@@ -89,12 +89,12 @@ impl Play {
 
     /// The task has succeeded after a long run; its value is small and came along.
     fn finish(&mut self, task: TaskId, worker: WorkerId) -> Vec<Action> {
-        self.feed(Event::Finished { worker, task, bytes: 8, resident: false, ran_ns: LONG_NS })
+        self.feed(Event::Finished { worker, task, made: Made { bytes: 8, resident: false }, ran_ns: LONG_NS })
     }
 
     /// The task has succeeded after a long run; its value stayed there.
     fn finish_resident(&mut self, task: TaskId, worker: WorkerId, bytes: u64) -> Vec<Action> {
-        self.feed(Event::Finished { worker, task, bytes, resident: true, ran_ns: LONG_NS })
+        self.feed(Event::Finished { worker, task, made: Made { bytes, resident: true }, ran_ns: LONG_NS })
     }
 
     fn fail(&mut self, task: TaskId, worker: WorkerId) -> Vec<Action> {

@@ -174,7 +174,7 @@ fn giving_up_ends_what_runs_as_well_and_its_report_is_refused() {
     let c = play.add_started(Spec::PLAIN, W0);
     let d = play.add_waiting(Spec::PLAIN);
     assert_eq!(play.feed(Event::GiveUp), [a, b, c, d].map(|task| ended(task, End::Stalled)));
-    play.misfit(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 1 });
+    play.misfit(Event::Finished { worker: W0, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 1 });
     assert_eq!(play.drop_handle(a), [release(a, &[])]);
     let after = play.add_started(Spec::PLAIN, W0);
     assert_eq!(play.finish(after, W0), [done(after)]);
@@ -183,20 +183,20 @@ fn giving_up_ends_what_runs_as_well_and_its_report_is_refused() {
 #[test]
 #[should_panic(expected = "fewer than 2^24 workers")]
 fn more_workers_than_can_be_counted_are_refused_at_once() {
-    Play::with_workers(0).join(WorkerId((1 << 24) - 1), 1);
+    Play::with_workers(0).join(WorkerId::new((1 << 24) - 1), 1);
 }
 
 #[test]
 fn a_report_of_a_task_that_is_not_there_is_refused() {
     let mut play = Play::with_workers(2);
     let a = play.add_started(Spec::PLAIN, W1);
-    play.misfit(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 1 });
+    play.misfit(Event::Finished { worker: W0, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 1 });
     play.misfit(Event::Failed { worker: W1, task: TaskId::new(0, 7), ran_ns: 1, retry: true });
     play.misfit(Event::Returned { worker: W1, tasks: &[a] });
     play.misfit(Event::Joined { worker: W1, slots: 1 });
     play.misfit(Event::Lost { worker: W2 });
     assert_eq!(play.finish(a, W1), [done(a)]);
-    play.misfit(Event::Finished { worker: W1, task: a, bytes: 0, resident: false, ran_ns: 1 });
+    play.misfit(Event::Finished { worker: W1, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 1 });
 }
 
 #[test]

@@ -47,10 +47,10 @@ fn short_tasks_are_sent_ahead_as_soon_as_they_are_known_to_be_short() {
     for _ in 0..100 {
         play.add_waiting(Spec::PLAIN);
     }
-    play.feed(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 50_000 });
+    play.feed(Event::Finished { worker: W0, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 50_000 });
     assert_eq!(play.scheduler.in_flight(W0), 1 + 40, "2 ms are 40 tasks of 50 µs");
     let b = TaskId::new(1, 2);
-    play.feed(Event::Finished { worker: W0, task: b, bytes: 0, resident: false, ran_ns: 10 });
+    play.feed(Event::Finished { worker: W0, task: b, made: Made { bytes: 0, resident: false }, ran_ns: 10 });
     assert_eq!(play.scheduler.in_flight(W0), 1 + 79, "the mean halves at most");
 }
 
@@ -61,7 +61,7 @@ fn no_more_than_the_most_is_sent_ahead() {
     for _ in 0..200 {
         play.add_waiting(Spec::PLAIN);
     }
-    play.feed(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 10 });
+    play.feed(Event::Finished { worker: W0, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 10 });
     assert_eq!(play.scheduler.in_flight(W0), 1 + 128);
 }
 

@@ -1,6 +1,6 @@
 //! Large graphs: the work grows with their size and no faster, and no chain is followed by recursion.
 
-use super::super::tasks::Task;
+use super::super::task::Task;
 use super::super::workers::Worker;
 use super::*;
 
@@ -13,7 +13,7 @@ fn run_all(scheduler: &mut Scheduler, actions: &mut Actions) -> usize {
     while let Some(action) = actions.take_next() {
         match action {
             NextAction::Start(task, worker, _) => {
-                let event = Event::Finished { worker, task, bytes: 8, resident: false, ran_ns: 1_000 };
+                let event = Event::Finished { worker, task, made: Made { bytes: 8, resident: false }, ran_ns: 1_000 };
                 assert!(scheduler.handle(0, event, actions));
             }
             NextAction::Done(_) => ended += 1,
@@ -39,7 +39,7 @@ fn chain(length: u32) -> (Scheduler, Actions) {
         before = Some(task);
     }
     for worker in 0..4 {
-        scheduler.handle(0, Event::Joined { worker: WorkerId(worker), slots: 1 }, &mut actions);
+        scheduler.handle(0, Event::Joined { worker: WorkerId::new(worker), slots: 1 }, &mut actions);
     }
     (scheduler, actions)
 }
@@ -57,7 +57,7 @@ fn fan(width: u32) -> (Scheduler, Actions) {
     let last = TaskId::new(width + 1, width + 2);
     scheduler.handle(0, Event::Added { task: last, spec: &Spec { inputs: &middle, ..Spec::PLAIN } }, &mut actions);
     for worker in 0..4 {
-        scheduler.handle(0, Event::Joined { worker: WorkerId(worker), slots: 1 }, &mut actions);
+        scheduler.handle(0, Event::Joined { worker: WorkerId::new(worker), slots: 1 }, &mut actions);
     }
     (scheduler, actions)
 }
@@ -106,4 +106,9 @@ fn failure_runs_down_a_chain_of_200_000_without_recursion() {
 #[test]
 fn a_task_takes_half_a_cache_line_and_a_worker_one() {
     assert_eq!((size_of::<Task>(), size_of::<Worker>()), (32, 64));
+}
+
+#[test]
+fn no_slot_and_no_worker_take_no_room() {
+    assert_eq!([size_of::<Option<TaskSlot>>(), size_of::<Option<WorkerId>>()], [4, 4]);
 }

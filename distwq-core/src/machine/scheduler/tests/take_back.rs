@@ -38,7 +38,7 @@ fn the_later_half_of_a_long_queue_is_asked_for() {
     let mut play = Play::with_workers(1);
     let tasks = play.fill(1);
     let more: Vec<TaskId> = (0..10).map(|_| play.add_waiting(Spec::PLAIN)).collect();
-    play.feed(Event::Finished { worker: W0, task: tasks[0], bytes: 0, resident: false, ran_ns: 50_000 });
+    play.feed(Event::Finished { worker: W0, task: tasks[0], made: Made { bytes: 0, resident: false }, ran_ns: 50_000 });
     // One runs and ten are ahead, half a millisecond's worth: worth it at once.
     assert_eq!(play.join(W1, 1), [take_back(W0, &more[5..])]);
     let actions = play.give_back(W0, &more[5..]);
@@ -54,7 +54,8 @@ fn a_short_queue_of_tiny_tasks_is_left_alone() {
         play.now_ns += 5_000;
         let worker = if turn % 2 == 0 { W1 } else { W0 };
         let Some(task) = play.scheduler.in_flight_tasks(worker).next() else { continue };
-        let actions = play.feed(Event::Finished { worker, task, bytes: 0, resident: false, ran_ns: 10_000 });
+        let actions =
+            play.feed(Event::Finished { worker, task, made: Made { bytes: 0, resident: false }, ran_ns: 10_000 });
         assert_eq!(actions, [done(task)]);
         tasks.push(play.add(Spec::PLAIN).0);
         assert_eq!(play.feed(Event::Tick), []);

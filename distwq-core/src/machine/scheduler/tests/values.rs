@@ -62,7 +62,7 @@ fn a_slot_is_used_again_after_its_release() {
     assert_eq!(play.finish(a, W0), [done(a), release(a, &[])]);
     let again = TaskId::new(0, 2);
     assert_eq!(play.feed(Event::Added { task: again, spec: &Spec::PLAIN }), [start(again, W0)]);
-    play.misfit(Event::Finished { worker: W0, task: a, bytes: 0, resident: false, ran_ns: 1 });
+    play.misfit(Event::Finished { worker: W0, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 1 });
     assert_eq!(play.finish(again, W0), [done(again)]);
 }
 
