@@ -9,7 +9,7 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are what this program is for")]
 
-use distwq_core::scheduler::{Action, Actions, Event, Made, NextAction, Scheduler, Settings, Spec};
+use distwq_core::scheduler::{Action, Actions, End, Event, Made, Scheduler, Settings, Spec};
 use distwq_core::{TaskId, TaskSlot, WorkerId};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -111,14 +111,12 @@ impl Crowd {
         self.now_ns += 100;
         assert!(self.scheduler.handle(self.now_ns, event, &mut self.actions), "{event:?} fits");
         while let Some(action) = self.actions.take_next() {
-            match action {
-                NextAction::Start(task, worker, _) => self.in_flight[worker.index()].push(task),
-                NextAction::Release(task) => self.free_slots.extend(task.slot()),
-                NextAction::Done(_) => {}
-                NextAction::Rare => match self.actions.take_rare() {
-                    Action::TakeBack { worker, .. } => self.asked.push(worker),
-                    other => panic!("{other:?} has no place here"),
-                },
+            match *action {
+                Action::Start { task, worker, .. } => self.in_flight[worker.index()].push(task),
+                Action::Release { task, .. } => self.free_slots.extend(task.slot()),
+                Action::Ended { end: End::Done, .. } => {}
+                Action::TakeBack { worker, .. } => self.asked.push(worker),
+                other => panic!("{other:?} has no place here"),
             }
         }
     }

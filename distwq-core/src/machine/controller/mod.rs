@@ -24,7 +24,7 @@ pub(crate) use outbox::{BATCH_COUNT, End, Outbox};
 pub(crate) use references::ReferenceNote;
 pub(crate) use workers::WorkerPlace;
 
-use super::scheduler::{self, Action, Actions, Event, NextAction, Scheduler, Spec, Stall};
+use super::scheduler::{self, Action, Actions, Event, Scheduler, Spec, Stall, TaskList, WorkerList};
 use super::{Notice, Ns};
 use crate::codec::Payload;
 use crate::config::Settings;
@@ -408,43 +408,47 @@ impl Controller {
     fn carry_out_all(&mut self, stall: Option<&str>, out: &mut Outbox) {
         // The scheduler is not entered from here but for copies, which lead to no actions.
         while let Some(action) = self.actions.take_next() {
-            match action {
-                NextAction::Start(task, worker, attempt) => self.start(task, worker, attempt, out),
+            match *action {
+                Action::Start { task, worker, attempt } => self.start(task, worker, attempt, out),
                 // Settled when its output came.
-                NextAction::Done(_) => {}
-                NextAction::Release(task) => self.table.remove(task),
-                NextAction::Rare => {
-                    let action = self.actions.take_rare();
-                    self.act(action, stall, out);
+                Action::Ended { end: scheduler::End::Done, .. } => {}
+                Action::Release { task, holders } => {
+                    if !holders.is_empty() {
+                        self.forget_at(task, holders, out);
+                    }
+                    self.table.remove(task);
                 }
+                Action::StartGroup { task, workers, attempt } => {
+                    let members = self.actions.workers(workers).into();
+                    self.start_group(task, members, attempt, out);
+                }
+                Action::TakeBack { worker, tasks } => self.take_back(worker, tasks, out),
+                Action::Ended { task, end } => self.end_without_value(task, end, stall, out),
             }
         }
     }
 
-    fn act(&mut self, action: Action, stall: Option<&str>, out: &mut Outbox) {
-        match action {
-            Action::Start { task, worker, attempt } => self.start(task, worker, attempt, out),
-            Action::StartGroup { task, workers, attempt } => self.start_group(task, workers.into(), attempt, out),
-            Action::TakeBack { worker, tasks } => {
-                let rank = self.workers.rank(worker);
-                out.notices.note(|| Notice::AskedBack { rank, count: tasks.len() });
-                out.post(worker, &ToWorker::TakeBack { tasks });
-            }
-            Action::Ended { task, end } => {
-                let failure = if end == scheduler::End::Failed { self.failures.remove(&task) } else { None };
-                let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
-                self.ended(task, None, out, |entry| {
-                    entry.output = output;
-                    entry.payload = Payload::EMPTY;
-                });
-            }
-            Action::Release { task, holders } => {
-                for holder in holders {
-                    self.copies.remove(task, holder);
-                    out.post(holder, &ToWorker::Forget { values: vec![task] });
-                }
-                self.table.remove(task);
-            }
+    /// Asks a worker for tasks that it may not have begun.
+    fn take_back(&self, worker: WorkerId, tasks: TaskList, out: &mut Outbox) {
+        let (rank, tasks) = (self.workers.rank(worker), self.actions.tasks(tasks).to_vec());
+        out.notices.note(|| Notice::AskedBack { rank, count: tasks.len() });
+        out.post(worker, &ToWorker::TakeBack { tasks });
+    }
+
+    fn end_without_value(&mut self, task: TaskId, end: scheduler::End, stall: Option<&str>, out: &mut Outbox) {
+        let failure = if end == scheduler::End::Failed { self.failures.remove(&task) } else { None };
+        let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
+        self.ended(task, None, out, |entry| {
+            entry.output = output;
+            entry.payload = Payload::EMPTY;
+        });
+    }
+
+    /// Tells the workers that hold a value to let it go.
+    fn forget_at(&mut self, value: TaskId, holders: WorkerList, out: &mut Outbox) {
+        for &holder in self.actions.workers(holders) {
+            self.copies.remove(value, holder);
+            out.post(holder, &ToWorker::Forget { values: vec![value] });
         }
     }
 

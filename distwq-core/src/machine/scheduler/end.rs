@@ -3,15 +3,16 @@
 use super::links::Chain;
 use super::task::State;
 use super::tasks::{Pin, Ties};
-use super::{Action, Actions, End, Made, Scheduler, Turn};
+use super::{Actions, End, Made, Scheduler, Turn};
 use crate::id::{TaskSlot, WorkerId};
+use smallvec::SmallVec;
 
 impl Scheduler {
     /// A task has ended with a value, made by `worker`.
     pub(super) fn done(&mut self, slot: TaskSlot, worker: WorkerId, made: Made, actions: &mut Actions) {
         self.pending -= 1;
         let Ties { inputs, dependents } = self.tasks.become_value(slot, worker, made);
-        actions.done(self.tasks.id(slot));
+        actions.ended(self.tasks.id(slot), End::Done);
         self.free_inputs(slot, inputs, actions);
         let attracts = self.tasks[slot].attracts_consumers();
         let mut waiting = dependents.reversed(&mut self.links);
@@ -59,7 +60,7 @@ impl Scheduler {
         let id = self.tasks.id(slot);
         self.pending -= 1;
         let Ties { inputs, dependents: mut waiting } = self.tasks.become_failure(slot);
-        actions.push(Action::Ended { task: id, end });
+        actions.ended(id, end);
         self.free_inputs(slot, inputs, actions);
         // Newest first onto a stack: so the dependents end in the order in which they were added.
         let mut is_named = false;
@@ -104,16 +105,16 @@ impl Scheduler {
         }
         let id = self.tasks.id(slot);
         if self.tasks.cold(slot).copies.is_empty() && !self.tasks[slot].is_resident() {
-            actions.release(id, Vec::new());
+            actions.release(id, &[]);
         } else {
-            actions.release(id, self.release_copies(slot));
+            actions.release(id, &self.release_copies(slot));
         }
         self.tasks[slot].state = State::Vacant;
     }
 
     /// The living holders of a value that goes, in order.
-    fn release_copies(&mut self, slot: TaskSlot) -> Vec<WorkerId> {
-        let mut holders: Vec<WorkerId> = self.holders_of(slot).collect();
+    fn release_copies(&mut self, slot: TaskSlot) -> SmallVec<[WorkerId; 16]> {
+        let mut holders: SmallVec<[WorkerId; 16]> = self.holders_of(slot).collect();
         holders.sort_unstable();
         holders.dedup();
         let mut copies = self.tasks.cold(slot).copies;

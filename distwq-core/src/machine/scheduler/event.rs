@@ -1,7 +1,7 @@
 //! What the scheduler is told and what it answers: the whole interface in one place.
 
+use super::arena::{TaskList, WorkerList};
 use crate::id::{TaskId, WorkerId};
-use std::collections::VecDeque;
 
 /// How far ahead and how eagerly work is handed out. The defaults suit any run.
 #[derive(Clone, Debug)]
@@ -171,10 +171,11 @@ pub struct GroupFailure {
     pub retry: bool,
 }
 
-/// What the caller has to do.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What the caller has to do. The lists of an action lie in the
+/// [`Actions`](super::Actions) that it came from, which give them: so it is a few numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub enum Action {
+pub enum Action<Workers = WorkerList, Tasks = TaskList> {
     /// Hand a task to a worker, behind what it has.
     Start {
         /// Which.
@@ -189,7 +190,7 @@ pub enum Action {
         /// Which.
         task: TaskId,
         /// In the order of the ranks of the group.
-        workers: Vec<WorkerId>,
+        workers: Workers,
         /// Counted from 1.
         attempt: u32,
     },
@@ -198,7 +199,7 @@ pub enum Action {
         /// Whom.
         worker: WorkerId,
         /// Which, in the order in which they were started.
-        tasks: Vec<TaskId>,
+        tasks: Tasks,
     },
     /// A task has ended.
     Ended {
@@ -212,130 +213,8 @@ pub enum Action {
         /// Which.
         task: TaskId,
         /// The living workers that hold the value; the controller may hold it besides.
-        holders: Vec<WorkerId>,
+        holders: Workers,
     },
-}
-
-/// Actions in their order, to be taken one after another. The three that most tasks have are kept as plain numbers, which
-/// go straight from registers to where they stay; a whole [`Action`] would be put together first and then moved in
-/// larger pieces than it was written in, for which the processor has to wait until all is written.
-#[derive(Debug, Default)]
-pub struct Actions {
-    common: Vec<Common>,
-    rare: VecDeque<Action>,
-    /// How many were taken.
-    taken: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Common {
-    kind: Kind,
-    /// Of a start.
-    worker: Option<WorkerId>,
-    attempt: u32,
-    task: TaskId,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Start,
-    Done,
-    Release,
-    Rare,
-}
-
-/// One of [`Actions`], few enough bytes to stay in registers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NextAction {
-    /// [`Action::Start`].
-    Start(TaskId, WorkerId, u32),
-    /// [`Action::Ended`] with a value.
-    Done(TaskId),
-    /// [`Action::Release`] of a task whose value no worker holds.
-    Release(TaskId),
-    /// Any other: what [`Actions::take_rare`] gives.
-    Rare,
-}
-
-impl Actions {
-    /// How many are left.
-    #[must_use]
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.common.len() - self.taken
-    }
-
-    /// Whether none is left.
-    #[must_use]
-    #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.common.len() == self.taken
-    }
-
-    /// Takes the next one.
-    #[inline]
-    pub fn take_next(&mut self) -> Option<NextAction> {
-        let Some(&Common { kind, worker, attempt, task }) = self.common.get(self.taken) else {
-            // All were taken: their memory is used again.
-            debug_assert!(self.rare.is_empty(), "the others were taken too");
-            self.common.clear();
-            self.taken = 0;
-            return None;
-        };
-        self.taken += 1;
-        Some(match kind {
-            Kind::Start => NextAction::Start(task, worker.expect("a start names a worker"), attempt),
-            Kind::Done => NextAction::Done(task),
-            Kind::Release => NextAction::Release(task),
-            Kind::Rare => NextAction::Rare,
-        })
-    }
-
-    /// The action that [`take_next`](Self::take_next) has just said is none of the common ones.
-    ///
-    /// # Panics
-    /// If it has not said so since the last such call.
-    pub fn take_rare(&mut self) -> Action {
-        self.rare.pop_front().expect("it is asked for once")
-    }
-
-    #[inline]
-    pub(super) fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
-        self.common.push(Common { kind: Kind::Start, worker: Some(worker), attempt, task });
-    }
-
-    #[inline]
-    pub(super) fn done(&mut self, task: TaskId) {
-        self.common.push(Common { kind: Kind::Done, worker: None, attempt: 0, task });
-    }
-
-    #[inline]
-    pub(super) fn release(&mut self, task: TaskId, holders: Vec<WorkerId>) {
-        if holders.is_empty() {
-            self.common.push(Common { kind: Kind::Release, worker: None, attempt: 0, task });
-        } else {
-            self.push(Action::Release { task, holders });
-        }
-    }
-
-    pub(super) fn push(&mut self, action: Action) {
-        self.rare.push_back(action);
-        self.common.push(Common { kind: Kind::Rare, worker: None, attempt: 0, task: TaskId::new(0, 0) });
-    }
-}
-
-impl Iterator for Actions {
-    type Item = Action;
-
-    /// The next one as a value of its own.
-    fn next(&mut self) -> Option<Action> {
-        Some(match self.take_next()? {
-            NextAction::Start(task, worker, attempt) => Action::Start { task, worker, attempt },
-            NextAction::Done(task) => Action::Ended { task, end: End::Done },
-            NextAction::Release(task) => Action::Release { task, holders: Vec::new() },
-            NextAction::Rare => self.take_rare(),
-        })
-    }
 }
 
 /// How a task ended.

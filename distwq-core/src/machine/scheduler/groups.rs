@@ -9,7 +9,7 @@
 
 use super::task::{State, priority_of};
 use super::workers::Standing;
-use super::{Action, Actions, End, GroupFailure, Made, Scheduler};
+use super::{Actions, End, GroupFailure, Made, Scheduler};
 use crate::id::{Index, TaskId, TaskSlot, WorkerId};
 
 /// Sizes of groups whose last members are remembered.
@@ -253,7 +253,7 @@ impl Scheduler {
             self.last_groups.clear();
         }
         self.last_groups.insert(ranks, members.clone());
-        actions.push(Action::StartGroup { task: self.tasks.id(task), workers: members.to_vec(), attempt });
+        actions.start_group(self.tasks.id(task), &members, attempt);
         self.groups.insert(task, Group { members, living: ranks, lost: None });
     }
 

@@ -7,7 +7,7 @@
 //!
 //! # Calling order
 //!
-//! - [`Scheduler::handle`] appends to `actions`; the caller takes them when it likes, but carries them out in their
+//! - [`Scheduler::handle`] appends to [`Actions`]; the caller takes them when it likes, but carries them out in their
 //!   order. What goes to one worker must arrive there in order, and its reports come back in order.
 //! - [`Event::Added`] only names tasks that were added before: a graph is added in an order in which dependencies
 //!   come first. The caller says [`Event::Dropped`] of a task after the last `Added` that names it.
@@ -45,7 +45,9 @@
 //! alone may look at all tasks that wait for workers, and at all groups. Chains are followed by
 //! worklists, never by recursion.
 
+mod actions;
 mod add;
+mod arena;
 mod end;
 mod event;
 mod groups;
@@ -68,7 +70,9 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Action, Actions, End, Event, GroupFailure, Made, NextAction, Settings, Spec};
+pub use actions::Actions;
+pub use arena::{ListOf, TaskList, WorkerList};
+pub use event::{Action, End, Event, GroupFailure, Made, Settings, Spec};
 pub use stall::{Stall, Waits};
 
 use crate::id::{TaskId, TaskSlot, WorkerId};

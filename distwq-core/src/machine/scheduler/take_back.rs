@@ -1,7 +1,7 @@
 //! Work that was handed out too early is asked back: for a worker that has run dry, or because its worker is
 //! reserved.
 
-use super::{Action, Actions, Scheduler, Turn};
+use super::{Actions, Scheduler, Turn};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
 /// How many loaded workers are looked at before the search is given up until the next occasion.
@@ -80,7 +80,7 @@ impl Scheduler {
         }
         tasks.reverse();
         self.workers[worker].asked = true;
-        actions.push(Action::TakeBack { worker, tasks });
+        actions.take_back(worker, &tasks);
         true
     }
 

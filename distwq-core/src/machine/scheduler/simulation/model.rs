@@ -1,5 +1,6 @@
 //! What must be true of each task, kept beside the scheduler and independent of it.
 
+use super::super::actions::Whole;
 use super::super::{Action, End, Settings};
 use crate::id::{TaskId, WorkerId};
 use std::collections::BTreeSet;
@@ -115,7 +116,7 @@ impl Book {
     }
 
     /// Checks one action against all rules, and notes it.
-    pub(super) fn take(&mut self, now_ns: u64, action: &Action) {
+    pub(super) fn take(&mut self, now_ns: u64, action: &Whole) {
         match action {
             Action::Start { task, worker, attempt } => self.start(*task, *worker, *attempt),
             Action::StartGroup { task, workers, attempt } => self.start_group(now_ns, *task, workers, *attempt),

@@ -1,5 +1,6 @@
 //! The world around the scheduler: what happens when, messages on their way, and the controller's part.
 
+use super::super::actions::Whole;
 use super::super::{Action, Actions, Event, GroupFailure, Made, Scheduler, Settings};
 use super::model::{Book, Seen, Tally};
 use super::places::{Party, Place};
@@ -195,7 +196,7 @@ impl World {
         self.actions = actions;
     }
 
-    fn carry_out(&mut self, action: &Action) {
+    fn carry_out(&mut self, action: &Whole) {
         match action {
             Action::Start { task, worker, .. } => self.send(*worker, ToWorker::Start(*task)),
             Action::TakeBack { worker, tasks } => self.send(*worker, ToWorker::TakeBack(tasks.clone())),

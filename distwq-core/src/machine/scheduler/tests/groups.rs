@@ -3,12 +3,12 @@
 use super::*;
 use crate::machine::scheduler::{GroupFailure, Made};
 
-fn group_done(play: &mut Play, task: TaskId) -> Vec<Action> {
+fn group_done(play: &mut Play, task: TaskId) -> Vec<Whole> {
     let value = Made { bytes: 8, resident: false };
     play.feed(Event::GroupFinished { task, result: Ok(value), ran_ns: LONG_NS })
 }
 
-fn group_failed(play: &mut Play, task: TaskId) -> Vec<Action> {
+fn group_failed(play: &mut Play, task: TaskId) -> Vec<Whole> {
     play.feed(Event::GroupFinished { task, result: Err(GroupFailure { retry: true }), ran_ns: LONG_NS })
 }
 

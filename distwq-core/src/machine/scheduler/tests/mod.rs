@@ -11,7 +11,8 @@ mod size;
 mod take_back;
 mod values;
 
-use super::{Action, Actions, End, Event, Made, NextAction, Scheduler, Settings, Spec};
+use super::actions::Whole;
+use super::{Action, Actions, End, Event, Made, Scheduler, Settings, Spec};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
 const W0: WorkerId = WorkerId::new(0);
@@ -39,7 +40,7 @@ impl Play {
         play
     }
 
-    fn feed(&mut self, event: Event<'_>) -> Vec<Action> {
+    fn feed(&mut self, event: Event<'_>) -> Vec<Whole> {
         let mut actions = Actions::default();
         assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "{event:?} fits");
         self.scheduler.validate();
@@ -54,7 +55,7 @@ impl Play {
         self.scheduler.validate();
     }
 
-    fn join(&mut self, worker: WorkerId, slots: u32) -> Vec<Action> {
+    fn join(&mut self, worker: WorkerId, slots: u32) -> Vec<Whole> {
         self.feed(Event::Joined { worker, slots })
     }
 
@@ -63,7 +64,7 @@ impl Play {
         TaskId::new(self.added - 1, self.added)
     }
 
-    fn add(&mut self, spec: Spec<'_>) -> (TaskId, Vec<Action>) {
+    fn add(&mut self, spec: Spec<'_>) -> (TaskId, Vec<Whole>) {
         let task = self.next_id();
         (task, self.feed(Event::Added { task, spec: &spec }))
     }
@@ -88,62 +89,62 @@ impl Play {
     }
 
     /// The task has succeeded after a long run; its value is small and came along.
-    fn finish(&mut self, task: TaskId, worker: WorkerId) -> Vec<Action> {
+    fn finish(&mut self, task: TaskId, worker: WorkerId) -> Vec<Whole> {
         self.feed(Event::Finished { worker, task, made: Made { bytes: 8, resident: false }, ran_ns: LONG_NS })
     }
 
     /// The task has succeeded after a long run; its value stayed there.
-    fn finish_resident(&mut self, task: TaskId, worker: WorkerId, bytes: u64) -> Vec<Action> {
+    fn finish_resident(&mut self, task: TaskId, worker: WorkerId, bytes: u64) -> Vec<Whole> {
         self.feed(Event::Finished { worker, task, made: Made { bytes, resident: true }, ran_ns: LONG_NS })
     }
 
-    fn fail(&mut self, task: TaskId, worker: WorkerId) -> Vec<Action> {
+    fn fail(&mut self, task: TaskId, worker: WorkerId) -> Vec<Whole> {
         self.feed(Event::Failed { worker, task, ran_ns: LONG_NS, retry: true })
     }
 
-    fn lose(&mut self, worker: WorkerId) -> Vec<Action> {
+    fn lose(&mut self, worker: WorkerId) -> Vec<Whole> {
         self.feed(Event::Lost { worker })
     }
 
-    fn drop_handle(&mut self, task: TaskId) -> Vec<Action> {
+    fn drop_handle(&mut self, task: TaskId) -> Vec<Whole> {
         self.feed(Event::Dropped { tasks: &[task] })
     }
 
-    fn give_back(&mut self, worker: WorkerId, tasks: &[TaskId]) -> Vec<Action> {
+    fn give_back(&mut self, worker: WorkerId, tasks: &[TaskId]) -> Vec<Whole> {
         self.feed(Event::Returned { worker, tasks })
     }
 
-    fn pass(&mut self, ns: u64) -> Vec<Action> {
+    fn pass(&mut self, ns: u64) -> Vec<Whole> {
         self.now_ns += ns;
         self.feed(Event::Tick)
     }
 }
 
-fn start(task: TaskId, worker: WorkerId) -> Action {
+fn start(task: TaskId, worker: WorkerId) -> Whole {
     start_again(task, worker, 1)
 }
 
-fn start_again(task: TaskId, worker: WorkerId, attempt: u32) -> Action {
+fn start_again(task: TaskId, worker: WorkerId, attempt: u32) -> Whole {
     Action::Start { task, worker, attempt }
 }
 
-fn start_group(task: TaskId, workers: &[WorkerId]) -> Action {
+fn start_group(task: TaskId, workers: &[WorkerId]) -> Whole {
     Action::StartGroup { task, workers: workers.to_vec(), attempt: 1 }
 }
 
-fn take_back(worker: WorkerId, tasks: &[TaskId]) -> Action {
+fn take_back(worker: WorkerId, tasks: &[TaskId]) -> Whole {
     Action::TakeBack { worker, tasks: tasks.to_vec() }
 }
 
-fn ended(task: TaskId, end: End) -> Action {
+fn ended(task: TaskId, end: End) -> Whole {
     Action::Ended { task, end }
 }
 
-fn done(task: TaskId) -> Action {
+fn done(task: TaskId) -> Whole {
     ended(task, End::Done)
 }
 
-fn release(task: TaskId, holders: &[WorkerId]) -> Action {
+fn release(task: TaskId, holders: &[WorkerId]) -> Whole {
     Action::Release { task, holders: holders.to_vec() }
 }
 
