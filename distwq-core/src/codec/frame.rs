@@ -15,15 +15,15 @@ pub(crate) enum Blob<'a> {
     Attached(u32),
 }
 
-mod raw {
+pub(crate) mod raw {
     //! A slice as one run of bytes instead of a sequence of numbers.
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &&[u8], to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &&[u8], to: S) -> Result<S::Ok, S::Error> {
         to.serialize_bytes(bytes)
     }
 
-    pub(super) fn deserialize<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<&'a [u8], D::Error> {
+    pub(crate) fn deserialize<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<&'a [u8], D::Error> {
         <&'a [u8]>::deserialize(from)
     }
 }

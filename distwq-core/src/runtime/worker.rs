@@ -124,7 +124,7 @@ impl WorkerEngine {
     /// This member is about to use the raw communicator of its group; gives all members.
     #[cfg(feature = "mpi")]
     pub(super) fn enter_raw(&mut self, epoch: u64) -> Result<Vec<Rank>, GroupError> {
-        self.machine.enter_raw(epoch).map(<[Rank]>::to_vec)
+        self.machine.enter_raw(epoch).map(|members| members.ranks().collect())
     }
 
     /// Does what the machine asks for at once.

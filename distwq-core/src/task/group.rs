@@ -14,7 +14,8 @@ pub(crate) use operation::Operation;
 
 use crate::codec::{self, Payload, Portable};
 use operation::Running;
-use std::cell::Cell;
+use rustc_hash::FxHashMap;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 /// The ranks that run one collective task together, as one of them sees it. Members are counted from 0; all of
@@ -54,14 +55,17 @@ pub struct Group {
     size: usize,
     // In cells: the thread of the task alone counts.
     operations: Cell<u64>,
-    sent: Vec<Cell<u64>>,
-    received: Vec<Cell<u64>>,
+    sent: Counters,
+    received: Counters,
 }
+
+/// By member, the number of the next message. Only members with which there was one are there.
+type Counters = RefCell<FxHashMap<usize, u64>>;
 
 impl Group {
     pub(crate) fn new(link: Box<dyn Link>, rank: usize, size: usize) -> Self {
-        let counters = || vec![Cell::new(0); size];
-        Self { link, rank, size, operations: Cell::new(0), sent: counters(), received: counters() }
+        let (sent, received) = (Counters::default(), Counters::default());
+        Self { link, rank, size, operations: Cell::new(0), sent, received }
     }
 
     /// The number of this member, from 0 to `size() - 1`.
@@ -77,7 +81,9 @@ impl Group {
     }
 
     fn begin(&self, operation: Operation) -> Running<'_> {
-        Running { link: &*self.link, operation, sequence: count(&self.operations) }
+        let sequence = self.operations.get();
+        self.operations.set(sequence + 1);
+        Running { link: &*self.link, operation, sequence }
     }
 
     fn member(&self, member: usize) -> Result<usize, GroupError> {
@@ -485,8 +491,7 @@ impl Group {
     /// # }
     /// ```
     pub fn send<T: Portable>(&self, to: usize, value: &T) -> Result<(), GroupError> {
-        let counter = &self.sent[self.member(to)?];
-        let running = self.message(counter);
+        let running = self.message(&self.sent, self.member(to)?);
         running.send(to, 0, running.encode(value)?)
     }
 
@@ -496,13 +501,17 @@ impl Group {
     /// [`GroupError`] if a member failed or left, if there is no such member, or if the value is not a `T`;
     /// [`GroupError::Deadlock`] at once if `from` is this member and it has sent itself nothing that it has not taken.
     pub fn recv<T: Portable>(&self, from: usize) -> Result<T, GroupError> {
-        let counter = &self.received[self.member(from)?];
-        let running = self.message(counter);
+        let running = self.message(&self.received, self.member(from)?);
         running.decode(&running.receive(from, 0)?)
     }
 
-    fn message(&self, counter: &Cell<u64>) -> Running<'_> {
-        Running { link: &*self.link, operation: Operation::Message, sequence: count(counter) }
+    /// The next message to or from a member.
+    fn message(&self, counters: &Counters, member: usize) -> Running<'_> {
+        let mut counters = counters.borrow_mut();
+        let next = counters.entry(member).or_default();
+        let sequence = *next;
+        *next += 1;
+        Running { link: &*self.link, operation: Operation::Message, sequence }
     }
 
     fn one_for_each(&self, operation: &str, count: usize) -> Result<(), GroupError> {
@@ -511,13 +520,6 @@ impl Group {
         }
         Err(GroupError::Argument(format!("{operation} was given {count} values for a group of {}", self.size)))
     }
-}
-
-/// The next number.
-fn count(counter: &Cell<u64>) -> u64 {
-    let next = counter.get();
-    counter.set(next + 1);
-    next
 }
 
 fn missing(operation: &str, root: usize) -> GroupError {

@@ -8,7 +8,7 @@
 //! u8    u8              Run 12, Done 24   at most 255  u32 length, then the encoding
 //! ```
 
-use crate::codec::frame::{Blob, GENERAL};
+use crate::codec::frame::{Blob, GENERAL, raw};
 use crate::codec::{self, CodecError};
 use crate::function::registry::FunctionId;
 use crate::function::remote::{Failure, InputArgument};
@@ -67,21 +67,23 @@ pub(crate) struct RunTail<'a> {
     pub(crate) attempt: u32,
     /// The attempt is that of a member of this group: it has to fetch the inputs, say `Ready`,
     /// and begin when told to `Enter`.
-    pub(crate) group: Option<GroupOfRun>,
+    #[serde(borrow)]
+    pub(crate) group: Option<GroupOfRun<'a>>,
 }
 
 impl<'a> RunTail<'a> {
     /// That of an attempt whose arguments are all behind the header.
-    pub(crate) fn new(label: Option<&'a str>, attempt: u32, group: Option<GroupOfRun>) -> Self {
+    pub(crate) fn new(label: Option<&'a str>, attempt: u32, group: Option<GroupOfRun<'a>>) -> Self {
         Self { arguments: None, inputs: SmallVec::new(), label, attempt, group }
     }
 }
 
-/// The group that a member is to join.
-#[derive(Serialize, Deserialize, Clone, Debug)]
-pub(crate) struct GroupOfRun {
+/// The group that a member is to join. Its members are [encoded](super::members::Members).
+#[derive(Serialize, Deserialize, Clone, Copy, Debug)]
+pub(crate) struct GroupOfRun<'a> {
     pub(crate) epoch: u64,
-    pub(crate) members: Vec<Rank>,
+    #[serde(with = "raw")]
+    pub(crate) members: &'a [u8],
 }
 
 /// Where the bytes of an input are.

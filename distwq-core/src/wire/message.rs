@@ -1,10 +1,10 @@
 //! What ranks say to each other besides the messages of [attempts](super::attempt): an enum for
 //! each direction. What carries it is a [`Frame`](crate::codec::frame::Frame).
 
-use crate::codec::frame::Blob;
+use crate::codec::frame::{Blob, raw};
 use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
-use crate::id::{GroupKey, Rank, TaskId};
+use crate::id::{GroupKey, TaskId};
 use crate::peers::Process;
 use serde::{Deserialize, Serialize};
 
@@ -22,14 +22,19 @@ pub(crate) enum ToWorker<'a> {
     TakeBack { tasks: Vec<TaskId> },
     /// All members are ready: begin.
     Enter { epoch: u64 },
-    /// The group will not begin, or a member of it has failed.
-    Leave { epoch: u64 },
-    /// Say whether you wait in the group.
-    AskWait { epoch: u64 },
+    /// This member of the group has failed, so it will not begin or cannot go on.
+    Leave { epoch: u64, member: u32, failure: &'a str },
+    /// Say whether you wait in the group, and how much you have exchanged.
+    AskWait { epoch: u64, round: u32 },
+    /// These members of a group wait for you, who has left it: tell them so.
+    SayLeft { epoch: u64, to: Vec<u32> },
     /// The members of the group wait for each other.
     Deadlock { epoch: u64, waits: &'a str },
     /// Free the raw communicator of these ranks, if there is one.
-    FreeGroup { members: Vec<Rank> },
+    FreeGroup {
+        #[serde(with = "raw")]
+        members: &'a [u8],
+    },
     /// Nobody needs these values any more.
     Forget { values: Vec<TaskId> },
     /// Say what you hold and what you run.
@@ -54,7 +59,7 @@ pub(crate) enum ToController<'a> {
     Ready { epoch: u64 },
     /// The answer to `Leave`: this rank is not stuck in raw MPI.
     Heard { epoch: u64 },
-    /// This member of a group waits for long, or answers `AskWait`.
+    /// This member of a group waits for long, or answers `AskWait`; then it may have left.
     Waits(WaitReport),
     /// The answer to `Report`; with each task that runs, for how many nanoseconds it does.
     Report { resident_bytes: u64, values: u64, running: Vec<(TaskId, u64)> },
@@ -65,18 +70,17 @@ pub(crate) enum ToController<'a> {
     Peer(ToPeer<'a>),
 }
 
-/// What a member of a group waits for, and what it has exchanged with each member.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+/// What a member of a group waits for, and how much it has exchanged with all others together.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct WaitReport {
     pub(crate) epoch: u64,
-    /// The member and the message that this one waits for; nothing if it does not wait.
+    /// The member and the message that this one waits for; nothing if it does not wait, or has left.
     pub(crate) on: Option<(u32, GroupKey)>,
-    pub(crate) sent: Vec<u64>,
-    pub(crate) received: Vec<u64>,
-    /// Of members that have left: how many messages they had sent to this one.
-    pub(crate) left_after: Vec<Option<u64>>,
-    /// Whether it answers `AskWait`.
-    pub(crate) answers: bool,
+    /// How many messages it has sent, and how many have come to it, by now.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    /// Of which `AskWait` this is the answer.
+    pub(crate) answers: Option<u32>,
 }
 
 /// What any rank may say to any other.
@@ -97,13 +101,8 @@ pub(crate) enum ToPeer<'a> {
         #[serde(borrow)]
         bytes: Blob<'a>,
     },
-    /// The sender has left the group, after `sent` messages to this member.
-    GroupLeft {
-        epoch: u64,
-        sent: u64,
-        #[serde(borrow)]
-        failure: Option<&'a str>,
-    },
+    /// The sender has left the group without an error, after `sent` messages to this member, which waits for it.
+    GroupLeft { epoch: u64, sent: u64 },
 }
 
 /// What a rank says of itself before anything else.

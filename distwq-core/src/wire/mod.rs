@@ -1,4 +1,5 @@
 //! What ranks say to each other.
 
 pub(crate) mod attempt;
+pub(crate) mod members;
 pub(crate) mod message;

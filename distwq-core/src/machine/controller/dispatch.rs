@@ -22,7 +22,7 @@ pub(super) struct Start<'a> {
     /// Counted from 1.
     pub(super) attempt: u32,
     /// The worker runs it as a member of this group.
-    pub(super) group: Option<&'a GroupOfRun>,
+    pub(super) group: Option<GroupOfRun<'a>>,
 }
 
 /// Where values are, as seen by the controller.
@@ -49,7 +49,7 @@ impl Whereabouts<'_> {
         let fields = || RunFields::new(task, function);
         let label = entry.label();
         let has_tail = label.is_some() || attempt > 1 || group.is_some();
-        let tail = has_tail.then(|| RunTail::new(label, attempt, group.cloned()));
+        let tail = has_tail.then(|| RunTail::new(label, attempt, group));
         let push = |body: &mut Vec<u8>| match self.table.inputs(entry) {
             [] => push_few(plain, body),
             inputs => push_arguments(self.table, remote, plain.as_slice(), inputs, body).is_some(),
@@ -60,7 +60,7 @@ impl Whereabouts<'_> {
         let mut copied = Vec::new();
         let inputs = self.inputs(entry, remote, worker, out.frame(worker), &mut copied);
         let arguments = (plain.len() > BYTES_MAX).then(|| out.frame(worker).blob(plain));
-        let tail = RunTail { arguments, inputs, label, attempt, group: group.cloned() };
+        let tail = RunTail { arguments, inputs, label, attempt, group };
         let push = |body: &mut Vec<u8>| arguments.is_some() || push_few(plain, body);
         out.run(worker, fields(), push, Some(&tail));
         copied

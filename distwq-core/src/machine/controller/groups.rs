@@ -8,6 +8,7 @@ use crate::machine::Ns;
 use crate::wire::attempt::Given;
 use crate::wire::message::WaitReport;
 use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 
 /// Raw communicators that are kept at the same time.
 const COMMUNICATORS_MAX: usize = 256;
@@ -18,30 +19,70 @@ struct Attempt {
     epoch: u64,
     members: Box<[WorkerId]>,
     ready: usize,
-    /// Which members have left.
+    /// Which members have left, and how many have not.
     left: Vec<bool>,
+    inside: usize,
     output: Option<Given<Payload>>,
     failure: Option<(Failure, WorkerId)>,
-    /// Since when the members that have not left were told to, and which of them have heard.
-    leaving: Option<(Ns, Vec<bool>)>,
+    /// Since the members that have not left were told to.
+    leaving: Option<Leaving>,
     /// Whether a member asked for the raw communicator.
     raw: bool,
-    /// What members say that wait for long.
-    waits: Waits,
+    /// What members say that wait for long, from the first one on.
+    waits: Option<Box<Waits>>,
     started_ns: Ns,
     ended_ns: Ns,
 }
 
-/// The collective tasks under way.
+/// Members have been told to leave.
+#[derive(Debug)]
+struct Leaving {
+    /// Who has left or has answered, and how many have not.
+    heard: Vec<bool>,
+    silent: usize,
+}
+
+/// Where a worker is a member, or was last.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    task: TaskId,
+    epoch: u64,
+    member: u32,
+}
+
+/// The collective tasks under way. What a member says costs O(1), however many members there are.
 #[derive(Default, Debug)]
 pub(super) struct Groups {
     attempts: FxHashMap<TaskId, Attempt>,
-    tasks: FxHashMap<u64, TaskId>,
+    /// By worker: it is in one group at a time. An old message is known by its epoch.
+    places: Vec<Option<Place>>,
     epoch: u64,
     /// Groups that have a raw communicator, the last used one at the end.
     communicators: Vec<Box<[WorkerId]>>,
-    /// How many of them have a failed member.
-    leaving: usize,
+    /// Groups that have a failed member, and since when, the first one in front. That one has silent members.
+    leaving: VecDeque<(Ns, TaskId, u64)>,
+}
+
+/// What follows for the members of a group from what one of them has said.
+#[derive(Debug)]
+pub(super) struct Follows<'a> {
+    pub(super) epoch: u64,
+    /// All members.
+    pub(super) members: &'a [WorkerId],
+    left: &'a [bool],
+    /// The first failure, and its member: all who are inside have to leave.
+    pub(super) failed: Option<(u32, &'a Failure)>,
+    /// A member that has left, and those that wait for it.
+    pub(super) has_left: Option<(WorkerId, Vec<u32>)>,
+    pub(super) verdict: Verdict,
+}
+
+impl Follows<'_> {
+    /// The members that have not left.
+    pub(super) fn inside(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        let members = self.members.iter().zip(self.left);
+        members.filter(|(_, left)| !**left).map(|(member, _)| *member)
+    }
 }
 
 /// How the last member to leave has left a group.
@@ -86,24 +127,32 @@ impl Groups {
     /// How many are under way.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn len(&self) -> usize {
-        self.attempts.len().max(self.tasks.len())
+        self.attempts.len().max(self.leaving.len())
     }
 
-    /// The collective tasks that a worker is a member of and has not left.
-    pub(super) fn of_member(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> + '_ {
-        let inside = move |attempt: &Attempt| attempt.member(worker).is_some_and(|member| !attempt.left[member]);
-        self.attempts.iter().filter(move |(_, attempt)| inside(attempt)).map(|(task, _)| *task)
+    /// The collective task that a worker is a member of and has not left.
+    pub(super) fn of_member(&self, worker: WorkerId) -> Option<TaskId> {
+        let place = (*self.places.get(worker.index())?)?;
+        let attempt = self.attempts.get(&place.task)?;
+        (attempt.epoch == place.epoch && !attempt.left[place.member as usize]).then_some(place.task)
     }
 
     /// An attempt begins with these members; gives its epoch.
     pub(super) fn begin(&mut self, task: TaskId, members: Box<[WorkerId]>) -> u64 {
         self.epoch += 1;
-        self.tasks.insert(self.epoch, task);
+        let epoch = self.epoch;
+        for (worker, member) in members.iter().zip(0..) {
+            if worker.index() >= self.places.len() {
+                self.places.resize(worker.index() + 1, None);
+            }
+            self.places[worker.index()] = Some(Place { task, epoch, member });
+        }
         let attempt = Attempt {
-            epoch: self.epoch,
+            epoch,
             ready: 0,
             left: vec![false; members.len()],
-            waits: Waits::new(members.len()),
+            inside: members.len(),
+            waits: None,
             members,
             output: None,
             failure: None,
@@ -113,79 +162,115 @@ impl Groups {
             ended_ns: 0,
         };
         self.attempts.insert(task, attempt);
-        self.epoch
+        epoch
     }
 
-    fn of_epoch(&mut self, epoch: u64) -> Option<&mut Attempt> {
-        let task = self.tasks.get(&epoch)?;
-        self.attempts.get_mut(task)
+    /// The attempt with this epoch, and which member of it a worker is. What comes late finds none.
+    fn of_epoch(&mut self, epoch: u64, worker: WorkerId) -> Option<(&mut Attempt, u32)> {
+        let place = (*self.places.get(worker.index())?)?;
+        let attempt = self.attempts.get_mut(&place.task)?;
+        (place.epoch == epoch && attempt.epoch == epoch).then_some((attempt, place.member))
     }
 
     /// A member has its inputs. Gives all members when all have theirs: they enter then.
-    pub(super) fn ready(&mut self, epoch: u64) -> Option<&[WorkerId]> {
-        let attempt = self.of_epoch(epoch)?;
+    pub(super) fn ready(&mut self, epoch: u64, worker: WorkerId) -> Option<&[WorkerId]> {
+        let (attempt, _) = self.of_epoch(epoch, worker)?;
         attempt.ready += 1;
         (attempt.ready == attempt.members.len() && attempt.failure.is_none()).then_some(&attempt.members)
     }
 
     /// A member has answered `Leave`: it is not stuck.
     pub(super) fn heard(&mut self, epoch: u64, worker: WorkerId) {
-        if let Some(attempt) = self.of_epoch(epoch)
-            && let Some(member) = attempt.member(worker)
-            && let Some((_, heard)) = &mut attempt.leaving
+        if let Some((attempt, member)) = self.of_epoch(epoch, worker)
+            && let Some(leaving) = &mut attempt.leaving
         {
-            heard[member] = true;
+            leaving.heard(member);
+            self.forget_heard();
         }
     }
 
-    /// A member waits for long. Gives what follows, and the members that have not left.
-    pub(super) fn waits(&mut self, worker: WorkerId, report: WaitReport) -> Option<(Verdict, Vec<WorkerId>)> {
-        let attempt = self.of_epoch(report.epoch)?;
-        let member = attempt.member(worker)?;
-        let verdict = attempt.waits.report(member, report, &attempt.left);
-        (verdict != Verdict::Wait).then(|| (verdict, attempt.inside()))
+    /// A member waits for long, or answers that it does not. Gives what follows.
+    pub(super) fn waits(&mut self, worker: WorkerId, report: &WaitReport) -> Option<Follows<'_>> {
+        let (attempt, member) = self.of_epoch(report.epoch, worker)?;
+        if attempt.leaving.is_some() {
+            // All waits end by that.
+            return None;
+        }
+        let Attempt { epoch, members, left, waits, .. } = attempt;
+        let waits = waits.get_or_insert_with(|| Box::new(Waits::new(left)));
+        let mut follows =
+            Follows { epoch: *epoch, members, left, failed: None, has_left: None, verdict: Verdict::Wait };
+        match waits.report(member, report) {
+            Verdict::HasLeft { member: other } => {
+                follows.has_left = Some((members[other as usize], vec![member]));
+            }
+            verdict => follows.verdict = verdict,
+        }
+        Some(follows)
     }
 
-    /// A member's part has ended. If that is the first one to fail, gives the epoch and the members that have to leave.
-    pub(super) fn left(&mut self, now: Ns, task: TaskId, worker: WorkerId, part: Part) -> Option<(u64, Vec<WorkerId>)> {
-        let attempt = self.attempts.get_mut(&task)?;
-        let member = attempt.member(worker)?;
-        attempt.left[member] = true;
+    /// A member's part has ended. Gives what follows for the others.
+    pub(super) fn left(&mut self, now: Ns, task: TaskId, worker: WorkerId, part: Part) -> Option<Follows<'_>> {
+        let place = (*self.places.get(worker.index())?).filter(|place| place.task == task)?;
+        let attempt = self.attempts.get_mut(&task).filter(|attempt| attempt.epoch == place.epoch)?;
+        let member = place.member;
+        if std::mem::replace(&mut attempt.left[member as usize], true) {
+            return None;
+        }
+        attempt.inside -= 1;
         attempt.raw |= part.raw;
         attempt.started_ns = attempt.started_ns.min(part.times.0);
         attempt.ended_ns = attempt.ended_ns.max(part.times.1);
+        let mut is_first_failure = false;
         match part.outcome {
-            Ok(output) => {
-                if member == 0 {
-                    attempt.output = Some(output);
-                }
-                None
-            }
+            Ok(output) if member == 0 => attempt.output = Some(output),
+            Ok(_) => {}
             Err(failure) => {
                 attempt.failed(worker, failure);
-                if attempt.leaving.is_some() {
-                    return None;
-                }
-                attempt.leaving = Some((now, attempt.left.clone()));
-                self.leaving += 1;
-                Some((attempt.epoch, attempt.inside()))
+                is_first_failure = attempt.leaving.is_none();
             }
         }
-    }
-
-    /// Why an attempt has failed, and where.
-    pub(super) fn failure(&self, task: TaskId) -> Option<&(Failure, WorkerId)> {
-        self.attempts.get(&task)?.failure.as_ref()
+        if is_first_failure {
+            attempt.leaving = Some(Leaving { heard: attempt.left.clone(), silent: attempt.inside });
+            self.leaving.push_back((now, task, place.epoch));
+        } else if let Some(leaving) = &mut attempt.leaving {
+            leaving.heard(member);
+        }
+        self.forget_heard();
+        let attempt = self.attempts.get_mut(&task)?;
+        let mut has_left = None;
+        let mut verdict = Verdict::Wait;
+        if let Some(waits) = &mut attempt.waits
+            && attempt.leaving.is_none()
+        {
+            let (waiting, step) = waits.leaves(member);
+            has_left = (!waiting.is_empty()).then_some((worker, waiting));
+            verdict = step;
+        }
+        let failure = attempt.failure.as_ref().filter(|_| is_first_failure);
+        let failed = failure.map(|(failure, _)| (member, failure));
+        let Attempt { epoch, members, left, .. } = attempt;
+        Some(Follows { epoch: *epoch, members, left, failed, has_left, verdict })
     }
 
     /// Takes the attempt of a task out if all members have left.
     pub(super) fn take_left(&mut self, task: TaskId) -> Option<Left> {
-        self.attempts.get(&task)?.left.iter().all(|left| *left).then_some(())?;
+        (self.attempts.get(&task)?.inside == 0).then_some(())?;
         let attempt = self.attempts.remove(&task)?;
-        self.tasks.remove(&attempt.epoch);
-        self.leaving -= usize::from(attempt.leaving.is_some());
+        self.forget_heard();
         let Attempt { epoch, members, started_ns, ended_ns, output, failure, raw, .. } = attempt;
         Some(Left { epoch, members, started_ns, ended_ns, output, failure, raw })
+    }
+
+    /// Keeps the promise of [`leaving`](Self::leaving).
+    fn forget_heard(&mut self) {
+        while let Some((_, task, epoch)) = self.leaving.front() {
+            let attempt = self.attempts.get(task).filter(|attempt| attempt.epoch == *epoch);
+            if attempt.and_then(|attempt| attempt.leaving.as_ref()).is_some_and(|leaving| leaving.silent > 0) {
+                return;
+            }
+            self.leaving.pop_front();
+        }
     }
 
     /// Communicators are few and dear: those used last are kept. One that a failed task has used may have operations
@@ -209,35 +294,29 @@ impl Groups {
 
     /// When a member is stuck that has not answered by then.
     pub(super) fn next_deadline(&self, grace_ns: Ns) -> Option<Ns> {
-        if self.leaving == 0 {
-            return None;
-        }
-        let silent = self.attempts.values().filter(|attempt| attempt.silent().is_some());
-        silent.filter_map(|attempt| Some(attempt.leaving.as_ref()?.0 + grace_ns)).min()
+        self.leaving.front().map(|(since_ns, ..)| since_ns + grace_ns)
     }
 
     /// A member of a group that has failed which has not answered for as long as the grace.
     pub(super) fn stuck(&self, now: Ns, grace_ns: Ns) -> Option<Stuck<'_>> {
-        self.attempts.iter().find_map(|(task, attempt)| {
-            let (since_ns, _) = attempt.leaving.as_ref()?;
-            let member = attempt.members[attempt.silent()?];
-            let is_over = now.saturating_sub(*since_ns) >= grace_ns;
-            is_over.then_some(Stuck { task: *task, member, failure: attempt.failure.as_ref() })
-        })
+        let (since_ns, task, _) = self.leaving.front()?;
+        let attempt = self.attempts.get(task)?;
+        let silent = attempt.leaving.as_ref()?.heard.iter().position(|heard| !heard)?;
+        let is_over = now.saturating_sub(*since_ns) >= grace_ns;
+        is_over.then_some(Stuck { task: *task, member: attempt.members[silent], failure: attempt.failure.as_ref() })
+    }
+}
+
+impl Leaving {
+    /// A member has answered, or has left.
+    fn heard(&mut self, member: u32) {
+        if !std::mem::replace(&mut self.heard[member as usize], true) {
+            self.silent -= 1;
+        }
     }
 }
 
 impl Attempt {
-    /// The members that have not left.
-    fn inside(&self) -> Vec<WorkerId> {
-        let members = self.members.iter().zip(&self.left);
-        members.filter(|(_, left)| !**left).map(|(member, _)| *member).collect()
-    }
-
-    fn member(&self, worker: WorkerId) -> Option<usize> {
-        self.members.iter().position(|member| *member == worker)
-    }
-
     /// Keeps the failure that explains most: one of a member itself rather than that it lost another one.
     fn failed(&mut self, worker: WorkerId, failure: Failure) {
         let explains = |failure: &Failure| !matches!(failure, Failure::Group(_));
@@ -248,11 +327,5 @@ impl Attempt {
         if better {
             self.failure = Some((failure, worker));
         }
-    }
-
-    /// The first member that was told to leave, has not left and has not answered.
-    fn silent(&self) -> Option<usize> {
-        let (_, heard) = self.leaving.as_ref()?;
-        heard.iter().zip(&self.left).position(|(heard, left)| !heard && !left)
     }
 }

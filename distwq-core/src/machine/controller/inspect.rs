@@ -34,7 +34,7 @@ impl Controller {
     /// How many tasks a worker has, as the scheduler and the groups know it.
     fn in_flight_of(&self, worker: crate::id::WorkerId) -> usize {
         let alone = self.scheduler.in_flight_tasks(worker).count();
-        alone + self.groups.of_member(worker).count()
+        alone + usize::from(self.groups.of_member(worker).is_some())
     }
 
     /// What is left that should have gone when all has ended and nobody holds a handle, in words.

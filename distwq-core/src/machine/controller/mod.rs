@@ -1,6 +1,7 @@
 //! The machine of the controller: it knows all tasks, asks the scheduler what to do, and tells the workers. Values pass
 //! it by, except small ones and those that its user asks for.
 
+mod collective;
 mod copies;
 mod dispatch;
 mod drain;
@@ -32,7 +33,6 @@ use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
-use crate::wire::attempt::GroupOfRun;
 use crate::wire::message::{ToPeer, ToWorker};
 use copies::Copies;
 use dispatch::{Functions, Start, Whereabouts};
@@ -462,24 +462,6 @@ impl Controller {
         }
         if others == 0 {
             out.started_on_idle(worker);
-        }
-    }
-
-    #[inline(never)]
-    fn start_group(&mut self, task: TaskId, members: Box<[WorkerId]>, attempt: u32, out: &mut Outbox) {
-        let epoch = self.groups.begin(task, members.clone());
-        let group = GroupOfRun { epoch, members: self.workers.ranks(&members) };
-        out.notices.note(|| {
-            let (task, members) = (self.named(task), group.members.clone());
-            Notice::GroupBegan { epoch, task, attempt, members }
-        });
-        for worker in &members {
-            self.workers.given(*worker);
-            self.run(Start { task, worker: *worker, attempt, group: Some(&group) }, out);
-        }
-        if let Some(entry) = self.table.get_mut(task) {
-            entry.attempts = attempt;
-            entry.place = Place::Group(members);
         }
     }
 

@@ -1,17 +1,17 @@
 //! What workers say: read from their frames, and told to the scheduler.
 
 use super::Controller;
+use super::collective::tell_members;
 use super::ends::is_worth_a_retry;
 use super::groups::Part;
 use super::input::{Awaited, Plain};
 use super::outbox::{End, Outbox};
 use super::table::{Entry, HomeCopy, Output};
-use super::waits::Verdict;
 use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
 use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId, WorkerId};
-use crate::machine::scheduler::{Event, GroupFailure, Made};
+use crate::machine::scheduler::{Event, Made};
 use crate::machine::{Notice, Ns};
 use crate::wire::attempt::{Done, DoneTail, Given};
 use crate::wire::message::{ToController, ToPeer, ToWorker};
@@ -73,24 +73,15 @@ impl Controller {
                 self.tell_scheduler(Event::Returned { worker, tasks: &tasks }, out);
             }
             ToController::Ready { epoch } => {
-                if let Some(members) = self.groups.ready(epoch) {
+                if let Some(members) = self.groups.ready(epoch, worker) {
                     out.notices.note(|| Notice::GroupEntered { epoch });
                     members.iter().for_each(|member| out.post(*member, &ToWorker::Enter { epoch }));
                 }
             }
             ToController::Heard { epoch } => self.groups.heard(epoch, worker),
             ToController::Waits(report) => {
-                let epoch = report.epoch;
-                if let Some((verdict, inside)) = self.groups.waits(worker, report) {
-                    let message = match &verdict {
-                        Verdict::Wait => return Ok(()),
-                        Verdict::Ask => ToWorker::AskWait { epoch },
-                        Verdict::Deadlock(waits) => {
-                            out.notices.note(|| Notice::Deadlocked { epoch, waits: waits.clone() });
-                            ToWorker::Deadlock { epoch, waits }
-                        }
-                    };
-                    inside.iter().for_each(|member| out.post(*member, &message));
+                if let Some(follows) = self.groups.waits(worker, &report) {
+                    tell_members(&follows, out);
                 }
             }
             ToController::Report { resident_bytes, values, running } => {
@@ -172,58 +163,8 @@ impl Controller {
         Ok(())
     }
 
-    /// A member's part of a collective task has ended. The first failure makes the other members leave; the task ends
-    /// when all have left.
-    fn member_done(&mut self, task: TaskId, worker: WorkerId, part: Part, out: &mut Outbox) {
-        if let Some((epoch, inside)) = self.groups.left(self.now, task, worker, part) {
-            if let Some((failure, worker)) = self.groups.failure(task) {
-                let rank = self.workers.rank(*worker);
-                out.notices.note(|| Notice::GroupFailed { epoch, rank, error: failure.to_string() });
-            }
-            inside.iter().for_each(|member| out.post(*member, &ToWorker::Leave { epoch }));
-        }
-        let Some(mut left) = self.groups.take_left(task) else { return };
-        out.notices.note(|| {
-            let error = left.failure.as_ref().map(|(failure, _)| failure.to_string());
-            Notice::GroupLeft { epoch: left.epoch, error }
-        });
-        let attempt = self.table.get(task).map_or(0, |entry| entry.attempts);
-        if let Some(members) = self.groups.used_communicator(&left) {
-            let ranks = self.workers.ranks(&members);
-            for member in &members {
-                out.post(*member, &ToWorker::FreeGroup { members: ranks.clone() });
-            }
-        }
-        let times = (left.started_ns, left.ended_ns);
-        let result = match (left.failure.take(), left.output.take()) {
-            (None, Some(output)) => {
-                let given = output.map(Plain::Many);
-                let made = made(&given);
-                let first = left.members[0];
-                self.ended(task, Some(times), out, |entry| entry.give(given, first));
-                Ok(made)
-            }
-            (failure, output) => {
-                if let Some(Given::Resident { .. }) = output {
-                    // The first member kept its output before another one failed.
-                    out.post(left.members[0], &ToWorker::Forget { values: vec![task] });
-                }
-                let (failure, worker) = failure.expect("a member that gives nothing has failed");
-                let retry = is_worth_a_retry(&failure);
-                self.failures.insert(task, (failure, worker));
-                if let Some(entry) = self.table.get_mut(task) {
-                    (entry.started_ns, entry.finished_ns) = times;
-                }
-                Err(GroupFailure { retry })
-            }
-        };
-        let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
-        self.tell_scheduler(Event::GroupFinished { task, result, ran_ns }, out);
-        self.forget_failure(task, attempt, out);
-    }
-
     /// The scheduler knows that an attempt has failed. If the task has not ended by that, it is tried again.
-    fn forget_failure(&mut self, task: TaskId, attempt: u32, out: &mut Outbox) {
+    pub(super) fn forget_failure(&mut self, task: TaskId, attempt: u32, out: &mut Outbox) {
         if let Some((failure, worker)) = self.failures.remove(&task) {
             let rank = self.workers.rank(worker);
             out.notices.note(|| {
@@ -257,7 +198,7 @@ impl Controller {
 
 /// A value without its bytes, as the scheduler knows it.
 #[inline]
-fn made(given: &Given<Plain<'_>>) -> Made {
+pub(super) fn made(given: &Given<Plain<'_>>) -> Made {
     match *given {
         Given::Here(ref bytes) => Made { bytes: bytes.len() as u64, resident: false },
         Given::Resident { bytes } => Made { bytes, resident: true },

@@ -151,7 +151,7 @@ impl Controller {
 
     /// The tasks that a worker has, by their names: what can have begun comes first.
     fn begun(&self, worker: WorkerId) -> impl Iterator<Item = String> + '_ {
-        let tasks = self.groups.of_member(worker).chain(self.scheduler.in_flight_tasks(worker));
+        let tasks = self.groups.of_member(worker).into_iter().chain(self.scheduler.in_flight_tasks(worker));
         tasks.filter_map(|task| self.table.get(task)).map(Entry::full_name)
     }
 

@@ -1,19 +1,70 @@
-//! Members of a group that all wait for each other: found by what each says it has sent, received and waits for.
+//! Members of a group that all wait for each other: found by what each says it waits for and has exchanged in all.
 //!
-//! A member that waits for long says so. When all have, and nothing is on its way between them by their counts, they
-//! are asked once more. If each then still waits and has exchanged nothing since, there was a moment, between the two
-//! rounds, at which all waited and nothing was on its way: none of them can ever go on. One round would not be enough:
-//! counts of different moments may match by chance (Mattern 1987, "Algorithms for distributed termination detection").
+//! A member that waits for long says for whom, how many messages it has sent in the group, and how many have come to it.
+//! When all who are inside wait for others who are, and as many messages have come as were sent, all members are asked,
+//! also those who have left: what is sent to them is late, but it is on its way too. If no answer differs from what was
+//! known before, then at the moment at which they were asked all waited and nothing was on its way: none can ever go on.
+//! One round would not be enough: counts of different moments may match by chance (Mattern 1987, "Algorithms for
+//! distributed termination detection", the four counters). Sums are enough because counts only grow: those that did not
+//! change between two reports were the same at every moment in between.
+//!
+//! A report costs O(1), however many members there are; a round costs a message to each member and one back.
 
+use crate::id::GroupKey;
 use crate::task::group::Operation;
 use crate::wire::message::WaitReport;
+
+/// So many members are named in the text of a deadlock.
+const NAMED_MAX: usize = 8;
+
+/// No member.
+const NONE: u32 = u32::MAX;
 
 /// What the members of one group have said of their waits.
 #[derive(Debug)]
 pub(super) struct Waits {
-    reports: Vec<Option<WaitReport>>,
-    /// While all are asked once more: who has confirmed.
-    confirmed: Option<Vec<bool>>,
+    members: Box<[Member]>,
+    /// How many have not left.
+    inside: u32,
+    /// How many of these wait for one that has not left either.
+    waiting: u32,
+    /// How many have left and have not said since how much they have exchanged.
+    unknown: u32,
+    /// What all have said that they have sent and received.
+    sent: u64,
+    received: u64,
+    /// The last round in which all were asked.
+    round: u32,
+    /// While not all have answered: who is missing, and whether anything has changed since they were asked.
+    asking: Option<Asking>,
+    /// They have been told that they wait for each other.
+    is_over: bool,
+}
+
+#[derive(Debug)]
+struct Asking {
+    missing: u32,
+    changed: bool,
+}
+
+/// What one member has said, and who waits for it: a list that leads through those who do.
+#[derive(Clone, Debug)]
+struct Member {
+    /// Whether it has said anything; of one that has left: since then.
+    is_known: bool,
+    has_left: bool,
+    on: Option<(u32, GroupKey)>,
+    sent: u64,
+    received: u64,
+    /// The last round in which it has answered.
+    answered: u32,
+    /// The first of the members that wait for it.
+    awaited_by: u32,
+    /// Its own neighbours among those that wait for the same one. Only if it [counts](Self::counts).
+    prev: u32,
+    next: u32,
+    /// It is inside, and waits for a member that is.
+    counts: bool,
 }
 
 /// What follows from a report.
@@ -21,124 +72,288 @@ pub(super) struct Waits {
 pub(super) enum Verdict {
     /// Nothing yet.
     Wait,
-    /// All who have not left have to be asked once more.
-    Ask,
+    /// All members have to be asked, also those that have left.
+    Ask { round: u32 },
+    /// The one that this member waits for has left.
+    HasLeft { member: u32 },
     /// They wait for each other, as the text says.
     Deadlock(String),
 }
 
 impl Waits {
-    pub(super) fn new(members: usize) -> Self {
-        Self { reports: vec![None; members], confirmed: None }
+    /// Those of a group of which these members have left.
+    pub(super) fn new(left: &[bool]) -> Self {
+        let member = |has_left: &bool| Member {
+            is_known: false,
+            has_left: *has_left,
+            on: None,
+            sent: 0,
+            received: 0,
+            answered: 0,
+            awaited_by: NONE,
+            prev: NONE,
+            next: NONE,
+            counts: false,
+        };
+        let unknown = left.iter().filter(|left| **left).count() as u32;
+        Self {
+            members: left.iter().map(member).collect(),
+            inside: left.len() as u32 - unknown,
+            waiting: 0,
+            unknown,
+            sent: 0,
+            received: 0,
+            round: 0,
+            asking: None,
+            is_over: false,
+        }
     }
 
-    /// Takes the report of a member; `left` says who has left the group.
-    pub(super) fn report(&mut self, member: usize, report: WaitReport, left: &[bool]) -> Verdict {
-        let same = self.reports[member].as_ref().is_some_and(|known| known.is_same_wait(&report));
-        let answers = report.answers;
-        self.reports[member] = Some(report);
-        if !same {
-            self.confirmed = None;
+    /// Takes the report of a member.
+    pub(super) fn report(&mut self, member: u32, report: &WaitReport) -> Verdict {
+        let place = &mut self.members[member as usize];
+        let on = report.on.filter(|_| !place.has_left);
+        let same_wait = place.on == on;
+        let said = (report.sent, report.received);
+        if !place.is_known || !same_wait || (place.sent, place.received) != said {
+            self.unknown -= u32::from(place.has_left && !place.is_known);
+            self.sent = self.sent - place.sent + report.sent;
+            self.received = self.received - place.received + report.received;
+            (place.is_known, place.sent, place.received) = (true, report.sent, report.received);
+            if !same_wait {
+                self.waits_for(member, on);
+            }
+            if let Some(asking) = &mut self.asking {
+                asking.changed = true;
+            }
         }
-        if let Some(confirmed) = &mut self.confirmed {
-            confirmed[member] |= answers;
-            let all = confirmed.iter().zip(left).all(|(confirmed, left)| *confirmed || *left);
-            // Who has left meanwhile has answered nothing, and its last message may still be on its way.
-            return if all && self.is_quiet(left) { Verdict::Deadlock(self.describe(left)) } else { Verdict::Wait };
+        let place = &mut self.members[member as usize];
+        if let Some(asking) = &mut self.asking
+            && report.answers == Some(self.round)
+            && place.answered != self.round
+        {
+            place.answered = self.round;
+            asking.missing -= 1;
         }
-        if !self.is_quiet(left) {
+        match self.next_step() {
+            Verdict::Wait => match self.has_left(on) {
+                Some(other) if !same_wait => Verdict::HasLeft { member: other },
+                _ => Verdict::Wait,
+            },
+            step => step,
+        }
+    }
+
+    /// A member has left. Gives those that wait for it, and what follows.
+    pub(super) fn leaves(&mut self, member: u32) -> (Vec<u32>, Verdict) {
+        self.waits_for(member, None);
+        let place = &mut self.members[member as usize];
+        (place.has_left, place.is_known) = (true, false);
+        self.sent -= std::mem::take(&mut place.sent);
+        self.received -= std::mem::take(&mut place.received);
+        self.inside -= 1;
+        self.unknown += 1;
+        if let Some(asking) = &mut self.asking {
+            asking.changed = true;
+        }
+        let mut waiting = Vec::new();
+        let mut next = std::mem::replace(&mut place.awaited_by, NONE);
+        while next != NONE {
+            waiting.push(next);
+            let other = &mut self.members[next as usize];
+            next = other.next;
+            (other.counts, other.prev, other.next) = (false, NONE, NONE);
+            self.waiting -= 1;
+        }
+        (waiting, self.next_step())
+    }
+
+    /// Whom a member waits for that has left.
+    fn has_left(&self, on: Option<(u32, GroupKey)>) -> Option<u32> {
+        let (member, _) = on?;
+        self.members.get(member as usize)?.has_left.then_some(member)
+    }
+
+    /// Notes what a member waits for.
+    fn waits_for(&mut self, member: u32, on: Option<(u32, GroupKey)>) {
+        let place = &mut self.members[member as usize];
+        let before = std::mem::replace(&mut place.on, on);
+        if std::mem::take(&mut place.counts) {
+            let (prev, next) = (place.prev, place.next);
+            (place.prev, place.next) = (NONE, NONE);
+            if next != NONE {
+                self.members[next as usize].prev = prev;
+            }
+            match (prev, before) {
+                (NONE, Some((other, _))) => self.members[other as usize].awaited_by = next,
+                (NONE, None) => unreachable!("who counts waits for somebody"),
+                (prev, _) => self.members[prev as usize].next = next,
+            }
+            self.waiting -= 1;
+        }
+        let Some((other, _)) = on else { return };
+        if self.members.get(other as usize).is_some_and(|other| !other.has_left) {
+            let next = std::mem::replace(&mut self.members[other as usize].awaited_by, member);
+            if next != NONE {
+                self.members[next as usize].prev = member;
+            }
+            let place = &mut self.members[member as usize];
+            (place.counts, place.next) = (true, next);
+            self.waiting += 1;
+        }
+    }
+
+    /// What follows from what is known now.
+    fn next_step(&mut self) -> Verdict {
+        let mut unchanged = false;
+        if let Some(asking) = &self.asking {
+            if asking.missing > 0 {
+                return Verdict::Wait;
+            }
+            unchanged = !asking.changed;
+            self.asking = None;
+        }
+        // Who has left may have sent more than it has said, and what is on its way to it counts as well.
+        let is_quiet = self.unknown > 0 || self.sent == self.received;
+        if self.is_over || self.inside == 0 || self.waiting < self.inside || !is_quiet {
             return Verdict::Wait;
         }
-        self.confirmed = Some(vec![false; left.len()]);
-        Verdict::Ask
+        if unchanged {
+            self.is_over = true;
+            return Verdict::Deadlock(self.describe());
+        }
+        self.round += 1;
+        self.asking = Some(Asking { missing: self.members.len() as u32, changed: false });
+        Verdict::Ask { round: self.round }
     }
 
-    /// Whether all who have not left wait, with nothing on its way by their counts.
-    fn is_quiet(&self, left: &[bool]) -> bool {
-        let members = || (0..left.len()).filter(|member| !left[*member]);
-        members().all(|to| {
-            let Some(report) = self.reports[to].as_ref().filter(|report| report.on.is_some()) else {
-                return false;
-            };
-            (0..left.len()).filter(|from| *from != to).all(|from| {
-                let sent = match &self.reports[from] {
-                    _ if left[from] => report.left_after[from],
-                    sender => sender.as_ref().map(|sender| sender.sent[to]),
-                };
-                sent == Some(report.received[from])
-            })
-        })
-    }
-
-    fn describe(&self, left: &[bool]) -> String {
-        let waits = self.reports.iter().enumerate().filter(|(member, _)| !left[*member]);
-        let told = waits.filter_map(|(member, report)| {
-            let (from, key) = report.as_ref()?.on?;
+    fn describe(&self) -> String {
+        let inside = self.members.iter().enumerate().filter(|(_, place)| !place.has_left);
+        let told = inside.filter_map(|(member, place)| {
+            let (from, key) = place.on?;
             Some(format!("member {member} waits for member {from} in {}", Operation::name_of(key.operation)))
         });
-        told.collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl WaitReport {
-    fn is_same_wait(&self, other: &Self) -> bool {
-        self.on == other.on && self.sent == other.sent && self.received == other.received
+        let text = told.take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+        match (self.inside as usize).saturating_sub(NAMED_MAX) {
+            0 => text,
+            more => format!("{text}, and {more} more"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::GroupKey;
 
-    fn waits(from: u32, sent: [u64; 2], received: [u64; 2], answers: bool) -> WaitReport {
+    /// What a member says that waits for this one.
+    fn waits(from: u32, sent: u64, received: u64, answers: Option<u32>) -> WaitReport {
         let on = Some((from, GroupKey { operation: Operation::Message as u8, sequence: 0, round: 0 }));
-        WaitReport { epoch: 1, on, sent: sent.into(), received: received.into(), left_after: vec![None; 2], answers }
+        WaitReport { epoch: 1, on, sent, received, answers }
+    }
+
+    fn has_left(sent: u64, received: u64, answers: Option<u32>) -> WaitReport {
+        WaitReport { epoch: 1, on: None, sent, received, answers }
+    }
+
+    fn inside(members: usize) -> Waits {
+        Waits::new(&vec![false; members])
     }
 
     #[test]
     fn two_who_wait_for_each_other_are_found_after_a_second_round() {
-        let mut group = Waits::new(2);
-        let left = [false, false];
-        assert_eq!(group.report(0, waits(1, [0, 0], [0, 0], false), &left), Verdict::Wait);
-        assert_eq!(group.report(1, waits(0, [0, 0], [0, 0], false), &left), Verdict::Ask);
-        assert_eq!(group.report(1, waits(0, [0, 0], [0, 0], true), &left), Verdict::Wait);
-        let Verdict::Deadlock(text) = group.report(0, waits(1, [0, 0], [0, 0], true), &left) else {
+        let mut group = inside(2);
+        assert_eq!(group.report(0, &waits(1, 0, 0, None)), Verdict::Wait);
+        assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::Ask { round: 1 });
+        assert_eq!(group.report(1, &waits(0, 0, 0, Some(1))), Verdict::Wait);
+        let Verdict::Deadlock(text) = group.report(0, &waits(1, 0, 0, Some(1))) else {
             panic!("both have confirmed");
         };
         assert_eq!(text, "member 0 waits for member 1 in recv, member 1 waits for member 0 in recv");
+        assert_eq!(group.report(0, &waits(1, 0, 0, Some(1))), Verdict::Wait, "they are told once");
     }
 
     #[test]
     fn a_message_on_its_way_or_one_that_came_meanwhile_is_no_deadlock() {
-        let mut group = Waits::new(2);
-        let left = [false, false];
-        group.report(0, waits(1, [0, 1], [0, 0], false), &left);
-        assert_eq!(group.report(1, waits(0, [0, 0], [0, 0], false), &left), Verdict::Wait);
-        assert_eq!(group.report(1, waits(0, [0, 0], [1, 0], false), &left), Verdict::Ask);
-        assert_eq!(group.report(0, waits(1, [0, 1], [0, 1], true), &left), Verdict::Wait);
-        assert_eq!(group.report(1, waits(0, [0, 0], [1, 0], true), &left), Verdict::Wait);
+        let mut group = inside(2);
+        group.report(0, &waits(1, 1, 0, None));
+        assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::Wait);
+        assert_eq!(group.report(1, &waits(0, 0, 1, None)), Verdict::Ask { round: 1 });
+        assert_eq!(group.report(0, &waits(1, 1, 1, Some(1))), Verdict::Wait);
+        assert_eq!(group.report(1, &waits(0, 0, 1, Some(1))), Verdict::Wait);
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_round_confirms_nothing() {
+        let mut group = inside(2);
+        group.report(0, &waits(1, 0, 0, None));
+        assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::Ask { round: 1 });
+        group.report(0, &waits(1, 1, 0, Some(1)));
+        group.report(0, &waits(1, 1, 1, Some(1)));
+        assert_eq!(group.report(1, &waits(0, 1, 1, Some(1))), Verdict::Ask { round: 2 });
+        group.report(0, &waits(1, 1, 1, Some(1)));
+        group.report(1, &waits(0, 1, 1, Some(1)));
+        assert_eq!(group.report(0, &waits(1, 1, 1, Some(2))), Verdict::Wait);
+        assert!(matches!(group.report(1, &waits(0, 1, 1, Some(2))), Verdict::Deadlock(_)));
     }
 
     #[test]
     fn who_leaves_while_all_are_asked_may_have_sent_a_message_before() {
-        let mut group = Waits::new(2);
-        group.report(0, waits(1, [0, 0], [0, 0], false), &[false, false]);
-        assert_eq!(group.report(1, waits(0, [0, 0], [0, 0], false), &[false, false]), Verdict::Ask);
-        let left = [false, true];
-        assert_eq!(group.report(0, waits(1, [0, 0], [0, 0], true), &left), Verdict::Wait);
-        let mut told = waits(1, [0, 0], [0, 0], false);
-        told.left_after[1] = Some(1);
-        assert_eq!(group.report(0, told, &left), Verdict::Wait, "that message has not come");
+        let mut group = inside(3);
+        group.report(0, &waits(1, 0, 0, None));
+        group.report(1, &waits(0, 0, 0, None));
+        assert_eq!(group.report(2, &waits(0, 0, 0, None)), Verdict::Ask { round: 1 });
+        group.report(0, &waits(1, 0, 0, Some(1)));
+        group.report(1, &waits(0, 0, 0, Some(1)));
+        assert_eq!(group.leaves(2), (vec![], Verdict::Wait));
+        assert_eq!(group.report(2, &has_left(1, 0, Some(1))), Verdict::Wait, "that message has not come");
+        assert_eq!(group.report(1, &waits(0, 0, 1, None)), Verdict::Ask { round: 2 });
     }
 
     #[test]
-    fn who_has_left_is_counted_by_what_it_said_when_it_left() {
-        let mut group = Waits::new(2);
-        let left = [true, false];
-        let mut report = waits(0, [0, 0], [3, 0], false);
-        assert_eq!(group.report(1, report.clone(), &left), Verdict::Wait);
-        report.left_after[0] = Some(3);
-        assert_eq!(group.report(1, report, &left), Verdict::Ask);
+    fn what_is_sent_to_one_who_has_left_is_counted_when_it_comes() {
+        let mut group = Waits::new(&[true, false, false]);
+        group.report(1, &waits(2, 1, 0, None));
+        assert_eq!(group.report(2, &waits(1, 0, 0, None)), Verdict::Ask { round: 1 });
+        group.report(1, &waits(2, 1, 0, Some(1)));
+        group.report(2, &waits(1, 0, 0, Some(1)));
+        assert_eq!(group.report(0, &has_left(0, 0, Some(1))), Verdict::Wait, "it is on its way");
+        assert_eq!(group.report(0, &has_left(0, 1, None)), Verdict::Ask { round: 2 });
+        group.report(0, &has_left(0, 1, Some(2)));
+        group.report(1, &waits(2, 1, 0, Some(2)));
+        assert!(matches!(group.report(2, &waits(1, 0, 0, Some(2))), Verdict::Deadlock(_)));
+    }
+
+    #[test]
+    fn who_waits_for_one_that_has_left_or_leaves_is_to_be_told_and_is_no_deadlock() {
+        let mut group = Waits::new(&[true, false, false, false]);
+        assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::HasLeft { member: 0 });
+        assert_eq!(group.report(1, &waits(0, 0, 1, None)), Verdict::Wait, "it has been told");
+        for member in [2, 3, 1] {
+            assert_eq!(group.report(member, &waits(member % 3 + 1, 0, 0, None)) == Verdict::Wait, member != 1);
+        }
+        let mut group = inside(4);
+        for member in [0, 1, 3] {
+            group.report(member, &waits(2, 0, 0, None));
+        }
+        group.report(1, &waits(0, 0, 0, None));
+        let (mut waiting, verdict) = group.leaves(2);
+        waiting.sort_unstable();
+        assert_eq!((waiting, verdict), (vec![0, 3], Verdict::Wait));
+    }
+
+    #[test]
+    fn a_long_circle_is_named_by_its_first_members() {
+        let mut group = inside(1_000);
+        for answers in [None, Some(1)] {
+            for member in 0..1_000 {
+                let verdict = group.report(member, &waits((member + 1) % 1_000, 0, 0, answers));
+                if let Verdict::Deadlock(text) = verdict {
+                    assert_eq!((member, answers), (999, Some(1)));
+                    assert!(text.ends_with("member 7 waits for member 8 in recv, and 992 more"), "{text}");
+                    return;
+                }
+            }
+        }
+        panic!("it is a circle");
     }
 }

@@ -82,8 +82,8 @@ impl Workers {
         self.get(worker).rank
     }
 
-    pub(super) fn ranks(&self, workers: &[WorkerId]) -> Vec<Rank> {
-        workers.iter().map(|worker| self.rank(*worker)).collect()
+    pub(super) fn ranks<'a>(&'a self, workers: &'a [WorkerId]) -> impl Iterator<Item = Rank> + 'a {
+        workers.iter().map(|worker| self.rank(*worker))
     }
 
     /// How much is in flight to and from all workers.

@@ -5,12 +5,17 @@ use crate::codec::Payload;
 use crate::id::{GroupKey, Rank, TaskId};
 use crate::machine::Ns;
 use crate::task::group::{GroupError, Operation};
+use crate::wire::members::Members;
 use crate::wire::message::WaitReport;
+use rustc_hash::FxHashMap;
 
-/// A member's side of a group, from `Prepare` until the member's part of the task has ended.
+/// A member's side of a group, from `Prepare` until the member's part of the task has ended; and then what is left of it
+/// until the next group begins here, for members that wait for this one.
+///
+/// It costs what the member does: nothing of it is there for each member of the group.
 #[derive(Debug)]
 pub(crate) struct Membership {
-    pub(crate) members: Vec<Rank>,
+    pub(crate) members: Members,
     pub(crate) index: usize,
     /// The id of the task.
     pub(crate) id: TaskId,
@@ -21,12 +26,20 @@ pub(crate) struct Membership {
     /// Whether it has asked for the raw communicator.
     pub(crate) raw: bool,
     inbox: Vec<(usize, GroupKey, Payload)>,
-    peers: Vec<Peer>,
+    /// The members with which it has exchanged something.
+    peers: FxHashMap<usize, Peer>,
+    /// What it has exchanged with all of them.
+    sent: u64,
+    received: u64,
     failed: Option<GroupError>,
     /// What the member waits for, and when it has to say so next.
     awaits: Option<Await>,
     /// What it has said that it waits for, while it does.
     waits: Option<(usize, GroupKey)>,
+    /// The next wait is told after so long.
+    told_after_ns: Ns,
+    /// What the controller was told last.
+    told: Option<WaitReport>,
 }
 
 /// A wait of a member.
@@ -37,10 +50,14 @@ struct Await {
     told_at: Ns,
 }
 
-/// A member that waits for this long says so, so that a circle of waits is found.
-const WAIT_TOLD_FIRST_NS: Ns = 200_000_000;
+/// A member that waits for this long says so, so that a circle of waits is found, and that it waits for one that has left.
+/// Twice as long after each such wait that has ended by itself: a group that waits often is not to tell it often.
+const WAIT_TOLD_FIRST_NS: Ns = 50_000_000;
 
-/// It says so again from time to time, as others may have left meanwhile.
+/// At most so long.
+const WAIT_TOLD_MAX_NS: Ns = 800_000_000;
+
+/// It says so again after this time if it has exchanged something meanwhile.
 const WAIT_TOLD_AGAIN_NS: Ns = 1_000_000_000;
 
 #[derive(Clone, Default, Debug)]
@@ -52,8 +69,7 @@ struct Peer {
 }
 
 impl Membership {
-    pub(crate) fn new(id: TaskId, members: Vec<Rank>, index: usize) -> Self {
-        let peers = vec![Peer::default(); members.len()];
+    pub(crate) fn new(id: TaskId, members: Members, index: usize) -> Self {
         Self {
             members,
             index,
@@ -62,29 +78,32 @@ impl Membership {
             entered: false,
             raw: false,
             inbox: Vec::new(),
-            peers,
+            peers: FxHashMap::default(),
+            sent: 0,
+            received: 0,
             failed: None,
             awaits: None,
             waits: None,
+            told_after_ns: WAIT_TOLD_FIRST_NS,
+            told: None,
         }
-    }
-
-    pub(crate) fn member(&self, rank: Rank) -> Option<usize> {
-        self.members.iter().position(|member| *member == rank)
     }
 
     /// A message has come.
     pub(crate) fn arrived(&mut self, from: usize, key: GroupKey, bytes: Payload) {
-        self.peers[from].received += 1;
+        self.received += 1;
+        self.peers.entry(from).or_default().received += 1;
         self.inbox.push((from, key, bytes));
     }
 
-    /// A member has left, with an error or without.
-    pub(crate) fn left(&mut self, member: usize, sent: u64, failure: Option<&str>) {
-        self.peers[member].left_after = Some(sent);
-        if let Some(message) = failure {
-            self.failed.get_or_insert_with(|| GroupError::MemberFailed { member, message: message.to_owned() });
-        }
+    /// A member has left without an error.
+    pub(crate) fn left(&mut self, member: usize, sent: u64) {
+        self.peers.entry(member).or_default().left_after = Some(sent);
+    }
+
+    /// A member has failed.
+    pub(crate) fn member_failed(&mut self, member: usize, message: &str) {
+        self.failed.get_or_insert_with(|| GroupError::MemberFailed { member, message: message.to_owned() });
     }
 
     /// A message is about to be sent to `to`; not if a member has failed.
@@ -92,13 +111,26 @@ impl Membership {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        self.peers[to].sent += 1;
-        Ok(self.members[to])
+        self.sent += 1;
+        self.peers.entry(to).or_default().sent += 1;
+        Ok(self.members.rank(to))
     }
 
     /// How many messages were sent to a member.
     pub(crate) fn sent_to(&self, member: usize) -> u64 {
-        self.peers[member].sent
+        self.peers.get(&member).map_or(0, |peer| peer.sent)
+    }
+
+    /// This member leaves the group.
+    pub(crate) fn leaves(&mut self) {
+        self.end_wait();
+        self.inbox = Vec::new();
+    }
+
+    /// A message has come to this member, which has left. Whether the controller has to be told, because it has asked.
+    pub(crate) fn arrived_late(&mut self) -> bool {
+        self.received += 1;
+        self.told.is_some()
     }
 
     /// Why no operation of the group can succeed any more.
@@ -109,13 +141,16 @@ impl Membership {
     /// The member waits for this message from now on, until [`take`](Self::take) gives something.
     pub(crate) fn begin_wait(&mut self, now: Ns, from: usize, key: GroupKey) {
         if !self.awaits.is_some_and(|known| (known.from, known.key) == (from, key)) {
-            self.awaits = Some(Await { from, key, told_at: now + WAIT_TOLD_FIRST_NS });
+            self.awaits = Some(Await { from, key, told_at: now + self.told_after_ns });
         }
     }
 
     /// The member waits for nothing.
     pub(crate) fn end_wait(&mut self) {
-        (self.awaits, self.waits) = (None, None);
+        if self.waits.take().is_some() {
+            self.told_after_ns = (2 * self.told_after_ns).min(WAIT_TOLD_MAX_NS);
+        }
+        self.awaits = None;
     }
 
     /// When the member is next to say that it waits for long.
@@ -123,29 +158,37 @@ impl Membership {
         self.awaits.map(|awaits| awaits.told_at)
     }
 
-    /// Whether it has to say so now.
-    pub(crate) fn waits_for_long(&mut self, now: Ns) -> bool {
-        let Some(awaits) = self.awaits.as_mut().filter(|awaits| awaits.told_at <= now) else { return false };
+    /// What it has to say now, if it waits for long.
+    pub(crate) fn overdue_report(&mut self, now: Ns, epoch: u64) -> Option<WaitReport> {
+        let awaits = self.awaits.as_mut().filter(|awaits| awaits.told_at <= now)?;
         awaits.told_at = now + WAIT_TOLD_AGAIN_NS;
         self.waits = Some((awaits.from, awaits.key));
-        true
+        let report = self.now(epoch);
+        let is_known = match &self.told {
+            Some(told) => report == WaitReport { answers: None, ..told.clone() },
+            None => report.on.is_none(),
+        };
+        (!is_known).then(|| self.tell(report))
     }
 
-    /// What the member waits for, and what it has exchanged.
-    pub(crate) fn wait_report(&self, epoch: u64, answers: bool) -> WaitReport {
-        let counts = |count: fn(&Peer) -> u64| self.peers.iter().map(count).collect();
-        WaitReport {
-            epoch,
-            // What ends the wait ends it at once, also while the member's thread has not looked yet.
-            on: self
-                .waits
-                .filter(|(from, key)| self.position(*from, *key).is_none() && self.why_never(*from, *key).is_none())
-                .map(|(from, key)| (from as u32, key)),
-            sent: counts(|peer| peer.sent),
-            received: counts(|peer| peer.received),
-            left_after: self.peers.iter().map(|peer| peer.left_after).collect(),
-            answers,
-        }
+    /// What the member waits for, and what it has exchanged; the answer to `AskWait` of this round, if it is one.
+    pub(crate) fn wait_report(&mut self, epoch: u64, answers: Option<u32>) -> WaitReport {
+        let report = WaitReport { answers, ..self.now(epoch) };
+        self.tell(report)
+    }
+
+    fn now(&self, epoch: u64) -> WaitReport {
+        // What ends the wait ends it at once, also while the member's thread has not looked yet.
+        let on = self
+            .waits
+            .filter(|(from, key)| self.position(*from, *key).is_none() && self.why_never(*from, *key).is_none());
+        let on = on.map(|(from, key)| (from as u32, key));
+        WaitReport { epoch, on, sent: self.sent, received: self.received, answers: None }
+    }
+
+    fn tell(&mut self, report: WaitReport) -> WaitReport {
+        self.told = Some(report.clone());
+        report
     }
 
     /// The members wait for each other: no operation can succeed any more.
@@ -186,7 +229,7 @@ impl Membership {
             let waits = format!("member {from} waits for itself in {operation}, and has sent itself nothing more");
             return Some(GroupError::Deadlock { waits });
         }
-        let peer = &self.peers[from];
+        let peer = self.peers.get(&from)?;
         (peer.left_after == Some(peer.received))
             .then(|| GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) })
     }
@@ -216,58 +259,92 @@ mod tests {
     use super::*;
 
     fn member_of_two() -> Membership {
-        Membership::new(TaskId::new(0, 0), vec![Rank(1), Rank(2)], 0)
+        Membership::new(TaskId::new(0, 0), Members::of([Rank(1), Rank(2)]), 0)
     }
 
     fn key(sequence: u64) -> GroupKey {
         GroupKey { operation: Operation::Message as u8, sequence, round: 0 }
     }
 
-    /// Whether the member, which waits for this message of the other one, has to say now that it waits for long.
-    fn waits_for_long(member: &mut Membership, now: Ns, key: GroupKey) -> bool {
+    /// What the member, which waits for this message of the other one, has to say now, if it has: what it waits for.
+    #[expect(clippy::option_option, reason = "it may say that it does not wait")]
+    fn says(member: &mut Membership, now: Ns, key: GroupKey) -> Option<Option<(u32, GroupKey)>> {
         member.begin_wait(now, 1, key);
-        member.waits_for_long(now)
+        member.overdue_report(now, 1).map(|report| report.on)
     }
 
     #[test]
     fn a_member_that_has_taken_its_message_does_not_wait_any_more() {
         let mut member = member_of_two();
         assert!(member.take(1, key(0)).is_none());
-        assert!(!waits_for_long(&mut member, 0, key(0)), "it has just begun");
-        assert!(waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0)));
-        assert!(!waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0)), "it has said so");
-        assert_eq!(member.wait_report(1, true).on, Some((1, key(0))));
+        assert_eq!(says(&mut member, 0, key(0)), None, "it has just begun");
+        assert_eq!(says(&mut member, WAIT_TOLD_FIRST_NS, key(0)), Some(Some((1, key(0)))));
+        assert_eq!(says(&mut member, WAIT_TOLD_FIRST_NS, key(0)), None, "it has said so");
+        assert_eq!(member.wait_report(1, Some(1)).on, Some((1, key(0))));
         member.arrived(1, key(0), Payload::EMPTY);
         assert!(matches!(member.take(1, key(0)), Some(Ok(_))));
-        assert_eq!(member.wait_report(1, true).on, None);
+        assert_eq!(member.wait_report(1, Some(2)).on, None);
+    }
+
+    #[test]
+    fn a_member_says_again_that_it_waits_only_if_something_has_come_meanwhile() {
+        let mut member = member_of_two();
+        says(&mut member, 0, key(0));
+        assert!(says(&mut member, WAIT_TOLD_FIRST_NS, key(0)).is_some());
+        let again = WAIT_TOLD_FIRST_NS + WAIT_TOLD_AGAIN_NS;
+        assert_eq!(says(&mut member, again, key(0)), None);
+        member.arrived(1, key(3), Payload::EMPTY);
+        assert_eq!(says(&mut member, again + WAIT_TOLD_AGAIN_NS, key(0)), Some(Some((1, key(0)))));
     }
 
     #[test]
     fn a_member_whose_message_has_come_does_not_wait_though_its_thread_has_not_taken_it() {
         let mut member = member_of_two();
-        waits_for_long(&mut member, 0, key(0));
-        waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0));
+        says(&mut member, 0, key(0));
+        says(&mut member, WAIT_TOLD_FIRST_NS, key(0));
         member.arrived(1, key(0), Payload::EMPTY);
-        assert_eq!(member.wait_report(1, true).on, None);
-        let again = WAIT_TOLD_FIRST_NS + WAIT_TOLD_AGAIN_NS;
-        assert!(waits_for_long(&mut member, again, key(0)));
-        assert_eq!(member.wait_report(1, false).on, None);
-        waits_for_long(&mut member, again, key(1));
-        waits_for_long(&mut member, again + WAIT_TOLD_FIRST_NS, key(1));
-        assert_eq!(member.wait_report(1, false).on, Some((1, key(1))));
+        assert_eq!(member.wait_report(1, Some(1)).on, None);
+        says(&mut member, WAIT_TOLD_FIRST_NS + WAIT_TOLD_AGAIN_NS, key(0));
+        assert_eq!(member.wait_report(1, None).on, None);
+    }
+
+    #[test]
+    fn the_next_wait_is_told_later_if_the_last_one_ended_by_itself() {
+        let mut member = member_of_two();
+        let mut now = 0;
+        for told_after in [1, 2, 4, 8, 16, 16].map(|times| times * WAIT_TOLD_FIRST_NS) {
+            let sequence = now;
+            assert_eq!(says(&mut member, now, key(sequence)), None);
+            assert_eq!(says(&mut member, now + told_after - 1, key(sequence)), None);
+            now += told_after;
+            assert_eq!(says(&mut member, now, key(sequence)), Some(Some((1, key(sequence)))));
+            member.arrived(1, key(sequence), Payload::EMPTY);
+            assert!(matches!(member.take(1, key(sequence)), Some(Ok(_))));
+        }
     }
 
     #[test]
     fn a_member_whose_peer_has_left_does_not_wait_though_its_thread_has_not_looked() {
         let mut member = member_of_two();
-        waits_for_long(&mut member, 0, key(0));
-        waits_for_long(&mut member, WAIT_TOLD_FIRST_NS, key(0));
-        assert_eq!(member.wait_report(1, false).on, Some((1, key(0))));
-        member.left(1, 1, None);
-        assert_eq!(member.wait_report(1, false).on, Some((1, key(0))), "its last message is on its way");
+        says(&mut member, 0, key(0));
+        assert_eq!(says(&mut member, WAIT_TOLD_FIRST_NS, key(0)), Some(Some((1, key(0)))));
+        member.left(1, 1);
+        assert_eq!(member.wait_report(1, None).on, Some((1, key(0))), "its last message is on its way");
         member.arrived(1, key(1), Payload::EMPTY);
-        assert_eq!(member.wait_report(1, true).on, None, "it is no deadlock but that the peer has left");
+        assert_eq!(member.wait_report(1, Some(1)).on, None, "it is no deadlock but that the peer has left");
         assert!(matches!(member.take(1, key(0)), Some(Err(GroupError::MemberLeft { member: 1, .. }))));
+    }
+
+    #[test]
+    fn a_member_that_has_left_tells_what_comes_late_once_it_was_asked() {
+        let mut member = member_of_two();
+        assert_eq!(member.sending(1), Ok(Rank(2)));
+        member.leaves();
+        assert!(!member.arrived_late());
+        let report = member.wait_report(1, Some(1));
+        assert_eq!((report.on, report.sent, report.received), (None, 1, 1));
+        assert!(member.arrived_late());
+        assert_eq!(member.wait_report(1, None).received, 2);
     }
 
     #[test]

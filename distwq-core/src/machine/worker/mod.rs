@@ -32,6 +32,7 @@ use crate::function::remote::Failure;
 use crate::id::{GroupKey, Rank, Slot, TaskId};
 use crate::task::group::GroupError;
 use crate::wire::attempt::{Given, GroupOfRun, Run, RunTail};
+use crate::wire::members::Members;
 use crate::wire::message::{ToController, ToPeer, ToWorker};
 use descriptions::Descriptions;
 use groups::Groups;
@@ -99,9 +100,7 @@ impl Worker {
             Input::Ended { slot, attempt } => self.ended(slot, attempt, out),
             Input::Awaits { epoch, from, key } => self.groups.of_running(epoch).begin_wait(now, from, key),
             Input::Time => {
-                for (epoch, membership) in self.groups.overdue(now) {
-                    out.tell(&ToController::Waits(membership.wait_report(epoch, false)));
-                }
+                self.groups.overdue(now).for_each(|report| out.tell(&ToController::Waits(report)));
             }
             Input::Finished => {
                 out.tell(&ToController::Stopped);
@@ -189,7 +188,7 @@ impl Worker {
     /// # Errors
     /// If a member has failed.
     #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI has raw communicators"))]
-    pub(crate) fn enter_raw(&mut self, epoch: u64) -> Result<&[Rank], GroupError> {
+    pub(crate) fn enter_raw(&mut self, epoch: u64) -> Result<&Members, GroupError> {
         let membership = self.groups.of_running(epoch);
         if let Some(error) = membership.failure() {
             return Err(error.clone());
@@ -211,7 +210,7 @@ impl Worker {
     #[inline]
     fn ended(&mut self, slot: Slot, attempt: &mut Attempt, out: &mut Outbox) {
         self.running.end(slot);
-        let raw = attempt.ready.epoch.is_some_and(|epoch| self.left_group(epoch, attempt, out));
+        let raw = attempt.ready.epoch.is_some_and(|epoch| self.left_group(epoch, attempt));
         let &mut Attempt { ref ready, started_ns, ran_ns, ref mut output, ref mut failure, .. } = attempt;
         let task = ready.task.id;
         let bytes = output.len() as u64;
@@ -227,22 +226,22 @@ impl Worker {
         out.done(task, (started_ns, ran_ns), raw, outcome);
     }
 
-    /// This member's part of a group task has ended. Its peers hear of it from here, so that none waits for it. Says
+    /// This member's part of a group task has ended. The controller hears of it, and tells those whom it concerns. Says
     /// whether it asked for the raw communicator.
-    fn left_group(&mut self, epoch: u64, attempt: &mut Attempt, out: &mut Outbox) -> bool {
+    fn left_group(&mut self, epoch: u64, attempt: &mut Attempt) -> bool {
         let Some(membership) = self.groups.remove(epoch) else { return false };
         let Attempt { output, failure, .. } = attempt;
         if let (Some(failure), Some(cause)) = (failure.as_deref_mut(), membership.failure()) {
             // What this member failed of after another one did only follows from that.
             *failure = Failure::Group(cause.to_string());
         }
-        let text = failure.as_ref().map(|failure| failure.to_string());
-        tell_members(epoch, &membership, text.as_deref(), out);
         if membership.index > 0 {
             // The output of a group is that of its first member.
             output.clear();
         }
-        membership.raw
+        let raw = membership.raw;
+        self.groups.depart(epoch, membership);
+        raw
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) -> Result<(), CodecError> {
@@ -297,7 +296,9 @@ impl Worker {
         self.gathered(completed, out);
         match group {
             None => self.gather(task, Purpose::Single, missing, out),
-            Some(GroupOfRun { epoch, members }) => self.prepare(epoch, members, task, missing, out),
+            Some(GroupOfRun { epoch, members }) => {
+                self.prepare(epoch, Members::decode(members)?, task, missing, out);
+            }
         }
         Ok(())
     }
@@ -310,10 +311,18 @@ impl Worker {
         match message {
             ToWorker::TakeBack { tasks } => self.give_back(tasks, out),
             ToWorker::Enter { epoch } => self.enter(epoch),
-            ToWorker::Leave { epoch } => self.leave(epoch, out),
-            ToWorker::AskWait { epoch } => {
-                if let Some(membership) = self.groups.get(epoch) {
-                    out.tell(&ToController::Waits(membership.wait_report(epoch, true)));
+            ToWorker::Leave { epoch, member, failure } => self.leave(epoch, (member as usize, failure), out),
+            ToWorker::AskWait { epoch, round } => {
+                if let Some(membership) = self.groups.of_answer(epoch) {
+                    out.tell(&ToController::Waits(membership.wait_report(epoch, Some(round))));
+                }
+            }
+            ToWorker::SayLeft { epoch, to } => {
+                if let Some(membership) = self.groups.departed(epoch) {
+                    for member in to.into_iter().map(|member| member as usize) {
+                        let sent = membership.sent_to(member);
+                        out.say(membership.members.rank(member), None, |_| ToPeer::GroupLeft { epoch, sent });
+                    }
                 }
             }
             ToWorker::Deadlock { epoch, waits } => {
@@ -322,7 +331,7 @@ impl Worker {
                     out.happened.note(Awaited::Group(epoch));
                 }
             }
-            ToWorker::FreeGroup { members } => out.free_group(members),
+            ToWorker::FreeGroup { members } => out.free_group(Members::decode(members)?.ranks().collect()),
             ToWorker::Forget { values } => {
                 let gone = values.into_iter().filter_map(|value| self.values.forget(value));
                 gone.for_each(|value| out.garbage.push(Box::new(value)));
@@ -351,11 +360,15 @@ impl Worker {
                 if let Some((membership, member)) = self.groups.member(epoch, from) {
                     membership.arrived(member, key, payload);
                     out.happened.note(Awaited::Group(epoch));
+                } else if let Some(membership) = self.groups.departed(epoch)
+                    && membership.arrived_late()
+                {
+                    out.tell(&ToController::Waits(membership.wait_report(epoch, None)));
                 }
             }
-            ToWorker::Peer(ToPeer::GroupLeft { epoch, sent, failure }) => {
+            ToWorker::Peer(ToPeer::GroupLeft { epoch, sent }) => {
                 if let Some((membership, member)) = self.groups.member(epoch, from) {
-                    membership.left(member, sent, failure);
+                    membership.left(member, sent);
                     out.happened.note(Awaited::Group(epoch));
                 }
             }
@@ -434,8 +447,8 @@ impl Worker {
         out.tell(&ToController::Returned { tasks: asked });
     }
 
-    fn prepare(&mut self, epoch: u64, members: Vec<Rank>, task: Task, missing: Vec<Missing>, out: &mut Outbox) {
-        let index = members.iter().position(|rank| *rank == self.here);
+    fn prepare(&mut self, epoch: u64, members: Members, task: Task, missing: Vec<Missing>, out: &mut Outbox) {
+        let index = members.index_of(self.here);
         if self.groups.has_ended_early(epoch) {
             self.gave_up(task, Failure::Group("the group did not begin".to_owned()), out);
         } else if let Some(index) = index {
@@ -453,14 +466,16 @@ impl Worker {
         }
     }
 
-    /// The group will not begin, or one of its members has failed. A member that has begun hears of that from
-    /// its peer; here it only says that its rank is not stuck.
-    fn leave(&mut self, epoch: u64, out: &mut Outbox) {
+    /// A member of the group has failed: it will not begin, or no operation of it can succeed any more. That this rank
+    /// answers shows that it is not stuck.
+    fn leave(&mut self, epoch: u64, (member, failure): (usize, &str), out: &mut Outbox) {
         out.tell(&ToController::Heard { epoch });
         let Some(membership) = self.groups.get_mut(epoch) else {
             return self.groups.end_early(epoch);
         };
         if membership.entered {
+            membership.member_failed(member, failure);
+            out.happened.note(Awaited::Group(epoch));
             return;
         }
         let task = membership.task.take();
@@ -468,15 +483,6 @@ impl Worker {
         self.groups.remove(epoch);
         if let Some(task) = task {
             self.gave_up(task, Failure::Group("the group did not begin".to_owned()), out);
-        }
-    }
-}
-
-fn tell_members(epoch: u64, membership: &Membership, failure: Option<&str>, out: &mut Outbox) {
-    for (member, rank) in membership.members.iter().enumerate() {
-        if member != membership.index {
-            let sent = membership.sent_to(member);
-            out.say(*rank, None, |_| ToPeer::GroupLeft { epoch, sent, failure });
         }
     }
 }

@@ -1,0 +1,112 @@
+//! Collective tasks: what their members are told, and how they end.
+
+use super::Controller;
+use super::dispatch::Start;
+use super::ends::is_worth_a_retry;
+use super::groups::{Follows, Part};
+use super::input::Plain;
+use super::outbox::Outbox;
+use super::reports::made;
+use super::table::Place;
+use super::waits::Verdict;
+use crate::id::{TaskId, WorkerId};
+use crate::machine::Notice;
+use crate::machine::scheduler::{Event, GroupFailure};
+use crate::wire::attempt::{Given, GroupOfRun};
+use crate::wire::members::Members;
+use crate::wire::message::ToWorker;
+
+impl Controller {
+    /// The scheduler has chosen the members of a collective task: they get ready.
+    #[inline(never)]
+    pub(super) fn start_group(&mut self, task: TaskId, members: Box<[WorkerId]>, attempt: u32, out: &mut Outbox) {
+        let epoch = self.groups.begin(task, members.clone());
+        out.notices.note(|| {
+            let (task, members) = (self.named(task), self.workers.ranks(&members).collect());
+            Notice::GroupBegan { epoch, task, attempt, members }
+        });
+        let encoded = Members::of(self.workers.ranks(&members)).encoded();
+        let group = Some(GroupOfRun { epoch, members: &encoded });
+        for worker in &members {
+            self.workers.given(*worker);
+            self.run(Start { task, worker: *worker, attempt, group }, out);
+        }
+        if let Some(entry) = self.table.get_mut(task) {
+            entry.attempts = attempt;
+            entry.place = Place::Group(members);
+        }
+    }
+
+    /// A member's part of a collective task has ended. The first failure makes the other members leave; the task ends
+    /// when all have left.
+    pub(super) fn member_done(&mut self, task: TaskId, worker: WorkerId, part: Part, out: &mut Outbox) {
+        if let Some(follows) = self.groups.left(self.now, task, worker, part) {
+            if let Some((_, failure)) = follows.failed {
+                let (epoch, rank) = (follows.epoch, self.workers.rank(worker));
+                out.notices.note(|| Notice::GroupFailed { epoch, rank, error: failure.to_string() });
+            }
+            tell_members(&follows, out);
+        }
+        let Some(mut left) = self.groups.take_left(task) else { return };
+        out.notices.note(|| {
+            let error = left.failure.as_ref().map(|(failure, _)| failure.to_string());
+            Notice::GroupLeft { epoch: left.epoch, error }
+        });
+        let attempt = self.table.get(task).map_or(0, |entry| entry.attempts);
+        if let Some(members) = self.groups.used_communicator(&left) {
+            let encoded = Members::of(self.workers.ranks(&members)).encoded();
+            members.iter().for_each(|member| out.post(*member, &ToWorker::FreeGroup { members: &encoded }));
+        }
+        let times = (left.started_ns, left.ended_ns);
+        let result = match (left.failure.take(), left.output.take()) {
+            (None, Some(output)) => {
+                let given = output.map(Plain::Many);
+                let made = made(&given);
+                let first = left.members[0];
+                self.ended(task, Some(times), out, |entry| entry.give(given, first));
+                Ok(made)
+            }
+            (failure, output) => {
+                if let Some(Given::Resident { .. }) = output {
+                    // The first member kept its output before another one failed.
+                    out.post(left.members[0], &ToWorker::Forget { values: vec![task] });
+                }
+                let (failure, worker) = failure.expect("a member that gives nothing has failed");
+                let retry = is_worth_a_retry(&failure);
+                self.failures.insert(task, (failure, worker));
+                if let Some(entry) = self.table.get_mut(task) {
+                    (entry.started_ns, entry.finished_ns) = times;
+                }
+                Err(GroupFailure { retry })
+            }
+        };
+        let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
+        self.tell_scheduler(Event::GroupFinished { task, result, ran_ns }, out);
+        self.forget_failure(task, attempt, out);
+    }
+}
+
+/// Tells the members of a group what follows from what one of them has said.
+pub(super) fn tell_members(follows: &Follows<'_>, out: &mut Outbox) {
+    let epoch = follows.epoch;
+    if let Some((member, failure)) = follows.failed {
+        let failure = failure.to_string();
+        let message = ToWorker::Leave { epoch, member, failure: &failure };
+        follows.inside().for_each(|worker| out.post(worker, &message));
+    }
+    if let Some((worker, waiting)) = &follows.has_left {
+        out.post(*worker, &ToWorker::SayLeft { epoch, to: waiting.clone() });
+    }
+    match &follows.verdict {
+        Verdict::Wait | Verdict::HasLeft { .. } => {}
+        Verdict::Ask { round } => {
+            let message = ToWorker::AskWait { epoch, round: *round };
+            follows.members.iter().for_each(|worker| out.post(*worker, &message));
+        }
+        Verdict::Deadlock(waits) => {
+            out.notices.note(|| Notice::Deadlocked { epoch, waits: waits.clone() });
+            let message = ToWorker::Deadlock { epoch, waits };
+            follows.inside().for_each(|worker| out.post(worker, &message));
+        }
+    }
+}
