@@ -1,18 +1,27 @@
-//! Simulates a controller and its workers for many seeds, and tells the first that breaks a rule.
+//! Simulates a controller and its workers for many seeds, and tells the first that breaks a rule; or for many workers,
+//! and tells what that costs.
 //!
-//! `cargo xtask simulate [--seeds N] [--from S]` builds and runs it.
+//! `cargo xtask simulate [--seeds N] [--from S] [--scale]` builds and runs it.
 
 #![allow(clippy::print_stdout, reason = "the result is what this program is for")]
 
+use distwq_core::simulation::scale::{self, Cost};
 use distwq_core::simulation::{self, Tally};
 use std::process::ExitCode;
 
 /// Seeds of a run that does not say how many.
 const SEEDS: u64 = 10_000;
 
-const USAGE: &str = "usage: simulate [--seeds N] [--from S]";
+/// Numbers of workers whose costs are told.
+const WORKERS: [u32; 6] = [16, 64, 256, 1_024, 4_096, 10_000];
+
+const USAGE: &str = "usage: simulate [--seeds N] [--from S] | --scale";
 
 fn main() -> ExitCode {
+    if std::env::args().skip(1).eq(["--scale"]) {
+        tell_scale();
+        return ExitCode::SUCCESS;
+    }
     let Some((seeds, from)) = arguments(std::env::args().skip(1)) else {
         println!("{USAGE}");
         return ExitCode::from(2);
@@ -48,4 +57,31 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Option<(u64, u64)> {
         *place = words.next()?.parse().ok()?;
     }
     Some((seeds, from))
+}
+
+/// A table of what one task, one member of a group and one worker cost, by the number of workers.
+fn tell_scale() {
+    println!("processor time of the machines, and bytes of their frames, without transport");
+    println!(
+        "{:>7}  {:44} {:>14} {:>10} {:>16} {:>12}",
+        "workers", "for each", "controller ns", "worker ns", "controller bytes", "peer bytes"
+    );
+    for workers in WORKERS {
+        let run = scale::scale(workers);
+        tell(workers, "worker, in the handshake", run.handshake, "");
+        tell(workers, "task of a millisecond", run.tasks, "");
+        for group in &run.groups {
+            let what = format!("of {} members who {}", group.members, group.what);
+            let lasts = format!("  {:.3} ms", group.lasts.as_secs_f64() * 1e3);
+            tell(workers, &what, group.cost, &lasts);
+        }
+        tell(workers, "worker, at the end", run.end, "");
+    }
+}
+
+fn tell(workers: u32, what: &str, cost: Cost, lasts: &str) {
+    let Cost { controller_ns, workers_ns, controller_bytes, worker_bytes } = cost;
+    println!(
+        "{workers:>7}  {what:44} {controller_ns:>14.0} {workers_ns:>10.0} {controller_bytes:>16.1} {worker_bytes:>12.1}{lasts}"
+    );
 }

@@ -7,6 +7,7 @@
 //! come, whatever else happens.
 
 pub(crate) mod controller;
+pub(crate) mod handshake;
 mod happened;
 mod notice;
 mod outgoing;

@@ -6,10 +6,11 @@ use crate::codec::frame::{Frame, Messages};
 use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
 use crate::id::Rank;
+use crate::machine::handshake::{Greetings, hello};
 use crate::peers::Process;
 use crate::runtime::fault;
 use crate::transport::Transport;
-use crate::wire::message::{Hello, PROTOCOL, ToController, ToWorker, Welcome};
+use crate::wire::message::{Hello, ToController, ToWorker, Welcome};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,54 +59,24 @@ pub(crate) fn gather(
     limit: Duration,
 ) -> Result<Vec<(Rank, Hello)>, HandshakeError> {
     let deadline = Instant::now() + limit;
-    let others = |ranks: u32, here: Rank| (0..ranks).map(Rank).filter(move |rank| *rank != here);
-    let (ranks, here) = (transport.ranks(), transport.rank());
-    let mut hellos: Vec<Option<Hello>> = vec![None; ranks as usize];
-    let mut missing = ranks - 1;
-    while missing > 0 {
+    let here = hello(own.clone(), fault::host(), Process::own());
+    let mut greetings = Greetings::new(transport.rank(), transport.ranks(), here);
+    while !greetings.is_complete() {
         let Some((from, frame)) = receive(transport, deadline) else {
-            let silent = others(ranks, here).filter(|rank| hellos[rank.index()].is_none());
-            let who = silent.map(|rank| rank.to_string()).collect();
+            let who = greetings.silent().map(|rank| rank.to_string()).collect();
             return Err(HandshakeError::Silent { who, limit_ms: limit.as_millis() });
         };
-        let message = Messages::of(&frame).next();
-        match message.map_err(|error| HandshakeError::Unreadable { from, error })? {
-            Some(ToController::Hello(hello)) => hellos[from.index()] = Some(hello),
-            _ => {
-                let error = CodecError("it is no greeting".to_owned());
-                return Err(HandshakeError::Unreadable { from, error });
-            }
-        }
-        missing -= 1;
+        greetings.take(from, &frame).map_err(|error| HandshakeError::Unreadable { from, error })?;
     }
-    let difference = others(ranks, here).find_map(|rank| {
-        let hello = hellos[rank.index()].as_ref()?;
-        let text = if hello.protocol == PROTOCOL {
-            own.difference(&hello.fingerprint)?
-        } else {
-            format!("protocol {PROTOCOL} against {}", hello.protocol)
-        };
-        Some(format!("{here} (host {}) and {rank} (host {}): {text}", fault::host(), hello.host))
-    });
-    let process = Process::own();
-    let is_beside = |rank: &Rank| hellos[rank.index()].as_ref().is_some_and(|hello| hello.process.is_beside(&process));
-    let watcher = others(ranks, here).find(is_beside);
-    for rank in others(ranks, here) {
-        let mut frame = Frame::default();
-        frame.push(&match &difference {
-            Some(reason) => ToWorker::Refuse { reason },
-            None => {
-                let controller_process = (watcher == Some(rank)).then(|| process.clone());
-                ToWorker::Welcome(Welcome { settings, controller_process })
-            }
-        });
+    let difference = greetings.difference();
+    for (rank, frame) in greetings.answers(settings, difference.as_deref()) {
         transport.send(rank, frame);
     }
     if let Some(reason) = difference {
         settle(transport, deadline);
         return Err(HandshakeError::Different(reason));
     }
-    Ok(others(ranks, here).zip(hellos.into_iter().flatten()).collect())
+    Ok(greetings.into_hellos())
 }
 
 /// A worker's side: says what it is, and waits to be welcome.
@@ -117,8 +88,7 @@ pub(crate) fn report(
 ) -> Result<Welcome, HandshakeError> {
     let deadline = Instant::now() + limit;
     let mut frame = Frame::default();
-    let hello = Hello { protocol: PROTOCOL, fingerprint, host: fault::host(), process: Process::own() };
-    frame.push(&ToController::Hello(hello));
+    frame.push(&ToController::Hello(hello(fingerprint, fault::host(), Process::own())));
     transport.send(controller, frame);
     let Some((from, frame)) = receive(transport, deadline) else {
         let who = vec![format!("the controller, {controller}")];
@@ -167,8 +137,7 @@ mod tests {
         let mut worker = ends.pop().expect("two ends");
         let thread = thread::spawn(move || report(&mut worker, Rank(0), own(), LIMIT));
         let gathered = gather(&mut ends[0], &own(), settings(), LIMIT).expect("they fit");
-        let hello = Hello { protocol: PROTOCOL, fingerprint: own(), host: fault::host(), process: Process::own() };
-        assert_eq!(gathered, [(Rank(1), hello)]);
+        assert_eq!(gathered, [(Rank(1), hello(own(), fault::host(), Process::own()))]);
         assert_eq!(thread.join().expect("no panic"), Ok(Welcome { settings: settings(), controller_process: None }));
     }
 

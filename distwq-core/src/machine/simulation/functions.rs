@@ -30,3 +30,13 @@ pub(super) fn any(random: &mut Random, is_collective: bool) -> &'static Remote {
     let functions: &[Remote] = if is_collective { &COLLECTIVE } else { &SINGLE };
     &functions[random.below(functions.len() as u64) as usize]
 }
+
+/// One that runs alone.
+pub(super) fn alone() -> &'static Remote {
+    &SINGLE[0]
+}
+
+/// One that members run together.
+pub(super) fn together() -> &'static Remote {
+    &COLLECTIVE[0]
+}

@@ -17,6 +17,7 @@ mod history;
 mod network;
 mod program;
 mod random;
+pub mod scale;
 mod script;
 mod task;
 #[cfg(test)]
