@@ -1,5 +1,5 @@
 //! The ranks of the members of a group, as runs of consecutive ranks: few bytes for each member to be told, however many
-//! members there are.
+//! members there are; and a bit for each rank in between where they are scattered.
 
 use crate::codec::CodecError;
 use crate::id::Rank;
@@ -25,6 +25,12 @@ impl Members {
     /// # Panics
     /// If they do not ascend from the second on.
     pub(crate) fn of(ranks: impl IntoIterator<Item = Rank>) -> Self {
+        let members = Self::gather(ranks);
+        assert!(members.ascend(), "the members of a group are in the order of their ranks but for the first");
+        members
+    }
+
+    fn gather(ranks: impl IntoIterator<Item = Rank>) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         let mut count = 0;
         for Rank(rank) in ranks {
@@ -35,9 +41,7 @@ impl Members {
             }
             count += 1;
         }
-        let members = Self { runs: runs.into(), count };
-        assert!(members.ascend(), "the members of a group are in the order of their ranks but for the first");
-        members
+        Self { runs: runs.into(), count }
     }
 
     /// How many there are.
@@ -81,10 +85,18 @@ impl Members {
         (2..self.runs.len()).all(|place| self.runs[place].rank > self.runs[place - 1].rank + self.run_len(place - 1))
     }
 
-    /// As it travels: for each run the ranks that are left out before it, and how many it has. The first two runs are
-    /// counted from rank 0.
+    /// As it travels, in the shorter of two ways.
     pub(crate) fn encoded(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let runs = self.encoded_runs();
+        match self.bitmap_bounds() {
+            Some((base, bytes)) if bytes + BITMAP_HEAD_BYTES < runs.len() => self.encoded_bitmap(base, bytes),
+            _ => runs,
+        }
+    }
+
+    /// For each run the ranks that are left out before it, and how many it has. The first two are counted from rank 0.
+    fn encoded_runs(&self) -> Vec<u8> {
+        let mut bytes = vec![RUNS];
         let mut from = 0;
         for (place, run) in self.runs.iter().enumerate() {
             if place < 2 {
@@ -97,27 +109,80 @@ impl Members {
         bytes
     }
 
+    /// The lowest rank of all members but the first, and the bytes of a bitmap of these.
+    fn bitmap_bounds(&self) -> Option<(u32, usize)> {
+        let Rank(lowest) = (self.len() > 1).then(|| self.rank(1))?;
+        let Rank(highest) = self.rank(self.len() - 1);
+        // The second run may lie below what the first has more than one of.
+        (highest >= lowest && self.is_sorted_from_second()).then(|| (lowest, (highest - lowest) as usize / 8 + 1))
+    }
+
+    /// Whether all ranks from the second member on ascend, also where the first run goes on.
+    fn is_sorted_from_second(&self) -> bool {
+        self.runs.len() < 2 || self.run_len(0) == 1 || self.runs[1].rank > self.runs[0].rank
+    }
+
+    /// The first rank, the lowest of the others, and a bit for each rank from there on: that of a member is set.
+    fn encoded_bitmap(&self, base: u32, bitmap_bytes: usize) -> Vec<u8> {
+        let mut bytes = vec![BITMAP];
+        let Rank(first) = self.rank(0);
+        push_number(&mut bytes, first);
+        push_number(&mut bytes, base);
+        let begin = bytes.len();
+        bytes.resize(begin + bitmap_bytes, 0);
+        for Rank(rank) in self.ranks().skip(1) {
+            let bit = (rank - base) as usize;
+            bytes[begin + bit / 8] |= 1 << (bit % 8);
+        }
+        bytes
+    }
+
     /// What [`encoded`](Self::encoded) gave.
-    pub(crate) fn decode(mut bytes: &[u8]) -> Result<Self, CodecError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let members = match bytes.split_first() {
+            Some((&RUNS, runs)) => Self::decode_runs(runs),
+            Some((&BITMAP, bitmap)) => Self::decode_bitmap(bitmap),
+            _ => None,
+        };
+        members.filter(Self::ascend).ok_or_else(|| CodecError("the members of a group are torn".to_owned()))
+    }
+
+    fn decode_runs(mut bytes: &[u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let torn = || CodecError("the members of a group are torn".to_owned());
         let mut runs: Vec<Run> = Vec::new();
         let (mut count, mut from) = (0_u32, 0_u32);
         while !bytes.is_empty() {
             if runs.len() < 2 {
                 from = 0;
             }
-            let gap = take_number(bytes).ok_or_else(torn)?;
-            let len = take_number(bytes).filter(|len| *len > 0).ok_or_else(torn)?;
-            let rank = from.checked_add(gap).ok_or_else(torn)?;
+            let gap = take_number(bytes)?;
+            let len = take_number(bytes).filter(|len| *len > 0)?;
+            let rank = from.checked_add(gap)?;
             runs.push(Run { member: count, rank });
-            from = rank.checked_add(len).ok_or_else(torn)?;
-            count = count.checked_add(len).ok_or_else(torn)?;
+            from = rank.checked_add(len)?;
+            count = count.checked_add(len)?;
         }
-        let members = Self { runs: runs.into(), count };
-        if members.ascend() { Ok(members) } else { Err(torn()) }
+        Some(Self { runs: runs.into(), count })
+    }
+
+    fn decode_bitmap(mut bytes: &[u8]) -> Option<Self> {
+        let (first, base) = (take_number(&mut bytes)?, take_number(&mut bytes)?);
+        base.checked_add(8 * u32::try_from(bytes.len()).ok()?)?;
+        let byte_ranks = |(place, byte): (usize, &u8)| {
+            let (place, byte) = (base + 8 * place as u32, *byte);
+            (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| Rank(place + bit))
+        };
+        let others = bytes.iter().enumerate().flat_map(byte_ranks);
+        Some(Self::gather([Rank(first)].into_iter().chain(others)))
     }
 }
+
+/// The first byte of what travels.
+const RUNS: u8 = 0;
+const BITMAP: u8 = 1;
+
+/// Bytes of a bitmap before the bits, at most.
+const BITMAP_HEAD_BYTES: usize = 1 + 5 + 5;
 
 /// Appends a number, seven bits a byte, the lowest first (LEB128).
 fn push_number(bytes: &mut Vec<u8>, mut number: u32) {
@@ -154,7 +219,7 @@ mod tests {
         for (index, rank) in ranks.iter().enumerate() {
             assert_eq!(members.rank(index), Rank(*rank), "{ranks:?}");
         }
-        for rank in 0..40_000 {
+        for rank in (0..40_000).step_by(if ranks.len() > 100 { 97 } else { 1 }) {
             let index = ranks.iter().position(|other| *other == rank);
             assert_eq!(members.index_of(Rank(rank)), index, "rank {rank} of {ranks:?}");
         }
@@ -172,11 +237,13 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_neighbours_are_a_few_bytes_and_every_second_one_two_bytes_each() {
+    fn ten_thousand_neighbours_are_a_few_bytes_and_every_second_one_two_bits_each() {
         let all = Members::of((1..=10_000).map(Rank));
-        assert!(all.encoded().len() <= 4);
+        assert!(all.encoded().len() <= 5);
         let every_second = Members::of((0..5_000).map(|member| Rank(1 + 2 * member)));
-        assert!(every_second.encoded().len() <= 10_004);
+        assert!(every_second.encoded().len() <= 1_260);
+        check(&[5_001].into_iter().chain((0..5_000).filter(|rank| rank % 3 > 0)).collect::<Vec<_>>());
+        check(&(0..5_000).map(|member| 2 * member).collect::<Vec<_>>());
         assert_eq!(every_second.index_of(Rank(9_999)), Some(4_999));
         assert_eq!(every_second.index_of(Rank(9_998)), None);
     }
@@ -185,8 +252,10 @@ mod tests {
     fn what_is_torn_or_out_of_order_is_an_error() {
         let bytes = Members::of([5, 300, 301, 400_000].map(Rank)).encoded();
         assert!(Members::decode(&bytes[..bytes.len() - 1]).is_err());
-        assert!(Members::decode(&[1, 0]).is_err(), "a run has a member");
-        assert!(Members::decode(&[1, 1, 9, 1, 0, 1]).is_err(), "a run that goes on is one run");
-        assert!(Members::decode(&[0xff, 0xff, 0xff, 0xff, 0x7f, 1]).is_err(), "no rank is so high");
+        assert!(Members::decode(&[RUNS, 1, 0]).is_err(), "a run has a member");
+        assert!(Members::decode(&[RUNS, 1, 1, 9, 1, 0, 1]).is_err(), "a run that goes on is one run");
+        assert!(Members::decode(&[]).is_err() && Members::decode(&[2, 1, 1]).is_err(), "there are two ways");
+        assert!(Members::decode(&[BITMAP, 1]).is_err());
+        assert!(Members::decode(&[RUNS, 0xff, 0xff, 0xff, 0xff, 0x7f, 1]).is_err(), "no rank is so high");
     }
 }

@@ -15,6 +15,12 @@ use crate::id::{Index, TaskId, TaskSlot, WorkerId};
 /// Sizes of groups whose last members are remembered.
 const LAST_GROUPS_MAX: usize = 64;
 
+/// From so many members on, workers are looked for that are neighbours.
+const NEIGHBOURS_MIN: usize = 32;
+
+/// So many idle workers are looked at for each of them.
+const LOOKED_AT: usize = 8;
+
 /// The workers kept free for one task.
 #[derive(Debug)]
 pub(super) struct Reservation {
@@ -113,6 +119,7 @@ impl Scheduler {
         self.reservation = Some(Reservation { task, ranks, root, empty: Vec::new(), busy: Vec::new() });
         self.claim_root(actions);
         self.claim_last_group(ranks, actions);
+        self.claim_neighbours(actions);
         true
     }
 
@@ -155,6 +162,25 @@ impl Scheduler {
             }
         }
         self.last_groups.insert(ranks, last);
+    }
+
+    /// Of many idle workers those that lie closest together: they are few bytes to tell, and likely share their hosts.
+    fn claim_neighbours(&mut self, actions: &mut Actions) {
+        let missing = self.missing();
+        if missing < NEIGHBOURS_MIN {
+            return;
+        }
+        let is_idle = |&worker: &WorkerId| self.workers[worker].in_flight == 0;
+        let mut idle: Vec<WorkerId> = self.workers.by_load().take_while(is_idle).take(LOOKED_AT * missing).collect();
+        if idle.len() <= missing {
+            return;
+        }
+        idle.sort_unstable();
+        let closest = idle.windows(missing).min_by_key(|window| window[missing - 1].index() - window[0].index());
+        for &worker in closest.expect("there are more than are missing") {
+            self.step();
+            self.claim(worker, actions);
+        }
     }
 
     fn claim(&mut self, worker: WorkerId, actions: &mut Actions) {

@@ -3,7 +3,7 @@
 use super::super::network::CONTROLLER;
 use crate::codec::frame::Frame;
 use crate::id::Rank;
-use std::time::Instant;
+use rustix::time::{ClockId, clock_gettime};
 
 /// What something has cost, in all or for each of several.
 #[derive(Clone, Copy, Default, Debug)]
@@ -31,19 +31,30 @@ impl Cost {
     }
 }
 
-/// Counts since it was [taken](Self::take) last.
-#[derive(Default, Debug)]
-pub(super) struct Meter(Cost);
+/// Counts since it was [taken](Self::take) last. It counts the processor time of this thread, less what it takes to read
+/// that: others may run on the same processors.
+#[derive(Debug)]
+pub(super) struct Meter {
+    cost: Cost,
+    reading_ns: f64,
+}
 
 impl Meter {
+    pub(super) fn new() -> Self {
+        const TIMES: u32 = 10_000;
+        let mut sum_ns = 0.0;
+        (0..TIMES).for_each(|_| timed(&mut sum_ns, 0.0, || {}));
+        Self { cost: Cost::default(), reading_ns: sum_ns / f64::from(TIMES) }
+    }
+
     /// Something that the controller does.
     pub(super) fn controller<R>(&mut self, action: impl FnOnce() -> R) -> R {
-        timed(&mut self.0.controller_ns, action)
+        timed(&mut self.cost.controller_ns, self.reading_ns, action)
     }
 
     /// Something that a worker does.
     pub(super) fn worker<R>(&mut self, action: impl FnOnce() -> R) -> R {
-        timed(&mut self.0.workers_ns, action)
+        timed(&mut self.cost.workers_ns, self.reading_ns, action)
     }
 
     /// A frame goes from rank to rank.
@@ -51,21 +62,27 @@ impl Meter {
         let beside: usize = frame.attachments.iter().map(|bytes| bytes.len()).sum();
         let bytes = (frame.body.len() + beside) as f64;
         if from == CONTROLLER || to == CONTROLLER {
-            self.0.controller_bytes += bytes;
+            self.cost.controller_bytes += bytes;
         } else {
-            self.0.worker_bytes += bytes;
+            self.cost.worker_bytes += bytes;
         }
     }
 
     /// What was counted; begins again.
     pub(super) fn take(&mut self) -> Cost {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.cost)
     }
 }
 
-fn timed<R>(sum_ns: &mut f64, action: impl FnOnce() -> R) -> R {
-    let began = Instant::now();
+fn timed<R>(sum_ns: &mut f64, reading_ns: f64, action: impl FnOnce() -> R) -> R {
+    let began_ns = thread_ns();
     let result = action();
-    *sum_ns += began.elapsed().as_nanos() as f64;
+    *sum_ns += (thread_ns() - began_ns) as f64 - reading_ns;
     result
+}
+
+/// Processor time of this thread.
+fn thread_ns() -> i64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }

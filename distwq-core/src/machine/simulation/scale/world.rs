@@ -40,6 +40,8 @@ pub(super) struct World {
     inbox: Vec<(Rank, Frame)>,
     /// The controller's next turn is planned for this time.
     turn_at: Option<Ns>,
+    /// The last turn in which something had come.
+    worked_at: Ns,
     sites: Vec<Site>,
     /// What the members of the group do that runs.
     part: Part,
@@ -75,7 +77,7 @@ impl World {
             collective_grace_ns: 10_000_000_000,
             shutdown_grace_ns: 1_000_000_000,
         };
-        let mut meter = Meter::default();
+        let mut meter = Meter::new();
         let (greetings, sites) = greet(workers, registry, settings, &mut meter);
         let (controller, out) = meter.controller(|| {
             let hellos = greetings.into_hellos().into_iter();
@@ -90,6 +92,7 @@ impl World {
             out,
             inbox: Vec::new(),
             turn_at: None,
+            worked_at: 0,
             sites,
             part: Part::Nothing,
             begun: 0,
@@ -99,9 +102,7 @@ impl World {
 
     /// So many tasks that run alone. Gives what each costs.
     pub(super) fn tasks(&mut self, count: u32) -> Cost {
-        for _ in 0..count {
-            self.submit(functions::alone(), None);
-        }
+        (0..count).for_each(|_| self.submit(functions::alone(), None));
         self.pass();
         assert_eq!(self.controller.pending(), 0, "all tasks end");
         self.meter.take().each(count)
@@ -118,7 +119,7 @@ impl World {
         let ended = if part.succeeds() { (done + 1, failed) } else { (done, failed + 1) };
         let (_, done, failed) = self.controller.counts();
         assert_eq!((done, failed), ended, "{part:?} of {members} members ends as it must");
-        let lasts = Duration::from_nanos(self.agenda.now() - began);
+        let lasts = Duration::from_nanos(self.worked_at - began);
         Group { members, what: part.name(), cost: self.meter.take().each(members), lasts }
     }
 
@@ -180,6 +181,9 @@ impl World {
         self.turn_at = None;
         let now = self.agenda.now();
         let inbox = std::mem::take(&mut self.inbox);
+        if !inbox.is_empty() {
+            self.worked_at = now;
+        }
         let Self { controller, out, meter, .. } = self;
         let frames = meter.controller(|| {
             for (from, frame) in &inbox {
