@@ -3,6 +3,8 @@
 #[cfg(any(feature = "mpi", test))]
 mod arrivals;
 #[cfg(any(feature = "mpi", test))]
+mod by_peer;
+#[cfg(any(feature = "mpi", test))]
 mod departures;
 mod doorbell;
 #[cfg(any(feature = "mpi", test))]

@@ -7,6 +7,7 @@
 //! `MPI_Win_allocate_shared` would give such memory too. But a rank of Open MPI that fails to make the window returns
 //! with an error while the others wait for it without end, and the window has to be freed by all together.
 
+use super::super::by_peer::ByPeer;
 use super::super::doorbell::Words;
 use super::super::{Doorbell, NAP_MAX_RUNG, NAP_MAX_UNHEARD};
 use crate::id::Rank;
@@ -20,8 +21,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Doorbells {
     own: Arc<Doorbell>,
-    /// By rank.
-    peers: Vec<Option<Doorbell>>,
+    peers: ByPeer<Doorbell>,
     nap_max: Duration,
 }
 
@@ -29,7 +29,7 @@ impl Doorbells {
     /// Makes the bells of a host; all its ranks call this together. `host` has them in the order of the world.
     pub(super) fn share(world: &SimpleCommunicator, host: &SimpleCommunicator) -> Self {
         let mut own = Doorbell::default();
-        let mut peers: Vec<Option<Doorbell>> = (0..world.size()).map(|_| None).collect();
+        let mut peers = ByPeer::new(world.size() as u32);
         if let Some(words) = agree(host) {
             let mut ranks = vec![0; host.size() as usize];
             host.all_gather_into(&world.rank(), &mut ranks[..]);
@@ -38,11 +38,11 @@ impl Doorbells {
                 if rank == world.rank() {
                     own = bell;
                 } else {
-                    peers[rank as usize] = Some(bell);
+                    peers.insert(Rank(rank as u32), bell);
                 }
             }
         }
-        let heard = peers.iter().flatten().count() + 1 == peers.len();
+        let heard = peers.len() + 1 == world.size() as usize;
         Self { own: Arc::new(own), peers, nap_max: if heard { NAP_MAX_RUNG } else { NAP_MAX_UNHEARD } }
     }
 
@@ -52,7 +52,7 @@ impl Doorbells {
 
     /// Rings the bell of a rank to which something was sent, if it is on this host.
     pub(super) fn ring(&self, to: Rank) {
-        if let Some(bell) = &self.peers[to.index()] {
+        if let Some(bell) = self.peers.get(to) {
             bell.ring();
         }
     }

@@ -7,6 +7,7 @@ use crate::codec::frame::Frame;
 use crate::id::Rank;
 use crate::memory::buffers;
 use crate::transport::arrivals::{Arrivals, Incoming};
+use crate::transport::by_peer::ByPeer;
 use crate::transport::departures::lengths;
 use crate::transport::lent::Lent;
 use ::mpi::ffi;
@@ -28,7 +29,7 @@ const LOOKS_WHEN_QUIET: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Receiving {
     comm: ffi::MPI_Comm,
-    peers: Vec<Peer>,
+    peers: ByPeer<Peer>,
     /// Ranks of which something is half here, each once.
     active: Vec<u32>,
     /// Looks in a row that found nothing.
@@ -72,8 +73,7 @@ struct Matched {
 
 impl Receiving {
     pub(super) fn new(comm: ffi::MPI_Comm, ranks: u32) -> Self {
-        let peers = (0..ranks).map(|_| Peer::default()).collect();
-        Self { comm, peers, active: Vec::new(), empty_looks: 0, whole: VecDeque::new() }
+        Self { comm, peers: ByPeer::new(ranks), active: Vec::new(), empty_looks: 0, whole: VecDeque::new() }
     }
 
     /// Whether nothing is half here.
@@ -94,15 +94,15 @@ impl Receiving {
             let from = matched.from;
             match matched.tag {
                 tag::HEAD => self.head(&matched),
-                tag::PIECE => self.peers[from as usize].piece(&matched),
+                tag::PIECE => self.peers.get_or_make(Rank(from)).piece(&matched),
                 _ => {
                     let fresh = buffer.take().map_or_else(Vec::new, |buffer| buffer());
-                    if let Some(body) = self.peers[from as usize].frame(&matched, fresh) {
+                    if let Some(body) = self.peers.get_or_make(Rank(from)).frame(&matched, fresh) {
                         return Some((Rank(from), Frame { body, attachments: Vec::new() }));
                     }
                 }
             }
-            let peer = &mut self.peers[from as usize];
+            let peer = self.peers.get_or_make(Rank(from));
             if !peer.is_active && !peer.is_still() {
                 peer.is_active = true;
                 self.active.push(from);
@@ -121,7 +121,7 @@ impl Receiving {
     fn finish(&mut self) {
         let Self { peers, active, whole, .. } = self;
         active.retain(|&rank| {
-            let peer = &mut peers[rank as usize];
+            let peer = peers.get_or_make(Rank(rank));
             while let Some(coming) = peer.arrivals.next() {
                 whole.push_back((Rank(rank), coming.into_frame()));
             }
@@ -172,7 +172,7 @@ impl Receiving {
         let head = receive_now(matched, Vec::new());
         let coming =
             Coming { parts: lengths(&head).map(|len| Part::new(buffers::take(len), len)).collect(), current: 0 };
-        let arrivals = &mut self.peers[matched.from as usize].arrivals;
+        let arrivals = &mut self.peers.get_or_make(Rank(matched.from)).arrivals;
         if coming.parts.len() == 1 { arrivals.begin_plain(coming) } else { arrivals.begin_attached(coming) }
     }
 }

@@ -4,6 +4,7 @@ use super::request::Request;
 use super::wire::tag;
 use crate::codec::frame::Frame;
 use crate::id::Rank;
+use crate::transport::by_peer::ByPeer;
 use crate::transport::departures::{Departures, Message};
 use crate::transport::lent::Lent;
 use ::mpi::ffi;
@@ -17,7 +18,7 @@ const IN_FLIGHT_MAX: usize = 16;
 pub(super) struct Sending {
     comm: ffi::MPI_Comm,
     piece_bytes: usize,
-    peers: Vec<Peer>,
+    peers: ByPeer<Peer>,
     /// Ranks that have something on its way, each once.
     active: Vec<u32>,
 }
@@ -32,13 +33,12 @@ struct Peer {
 
 impl Sending {
     pub(super) fn new(comm: ffi::MPI_Comm, ranks: u32, piece_bytes: usize) -> Self {
-        let peers = (0..ranks).map(|_| Peer::default()).collect();
-        Self { comm, piece_bytes, peers, active: Vec::new() }
+        Self { comm, piece_bytes, peers: ByPeer::new(ranks), active: Vec::new() }
     }
 
     /// Takes a frame. Gives the buffer of its body back if it has gone out at once.
     pub(super) fn send(&mut self, to: Rank, frame: Frame) -> Option<Vec<u8>> {
-        let peer = &mut self.peers[to.index()];
+        let peer = self.peers.get_or_make(to);
         peer.departures.push(frame, self.piece_bytes);
         let buffer = peer.start(self.comm, to.0);
         if !peer.is_active && !peer.is_still() {
@@ -53,7 +53,7 @@ impl Sending {
     pub(super) fn progress(&mut self, mut recycle: impl FnMut(Vec<u8>), mut reached: impl FnMut(Rank)) {
         let Self { comm, peers, active, .. } = self;
         active.retain(|&rank| {
-            let peer = &mut peers[rank as usize];
+            let peer = peers.get_or_make(Rank(rank));
             let before = peer.in_flight.len();
             while peer.in_flight.front_mut().is_some_and(Lent::is_free) {
                 let message = peer.in_flight.pop_front().map(Lent::take);
@@ -75,7 +75,7 @@ impl Sending {
     /// rank for a while, and then only calls of MPI move on what is under way.
     pub(super) fn hand_over(&mut self) {
         for &rank in &self.active {
-            let peer = &mut self.peers[rank as usize];
+            let peer = self.peers.get_or_make(Rank(rank));
             while let Some(message) = peer.departures.pop_plain() {
                 peer.in_flight.push_back(send(self.comm, rank, message));
             }
