@@ -42,6 +42,29 @@ fn a_group_of_one_size_gets_the_same_workers_again() {
     assert_eq!(actions, [start_group(b, &[W2, W3])]);
 }
 
+/// Workers become idle far from their neighbours, ten stay busy.
+#[test]
+fn a_large_group_takes_idle_workers_that_are_neighbours() {
+    let mut play = Play::with_workers(80);
+    let mut running = vec![None; 80];
+    for _ in 0..80 {
+        let (task, actions) = play.add(Spec::PLAIN);
+        let [Action::Start { worker, .. }] = actions[..] else { panic!("{actions:?}") };
+        running[worker.index()] = Some(task);
+    }
+    let busy = |worker: usize| worker / 10 == 4;
+    for worker in (0..80).map(|turn| turn * 7 % 80).filter(|worker| !busy(*worker)) {
+        play.finish(running[worker].expect("each has one"), WorkerId(worker as u32));
+    }
+    let (a, actions) = play.add(wide(40));
+    let members: Vec<_> = (0..40).map(WorkerId).collect();
+    assert_eq!(actions, [start_group(a, &members)]);
+    assert_eq!(group_done(&mut play, a), [done(a)]);
+    let (b, actions) = play.add(wide(32));
+    let members: Vec<_> = (0..32).map(WorkerId).collect();
+    assert_eq!(actions, [start_group(b, &members)]);
+}
+
 /// Both workers have one task running and one ahead when w comes.
 #[test]
 fn a_wide_task_takes_back_what_has_not_begun_and_gets_no_new_competition() {
