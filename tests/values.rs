@@ -163,6 +163,26 @@ fn a_call_that_is_dropped_lets_go_of_its_arguments(cluster: &Cluster) -> Outcome
     Ok(())
 }
 
+/// What is kept for later is no value any more, and is told beside them.
+#[distwq::test(ranks = [3, 4])]
+fn buffers_that_are_kept_for_later_are_told(cluster: &Cluster) -> Outcome {
+    const BYTES: usize = 4 << 20;
+    const KEPT_MAX: u64 = (512 + 64) << 20;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let handles: Vec<_> = (0..8).map(|seed| cluster.submit(make::call(seed, BYTES))).collect();
+        assert_eq!(cluster.submit(sums_of::call(&handles)).get()?.len(), 8);
+        drop(handles);
+        expect_empty(cluster);
+        let stats = cluster.stats();
+        assert!(stats.ranks.iter().all(|rank| rank.kept_bytes <= KEPT_MAX), "{stats}");
+        if stats.ranks.iter().any(|rank| rank.kept_bytes >= BYTES as u64) {
+            return Ok(());
+        }
+        assert!(Instant::now() < deadline, "no buffer of a large value is kept: {stats}");
+    }
+}
+
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn large_values_stay_on_the_workers_that_made_them_and_go_with_their_handles(cluster: &Cluster) -> Outcome {
     const BYTES: usize = 100_000;

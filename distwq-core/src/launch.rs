@@ -285,7 +285,7 @@ fn control<R: BodyResult>(
     });
     let why = end.left.as_deref().unwrap_or_else(|| end.body.why());
     let has_failed = end.body.is_failure() || end.left.is_some();
-    observer::run_ends(why, has_failed, || inner.driver.with(|engine| engine.machine().stats()));
+    observer::run_ends(why, has_failed, || inner.driver.with(|engine| engine.stats()));
     current::set(outer);
     Ok(end)
 }

@@ -191,7 +191,7 @@ impl Cluster {
         driver.with(ControllerEngine::ask_reports);
         let deadline = Instant::now() + REPORT_LIMIT;
         driver.wait_until(Awaited::Reports, Some(deadline), |engine| engine.machine().has_reports().then_some(()));
-        driver.with(|engine| engine.machine().stats())
+        driver.with(|engine| engine.stats())
     }
 
     /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable

@@ -104,6 +104,11 @@ pub(crate) fn ask_for_huge_pages<T>(buffer: &mut Vec<T>) {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn ask_for_huge_pages<T>(_buffer: &mut Vec<T>) {}
 
+/// Bytes that this process keeps for later.
+pub(crate) fn kept_bytes() -> usize {
+    KEPT.lock().bytes
+}
+
 /// Takes a buffer back. What was kept longest goes if there is too much.
 pub(crate) fn give_back(mut buffer: Vec<u8>) {
     if buffer.capacity() < LARGE_BYTES_MIN || buffer.capacity() > KEPT_BYTES_MAX {

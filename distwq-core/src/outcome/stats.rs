@@ -38,6 +38,9 @@ pub struct RankStats {
     pub resident_bytes: u64,
     /// How many values live there.
     pub resident_values: u64,
+    /// The size of the buffers that are kept to be used again: 512 MiB at most of large ones in its process, which ranks
+    /// that share it each tell as a whole, and 64 MiB at most of small ones.
+    pub kept_bytes: u64,
 }
 
 impl Stats {
@@ -55,13 +58,14 @@ impl fmt::Display for Stats {
         for rank in &self.ranks {
             write!(
                 f,
-                "\n  {} ({}): {}, {:.3} s busy, {} of {}",
+                "\n  {} ({}): {}, {:.3} s busy, {} of {}, {} kept",
                 rank.rank,
                 rank.host,
                 plural(rank.attempts, "attempt"),
                 rank.busy.as_secs_f64(),
                 plural(rank.resident_values, "value"),
-                plural(rank.resident_bytes, "byte")
+                plural(rank.resident_bytes, "byte"),
+                plural(rank.kept_bytes, "byte")
             )?;
         }
         Ok(())

@@ -11,7 +11,9 @@ use crate::machine::controller::{
     Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, NewTask, Outbox, Plain, ReferenceNote, WorkerPlace,
 };
 use crate::machine::{Notice, Notices, Ns};
+use crate::memory::buffers;
 use crate::outcome::error::{RunError, TaskError};
+use crate::outcome::stats::Stats;
 use crate::runtime::fault;
 use crate::transport::{Flow, Transport};
 use parking_lot::Mutex;
@@ -230,6 +232,15 @@ impl ControllerEngine {
         self.handle(Input::Exit);
         self.out.notices = Notices::default();
         self.deliver();
+    }
+
+    /// The figures of the run, as last reported.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.machine.stats();
+        if let Some(here) = stats.ranks.first_mut() {
+            here.kept_bytes = (self.transport.kept_bytes() + buffers::kept_bytes()) as u64;
+        }
+        stats
     }
 
     /// The transport is gone.

@@ -8,6 +8,7 @@ use crate::function::registry::Registry;
 use crate::id::{GroupKey, Rank, Slot};
 use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
 use crate::machine::{Garbage, Ns};
+use crate::memory::buffers;
 use crate::runtime::fault;
 use crate::task::group::GroupError;
 use crate::transport::{Flow, Transport};
@@ -171,6 +172,10 @@ impl Engine for WorkerEngine {
                 Some(End::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
             }
             self.transport.recycle(frame.body);
+        }
+        if self.out.take_asked() {
+            let kept_bytes = (self.transport.kept_bytes() + buffers::kept_bytes()) as u64;
+            self.machine.handle(now, Input::Reports { kept_bytes }, &mut self.out);
         }
         if self.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.machine.handle(now, Input::Time, &mut self.out);

@@ -89,6 +89,10 @@ impl Transport for LocalTransport {
         }
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.buffers.iter().map(Vec::capacity).sum()
+    }
+
     fn bell(&self) -> Arc<Doorbell> {
         Arc::clone(&self.network.boxes[self.rank.index()].bell)
     }

@@ -53,6 +53,9 @@ pub(crate) trait Transport: Send {
     /// Takes a buffer back to be used again.
     fn recycle(&mut self, buffer: Vec<u8>);
 
+    /// Bytes of the buffers that are kept to be used again.
+    fn kept_bytes(&self) -> usize;
+
     /// What wakes the thread of this rank that sleeps until something arrives.
     fn bell(&self) -> Arc<Doorbell>;
 

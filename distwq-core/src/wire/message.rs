@@ -62,7 +62,7 @@ pub(crate) enum ToController<'a> {
     /// This member of a group waits for long, or answers `AskWait`; then it may have left.
     Waits(WaitReport),
     /// The answer to `Report`; with each task that runs, for how many nanoseconds it does.
-    Report { resident_bytes: u64, values: u64, running: Vec<(TaskId, u64)> },
+    Report { resident_bytes: u64, values: u64, kept_bytes: u64, running: Vec<(TaskId, u64)> },
     /// After `Stop`: nothing runs on this rank any more, and what had not begun never will.
     Stopped,
     /// What any rank may say to any other.

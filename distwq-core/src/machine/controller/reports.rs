@@ -84,8 +84,8 @@ impl Controller {
                     tell_members(&follows, out);
                 }
             }
-            ToController::Report { resident_bytes, values, running } => {
-                if self.workers.reported(worker, (resident_bytes, values), running) {
+            ToController::Report { resident_bytes, values, kept_bytes, running } => {
+                if self.workers.reported(worker, (resident_bytes, values, kept_bytes), running) {
                     out.happened.note(Awaited::Reports);
                 }
             }

@@ -89,7 +89,7 @@ impl Controller {
         })
     }
 
-    /// The figures of the run, as last reported.
+    /// The figures of the run, as last reported. What the controller's process keeps is not known here, and 0.
     pub(crate) fn stats(&self) -> Stats {
         let held = self.table.iter().filter_map(|entry| entry.payload_here());
         let held = held.filter(|payload| payload.len() as u64 > self.settings.inline_bytes_max);
@@ -101,6 +101,7 @@ impl Controller {
             busy: Duration::ZERO,
             resident_bytes: bytes,
             resident_values: values,
+            kept_bytes: 0,
         };
         let workers = self.workers.iter().map(|(_, place)| RankStats {
             rank: place.rank,
@@ -109,6 +110,7 @@ impl Controller {
             busy: Duration::from_nanos(place.busy_ns),
             resident_bytes: place.resident_bytes,
             resident_values: place.resident_values,
+            kept_bytes: place.kept_bytes,
         });
         Stats {
             submitted: self.counts.submitted,

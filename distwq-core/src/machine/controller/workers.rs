@@ -15,6 +15,7 @@ pub(crate) struct WorkerPlace {
     pub(super) busy_ns: u64,
     pub(super) resident_bytes: u64,
     pub(super) resident_values: u64,
+    pub(super) kept_bytes: u64,
     /// What runs there and for how many nanoseconds; nothing while that has been asked for and not answered.
     pub(super) running: Option<Vec<(TaskId, u64)>>,
 }
@@ -30,6 +31,7 @@ impl WorkerPlace {
             busy_ns: 0,
             resident_bytes: 0,
             resident_values: 0,
+            kept_bytes: 0,
             running: None,
         }
     }
@@ -137,11 +139,11 @@ impl Workers {
     pub(super) fn reported(
         &mut self,
         worker: WorkerId,
-        (bytes, values): (u64, u64),
+        (bytes, values, kept_bytes): (u64, u64, u64),
         running: Vec<(TaskId, u64)>,
     ) -> bool {
         let place = &mut self.places[worker.index()];
-        (place.resident_bytes, place.resident_values) = (bytes, values);
+        (place.resident_bytes, place.resident_values, place.kept_bytes) = (bytes, values, kept_bytes);
         place.running = Some(running);
         self.reports_missing = self.reports_missing.saturating_sub(1);
         self.reports_missing == 0

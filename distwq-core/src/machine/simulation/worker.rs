@@ -101,6 +101,9 @@ impl World<'_> {
             self.history.note(now, || format!("{} reads from {from}: {}", place.rank, told(place.rank, &frame)));
             place.machine.handle(clock, Input::Frame { from, frame: &frame }, &mut place.out);
         }
+        if place.out.take_asked() {
+            place.machine.handle(clock, Input::Reports { kept_bytes: 0 }, &mut place.out);
+        }
         if place.machine.next_deadline().is_some_and(|deadline| deadline <= clock) {
             place.machine.handle(clock, Input::Time, &mut place.out);
         }

@@ -16,6 +16,8 @@ pub(crate) enum Input<'a> {
     Awaits { epoch: u64, from: usize, key: GroupKey },
     /// A deadline may have come.
     Time,
+    /// The controller is to be told what this rank holds and runs, as the [outbox](super::Outbox::take_asked) has asked.
+    Reports { kept_bytes: u64 },
     /// All executors have returned: nothing runs here any more.
     Finished,
 }

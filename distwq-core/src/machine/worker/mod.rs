@@ -102,6 +102,11 @@ impl Worker {
             Input::Time => {
                 self.groups.overdue(now).for_each(|report| out.tell(&ToController::Waits(report)));
             }
+            Input::Reports { kept_bytes } => {
+                let running = self.running.told(now);
+                let (resident_bytes, values) = self.values.held();
+                out.tell(&ToController::Report { resident_bytes, values, kept_bytes, running });
+            }
             Input::Finished => {
                 out.tell(&ToController::Stopped);
                 let Self { ready, values, groups, .. } = self;
@@ -336,11 +341,7 @@ impl Worker {
                 let gone = values.into_iter().filter_map(|value| self.values.forget(value));
                 gone.for_each(|value| out.garbage.push(Box::new(value)));
             }
-            ToWorker::Report => {
-                let running = self.running.told(self.now);
-                let (resident_bytes, values) = self.values.held();
-                out.tell(&ToController::Report { resident_bytes, values, running });
-            }
+            ToWorker::Report => out.ask_for_report(),
             ToWorker::Stop { failed } => {
                 self.phase = if failed { Phase::Failed } else { Phase::Stopped };
                 out.close();

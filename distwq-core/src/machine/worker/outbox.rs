@@ -21,6 +21,8 @@ pub(crate) struct Outbox {
     /// The run is over: other ranks need nothing of this one, and those that have joined in the end would not take it.
     closed: bool,
     freed: Vec<Vec<Rank>>,
+    /// A report is to be given.
+    asked: bool,
     end: Option<End>,
     /// Values that nobody needs any more.
     pub(crate) garbage: Garbage,
@@ -46,6 +48,7 @@ impl Outbox {
             outgoing: Outgoing::default(),
             closed: false,
             freed: Vec::new(),
+            asked: false,
             end: None,
             garbage: Garbage::new(),
             happened: Happened::default(),
@@ -152,6 +155,16 @@ impl Outbox {
     /// Takes the groups whose raw communicators are to be freed, in the order in which all members hear of it.
     pub(crate) fn take_freed(&mut self) -> impl Iterator<Item = Vec<Rank>> + '_ {
         self.freed.drain(..)
+    }
+
+    /// The controller wants to know what this rank holds and runs, a part of which the machine does not know.
+    pub(super) fn ask_for_report(&mut self) {
+        self.asked = true;
+    }
+
+    /// Whether [`Input::Reports`](super::Input::Reports) is to follow.
+    pub(crate) fn take_asked(&mut self) -> bool {
+        take(&mut self.asked)
     }
 
     /// Why this rank goes no further, if so.

@@ -163,6 +163,10 @@ impl Transport for MpiTransport {
         keep(&mut self.buffers, buffer);
     }
 
+    fn kept_bytes(&self) -> usize {
+        self.buffers.iter().map(Vec::capacity).sum()
+    }
+
     fn bell(&self) -> Arc<Doorbell> {
         self.bells.own()
     }
