@@ -28,9 +28,9 @@ cargo xtask COMMAND
   test [--full]        sets up what is missing and runs every check and test, at one number of ranks each;
                        --full: at every number of ranks, with the long repetitions and messages above 2 GiB;
                        --no-mpi: only what needs no MPI
-  simulate [--seeds N] [--from S]
+  simulate [--seeds N] [--from S] | --scale
                        plays a controller, workers and a network from N seeds, the first of which is S, and checks
-                       every step; needs no MPI
+                       every step; --scale: 16 to 10,000 workers, and tells what that costs; needs no MPI
   bench [NAME…]        builds the benchmarks in release and runs those named, or all, under mpirun
   mpirun -n N --example NAME [-- ARGUMENT…]
                        builds an example and runs it on N ranks of this machine;

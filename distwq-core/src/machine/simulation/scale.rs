@@ -67,3 +67,27 @@ pub fn scale(workers: u32) -> Run {
     let end = world.end();
     Run { workers, handshake, tasks, groups, end }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Processor time depends on the machine, bytes do not.
+    #[test]
+    fn a_member_says_and_hears_as_much_in_a_group_of_any_size() {
+        for workers in [16, 600] {
+            let run = scale(workers);
+            assert!(run.handshake.controller_bytes < 300.0, "{run:?}");
+            assert!(run.tasks.controller_bytes < 60.0, "{run:?}");
+            assert!(run.end.controller_bytes < 20.0, "{run:?}");
+            for group in &run.groups {
+                let Cost { controller_bytes, worker_bytes, .. } = group.cost;
+                // The text of a circle goes to each member and back.
+                let text = if group.what == Part::Circle.name() { 1_300.0 } else { 0.0 };
+                assert!(controller_bytes < 450.0 + text && worker_bytes < 120.0, "{group:?}");
+                let late = group.lasts - Duration::from_secs(group.lasts.as_secs());
+                assert!(late < Duration::from_millis(60), "{group:?}");
+            }
+        }
+    }
+}
