@@ -3,12 +3,11 @@
 use super::Controller;
 use super::dispatch::Start;
 use super::ends::is_worth_a_retry;
-use super::groups::{Follows, Part};
+use super::groups::Part;
 use super::input::Plain;
 use super::outbox::Outbox;
 use super::reports::made;
 use super::table::Place;
-use super::waits::Verdict;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::Notice;
 use crate::machine::scheduler::{Event, GroupFailure};
@@ -45,7 +44,7 @@ impl Controller {
                 let (epoch, rank) = (follows.epoch, self.workers.rank(worker));
                 out.notices.note(|| Notice::GroupFailed { epoch, rank, error: failure.to_string() });
             }
-            tell_members(&follows, out);
+            follows.tell(out);
         }
         let Some(mut left) = self.groups.take_left(task) else { return };
         out.notices.note(|| {
@@ -83,30 +82,5 @@ impl Controller {
         let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
         self.tell_scheduler(Event::GroupFinished { task, result, ran_ns }, out);
         self.forget_failure(task, attempt, out);
-    }
-}
-
-/// Tells the members of a group what follows from what one of them has said.
-pub(super) fn tell_members(follows: &Follows<'_>, out: &mut Outbox) {
-    let epoch = follows.epoch;
-    if let Some((member, failure)) = follows.failed {
-        let failure = failure.to_string();
-        let message = ToWorker::Leave { epoch, member, failure: &failure };
-        follows.inside().for_each(|worker| out.post(worker, &message));
-    }
-    if let Some((worker, waiting)) = &follows.has_left {
-        out.post(*worker, &ToWorker::SayLeft { epoch, to: waiting.clone() });
-    }
-    match &follows.verdict {
-        Verdict::Wait | Verdict::HasLeft { .. } => {}
-        Verdict::Ask { round } => {
-            let message = ToWorker::AskWait { epoch, round: *round };
-            follows.members.iter().for_each(|worker| out.post(*worker, &message));
-        }
-        Verdict::Deadlock(waits) => {
-            out.notices.note(|| Notice::Deadlocked { epoch, waits: waits.clone() });
-            let message = ToWorker::Deadlock { epoch, waits };
-            follows.inside().for_each(|worker| out.post(worker, &message));
-        }
     }
 }

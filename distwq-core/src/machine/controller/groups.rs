@@ -1,12 +1,13 @@
 //! Collective tasks under way: all members get ready, then all enter, and the task ends when all have left.
 
+use super::outbox::Outbox;
 use super::waits::{Verdict, Waits};
 use crate::codec::Payload;
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
-use crate::machine::Ns;
+use crate::machine::{Notice, Ns};
 use crate::wire::attempt::Given;
-use crate::wire::message::WaitReport;
+use crate::wire::message::{ToWorker, WaitReport};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 
@@ -68,18 +69,43 @@ pub(super) struct Groups {
 pub(super) struct Follows<'a> {
     pub(super) epoch: u64,
     /// All members.
-    pub(super) members: &'a [WorkerId],
+    members: &'a [WorkerId],
     left: &'a [bool],
     /// The first failure, and its member: all who are inside have to leave.
     pub(super) failed: Option<(u32, &'a Failure)>,
     /// A member that has left, and those that wait for it.
-    pub(super) has_left: Option<(WorkerId, Vec<u32>)>,
-    pub(super) verdict: Verdict,
+    has_left: Option<(WorkerId, Vec<u32>)>,
+    verdict: Verdict,
 }
 
 impl Follows<'_> {
+    /// Tells it to them.
+    pub(super) fn tell(&self, out: &mut Outbox) {
+        let epoch = self.epoch;
+        if let Some((member, failure)) = self.failed {
+            let failure = failure.to_string();
+            let message = ToWorker::Leave { epoch, member, failure: &failure };
+            self.inside().for_each(|worker| out.post(worker, &message));
+        }
+        if let Some((worker, waiting)) = &self.has_left {
+            out.post(*worker, &ToWorker::SayLeft { epoch, to: waiting.clone() });
+        }
+        match &self.verdict {
+            Verdict::Wait | Verdict::HasLeft { .. } => {}
+            Verdict::Ask { round } => {
+                let message = ToWorker::AskWait { epoch, round: *round };
+                self.members.iter().for_each(|worker| out.post(*worker, &message));
+            }
+            Verdict::Deadlock(waits) => {
+                out.notices.note(|| Notice::Deadlocked { epoch, waits: waits.clone() });
+                let message = ToWorker::Deadlock { epoch, waits };
+                self.inside().for_each(|worker| out.post(worker, &message));
+            }
+        }
+    }
+
     /// The members that have not left.
-    pub(super) fn inside(&self) -> impl Iterator<Item = WorkerId> + '_ {
+    fn inside(&self) -> impl Iterator<Item = WorkerId> + '_ {
         let members = self.members.iter().zip(self.left);
         members.filter(|(_, left)| !**left).map(|(member, _)| *member)
     }

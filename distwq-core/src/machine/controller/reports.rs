@@ -1,7 +1,6 @@
 //! What workers say: read from their frames, and told to the scheduler.
 
 use super::Controller;
-use super::collective::tell_members;
 use super::ends::is_worth_a_retry;
 use super::groups::Part;
 use super::input::{Awaited, Plain};
@@ -81,7 +80,7 @@ impl Controller {
             ToController::Heard { epoch } => self.groups.heard(epoch, worker),
             ToController::Waits(report) => {
                 if let Some(follows) = self.groups.waits(worker, &report) {
-                    tell_members(&follows, out);
+                    follows.tell(out);
                 }
             }
             ToController::Report { resident_bytes, values, kept_bytes, running } => {

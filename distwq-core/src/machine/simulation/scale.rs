@@ -55,14 +55,18 @@ pub fn scale(workers: u32) -> Run {
     let (mut world, handshake) = World::begin(workers);
     let tasks = world.tasks(TASKS_MIN.max(workers * TASKS_EACH));
     let mut groups = Vec::new();
+    let mut group = |members, part: Part| {
+        let (cost, lasts) = world.group(members, part);
+        groups.push(Group { members, what: part.name(), cost, lasts });
+    };
     let sizes = (1..).map(|power| 1_u32 << power).take_while(|size| *size < workers).chain([workers]);
     for members in sizes {
         for part in [Part::Nothing, Part::Tree] {
-            groups.push(world.group(members, part));
+            group(members, part);
         }
     }
     for part in [Part::Late, Part::Circle, Part::FirstLeaves, Part::LastFails] {
-        groups.push(world.group(workers, part));
+        group(workers, part);
     }
     let end = world.end();
     Run { workers, handshake, tasks, groups, end }

@@ -3,7 +3,6 @@
 use super::super::agenda::{Agenda, Happening};
 use super::super::functions;
 use super::super::network::CONTROLLER;
-use super::Group;
 use super::member::{Part, Step};
 use super::meter::{Cost, Meter};
 use crate::codec::Payload;
@@ -108,8 +107,8 @@ impl World {
         self.meter.take().each(count)
     }
 
-    /// One collective task. Gives what it costs each member.
-    pub(super) fn group(&mut self, members: u32, part: Part) -> Group {
+    /// One collective task. Gives what it costs each member, and how long it takes.
+    pub(super) fn group(&mut self, members: u32, part: Part) -> (Cost, Duration) {
         let began = self.agenda.now();
         let (_, done, failed) = self.controller.counts();
         self.part = part;
@@ -120,7 +119,7 @@ impl World {
         let (_, done, failed) = self.controller.counts();
         assert_eq!((done, failed), ended, "{part:?} of {members} members ends as it must");
         let lasts = Duration::from_nanos(self.worked_at - began);
-        Group { members, what: part.name(), cost: self.meter.take().each(members), lasts }
+        (self.meter.take().each(members), lasts)
     }
 
     /// The run ends. Gives what that costs each worker.
