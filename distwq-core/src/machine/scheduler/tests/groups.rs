@@ -54,14 +54,14 @@ fn a_large_group_takes_idle_workers_that_are_neighbours() {
     }
     let busy = |worker: usize| worker / 10 == 4;
     for worker in (0..80).map(|turn| turn * 7 % 80).filter(|worker| !busy(*worker)) {
-        play.finish(running[worker].expect("each has one"), WorkerId(worker as u32));
+        play.finish(running[worker].expect("each has one"), WorkerId::new(worker as u32));
     }
     let (a, actions) = play.add(wide(40));
-    let members: Vec<_> = (0..40).map(WorkerId).collect();
+    let members: Vec<_> = (0..40).map(WorkerId::new).collect();
     assert_eq!(actions, [start_group(a, &members)]);
     assert_eq!(group_done(&mut play, a), [done(a)]);
     let (b, actions) = play.add(wide(32));
-    let members: Vec<_> = (0..32).map(WorkerId).collect();
+    let members: Vec<_> = (0..32).map(WorkerId::new).collect();
     assert_eq!(actions, [start_group(b, &members)]);
 }
 
