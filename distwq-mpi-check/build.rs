@@ -1,5 +1,5 @@
-//! Looks for what the build of rsmpi needs. That build would find out by itself, but only when bindgen has been compiled,
-//! and would say it in a panic.
+//! Looks for what the build of rsmpi needs. That build would find out by itself, but only
+//! when bindgen has been compiled, and would say it in a panic.
 
 use std::env;
 use std::fs;
@@ -38,8 +38,8 @@ const WAYS: [&str; 4] = [
     "in a clone of distwq, without root: eval \"$(cargo xtask setup --print)\"",
 ];
 
-/// Whether the build of rsmpi finds an MPI, by the ways that it tries (`build-probe-mpi`, version 0.1). Where this
-/// cannot tell, it does: nothing that works must be refused.
+/// Whether the build of rsmpi finds an MPI, by the ways that it tries (`build-probe-mpi`,
+/// version 0.1). Where this cannot tell, it does: nothing that works must be refused.
 fn has_mpi() -> bool {
     let named = ["MPI_PKG_CONFIG", "CRAY_MPICH_DIR"].into_iter().any(|variable| env::var_os(variable).is_some());
     named || starts(&env::var("MPICC").unwrap_or_else(|_| "mpicc".into()), "-show") || pkg_config_knows_mpi()
@@ -51,7 +51,8 @@ fn starts(program: &str, argument: &str) -> bool {
 }
 
 fn pkg_config_knows_mpi() -> bool {
-    // These are for one target or host, and the crate `pkg-config` has an order among them.
+    // These are for one target or host, and the crate `pkg-config` has an order among
+    // them.
     let is_targeted = |name: &str| {
         name.contains("PKG_CONFIG") && name != "PKG_CONFIG" && name != "PKG_CONFIG_PATH" && name != "PKG_CONFIG_LIBDIR"
     };
@@ -67,7 +68,8 @@ fn pkg_config_knows_mpi() -> bool {
     })
 }
 
-/// Whether bindgen finds a libclang, by the places where it looks (`clang-sys`, version 1, on Linux).
+/// Whether bindgen finds a libclang, by the places where it looks (`clang-sys`, version
+/// 1, on Linux).
 fn has_libclang() -> bool {
     if let Some(named) = env::var_os("LIBCLANG_PATH") {
         let named = PathBuf::from(named);
@@ -93,7 +95,8 @@ fn has_libclang() -> bool {
         )
 }
 
-/// Whether a libclang lies in this folder, or so many levels below it. Links to folders are followed, as `clang-sys` does.
+/// Whether a libclang lies in this folder, or so many levels below it. Links to folders
+/// are followed, as `clang-sys` does.
 fn has_libclang_within(folder: &Path, levels: usize) -> bool {
     entries(folder).any(|path| is_libclang(&path))
         || levels > 0 && entries(folder).filter(|path| path.is_dir()).any(|path| has_libclang_within(&path, levels - 1))
@@ -103,7 +106,8 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
-/// `libclang.so`, `libclang-14.so`, `libclang.so.1` and the like; libclang-cpp is another library.
+/// `libclang.so`, `libclang-14.so`, `libclang.so.1` and the like; libclang-cpp is another
+/// library.
 fn is_libclang(path: &Path) -> bool {
     let Some(name) = path.file_name().map(|name| name.to_string_lossy()) else {
         return false;

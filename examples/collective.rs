@@ -1,5 +1,6 @@
-//! A collective task: conjugate gradients for the equation -u'' = f, the unknowns cut over the ranks of a group. The
-//! same code runs on threads locally and on ranks over MPI.
+//! A collective task: conjugate gradients for the equation -u'' = f, the unknowns cut
+//! over the ranks of a group. The same code runs on threads locally and on ranks over
+//! MPI.
 
 use distwq::prelude::*;
 use std::ops::Range;
@@ -15,7 +16,8 @@ fn dot(group: &Group, a: &[f64], b: &[f64]) -> Result<f64, GroupError> {
     group.all_reduce(own, |left, right| left + right)
 }
 
-/// The product with the matrix that has 2 on its diagonal and -1 beside it. Neighbours tell each other their ends.
+/// The product with the matrix that has 2 on its diagonal and -1 beside it. Neighbours
+/// tell each other their ends.
 fn product(group: &Group, x: &[f64]) -> Result<Vec<f64>, GroupError> {
     let (left, right) = (group.rank().checked_sub(1), Some(group.rank() + 1).filter(|&next| next < group.size()));
     if let Some(left) = left {
@@ -31,8 +33,8 @@ fn product(group: &Group, x: &[f64]) -> Result<Vec<f64>, GroupError> {
     Ok((0..x.len()).map(|i| 2.0 * x[i] - beside(i) - at(i + 1)).collect())
 }
 
-/// Solves for all unknowns. Every member gets the whole right-hand side; the value of the task is what the first
-/// member returns.
+/// Solves for all unknowns. Every member gets the whole right-hand side; the value of the
+/// task is what the first member returns.
 #[remote(collective)]
 fn solve(group: &Group, rhs: &[f64], tolerance: f64) -> Result<Vec<f64>, GroupError> {
     let own = part(rhs.len(), group);
@@ -57,14 +59,15 @@ fn solve(group: &Group, rhs: &[f64], tolerance: f64) -> Result<Vec<f64>, GroupEr
 
 #[distwq::main]
 fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
-    // The exact solution at the points i·h of u'' = -1 with u = 0 at both ends is x(1 - x)/2, also of the
-    // discrete equation.
+    // The exact solution at the points i·h of u'' = -1 with u = 0 at both ends is x(1 -
+    // x)/2, also of the discrete equation.
     let points = 200;
     let h = 1.0 / (points + 1) as f64;
     let rhs = vec![h * h; points];
     let mut graph = Graph::new();
     let shared = graph.value(&rhs);
-    // As many widths as there are workers for, all in one graph: none takes the ranks of another.
+    // As many widths as there are workers for, all in one graph: none takes the ranks of
+    // another.
     let widths = [1, 2, 3, 4].into_iter().filter(|&ranks| ranks <= cluster.workers());
     let solutions: Vec<_> = widths.map(|ranks| graph.add(solve::call(&shared, 1e-12).ranks(ranks))).collect();
     cluster.run(&mut graph)?;

@@ -1,4 +1,5 @@
-//! Work that is found on the way: results say what to submit next. Adaptive quadrature, each interval a task.
+//! Work that is found on the way: results say what to submit next. Adaptive quadrature,
+//! each interval a task.
 
 use distwq::prelude::*;
 use std::collections::VecDeque;

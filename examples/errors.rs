@@ -1,5 +1,5 @@
-//! How tasks fail, and what their handles say: an error, a panic, a failure upstream, a refusal. None of them takes
-//! the worker or the other tasks down.
+//! How tasks fail, and what their handles say: an error, a panic, a failure upstream, a
+//! refusal. None of them takes the worker or the other tasks down.
 
 use distwq::Refusal;
 use distwq::prelude::*;
@@ -59,7 +59,8 @@ fn main(cluster: &Cluster) {
     assert_eq!((site.label.as_deref(), site.attempts), (Some("the broken file"), 1));
     assert!(site.rank.is_some() && site.host.is_some());
 
-    // A panic is an error of its task too. What the panic hook prints goes to standard error, as always.
+    // A panic is an error of its task too. What the panic hook prints goes to standard
+    // error, as always.
     let error = c.get().expect_err("the list is empty");
     assert!(matches!(&error, TaskError::Panicked { message, .. } if message.contains("there are numbers")));
 

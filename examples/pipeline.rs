@@ -1,4 +1,5 @@
-//! A pipeline as a graph: stages that hand on values, order without values, a task that is tried again.
+//! A pipeline as a graph: stages that hand on values, order without values, a task that
+//! is tried again.
 
 use distwq::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,8 +49,8 @@ fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
         energies.push(graph.add(energy::call(&flat).label(format!("energy {station}"))));
         followers.push((record, flat));
     }
-    // A `Vec` of handles is what a function takes that takes a `Vec`. Each process is refused once, so with one more
-    // attempt than there are workers this comes through.
+    // A `Vec` of handles is what a function takes that takes a `Vec`. Each process is
+    // refused once, so with one more attempt than there are workers this comes through.
     let published = graph.add(publish::call(&energies).priority(1).retries(cluster.workers() as u32));
     let cleaned = graph.add(clean_up::call().after_all(&energies));
     // Order between tasks that exist already; what would close a cycle is refused.

@@ -1,7 +1,9 @@
-//! Raw MPI inside a collective task: the communicator of the group as rsmpi has it, for code that wants MPI itself.
-//! Where there is no MPI the group's own operations do the same.
+//! Raw MPI inside a collective task: the communicator of the group as rsmpi has it, for
+//! code that wants MPI itself. Where there is no MPI the group's own operations do the
+//! same.
 //!
-//! Safe code gets that communicator if any thread may call MPI, which the setting in the last lines asks for.
+//! Safe code gets that communicator if any thread may call MPI, which the setting in the
+//! last lines asks for.
 
 use distwq::prelude::*;
 

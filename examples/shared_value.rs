@@ -1,4 +1,5 @@
-//! A value that many tasks read: sent to a worker once, decoded there once, shared by reference.
+//! A value that many tasks read: sent to a worker once, decoded there once, shared by
+//! reference.
 
 use distwq::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,8 @@ impl Table {
     }
 }
 
-/// The sum of the table at some places; and in which process that was, and how many tables it has decoded.
+/// The sum of the table at some places; and in which process that was, and how many
+/// tables it has decoded.
 #[remote]
 fn look_up(table: &Table, places: Vec<f64>) -> (f64, u32, usize) {
     (places.iter().map(|x| table.at(*x)).sum(), process::id(), DECODED.load(Ordering::Relaxed))
@@ -66,8 +68,9 @@ fn main(cluster: &Cluster) -> Result<(), RunError> {
     }
     let exact = (0..10_000).map(|i| (f64::from(i) * 1e-3).sin()).sum::<f64>();
     assert!((total - exact).abs() < 1e-3, "{total} is not {exact}");
-    // One for each worker at most. The workers of the local backend live in the process of the body, which has decoded
-    // the table too: the first value of a type is, to see that it arrives as it was.
+    // One for each worker at most. The workers of the local backend live in the process
+    // of the body, which has decoded the table too: the first value of a type is, to see
+    // that it arrives as it was.
     let decoded: usize = decoded.values().sum();
     assert!(decoded <= cluster.workers() + 1, "{decoded} tables on {} workers", cluster.workers());
     println!("200 tasks read a table that was decoded {decoded} times on {} workers", cluster.workers());

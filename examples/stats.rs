@@ -1,5 +1,5 @@
-//! Where values live and what the ranks have done: large values stay where they were made, and go with their last
-//! handle.
+//! Where values live and what the ranks have done: large values stay where they were
+//! made, and go with their last handle.
 
 use distwq::prelude::*;
 

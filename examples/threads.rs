@@ -1,4 +1,5 @@
-//! Several threads of one program submit and wait at the same time: a `Cluster` is shared like any reference.
+//! Several threads of one program submit and wait at the same time: a `Cluster` is shared
+//! like any reference.
 
 use distwq::prelude::*;
 use std::thread;
@@ -31,7 +32,8 @@ fn main(cluster: &Cluster) -> Result<(), TaskError> {
         assert_eq!(length?, expected, "the sequence from {start}");
     }
 
-    // A thread that outlives this function takes a clone; once the cluster has shut down its calls are refused.
+    // A thread that outlives this function takes a clone; once the cluster has shut down
+    // its calls are refused.
     let late = thread::spawn({
         let cluster = cluster.clone();
         move || cluster.submit(step::call(3)).get_timeout(Duration::from_secs(60))

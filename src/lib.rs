@@ -1,5 +1,6 @@
-//! Typed graphs of tasks over MPI: annotate functions, describe a graph of calls, launch one binary with `mpirun`, and
-//! get typed values back. This page is the guide; each section ends where the documentation of an item goes on.
+//! Typed graphs of tasks over MPI: annotate functions, describe a graph of calls, launch
+//! one binary with `mpirun`, and get typed values back. This page is the guide; each
+//! section ends where the documentation of an item goes on.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -25,10 +26,11 @@
 //! }
 //! ```
 //!
-//! The words: a *rank* is a process of an MPI program. One rank is the *controller*, which runs the body of `main`; the
-//! others are *workers*, which run *tasks*. A *call* describes one task, a *graph* many, and a *handle* is what you hold
-//! of a task: a promise of its output. Without an MPI launcher all of this is threads of one process, the *local
-//! backend*.
+//! The words: a *rank* is a process of an MPI program. One rank is the *controller*,
+//! which runs the body of `main`; the others are *workers*, which run *tasks*. A *call*
+//! describes one task, a *graph* many, and a *handle* is what you hold of a task: a
+//! promise of its output. Without an MPI launcher all of this is threads of one process,
+//! the *local backend*.
 //!
 //! 1. [Functions](#functions)
 //! 2. [Arguments](#arguments)
@@ -46,8 +48,9 @@
 //!
 //! # Functions
 //!
-//! [`#[remote]`](macro@remote) makes a free function one that workers can run. It stays an ordinary function, and gets a
-//! companion of its name, `call`, which describes a task.
+//! [`#[remote]`](macro@remote) makes a free function one that workers can run. It stays
+//! an ordinary function, and gets a companion of its name, `call`, which describes a
+//! task.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -73,59 +76,64 @@
 //! # let _ = call;
 //! ```
 //!
-//! What goes in and out implements serde's `Serialize` and `Deserialize` and is `Send`; what is taken by reference (`&T`,
-//! `&[T]`, `&str`) also `Sync`. Large byte strings are best wrapped in the type of the crate `serde_bytes`, which encodes
-//! them as one piece.
+//! What goes in and out implements serde's `Serialize` and `Deserialize` and is `Send`;
+//! what is taken by reference (`&T`, `&[T]`, `&str`) also `Sync`. Large byte strings are
+//! best wrapped in the type of the crate `serde_bytes`, which encodes them as one piece.
 //!
-//! Values travel without the names of their fields and without marks of what they are. Types that need them are refused
-//! when they are encoded, with the type, the field and the way out: those with serde's `skip_serializing_if`, with
-//! `skip_serializing` or `skip_deserializing` alone, with `untagged`, `flatten` or `tag`, and such as
-//! `serde_json::Value`. An argument or shared value is then [`Refused`](TaskError::Refused), an output fails its task with
-//! [`TaskError::Codec`]. The way out is [`Described`], a wrapper that keeps the names:
-//! `fn load(config: Described<Config>) -> Described<Value>`, called as `load::call(Described(config))`. Therefore
-//! the first value of each type is decoded once, on the rank that encodes it.
+//! Values travel without the names of their fields and without marks of what they are.
+//! Types that need them are refused when they are encoded, with the type, the field and
+//! the way out: those with serde's `skip_serializing_if`, with `skip_serializing` or
+//! `skip_deserializing` alone, with `untagged`, `flatten` or `tag`, and such as
+//! `serde_json::Value`. An argument or shared value is then
+//! [`Refused`](TaskError::Refused), an output fails its task with [`TaskError::Codec`].
+//! The way out is [`Described`], a wrapper that keeps the names: `fn load(config:
+//! Described<Config>) -> Described<Value>`, called as `load::call(Described(config))`.
+//! Therefore the first value of each type is decoded once, on the rank that encodes it.
 //!
-//! A function that returns `Result<T, E>` has a `Handle<T>`: its error fails the task, and is told as text with its
-//! sources. `E` only has to be `Display`.
+//! A function that returns `Result<T, E>` has a `Handle<T>`: its error fails the task,
+//! and is told as text with its sources. `E` only has to be `Display`.
 //!
-//! Functions without type parameters, lifetimes, `self`, `async` and `&mut` can be remote; the compiler says for each
-//! what to do instead. They may stand in any module, in a library, and in the body of another function. Every rank runs
-//! the same executable, so every rank knows them all.
+//! Functions without type parameters, lifetimes, `self`, `async` and `&mut` can be
+//! remote; the compiler says for each what to do instead. They may stand in any module,
+//! in a library, and in the body of another function. Every rank runs the same
+//! executable, so every rank knows them all.
 //!
-//! Where `#[remote]` is forgotten, `square::call(3)` is the compiler's error E0433, "function `square` is not a crate or
-//! module": it knows of nothing by that name in which there could be a `call`.
+//! Where `#[remote]` is forgotten, `square::call(3)` is the compiler's error E0433,
+//! "function `square` is not a crate or module": it knows of nothing by that name in
+//! which there could be a `call`.
 //!
 //! # Arguments
 //!
-//! Where the function takes a | the call takes
-//! ---|---
-//! `T` or `&T` | `T`, `&T` (encoded, not cloned), `Handle<T>`, `&Handle<T>`
-//! `Vec<T>` or `&[T]` | also `&[T]`, `&[T; N]`, and several outputs: `Vec<Handle<T>>`, `&Vec<Handle<T>>`, `&[Handle<T>]`
-//! `String` or `&str` | also `&str`
+//! Where the function takes a | the call takes ---|--- `T` or `&T` | `T`, `&T` (encoded,
+//! not cloned), `Handle<T>`, `&Handle<T>` `Vec<T>` or `&[T]` | also `&[T]`, `&[T; N]`,
+//! and several outputs: `Vec<Handle<T>>`, `&Vec<Handle<T>>`, `&[Handle<T>]` `String` or
+//! `&str` | also `&str`
 //!
-//! Anything else is an error of the compiler at the call. A handle as an argument makes the task wait for that output;
-//! its bytes go from the worker that has it to the one that needs it. A plain value travels with the call, each time:
-//! what many tasks need is better given once, see [Values](#values).
+//! Anything else is an error of the compiler at the call. A handle as an argument makes
+//! the task wait for that output; its bytes go from the worker that has it to the one
+//! that needs it. A plain value travels with the call, each time: what many tasks need is
+//! better given once, see [Values](#values).
 //!
 //! # Options of a task
 //!
-//! method of [`Call`] | effect
-//! ---|---
-//! [`label`](Call::label) | a name for people, in errors and drawings
-//! [`after`](Call::after), [`after_all`](Call::after_all) | waits for other tasks without taking their outputs
-//! [`follow`](Call::follow) | runs on the worker that ran another task, after it
-//! [`priority`](Call::priority) | among ready tasks the higher goes first
-//! [`retries`](Call::retries) | how many more attempts after a failure, on other workers first
-//! [`ranks`](Call::ranks) | how many ranks a [collective task](#collective-tasks) runs on
+//! method of [`Call`] | effect ---|--- [`label`](Call::label) | a name for people, in
+//! errors and drawings [`after`](Call::after), [`after_all`](Call::after_all) | waits for
+//! other tasks without taking their outputs [`follow`](Call::follow) | runs on the worker
+//! that ran another task, after it [`priority`](Call::priority) | among ready tasks the
+//! higher goes first [`retries`](Call::retries) | how many more attempts after a failure,
+//! on other workers first [`ranks`](Call::ranks) | how many ranks a [collective
+//! task](#collective-tasks) runs on
 //!
-//! Among tasks of equal priority those go first that the longest path of a graph hangs on. A task runs where it can
-//! begin soonest, the time to move its inputs included.
+//! Among tasks of equal priority those go first that the longest path of a graph hangs
+//! on. A task runs where it can begin soonest, the time to move its inputs included.
 //!
 //! # Graphs
 //!
-//! A [`Graph`] is a description: it is built without any rank, and can be drawn ([`to_dot`](Graph::to_dot)) and measured
-//! ([`width`](Graph::width), [`critical_path`](Graph::critical_path)) before it runs. [`Cluster::run`] runs it to its
-//! end; [`Cluster::start`] starts it and goes on, and its handles are waited for one by one. A graph runs once.
+//! A [`Graph`] is a description: it is built without any rank, and can be drawn
+//! ([`to_dot`](Graph::to_dot)) and measured ([`width`](Graph::width),
+//! [`critical_path`](Graph::critical_path)) before it runs. [`Cluster::run`] runs it to
+//! its end; [`Cluster::start`] starts it and goes on, and its handles are waited for one
+//! by one. A graph runs once.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -161,14 +169,16 @@
 //! }
 //! ```
 //!
-//! Outputs can only be given to tasks that are added later, so a graph has no cycles. [`Graph::order`] puts an edge
-//! between tasks that both exist already; one that would close a cycle is refused, with the cycle named.
+//! Outputs can only be given to tasks that are added later, so a graph has no cycles.
+//! [`Graph::order`] puts an edge between tasks that both exist already; one that would
+//! close a cycle is refused, with the cycle named.
 //!
 //! # One task at a time
 //!
-//! [`Cluster::submit`] takes one call and gives its handle; the task starts as soon as a worker is free, while the body
-//! goes on. Handles are arguments here too, so a graph can grow from what its results say. A [`Cluster`] can be cloned
-//! and used from any thread of the body. Tasks cannot use it; one that tries is told so at once.
+//! [`Cluster::submit`] takes one call and gives its handle; the task starts as soon as a
+//! worker is free, while the body goes on. Handles are arguments here too, so a graph can
+//! grow from what its results say. A [`Cluster`] can be cloned and used from any thread
+//! of the body. Tasks cannot use it; one that tries is told so at once.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -191,25 +201,30 @@
 //!
 //! # Handles
 //!
-//! [`Handle::get`] waits for the task, fetches its output and decodes it, anew at each call.
-//! [`get_timeout`](Handle::get_timeout) waits for so long at most, [`try_get`](Handle::try_get) not at all,
-//! [`is_done`](Handle::is_done) only asks, and [`info`](Handle::info) says when and where the task ran, how long, and at
-//! which attempt. Clones are the same task.
+//! [`Handle::get`] waits for the task, fetches its output and decodes it, anew at each
+//! call. [`get_timeout`](Handle::get_timeout) waits for so long at most,
+//! [`try_get`](Handle::try_get) not at all, [`is_done`](Handle::is_done) only asks, and
+//! [`info`](Handle::info) says when and where the task ran, how long, and at which
+//! attempt. Clones are the same task.
 //!
-//! `add` and `submit` never return an error: what cannot run is a handle that has ended already, and its error says why.
-//! A handle of a graph that has not started says [`TaskError::NotStarted`] at once.
+//! `add` and `submit` never return an error: what cannot run is a handle that has ended
+//! already, and its error says why. A handle of a graph that has not started says
+//! [`TaskError::NotStarted`] at once.
 //!
-//! A task runs whether or not somebody holds its handle. When the last handle and the last task that takes the output are
-//! gone, the *value* goes; so keep the handles of what you will ask for, and drop those of large intermediate values.
+//! A task runs whether or not somebody holds its handle. When the last handle and the
+//! last task that takes the output are gone, the *value* goes; so keep the handles of
+//! what you will ask for, and drop those of large intermediate values.
 //!
 //! # Values
 //!
-//! Outputs of up to 4 KiB travel back to the controller with the news that their task is done. Larger ones stay in the
-//! memory of the worker that made them, and go from there to each worker that needs them, once. `get` fetches a copy.
-//! [`Cluster::stats`] says how many bytes live on which rank.
+//! Outputs of up to 4 KiB travel back to the controller with the news that their task is
+//! done. Larger ones stay in the memory of the worker that made them, and go from there
+//! to each worker that needs them, once. `get` fetches a copy. [`Cluster::stats`] says
+//! how many bytes live on which rank.
 //!
-//! [`Graph::value`] and [`Cluster::value`] make a handle of a value of yours. It is sent to a worker once, for as many
-//! tasks as take it there; those that take it by reference share what was decoded once.
+//! [`Graph::value`] and [`Cluster::value`] make a handle of a value of yours. It is sent
+//! to a worker once, for as many tasks as take it there; those that take it by reference
+//! share what was decoded once.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -232,10 +247,11 @@
 //!
 //! # Collective tasks
 //!
-//! `#[remote(collective)]` makes a function that runs on several ranks at once. Its first parameter is the [`Group`] of
-//! these ranks, through which they talk; the call does not name it. All members get the same arguments, and the value of
-//! the task is what member 0 returns. [`Call::ranks`] says how many ranks, from 1 to the number of workers; without it,
-//! all.
+//! `#[remote(collective)]` makes a function that runs on several ranks at once. Its first
+//! parameter is the [`Group`] of these ranks, through which they talk; the call does not
+//! name it. All members get the same arguments, and the value of the task is what member
+//! 0 returns. [`Call::ranks`] says how many ranks, from 1 to the number of workers;
+//! without it, all.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -258,41 +274,46 @@
 //! }
 //! ```
 //!
-//! All members call the same operations in the same order, as in MPI. Unlike there, nobody is left waiting: when a member
-//! returns an error, panics, or returns early, the operations of the others end with a [`GroupError`]; hand it on with
-//! `?`, and the task fails with the error where it began. The members begin only when all of them have all inputs.
+//! All members call the same operations in the same order, as in MPI. Unlike there,
+//! nobody is left waiting: when a member returns an error, panics, or returns early, the
+//! operations of the others end with a [`GroupError`]; hand it on with `?`, and the task
+//! fails with the error where it began. The members begin only when all of them have all
+//! inputs.
 //!
 //! Locally the members are threads. With the feature `mpi` and over MPI,
 #![cfg_attr(feature = "mpi", doc = "[`Group::with_mpi`] lends the raw communicator")]
 #![cfg_attr(not(feature = "mpi"), doc = "`Group::with_mpi` lends the raw communicator")]
-//! of the group: as a handle for C libraries, and as that of rsmpi, which is `distwq::mpi` then. MPI is called by one
-//! thread of a rank at a time, and distwq does so too. So the communicator of rsmpi, from which safe code can make others
-//! that outlive the call, needs either `unsafe` or an MPI that any thread may call
+//! of the group: as a handle for C libraries, and as that of rsmpi, which is
+//! `distwq::mpi` then. MPI is called by one thread of a rank at a time, and distwq does
+//! so too. So the communicator of rsmpi, from which safe code can make others that
+//! outlive the call, needs either `unsafe` or an MPI that any thread may call
 //! ([`Config::mpi_thread_multiple`]), which makes every message of the run slower.
 //!
-//! rsmpi also gives everybody `SimpleCommunicator::world()`, and nothing here can refuse that. A program that calls MPI
-//! outside of `with_mpi`, or on threads of its own, needs the setting: without it two threads are in MPI at once, and
-//! what follows is crashes and hangs.
+//! rsmpi also gives everybody `SimpleCommunicator::world()`, and nothing here can refuse
+//! that. A program that calls MPI outside of `with_mpi`, or on threads of its own, needs
+//! the setting: without it two threads are in MPI at once, and what follows is crashes
+//! and hangs.
 //!
 //! # Errors
 //!
-//! [`TaskError`] says why a task gave no value, for which task, on which rank and host, and at which attempt.
+//! [`TaskError`] says why a task gave no value, for which task, on which rank and host,
+//! and at which attempt.
 //!
-//! error | when
-//! ---|---
-//! [`Failed`](TaskError::Failed) | the function returned an `Err`
+//! error | when ---|--- [`Failed`](TaskError::Failed) | the function returned an `Err`
 //! [`Panicked`](TaskError::Panicked) | the function panicked; the worker goes on
-//! [`Upstream`](TaskError::Upstream) | an input or a task before it failed: names the one where it began, and the path
-//! [`Group`](TaskError::Group) | a group did not begin, or broke without a member that says why
-//! [`Codec`](TaskError::Codec) | an argument or output could not be encoded or decoded
-//! [`ValueLost`](TaskError::ValueLost), [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone
+//! [`Upstream`](TaskError::Upstream) | an input or a task before it failed: names the one
+//! where it began, and the path [`Group`](TaskError::Group) | a group did not begin, or
+//! broke without a member that says why [`Codec`](TaskError::Codec) | an argument or
+//! output could not be encoded or decoded [`ValueLost`](TaskError::ValueLost),
+//! [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone
 //! [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why
 //! [`Stalled`](TaskError::Stalled) | nothing can move any more; says who waits for what
-//! [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout), [`InsideTask`](TaskError::InsideTask) | about the asking, not about the task
+//! [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout),
+//! [`InsideTask`](TaskError::InsideTask) | about the asking, not about the task
 //! [`Closed`](TaskError::Closed) | the cluster had shut down
 //!
-//! [`Cluster::run`] is an `Err` when a task failed; all that did not hang on it have run even so, and their handles give
-//! values.
+//! [`Cluster::run`] is an `Err` when a task failed; all that did not hang on it have run
+//! even so, and their handles give values.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -317,23 +338,28 @@
 //! }
 //! ```
 //!
-//! A panic in a task is told by its error, with the place where it was raised, and not on standard error. With
-//! `RUST_BACKTRACE=1` the panic hook runs as well, on the rank where it happens; a hook of your own has to be set before
-//! the launch, else the error does not know the place. What cannot be contained (a task that calls `process::exit`,
-//! aborts, overflows its stack or accesses memory that is not its own, a killed rank, and any panic under
-//! `panic = "abort"`) ends the whole run with an exit code that is not 0, and with a message that names the task, its label,
-//! its attempt, its rank and its host. A rank that is killed cannot say anything. If it is on the controller's host, the
-//! controller says that it is gone and what it had to do, and a worker there says so of the controller, if the launcher
-//! leaves them the time, as Open MPI does.
+//! A panic in a task is told by its error, with the place where it was raised, and not on
+//! standard error. With `RUST_BACKTRACE=1` the panic hook runs as well, on the rank where
+//! it happens; a hook of your own has to be set before the launch, else the error does
+//! not know the place. What cannot be contained (a task that calls `process::exit`,
+//! aborts, overflows its stack or accesses memory that is not its own, a killed rank, and
+//! any panic under `panic = "abort"`) ends the whole run with an exit code that is not 0,
+//! and with a message that names the task, its label, its attempt, its rank and its host.
+//! A rank that is killed cannot say anything. If it is on the controller's host, the
+//! controller says that it is gone and what it had to do, and a worker there says so of
+//! the controller, if the launcher leaves them the time, as Open MPI does.
 //!
 //! # Launching
 //!
-//! [`#[distwq::main]`](macro@main) makes `main` the body of the controller. Started by `mpirun -n 4`, a program built
-//! with the feature `mpi` has a controller and three workers; started without a launcher or with `-n 1`, it has a worker
-//! thread for each core. A program that was built without the feature and is started with several ranks says so and ends.
+//! [`#[distwq::main]`](macro@main) makes `main` the body of the controller. Started by
+//! `mpirun -n 4`, a program built with the feature `mpi` has a controller and three
+//! workers; started without a launcher or with `-n 1`, it has a worker thread for each
+//! core. A program that was built without the feature and is started with several ranks
+//! says so and ends.
 //!
-//! Read the arguments of the command line in the body: it runs once. What a parser says before the launch (in a `main` of
-//! your own that calls [`launch()`]) is printed by every rank.
+//! Read the arguments of the command line in the body: it runs once. What a parser says
+//! before the launch (in a `main` of your own that calls [`launch()`]) is printed by
+//! every rank.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -351,31 +377,37 @@
 //! }
 //! ```
 //!
-//! When the body returns, the tasks that were taken are finished and all ranks end with exit code 0. An `Err` or a panic
-//! of the body drops what has not begun, and every rank ends with a code that is not 0. `process::exit` in the body, which
-//! is what clap's `parse` does after `--help` or a bad option, ends all ranks at once and quietly with its code, whatever
-//! runs on them.
+//! When the body returns, the tasks that were taken are finished and all ranks end with
+//! exit code 0. An `Err` or a panic of the body drops what has not begun, and every rank
+//! ends with a code that is not 0. `process::exit` in the body, which is what clap's
+//! `parse` does after `--help` or a bad option, ends all ranks at once and quietly with
+//! its code, whatever runs on them.
 //!
-//! While a task that never returns keeps the run from ending, standard error says which one and where it runs: after
-//! [`shutdown_grace`](Config::shutdown_grace), and each minute from then on.
+//! While a task that never returns keeps the run from ending, standard error says which
+//! one and where it runs: after [`shutdown_grace`](Config::shutdown_grace), and each
+//! minute from then on.
 //!
-//! To build with MPI, have `mpicc` on `PATH` (or name it in `MPICC`) and libclang installed (or its folder named in
-//! `LIBCLANG_PATH`), and enable the feature: `cargo build --features mpi`, with `mpi = ["distwq/mpi"]` among the features
-//! of your crate. If the MPI library is in no folder that the loader knows, name it in `LD_LIBRARY_PATH` when the program
-//! starts. Ranks that run different executables are refused at the start.
+//! To build with MPI, have `mpicc` on `PATH` (or name it in `MPICC`) and libclang
+//! installed (or its folder named in `LIBCLANG_PATH`), and enable the feature: `cargo
+//! build --features mpi`, with `mpi = ["distwq/mpi"]` among the features of your crate.
+//! If the MPI library is in no folder that the loader knows, name it in `LD_LIBRARY_PATH`
+//! when the program starts. Ranks that run different executables are refused at the
+//! start.
 //!
 //! # Configuration
 //!
-//! [`Config`] has the settings of a run, each with its default and its variable, in one table. Variables win over the
-//! code: `DISTWQ_WORKERS=8 cargo run`. They only need to be set for the controller's rank; the others are
-//! told. What has to be known before that, `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0. A
-//! variable that begins with `DISTWQ_` and means nothing is named on standard error.
+//! [`Config`] has the settings of a run, each with its default and its variable, in one
+//! table. Variables win over the code: `DISTWQ_WORKERS=8 cargo run`. They only need to be
+//! set for the controller's rank; the others are told. What has to be known before that,
+//! `DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`, is set for rank 0. A variable that
+//! begins with `DISTWQ_` and means nothing is named on standard error.
 //!
 //! # Watching a run
 //!
-//! A run tells what it does to subscribers of the crate [`tracing`](https://docs.rs/tracing), which your own crate depends
-//! on, with a subscriber such as [`tracing-subscriber`](https://docs.rs/tracing-subscriber). Each process has its own, so
-//! set it before the launch, where all ranks pass:
+//! A run tells what it does to subscribers of the crate
+//! [`tracing`](https://docs.rs/tracing), which your own crate depends on, with a
+//! subscriber such as [`tracing-subscriber`](https://docs.rs/tracing-subscriber). Each
+//! process has its own, so set it before the launch, where all ranks pass:
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -397,28 +429,32 @@
 //! }
 //! ```
 //!
-//! With `RUST_LOG=info,distwq=debug` all ranks write to where the launcher collects their output. The line of the task
-//! says whose it is:
+//! With `RUST_LOG=info,distwq=debug` all ranks write to where the launcher collects their
+//! output. The line of the task says whose it is:
 //!
 //! ```text
 //! INFO distwq_task{task=1 function="halving::halve" label="first" attempt=1 rank=2}: halving: halving x=42
 //! ```
 //!
-//! - The span `distwq_task` is around each attempt on its worker, with the number of the task, its function, its label (the
-//!   first 116 bytes), the attempt and the rank, and around what it does in `with_mpi`. Threads that a task starts itself
-//!   are not in it.
-//! - Events of the level `INFO` come a few times a run, where the body runs: its start, the handshake, closing, reports on
-//!   what keeps it from ending, stalls and deadlocks, its end and why.
-//! - Events of the level `DEBUG` come for each retry, each step of a collective task, each refusal, and when a worker is
-//!   asked for tasks that it has not begun. Workers say when they start and end.
+//! - The span `distwq_task` is around each attempt on its worker, with the number of the
+//!   task, its function, its label (the first 116 bytes), the attempt and the rank, and
+//!   around what it does in `with_mpi`. Threads that a task starts itself are not in it.
+//! - Events of the level `INFO` come a few times a run, where the body runs: its start,
+//!   the handshake, closing, reports on what keeps it from ending, stalls and deadlocks,
+//!   its end and why.
+//! - Events of the level `DEBUG` come for each retry, each step of a collective task,
+//!   each refusal, and when a worker is asked for tasks that it has not begun. Workers
+//!   say when they start and end.
 //!
-//! All of these have the target `distwq`. A run that is ended by force says so on standard error alone. Without a
-//! subscriber all of this costs a task a few instructions.
+//! All of these have the target `distwq`. A run that is ended by force says so on
+//! standard error alone. Without a subscriber all of this costs a task a few
+//! instructions.
 //!
 //! # Testing
 //!
-//! [`#[distwq::test]`](macro@test) makes an ordinary test of `cargo test` whose body gets a cluster: on the local
-//! backend, and with the feature `mpi` again under `mpirun`, for each number of ranks.
+//! [`#[distwq::test]`](macro@test) makes an ordinary test of `cargo test` whose body gets
+//! a cluster: on the local backend, and with the feature `mpi` again under `mpirun`, for
+//! each number of ranks.
 //!
 //! ```
 //! use distwq::prelude::*;
@@ -440,17 +476,17 @@
 //!
 //! # Limits of type inference
 //!
-//! Since an argument can be a value or a handle, the compiler has to see which type it is. Where the type of an
-//! expression would come from its context, say it:
+//! Since an argument can be a value or a handle, the compiler has to see which type it
+//! is. Where the type of an expression would come from its context, say it:
 //!
-//! instead of | write
-//! ---|---
-//! `mean::call(values.collect())` | `mean::call(values.collect::<Vec<_>>())`
-//! `mean::call(vec![])` | `mean::call(Vec::<f64>::new())`
-//! `greet::call(name.into())` | `greet::call(String::from(name))`, or `greet::call(name)` for a `&str`
+//! instead of | write ---|--- `mean::call(values.collect())` |
+//! `mean::call(values.collect::<Vec<_>>())` `mean::call(vec![])` |
+//! `mean::call(Vec::<f64>::new())` `greet::call(name.into())` |
+//! `greet::call(String::from(name))`, or `greet::call(name)` for a `&str`
 //! `mean::call(text.parse()?)` | `mean::call(text.parse::<f64>()?)`
 //!
-//! Numbers without a suffix take the type of the parameter. `call` is itself a function: `(0..9).map(square::call)`.
+//! Numbers without a suffix take the type of the parameter. `call` is itself a function:
+//! `(0..9).map(square::call)`.
 
 pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{

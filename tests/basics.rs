@@ -1,4 +1,5 @@
-//! A task from its call to its value: arguments, outputs, many tasks at once, several threads, several slots.
+//! A task from its call to its value: arguments, outputs, many tasks at once, several
+//! threads, several slots.
 
 use distwq::prelude::*;
 use std::collections::HashSet;
@@ -208,7 +209,8 @@ fn refuses(reason: String) -> Result<u8, String> {
     Err(reason)
 }
 
-/// The norm over a group of two at most, so that it is the same for any number of workers but one.
+/// The norm over a group of two at most, so that it is the same for any number of workers
+/// but one.
 #[remote(collective)]
 fn norm(group: &Group, row: &[f64]) -> Result<f64, GroupError> {
     let mine = row.iter().skip(group.rank()).step_by(group.size());
@@ -233,7 +235,8 @@ fn a_little_of_everything(cluster: &Cluster, ranks: usize) -> Vec<u64> {
     bits
 }
 
-/// The same calls give the same bytes on the local backend with one worker, with several, and over MPI.
+/// The same calls give the same bytes on the local backend with one worker, with several,
+/// and over MPI.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn results_are_the_same_to_the_last_bit_on_every_backend(cluster: &Cluster) {
     let group = cluster.workers().min(2);
@@ -249,8 +252,8 @@ fn results_are_the_same_to_the_last_bit_on_every_backend(cluster: &Cluster) {
     }
 }
 
-/// Submits squares now and then, each to a rank that sleeps for 75 ms and more if it is not woken: half of them have to
-/// be back sooner than that.
+/// Submits squares now and then, each to a rank that sleeps for 75 ms and more if it is
+/// not woken: half of them have to be back sooner than that.
 fn expect_prompt_answers(cluster: &Cluster) -> Result<(), TaskError> {
     let mut rounds: Vec<Duration> = Vec::new();
     for x in 0..7 {
@@ -275,8 +278,8 @@ fn waits(time: Duration) {
     thread::sleep(time);
 }
 
-/// The thread that drives sleeps while another one submits to a worker that is not idle, which is not at once sent what
-/// it gets.
+/// The thread that drives sleeps while another one submits to a worker that is not idle,
+/// which is not at once sent what it gets.
 #[distwq::test(ranks = [2], workers = 2, config = Config::new().slots(2))]
 fn a_thread_that_sleeps_is_woken_for_what_another_one_submits(cluster: &Cluster) -> Result<(), TaskError> {
     let long = cluster.submit(waits::call(Duration::from_secs(4)));

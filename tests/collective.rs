@@ -1,4 +1,5 @@
-//! Collective tasks: every operation of a group against a plain computation, groups of any size, members that fail.
+//! Collective tasks: every operation of a group against a plain computation, groups of
+//! any size, members that fail.
 
 use distwq::prelude::*;
 use std::thread;
@@ -6,7 +7,8 @@ use std::time::Duration;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// What member `rank` brings to operation `number`: texts, so that an order that is not kept shows.
+/// What member `rank` brings to operation `number`: texts, so that an order that is not
+/// kept shows.
 fn brought(number: usize, rank: usize) -> String {
     format!("{number}.{rank}{}", "x".repeat(rank * 10))
 }
@@ -108,7 +110,8 @@ fn pi(group: &Group, n: u32) -> Result<f64, GroupError> {
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn pi_by_the_midpoint_rule_is_as_near_as_its_theory_says(cluster: &Cluster) -> Outcome {
     for size in 1..=cluster.workers() {
-        // The leading term of the error of the midpoint rule for this integrand is 1 / (12 n²).
+        // The leading term of the error of the midpoint rule for this integrand is 1 /
+        // (12 n²).
         for (n, error) in [(128, 5.1e-6), (512, 3.2e-7)] {
             let value = cluster.submit(pi::call(n).ranks(size)).get()?;
             let off = (value - std::f64::consts::PI).abs();
@@ -158,7 +161,8 @@ fn sum(values: Vec<u64>) -> u64 {
     values.iter().sum()
 }
 
-/// Every member gets all arguments: plain ones, shared ones, several at once, small and large.
+/// Every member gets all arguments: plain ones, shared ones, several at once, small and
+/// large.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn collective_tasks_stand_in_graphs_like_others(cluster: &Cluster) -> Outcome {
     for bytes in [5, 50_000] {
@@ -179,8 +183,8 @@ const RETURNS_AN_ERROR: u8 = 0;
 const PANICS: u8 = 1;
 const RETURNS_EARLY: u8 = 2;
 
-/// The operations in which the peers sit while one member ends. `absent` is who ends; the roots are chosen so that
-/// somebody needs it.
+/// The operations in which the peers sit while one member ends. `absent` is who ends; the
+/// roots are chosen so that somebody needs it.
 const OPERATIONS: [&str; 10] =
     ["barrier", "broadcast", "scatter", "gather", "all_gather", "reduce", "all_reduce", "all_to_all", "recv", "send"];
 
@@ -244,7 +248,8 @@ fn a_member_that_fails_or_leaves_ends_the_task_for_all_and_the_cluster_goes_on(c
                     _ => {
                         let message = error.message().unwrap_or_default();
                         let member = format!("member {absent} of the group");
-                        // A peer that left because of the absent one may be the one that is told of.
+                        // A peer that left because of the absent one may be the one that
+                        // is told of.
                         assert!(message.contains(&member) || message.contains("member"), "{what}: {error}");
                     }
                 }
@@ -337,7 +342,8 @@ fn narrow(milliseconds: u64) {
     thread::sleep(Duration::from_millis(milliseconds));
 }
 
-/// A wide task that comes when thousands of narrow ones wait must not wait for all of them.
+/// A wide task that comes when thousands of narrow ones wait must not wait for all of
+/// them.
 #[distwq::test(ranks = [3, 4, 7], every)]
 fn a_wide_task_among_thousands_of_narrow_ones_starts_soon(cluster: &Cluster) -> Outcome {
     let narrow: Vec<_> = (0..4000).map(|_| cluster.submit(narrow::call(1))).collect();
@@ -384,8 +390,8 @@ fn waits_for_the_last(group: &Group, milliseconds: u64) -> Result<(), GroupError
     group.barrier()
 }
 
-/// Ends only because the circle is found: member 0 is in one operation, the others in another one in which nobody
-/// sends anything to member 0 or gets anything from it.
+/// Ends only because the circle is found: member 0 is in one operation, the others in
+/// another one in which nobody sends anything to member 0 or gets anything from it.
 #[remote(collective)]
 fn parts_ways(group: &Group) -> Result<(), GroupError> {
     if group.rank() == 0 { group.barrier() } else { group.gather(group.size() - 1, &1_u8).map(drop) }

@@ -14,7 +14,8 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 /// Nothing here should take as long; it ends a test that goes wrong.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// A folder by which the ranks of a test tell each other how far they are. It goes with the test.
+/// A folder by which the ranks of a test tell each other how far they are. It goes with
+/// the test.
 struct Signs(PathBuf);
 
 impl Signs {
@@ -53,8 +54,9 @@ fn has_come(folder: impl AsRef<Path>, sign: &str) -> bool {
     false
 }
 
-/// Whether this thread is one of a worker. The user's own value is dropped in the body, and so is the first value of a
-/// type that is decoded there to see whether it arrives as it was.
+/// Whether this thread is one of a worker. The user's own value is dropped in the body,
+/// and so is the first value of a type that is decoded there to see whether it arrives as
+/// it was.
 fn is_on_a_worker() -> bool {
     thread::current().name().is_some_and(|name| name.starts_with("distwq-"))
 }
@@ -120,7 +122,8 @@ impl Drop for Deep {
     }
 }
 
-/// More than the 2 MiB that threads have by themselves, less than the 8 MiB that tasks are promised.
+/// More than the 2 MiB that threads have by themselves, less than the 8 MiB that tasks
+/// are promised.
 const DEPTH: u32 = 1024;
 
 #[inline(never)]

@@ -1,5 +1,5 @@
-//! What is encoded arrives as it was, or is refused by name: as argument, as output, in a `Vec`, as shared value, in a
-//! group.
+//! What is encoded arrives as it was, or is refused by name: as argument, as output, in a
+//! `Vec`, as shared value, in a group.
 
 use distwq::prelude::*;
 use distwq::{Described, Portable, Refusal};

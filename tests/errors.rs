@@ -1,4 +1,5 @@
-//! What fails fails its own task, and says what happened to which task where; everything else goes on.
+//! What fails fails its own task, and says what happened to which task where; everything
+//! else goes on.
 
 use distwq::prelude::*;
 use distwq::{Refusal, TaskSite};
@@ -77,7 +78,8 @@ fn panics_with_a_bomb() -> u8 {
     std::panic::panic_any(Bomb)
 }
 
-/// A task returns `Err` or panics: the error has message, rank and host, and the next task on that worker succeeds.
+/// A task returns `Err` or panics: the error has message, rank and host, and the next
+/// task on that worker succeeds.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn an_error_and_a_panic_tell_what_happened_and_where(cluster: &Cluster) {
     let error = cluster.submit(says_no::call().label("refusing")).get().expect_err("it returns Err");
@@ -285,8 +287,8 @@ fn shares_what_panics_when_read(_value: &PanicsWhenRead) -> u8 {
     1
 }
 
-/// What cannot be encoded or decoded, as argument or output, on either side, fails only its task; all workers work
-/// afterwards.
+/// What cannot be encoded or decoded, as argument or output, on either side, fails only
+/// its task; all workers work afterwards.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn a_value_that_cannot_be_exchanged_fails_its_task_alone(cluster: &Cluster) {
     let bystanders: Vec<_> = (0..50).map(|x| cluster.submit(abs::call(-x))).collect();
@@ -374,7 +376,8 @@ fn gives_what_panics_when_read() -> PanicsWhenRead {
     PanicsWhenRead
 }
 
-/// What is encoded or decoded in the body, by `call`, `value` and `get`: a panic there is told as an error is.
+/// What is encoded or decoded in the body, by `call`, `value` and `get`: a panic there is
+/// told as an error is.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn a_panic_while_the_body_exchanges_a_value_is_the_error_of_its_task(cluster: &Cluster) {
     let mut graph = Graph::new();
@@ -476,7 +479,8 @@ fn a_panic_in_the_drop_of_a_shared_value_harms_nobody_else(cluster: &Cluster) {
             let handles: Vec<_> = (0..20).map(|_| cluster.submit(shares_a_grenade::call(&shared))).collect();
             drop(shared);
             for handle in handles {
-                // The one that was the last to hold the value may have failed with it; all others have theirs.
+                // The one that was the last to hold the value may have failed with it;
+                // all others have theirs.
                 match handle.get() {
                     Ok(length) => assert_eq!(length, bytes),
                     Err(error) => assert!(error.to_string().contains("the drop of an argument"), "{error}"),

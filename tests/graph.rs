@@ -59,7 +59,8 @@ fn followers_run_on_the_worker_of_the_task_they_follow(cluster: &Cluster) -> Out
     Ok(())
 }
 
-/// Which of the five tasks of the sample graph end in a value, if `failing` fails, and how all others end.
+/// Which of the five tasks of the sample graph end in a value, if `failing` fails, and
+/// how all others end.
 ///
 /// ```text
 ///     0
@@ -80,8 +81,8 @@ fn sample_graph(cluster: &Cluster, failing: usize) -> (RunError, [Result<(), Tas
     (error, [zero, one, two, three, four].map(|handle| handle.get()))
 }
 
-/// What depends on the task that failed does not run, all else does. Node 4 depends on 1 alone, so the failure of 2
-/// leaves it alone.
+/// What depends on the task that failed does not run, all else does. Node 4 depends on 1
+/// alone, so the failure of 2 leaves it alone.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn what_hangs_on_a_failed_task_does_not_run(cluster: &Cluster) {
     let expected = [(0, vec![]), (1, vec![0, 2]), (2, vec![0, 1, 4])];
@@ -109,7 +110,8 @@ fn what_hangs_on_a_failed_task_does_not_run(cluster: &Cluster) {
     }
 }
 
-/// A generator of random numbers (splitmix64, Steele et al. 2014): the same graph for the same seed.
+/// A generator of random numbers (splitmix64, Steele et al. 2014): the same graph for the
+/// same seed.
 struct Random(u64);
 
 impl Random {
@@ -270,7 +272,8 @@ fn a_graph_is_measured_and_drawn_without_a_cluster() {
     assert!(matches!(last.get(), Err(TaskError::NotStarted)));
 }
 
-/// How long a graph of 200,000 tasks may take: linear in its size, on a slow machine in a debug build.
+/// How long a graph of 200,000 tasks may take: linear in its size, on a slow machine in a
+/// debug build.
 const LARGE_LIMIT: Duration = Duration::from_secs(90);
 const LARGE: u64 = 200_000;
 
@@ -336,7 +339,8 @@ fn inputs_keep_their_order_wherever_they_come_from(cluster: &Cluster) -> Outcome
     let second = [&outside[1], &outside[2], &own[149]].map(Clone::clone);
     let expected = "141,100,4,1000,4,104|101,102,150|104|";
     let mut found = Vec::new();
-    // Around the sizes up to which bytes are kept in place, and in the memory of the graph.
+    // Around the sizes up to which bytes are kept in place, and in the memory of the
+    // graph.
     for len in [0, 30, 31, 255, 256, 257, 70_000] {
         let (front, back) = ("f".repeat(len), "b".repeat(len / 2));
         let call = joined::call(front, &first[..], Vec::<u64>::new(), &second[..], &outside[4], back);

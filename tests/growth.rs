@@ -1,6 +1,7 @@
-//! What a user does with many tasks takes time in proportion to their number, and no stack: errors of long chains and
-//! the order of large graphs. The limits on time are far above what the work takes; work that grows with the square of
-//! these numbers takes minutes.
+//! What a user does with many tasks takes time in proportion to their number, and no
+//! stack: errors of long chains and the order of large graphs. The limits on time are far
+//! above what the work takes; work that grows with the square of these numbers takes
+//! minutes.
 
 use distwq::Refusal;
 use distwq::prelude::*;
@@ -66,7 +67,8 @@ fn a_chain_on_a_refused_task_costs_a_link_each(cluster: &Cluster) {
     });
 }
 
-/// A graph whose nodes hang on a task that was refused outside of it, and tasks on these: each link leads on.
+/// A graph whose nodes hang on a task that was refused outside of it, and tasks on these:
+/// each link leads on.
 #[distwq::test(ranks = [2], workers = 1)]
 fn a_refusal_is_named_across_graphs(cluster: &Cluster) {
     let wide = cluster.submit(one_more::call(0).ranks(0).label("wide"));

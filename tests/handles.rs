@@ -192,7 +192,8 @@ fn length(value: &[u8]) -> usize {
     value.len()
 }
 
-/// The times of several tasks that run at the same time add up to more than their wall time.
+/// The times of several tasks that run at the same time add up to more than their wall
+/// time.
 #[distwq::test(ranks = [5], workers = 4)]
 fn tasks_run_at_the_same_time(cluster: &Cluster) -> Outcome {
     let handles: Vec<_> = (0..4).map(|_| cluster.submit(pause::call(250))).collect();

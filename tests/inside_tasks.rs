@@ -1,5 +1,6 @@
-//! A task that uses the cluster which runs it, as it can on the local backend, where both are in one process: it is told
-//! at once instead of waiting for a worker that it keeps busy itself.
+//! A task that uses the cluster which runs it, as it can on the local backend, where both
+//! are in one process: it is told at once instead of waiting for a worker that it keeps
+//! busy itself.
 
 use distwq::prelude::*;
 use distwq::{Refusal, TaskState};
@@ -77,7 +78,8 @@ fn a_task_that_uses_its_cluster_is_told_so_at_once(cluster: &Cluster) {
     for what in refused.into_iter().chain(panics).chain(["info", "workers"]) {
         let other = cluster.submit(one_more::call(1));
         *CAPTURED.lock().expect("nobody panics with it") = Some((cluster.clone(), other));
-        // All workers at the same time, and more: nobody is left to run what they would wait for.
+        // All workers at the same time, and more: nobody is left to run what they would
+        // wait for.
         let using: Vec<_> = (0..3 * cluster.workers()).map(|_| cluster.submit(uses::call(what.to_owned()))).collect();
         for handle in using {
             let given = handle.get();
@@ -129,7 +131,8 @@ fn launches(x: u64) -> Result<u64, String> {
     Ok(sum)
 }
 
-/// A cluster that a task starts by itself waits for nothing of the one that runs the task.
+/// A cluster that a task starts by itself waits for nothing of the one that runs the
+/// task.
 #[distwq::test(ranks = [2])]
 fn a_task_may_run_a_cluster_of_its_own(cluster: &Cluster) {
     *OUTER.lock().expect("nobody panics with it") = Some(cluster.clone());

@@ -1,8 +1,9 @@
-//! Whole programs, started alone and under `mpirun`: what they exit with, what they say, and that they end, whatever
-//! happens to one of their ranks.
+//! Whole programs, started alone and under `mpirun`: what they exit with, what they say,
+//! and that they end, whatever happens to one of their ranks.
 //!
-//! The programs stand here too: the executable of these tests starts itself again with [`PROGRAM`] set, and the test
-//! `program`, which is ignored otherwise, then is the program of this name.
+//! The programs stand here too: the executable of these tests starts itself again with
+//! [`PROGRAM`] set, and the test `program`, which is ignored otherwise, then is the
+//! program of this name.
 
 use distwq::BodyResult;
 use distwq::prelude::*;
@@ -57,7 +58,8 @@ fn exits(code: i32) {
     process::exit(code)
 }
 
-/// Makes a child of this process by `fork`, which exits with this code. Gives the code that it has ended with.
+/// Makes a child of this process by `fork`, which exits with this code. Gives the code
+/// that it has ended with.
 #[allow(unsafe_code, reason = "only C makes a child that goes on in the same program")]
 fn exit_of_a_child(code: i32) -> i32 {
     unsafe extern "C" {
@@ -66,7 +68,8 @@ fn exit_of_a_child(code: i32) -> i32 {
         fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
     }
     let mut status = 0;
-    // SAFETY: the child does nothing but exit, and the status lives until the call has returned.
+    // SAFETY: the child does nothing but exit, and the status lives until the call has
+    // returned.
     unsafe {
         match fork() {
             0 => exit(code),
@@ -99,7 +102,8 @@ fn aborts_later(name: String) -> Result<(), String> {
 
 #[remote]
 fn reads_where_nothing_is() -> u8 {
-    // SAFETY: it is unsound, and meant to be: the task has to fault. Nothing is at the address, which is not null.
+    // SAFETY: it is unsound, and meant to be: the task has to fault. Nothing is at the
+    // address, which is not null.
     #[allow(unsafe_code, reason = "safe code does not fault")]
     unsafe {
         std::ptr::without_provenance::<u8>(64).read_volatile()
@@ -258,7 +262,8 @@ fn launch(launcher: &Launcher) -> Output {
     launcher.run().expect("it can be launched")
 }
 
-/// The run ends by itself and says this; it takes no longer than it may after what happened at its start.
+/// The run ends by itself and says this; it takes no longer than it may after what
+/// happened at its start.
 #[track_caller]
 fn expect_end(output: Output, text: &str) -> Output {
     let output = output.expect_failure();
@@ -499,7 +504,8 @@ fn a_run_that_waits_for_a_task_that_never_ends_says_for_which_one_after_the_grac
     }
 }
 
-/// A program without MPI that an MPI launcher starts several times would do all its work several times.
+/// A program without MPI that an MPI launcher starts several times would do all its work
+/// several times.
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn a_program_without_mpi_refuses_to_be_one_of_several_ranks() {

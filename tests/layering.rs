@@ -1,14 +1,15 @@
-//! The house, held by a test: which module of the core may import which, where MPI and other crates may be named,
-//! how long a file may be. ARCHITECTURE.md says why; whoever changes a row here changes it there. The list of tests in
-//! tests/README.md is held here too.
+//! The house, held by a test: which module of the core may import which, where MPI and
+//! other crates may be named, how long a file may be. ARCHITECTURE.md says why; whoever
+//! changes a row here changes it there. The list of tests in tests/README.md is held here
+//! too.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use syn::visit::Visit;
 
-/// The floors of the core from the bottom to the top: folders and files right below `src`. What stands on a floor imports
-/// from that and from lower ones.
+/// The floors of the core from the bottom to the top: folders and files right below
+/// `src`. What stands on a floor imports from that and from lower ones.
 const FLOORS: &[&str] = &[
     "id",
     "panics",
@@ -99,7 +100,8 @@ fn without_tests_and_comments(text: &str) -> String {
 /// A path by its names; the first one may be `crate`, `self` or `super`.
 type Names = Vec<String>;
 
-/// The paths that a file names which may lead to other files of its crate, and those that it hands on.
+/// The paths that a file names which may lead to other files of its crate, and those that
+/// it hands on.
 #[derive(Default)]
 struct Named {
     used: Vec<Names>,
@@ -247,7 +249,8 @@ fn each_floor_imports_from_lower_ones_only() {
     assert!(upwards.is_empty(), "{upwards:#?}");
 }
 
-/// A file may name what is defined in the file of the module that it belongs to, which may use it in turn.
+/// A file may name what is defined in the file of the module that it belongs to, which
+/// may use it in turn.
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let imports = Imports::of_the_core();
@@ -279,7 +282,8 @@ fn the_check_finds_what_is_handed_on_where_it_stands() {
     assert!(imports.of(number("runtime/worker.rs")).contains(&number("machine/worker/outbox.rs")));
 }
 
-/// The files of the core in which one of these texts occurs, none of them below `allowed`.
+/// The files of the core in which one of these texts occurs, none of them below
+/// `allowed`.
 #[track_caller]
 fn expect_only_in(texts: &[&str], allowed: &[&str]) {
     let elsewhere: Vec<_> = Source::of_the_core()

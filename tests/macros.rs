@@ -1,6 +1,8 @@
-//! What `#[remote]` accepts, run: each form is called as an ordinary function and as a task.
+//! What `#[remote]` accepts, run: each form is called as an ordinary function and as a
+//! task.
 //!
-//! The whole file stands under lints that users may have; what the attribute adds must not raise any of them.
+//! The whole file stands under lints that users may have; what the attribute adds must
+//! not raise any of them.
 #![forbid(unsafe_code)]
 #![deny(missing_docs, missing_debug_implementations, nonstandard_style, unreachable_pub, unused, unused_qualifications)]
 #![deny(clippy::pedantic, clippy::nursery)]

@@ -1,4 +1,5 @@
-//! What a subscriber of `tracing` is told: the spans in which attempts run, and the events of a run.
+//! What a subscriber of `tracing` is told: the spans in which attempts run, and the
+//! events of a run.
 
 use distwq::prelude::*;
 use std::cell::RefCell;
@@ -14,7 +15,8 @@ use tracing_core::span::Current;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// What was told with an event or a span, by the names of the fields. The text of an event is its field `message`.
+/// What was told with an event or a span, by the names of the fields. The text of an
+/// event is its field `message`.
 type Fields = BTreeMap<String, String>;
 
 /// Keeps all that a process is told.
@@ -23,7 +25,8 @@ struct Recorder;
 static SPANS: Mutex<Vec<(&'static Metadata<'static>, Fields)>> = Mutex::new(Vec::new());
 static EVENTS: Mutex<Vec<Told>> = Mutex::new(Vec::new());
 
-/// The label of tasks of which the recorder takes an event to ask for the handle in [`ASKED`], and to panic.
+/// The label of tasks of which the recorder takes an event to ask for the handle in
+/// [`ASKED`], and to panic.
 const ASKING: &str = "asking";
 static ASKED: Mutex<Option<Handle<Fields>>> = Mutex::new(None);
 
@@ -118,8 +121,8 @@ fn told(message: &str) -> Vec<Told> {
         .collect()
 }
 
-/// The events of the library with these words that are meant, once there are so many: whoever takes a turn tells of it
-/// when others may go on already.
+/// The events of the library with these words that are meant, once there are so many:
+/// whoever takes a turn tells of it when others may go on already.
 #[track_caller]
 fn until_told(count: usize, message: &str, is_meant: impl Fn(&Fields) -> bool) -> Vec<Fields> {
     let deadline = Instant::now() + Duration::from_secs(20);

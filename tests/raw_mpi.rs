@@ -1,4 +1,5 @@
-//! Raw MPI within collective tasks: who gets the communicator, on which thread, and what happens to those who call alone.
+//! Raw MPI within collective tasks: who gets the communicator, on which thread, and what
+//! happens to those who call alone.
 
 #![cfg(feature = "mpi")]
 #![allow(unsafe_code, reason = "raw MPI is a C library, and one way to it is unsafe")]
@@ -18,7 +19,8 @@ fn over_mpi() -> bool {
 /// The sum over all members, by the handle as a C library would do it.
 fn sum_by_handle(raw: &RawCommunicator, own: u64) -> u64 {
     let mut sum = 0_u64;
-    // SAFETY: the buffers are a number of this type each, and live until the call has returned.
+    // SAFETY: the buffers are a number of this type each, and live until the call has
+    // returned.
     unsafe {
         let (from, to) = (&raw const own, &raw mut sum);
         ffi::MPI_Allreduce(from.cast(), to.cast(), 1, ffi::RSMPI_UINT64_T, ffi::RSMPI_SUM, raw.handle());
@@ -84,12 +86,14 @@ fn the_communicator_is_lent_to_safe_code_if_any_thread_may_call_mpi(cluster: &Cl
     on_groups_of_all_sizes(cluster, true)
 }
 
-/// Duplicates the communicator and uses the duplicate afterwards, while other threads of this rank drive.
+/// Duplicates the communicator and uses the duplicate afterwards, while other threads of
+/// this rank drive.
 #[remote(collective)]
 fn keeps_a_duplicate(group: &Group, rounds: u64) -> Result<u64, GroupError> {
     use distwq::mpi::traits::Communicator;
 
-    // A duplicate need not be `Send`, so it is taken along in its thread, as a safe program might do by accident.
+    // A duplicate need not be `Send`, so it is taken along in its thread, as a safe
+    // program might do by accident.
     thread_local! {
         static KEPT: std::cell::RefCell<Option<distwq::mpi::topology::SimpleCommunicator>> =
             const { std::cell::RefCell::new(None) };
@@ -143,7 +147,8 @@ fn a_member_that_asks_for_raw_mpi_alone_gets_an_error(cluster: &Cluster) -> Outc
         ("fail", "no fail"),
     ] {
         let error = cluster.submit(alone::call(others)).get().expect_err("it is alone");
-        // Without MPI there are two failures in the last case, and either may be the one that is told.
+        // Without MPI there are two failures in the last case, and either may be the one
+        // that is told.
         let expected = if over_mpi() { [expected; 2] } else { [expected, "has no MPI communicator"] };
         assert!(expected.iter().any(|text| error.to_string().contains(text)), "{others}: {error}");
     }
@@ -153,7 +158,8 @@ fn a_member_that_asks_for_raw_mpi_alone_gets_an_error(cluster: &Cluster) -> Outc
     Ok(())
 }
 
-/// Member 0 sends more than MPI may hold for one rank before raw MPI, and nobody takes it before the end of that.
+/// Member 0 sends more than MPI may hold for one rank before raw MPI, and nobody takes it
+/// before the end of that.
 #[remote(collective)]
 fn sends_much_before(group: &Group, messages: u64, bytes: usize) -> Result<u64, GroupError> {
     let own = group.rank() as u64;

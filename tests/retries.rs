@@ -9,7 +9,8 @@ use std::thread;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// A folder in which attempts leave a file each, named for where they ran: attempts run in several processes.
+/// A folder in which attempts leave a file each, named for where they ran: attempts run
+/// in several processes.
 struct Attempts {
     folder: PathBuf,
 }
@@ -78,8 +79,8 @@ fn bytes(count: usize) -> Vec<u8> {
     vec![1; count]
 }
 
-/// Up to one retry less than there are workers: one attempt more than retries, each on another worker, then the error
-/// of the task itself.
+/// Up to one retry less than there are workers: one attempt more than retries, each on
+/// another worker, then the error of the task itself.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn a_task_that_always_fails_is_tried_on_distinct_workers_and_gives_its_own_error(cluster: &Cluster) {
     for retries in 0..cluster.workers() as u32 {
@@ -162,7 +163,8 @@ fn a_collective_task_is_tried_again_as_a_whole(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-/// Dependents wait for the last attempt, and many tasks can be tried again at the same time.
+/// Dependents wait for the last attempt, and many tasks can be tried again at the same
+/// time.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn many_tasks_are_tried_again_side_by_side(cluster: &Cluster) -> Outcome {
     let mut graph = Graph::new();

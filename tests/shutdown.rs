@@ -1,4 +1,5 @@
-//! The end of a cluster: it drains, as often as one likes to say so, whether or not anything was collected.
+//! The end of a cluster: it drains, as often as one likes to say so, whether or not
+//! anything was collected.
 
 use distwq::prelude::*;
 use distwq::{Refusal, testing};
@@ -49,7 +50,8 @@ fn shutdown_waits_for_all_tasks_and_their_values_stay_readable(cluster: &Cluster
     Ok(())
 }
 
-/// Shutdown six times, also from several threads; what is submitted afterwards is an error.
+/// Shutdown six times, also from several threads; what is submitted afterwards is an
+/// error.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn shutdown_can_be_said_again_and_nothing_is_taken_after_it(cluster: &Cluster) -> Outcome {
     let before = cluster.submit(pause::call(20, 7));
@@ -107,7 +109,8 @@ fn counts(file: String) -> Result<(), String> {
     std::fs::write(file, "it ran").map_err(|error| error.to_string())
 }
 
-/// Leaving the body drains as well: what was submitted runs, though nobody has its handle.
+/// Leaving the body drains as well: what was submitted runs, though nobody has its
+/// handle.
 #[test]
 fn tasks_without_handles_run_before_the_end() {
     let folder = std::env::temp_dir().join(format!("distwq-drain-{}", std::process::id()));
@@ -164,7 +167,8 @@ fn an_idle_cluster_still_works(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-/// Handles outlive the cluster and do not hang: what was not fetched is closed, what was here stays.
+/// Handles outlive the cluster and do not hang: what was not fetched is closed, what was
+/// here stays.
 #[test]
 fn handles_that_outlive_the_cluster_give_an_answer_at_once() {
     let escaped = Mutex::new(Vec::new());
@@ -219,7 +223,8 @@ fn made(count: usize) -> Vec<u64> {
     vec![7; count]
 }
 
-/// Each of them ends with a value or with an error, and the run in order, whatever they ask for at that moment.
+/// Each of them ends with a value or with an error, and the run in order, whatever they
+/// ask for at that moment.
 #[distwq::test(ranks = [2, 3, 4, 7], every)]
 fn threads_may_still_ask_when_the_body_returns(cluster: &Cluster) {
     // Too large to ride back: each has to be fetched.

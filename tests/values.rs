@@ -72,7 +72,8 @@ fn expect_empty(cluster: &Cluster) {
     }
 }
 
-/// Arguments of every kind beside each other: what is given, what other tasks give, several at once, nothing.
+/// Arguments of every kind beside each other: what is given, what other tasks give,
+/// several at once, nothing.
 #[remote]
 fn list(a: String, b: Vec<String>, unit: (), c: i64, d: Vec<String>, e: &str, f: String) -> String {
     let () = unit;
@@ -106,11 +107,13 @@ fn fails_on_one_worker(a: String, worker: String, several: Vec<String>) -> Resul
     Ok(a + &several.join(","))
 }
 
-/// Small inputs travel among the arguments that came as values, larger ones beside them; it must make no difference.
+/// Small inputs travel among the arguments that came as values, larger ones beside them;
+/// it must make no difference.
 #[distwq::test(ranks = [3])]
 fn arguments_keep_their_places_whether_given_or_made_and_whatever_their_size(cluster: &Cluster) -> Outcome {
     let text = |count: usize, letter: char| std::iter::repeat_n(letter, count).collect::<String>();
-    // Around the sizes at which the way of a value changes: 8 bytes of length come before a text.
+    // Around the sizes at which the way of a value changes: 8 bytes of length come before
+    // a text.
     for size in [0, 1, 21, 22, 23, 24, 100, 246, 247, 248, 300, 5_000, 20_000] {
         let made = |letter| cluster.submit(letters::call(size, letter));
         let (a, f) = (made('a'), made('f'));
@@ -238,7 +241,8 @@ fn the_values_of_a_graph_go_when_nobody_needs_them(cluster: &Cluster) -> Outcome
     Ok(())
 }
 
-/// Values of failed tasks, of tasks upstream of them, and of handles dropped while their task runs.
+/// Values of failed tasks, of tasks upstream of them, and of handles dropped while their
+/// task runs.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn nothing_stays_of_tasks_that_fail_or_that_nobody_waits_for(cluster: &Cluster) -> Outcome {
     let large = cluster.submit(make::call(1, 40_000));
@@ -279,7 +283,8 @@ fn values_on_either_side_of_the_inline_limit_are_the_same_to_the_user(cluster: &
 /// Around the size of a piece, around several, and far above it.
 const SIZES: [usize; 16] = [0, 1, 31, 55, 56, 62, 63, 64, 65, 127, 128, 129, 4095, 4097, 70_001, 300_000];
 
-/// Sends values of all sizes as argument, as output to the user, from worker to worker and within a group.
+/// Sends values of all sizes as argument, as output to the user, from worker to worker
+/// and within a group.
 fn values_of_all_sizes(cluster: &Cluster) -> Outcome {
     let mut made = Vec::new();
     for (seed, bytes) in (0..).zip(SIZES) {
@@ -303,7 +308,8 @@ fn values_of_all_sizes(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-/// Each member sends values of all sizes to the next one. Gives how many have arrived rightly.
+/// Each member sends values of all sizes to the next one. Gives how many have arrived
+/// rightly.
 #[remote(collective)]
 fn sent_around(group: &Group, sizes: Vec<usize>) -> Result<usize, GroupError> {
     let (next, before) = ((group.rank() + 1) % group.size(), (group.rank() + group.size() - 1) % group.size());
@@ -334,13 +340,15 @@ fn first_after(value: &[u8], pause_us: u64, ballast: Vec<u8>) -> (u8, usize) {
     (value[0], ballast.len())
 }
 
-/// A task that brings the value along, in pieces, is overtaken by tasks that ask for it, of which some are given back
-/// before they have got it: so the value is on a worker and on its way to it at once.
+/// A task that brings the value along, in pieces, is overtaken by tasks that ask for it,
+/// of which some are given back before they have got it: so the value is on a worker and
+/// on its way to it at once.
 #[distwq::test(ranks = [3], config = Config::new().inline_bytes_max(1 << 20).piece_bytes(256))]
 fn values_that_come_twice_go_all_the_same(cluster: &Cluster) -> Outcome {
     for round in 0..25_usize {
         let value = cluster.value(&pattern(round as u8, 100_000));
-        // The first tasks are long and hold up what is queued behind them, so that others ask it back.
+        // The first tasks are long and hold up what is queued behind them, so that others
+        // ask it back.
         let pause = |task| if task < 2 { 2_000 } else { 0 };
         let ballast = |task| vec![0; if task < 2 { 20_000 } else { task }];
         let calls = (0..40).map(|task| first_after::call(&value, pause(task), ballast(task)));
@@ -373,7 +381,8 @@ fn marks(value: &Bytes) -> (usize, usize) {
     (value.len(), right.count())
 }
 
-/// Above what a C int can count; runs only in full, since it takes several times its size in memory.
+/// Above what a C int can count; runs only in full, since it takes several times its size
+/// in memory.
 #[distwq::test(ranks = [3], time_limit = 600)]
 fn a_value_above_two_gibibytes_moves_from_worker_to_worker_and_to_the_user(cluster: &Cluster) -> Outcome {
     let bytes = if distwq::testing::full() { (2 << 30) + (100 << 20) + 5 } else { (4 << 20) + 5 };

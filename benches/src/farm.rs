@@ -1,4 +1,5 @@
-//! The farm that one writes by hand: rank 0 hands out tasks, one a message, 16 in flight to each worker.
+//! The farm that one writes by hand: rank 0 hands out tasks, one a message, 16 in flight
+//! to each worker.
 
 use crate::samples::median;
 use crate::side::tell;
@@ -15,7 +16,8 @@ const WORK: Tag = 1;
 const DONE: Tag = 2;
 const STOP: Tag = 3;
 
-/// Runs farms of so many tasks on all ranks and tells the tasks per second of the median one.
+/// Runs farms of so many tasks on all ranks and tells the tasks per second of the median
+/// one.
 ///
 /// # Panics
 /// If a result is wrong.

@@ -55,7 +55,8 @@ impl Figure {
         Ok(())
     }
 
-    /// Prints the figure of a measurement that needs no pairs, because its reference is a constant.
+    /// Prints the figure of a measurement that needs no pairs, because its reference is a
+    /// constant.
     pub fn constant(self, ours: f64, reference: f64) {
         self.print(Pair { ours, reference });
     }

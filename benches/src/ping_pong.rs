@@ -6,7 +6,8 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Source};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// How a measurement goes: rounds before it, and how many blocks of how many round trips are timed.
+/// How a measurement goes: rounds before it, and how many blocks of how many round trips
+/// are timed.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Bytes of the message.

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 /// The name of a side and what it does.
 pub type NamedSide = (&'static str, fn() -> ExitCode);
 
-/// What `main` of a benchmark does: without an argument it measures the figures; with the name of a side it is that
-/// side.
+/// What `main` of a benchmark does: without an argument it measures the figures; with the
+/// name of a side it is that side.
 pub fn run(figures: fn() -> Result<(), Failure>, sides: &[NamedSide]) -> ExitCode {
     let Some(name) = env::args().nth(1) else {
         return match figures() {

@@ -82,7 +82,8 @@ impl Side {
         Ok(Self::of(Launcher::alone(own_path()?).arg(name), name.to_owned()))
     }
 
-    /// Another program that lies beside this executable, under the MPI launcher, in this folder.
+    /// Another program that lies beside this executable, under the MPI launcher, in this
+    /// folder.
     ///
     /// # Errors
     /// [`Failure::Missing`] if it does not lie there.

@@ -21,7 +21,8 @@ pub fn launch(body: impl FnOnce(&Cluster) -> Outcome) -> ExitCode {
     distwq::launch(Config::new(), body)
 }
 
-/// Runs tasks until every worker has surely run some, so that what happens once only has happened.
+/// Runs tasks until every worker has surely run some, so that what happens once only has
+/// happened.
 ///
 /// # Errors
 /// If one fails.
@@ -36,12 +37,12 @@ pub fn warm_up(cluster: &Cluster) -> Outcome {
 /// Tasks of a burst.
 pub const TASKS: i64 = 100_000;
 
-/// Bursts of one measurement of the throughput, of which the median counts: the first touches fresh memory, and another
-/// program may get in the way of one.
+/// Bursts of one measurement of the throughput, of which the median counts: the first
+/// touches fresh memory, and another program may get in the way of one.
 pub const BURSTS: usize = 5;
 
-/// Submits [`TASKS`] empty tasks one by one, reads and checks each result, and tells how many that is a second, in the
-/// median of [`BURSTS`].
+/// Submits [`TASKS`] empty tasks one by one, reads and checks each result, and tells how
+/// many that is a second, in the median of [`BURSTS`].
 #[must_use]
 pub fn throughput() -> ExitCode {
     launch(|cluster| {
@@ -69,8 +70,8 @@ pub const LINKS: usize = 10_000;
 /// Chains of one measurement, of which the median counts.
 pub const CHAINS: usize = 11;
 
-/// Builds and runs chains of empty tasks, each of which takes the value of the one before: the microseconds of a link of
-/// the median chain.
+/// Builds and runs chains of empty tasks, each of which takes the value of the one
+/// before: the microseconds of a link of the median chain.
 ///
 /// # Errors
 /// If a task fails or the value at the end is wrong.
@@ -97,7 +98,8 @@ fn one_chain(cluster: &Cluster) -> Result<f64, Box<dyn Error>> {
 /// Round trips of one measurement.
 const ROUND_TRIPS: i64 = 20_000;
 
-/// Submits empty tasks to an idle cluster, each after the result of the one before: the median in microseconds.
+/// Submits empty tasks to an idle cluster, each after the result of the one before: the
+/// median in microseconds.
 ///
 /// # Errors
 /// If a task fails or its result is wrong.

@@ -1,5 +1,5 @@
-//! Simulates a controller and its workers for many seeds, and tells the first that breaks a rule; or for many workers,
-//! and tells what that costs.
+//! Simulates a controller and its workers for many seeds, and tells the first that breaks
+//! a rule; or for many workers, and tells what that costs.
 //!
 //! `cargo xtask simulate [--seeds N] [--from S] [--scale]` builds and runs it.
 
@@ -59,7 +59,8 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Option<(u64, u64)> {
     Some((seeds, from))
 }
 
-/// A table of what one task, one member of a group and one worker cost, by the number of workers.
+/// A table of what one task, one member of a group and one worker cost, by the number of
+/// workers.
 fn tell_scale() {
     println!("processor time of the machines, and bytes of their frames, without transport");
     println!(

@@ -4,7 +4,8 @@ use std::{fmt, io, path::PathBuf};
 
 /// Why a program could not be launched, or could not be watched.
 ///
-/// A program that runs and fails is not one of these: that is an [`Output`](crate::Output) without success.
+/// A program that runs and fails is not one of these: that is an
+/// [`Output`](crate::Output) without success.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LaunchError {

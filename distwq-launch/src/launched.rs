@@ -16,10 +16,12 @@ use crate::{
 /// How long the launcher has to end its ranks itself, before everything is killed.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long what the launcher started may outlive it: ranks are still being reaped when it has ended.
+/// How long what the launcher started may outlive it: ranks are still being reaped when
+/// it has ended.
 const AFTERLIFE: Duration = Duration::from_secs(1);
 
-/// How long the killing may take: a killed process ends at once unless the machine has no time for it.
+/// How long the killing may take: a killed process ends at once unless the machine has no
+/// time for it.
 const KILLING: Duration = Duration::from_secs(10);
 
 /// What was launched, as its end will be reported.
@@ -59,7 +61,8 @@ impl Launched {
     ///
     /// # Errors
     ///
-    /// [`LaunchError::RankSilent`] if it has not within the time limit, or everything has ended before.
+    /// [`LaunchError::RankSilent`] if it has not within the time limit, or everything has
+    /// ended before.
     pub fn process(&mut self, rank: usize) -> Result<u32, LaunchError> {
         self.wait_until(rank, "start", |folder| folder.process(rank))
     }
@@ -68,7 +71,8 @@ impl Launched {
     ///
     /// # Errors
     ///
-    /// [`LaunchError::RankSilent`] if it has not within the time limit, or everything has ended before.
+    /// [`LaunchError::RankSilent`] if it has not within the time limit, or everything has
+    /// ended before.
     pub fn wait_for(&mut self, rank: usize, text: &str) -> Result<(), LaunchError> {
         let awaited = format!("say {text:?}");
         self.wait_until(rank, &awaited, |folder| folder.output(rank).contains(text).then_some(()))
@@ -167,7 +171,8 @@ impl Launched {
         living.map(|(rank, process)| (rank, process::threads(process))).collect()
     }
 
-    /// After the launcher has ended by itself: waits a little for the rest, kills it and returns who it was.
+    /// After the launcher has ended by itself: waits a little for the rest, kills it and
+    /// returns who it was.
     fn sweep(&mut self) -> Vec<u32> {
         let left_behind = self.processes.wait(AFTERLIFE);
         self.processes.kill(KILLING);

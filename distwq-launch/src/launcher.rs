@@ -12,9 +12,10 @@ use std::{
 
 use crate::{LaunchError, Launched, Mpirun, Output, launched::Launch, processes::MARKER, turn::Turn};
 
-/// Runs in each rank's place until it becomes the rank: it says which process is which rank, and gives each rank
-/// an output of its own. No launcher is asked to label outputs, because each does it in another way and some
-/// lose the last lines of a rank that was killed.
+/// Runs in each rank's place until it becomes the rank: it says which process is which
+/// rank, and gives each rank an output of its own. No launcher is asked to label outputs,
+/// because each does it in another way and some lose the last lines of a rank that was
+/// killed.
 const RANK_SCRIPT: &str = r#"rank=${OMPI_COMM_WORLD_RANK:-${PMIX_RANK:-${PMI_RANK:-0}}}
 folder=$1; shift
 echo $$ >"$folder/$rank.process"
@@ -22,8 +23,9 @@ exec "$@" >"$folder/$rank.output" 2>&1"#;
 
 /// A program to be started under the MPI launcher, or alone, on this host.
 ///
-/// Launches take turns by a lock file, so tests that run side by side do not slow each other down past their
-/// limits. The launcher is the one that `DISTWQ_MPIRUN` names, else the first `mpirun` on `PATH`.
+/// Launches take turns by a lock file, so tests that run side by side do not slow each
+/// other down past their limits. The launcher is the one that `DISTWQ_MPIRUN` names, else
+/// the first `mpirun` on `PATH`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -56,7 +58,8 @@ impl Launcher {
         Self { ranks: Some(ranks), ..Self::alone(program) }
     }
 
-    /// The program is to be started without an MPI launcher; in what it leaves it is rank 0.
+    /// The program is to be started without an MPI launcher; in what it leaves it is rank
+    /// 0.
     pub fn alone(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -105,7 +108,8 @@ impl Launcher {
         self
     }
 
-    /// Sets how long it may take until everything is ended by force; 60 s unless set. The wait for a turn does not count.
+    /// Sets how long it may take until everything is ended by force; 60 s unless set. The
+    /// wait for a turn does not count.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
@@ -115,7 +119,8 @@ impl Launcher {
     ///
     /// # Errors
     ///
-    /// If there is no working launcher, or the system refuses to start it. A program that fails is no error here.
+    /// If there is no working launcher, or the system refuses to start it. A program that
+    /// fails is no error here.
     pub fn run(&self) -> Result<Output, LaunchError> {
         self.start()?.wait()
     }
@@ -148,8 +153,8 @@ impl Launcher {
         Ok(Launched::new(launch, child, &identity, folder, turn))
     }
 
-    /// The command that a person would have typed, with this process's own input and output, without a time
-    /// limit and without waiting for a turn.
+    /// The command that a person would have typed, with this process's own input and
+    /// output, without a time limit and without waiting for a turn.
     ///
     /// # Errors
     ///
@@ -212,7 +217,8 @@ impl Launcher {
     }
 }
 
-/// The folder of one launch, in which each rank leaves its process number and its output; it goes when dropped.
+/// The folder of one launch, in which each rank leaves its process number and its output;
+/// it goes when dropped.
 #[derive(Debug)]
 pub(crate) struct OutputFolder {
     path: PathBuf,

@@ -1,13 +1,17 @@
-//! Starting a program under an MPI launcher, with a bound on everything, and reading what each rank said.
+//! Starting a program under an MPI launcher, with a bound on everything, and reading what
+//! each rank said.
 //!
-//! Tests use it as `distwq::testing`, and the commands of the repository of distwq use it directly. It knows nothing of
-//! tasks, links no MPI, and needs nothing but the standard library, rustix and `/proc`.
+//! Tests use it as `distwq::testing`, and the commands of the repository of distwq use it
+//! directly. It knows nothing of tasks, links no MPI, and needs nothing but the standard
+//! library, rustix and `/proc`.
 //!
-//! It never leaves a process behind: not after a failure, not past the time limit, not when the caller panics.
+//! It never leaves a process behind: not after a failure, not past the time limit, not
+//! when the caller panics.
 //!
 //! # Examples
 //!
-//! A [`Launcher`] describes what to start. Its [`run`](Launcher::run) waits for the end and returns an [`Output`]:
+//! A [`Launcher`] describes what to start. Its [`run`](Launcher::run) waits for the end
+//! and returns an [`Output`]:
 //!
 //! ```
 //! use distwq_launch::Launcher;
@@ -17,7 +21,8 @@
 //! # Ok::<(), distwq_launch::LaunchError>(())
 //! ```
 //!
-//! Its [`start`](Launcher::start) returns a [`Launched`], whose ranks can be watched and killed meanwhile:
+//! Its [`start`](Launcher::start) returns a [`Launched`], whose ranks can be watched and
+//! killed meanwhile:
 //!
 //! ```no_run
 //! use distwq_launch::Launcher;

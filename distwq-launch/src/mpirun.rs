@@ -1,4 +1,5 @@
-//! The launcher program of an MPI: where it is, whose it is, and how it wants to be spoken to.
+//! The launcher program of an MPI: where it is, whose it is, and how it wants to be
+//! spoken to.
 
 use std::{
     env,
@@ -16,9 +17,11 @@ use crate::LaunchError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Family {
-    /// Open MPI, of the given major version: it refuses root and more ranks than cores until it is told.
+    /// Open MPI, of the given major version: it refuses root and more ranks than cores
+    /// until it is told.
     OpenMpi(u32),
-    /// MPICH and what descends from it (Hydra launchers): it takes any number of ranks from anybody.
+    /// MPICH and what descends from it (Hydra launchers): it takes any number of ranks
+    /// from anybody.
     Mpich,
     /// Some other launcher, which is only told the number of ranks.
     Other,
@@ -33,11 +36,13 @@ pub struct Mpirun {
 }
 
 impl Mpirun {
-    /// Finds the launcher: the one that `DISTWQ_MPIRUN` names, else the first `mpirun` on `PATH`.
+    /// Finds the launcher: the one that `DISTWQ_MPIRUN` names, else the first `mpirun` on
+    /// `PATH`.
     ///
     /// # Errors
     ///
-    /// [`LaunchError::NoLauncher`] if there is none, [`LaunchError::BrokenLauncher`] if it does not work.
+    /// [`LaunchError::NoLauncher`] if there is none, [`LaunchError::BrokenLauncher`] if
+    /// it does not work.
     pub fn find() -> Result<Self, LaunchError> {
         if let Some(named) = env::var_os("DISTWQ_MPIRUN").filter(|named| !named.is_empty()) {
             let path = PathBuf::from(named);
@@ -60,7 +65,8 @@ impl Mpirun {
     ///
     /// # Errors
     ///
-    /// [`LaunchError::BrokenLauncher`] if it cannot be started, says nothing or does not end within 20 seconds.
+    /// [`LaunchError::BrokenLauncher`] if it cannot be started, says nothing or does not
+    /// end within 20 seconds.
     pub fn at(path: &Path) -> Result<Self, LaunchError> {
         let broken = |said: String| LaunchError::BrokenLauncher { path: path.into(), said };
         let mut command = Command::new(path);
@@ -87,11 +93,12 @@ impl Mpirun {
         &self.name
     }
 
-    /// A command that starts `ranks` ranks on this host, free of whatever launcher this process came from; the
-    /// caller adds the program and its arguments.
+    /// A command that starts `ranks` ranks on this host, free of whatever launcher this
+    /// process came from; the caller adds the program and its arguments.
     ///
-    /// Root and more ranks than cores are allowed for this command only, and ranks are not bound to cores: bound
-    /// ranks with several threads each would all sit on a few of them.
+    /// Root and more ranks than cores are allowed for this command only, and ranks are
+    /// not bound to cores: bound ranks with several threads each would all sit on a few
+    /// of them.
     pub fn command(&self, ranks: usize) -> Command {
         let mut command = Command::new(&self.path);
         if launched_by_mpi() {
@@ -116,8 +123,9 @@ impl Mpirun {
         command
     }
 
-    /// Lets ranks on one host start a second sooner: Open MPI 5 spends it in looking for fabrics through libfabric,
-    /// which between processes of one host carry nothing. A choice of the user's own stands.
+    /// Lets ranks on one host start a second sooner: Open MPI 5 spends it in looking for
+    /// fabrics through libfabric, which between processes of one host carry nothing. A
+    /// choice of the user's own stands.
     pub(crate) fn quicken(&self, command: &mut Command) {
         if matches!(self.family, Family::OpenMpi(_)) && (launched_by_mpi() || env::var_os("OMPI_MCA_btl").is_none()) {
             command.env("OMPI_MCA_btl", "^ofi");
@@ -131,7 +139,8 @@ impl fmt::Display for Mpirun {
     }
 }
 
-/// What lets Open MPI start ranks as root, as in a container; the `PRTE_` twins are of version 5.
+/// What lets Open MPI start ranks as root, as in a container; the `PRTE_` twins are of
+/// version 5.
 const PERMISSIONS: [(&str, &str); 4] = [
     ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
     ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
@@ -139,13 +148,14 @@ const PERMISSIONS: [(&str, &str); 4] = [
     ("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
 ];
 
-/// Whether this process is itself a rank: only then are the variables below a launcher's and not the user's own
-/// settings, which must live.
+/// Whether this process is itself a rank: only then are the variables below a launcher's
+/// and not the user's own settings, which must live.
 fn launched_by_mpi() -> bool {
     ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE"].iter().any(|variable| env::var_os(variable).is_some())
 }
 
-/// Whether a launcher sets this variable for its ranks, so that a second launcher would take it for its own.
+/// Whether a launcher sets this variable for its ranks, so that a second launcher would
+/// take it for its own.
 fn is_launchers_own(variable: &OsString) -> bool {
     let variable = variable.to_string_lossy();
     ["OMPI_", "ORTE_", "PRTE_", "PMI_", "PMIX_", "HYDRA_", "HYDI_", "MPI_LOCAL", "MPIEXEC_"]

@@ -30,15 +30,18 @@ impl fmt::Display for Ending {
 pub struct RankOutput {
     /// Its process, if it started.
     pub process: Option<u32>,
-    /// What it wrote to its standard output and its standard error, in the order in which it was written.
+    /// What it wrote to its standard output and its standard error, in the order in which
+    /// it was written.
     pub text: String,
-    /// If it still lived when the time limit had passed: what each of its threads was doing.
+    /// If it still lived when the time limit had passed: what each of its threads was
+    /// doing.
     pub threads: Option<Vec<String>>,
 }
 
 /// How a launch ended and what it said.
 ///
-/// It is shown (`{}`) rank by rank, each line marked with its rank, long outputs shortened to their ends.
+/// It is shown (`{}`) rank by rank, each line marked with its rank, long outputs
+/// shortened to their ends.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Output {
@@ -54,7 +57,8 @@ pub struct Output {
     pub launcher: String,
     /// From the start of the launcher to its end.
     pub wall: Duration,
-    /// Processes that still lived a second after the launcher had ended by itself, and had to be killed.
+    /// Processes that still lived a second after the launcher had ended by itself, and
+    /// had to be killed.
     pub left_behind: Vec<u32>,
 }
 
@@ -93,11 +97,13 @@ impl Output {
         self
     }
 
-    /// Returns itself if it ended in time, by itself, with a code other than 0, and left nothing behind.
+    /// Returns itself if it ended in time, by itself, with a code other than 0, and left
+    /// nothing behind.
     ///
     /// # Panics
     ///
-    /// With everything that was said, if it was a success, had to be ended or left processes behind.
+    /// With everything that was said, if it was a success, had to be ended or left
+    /// processes behind.
     #[track_caller]
     pub fn expect_failure(self) -> Self {
         let failed = !self.success() && !matches!(self.ending, Ending::TimeLimit(_)) && self.left_behind.is_empty();
@@ -132,7 +138,8 @@ impl fmt::Display for Output {
     }
 }
 
-/// How many lines of each rank are shown: a rank that logs each task would bury the others.
+/// How many lines of each rank are shown: a rank that logs each task would bury the
+/// others.
 const LINES_SHOWN: usize = 80;
 
 fn show(f: &mut fmt::Formatter<'_>, text: &str, mark: &str) -> fmt::Result {

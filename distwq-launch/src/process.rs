@@ -1,4 +1,5 @@
-//! One process, told from all others that had its number before or will have it: numbers are used again.
+//! One process, told from all others that had its number before or will have it: numbers
+//! are used again.
 
 use std::{fs, os::fd::OwnedFd};
 
@@ -9,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) struct Process {
     number: u32,
     started: u64,
-    /// Stands for this very process, also when it has ended (pidfd_open(2)). Nothing where the system has no such thing.
+    /// Stands for this very process, also when it has ended (pidfd_open(2)). Nothing
+    /// where the system has no such thing.
     handle: Option<OwnedFd>,
 }
 
@@ -17,7 +19,8 @@ impl Process {
     /// The process that has this number and started at this time. Nothing if it is gone.
     pub(crate) fn hold(number: u32, started: u64) -> Option<Self> {
         let process = Self { number, started, handle: pid(number).and_then(open) };
-        // The handle is of whoever had the number as it was opened: the right one, if that has it still.
+        // The handle is of whoever had the number as it was opened: the right one, if
+        // that has it still.
         process.has_its_number().then_some(process)
     }
 
@@ -30,7 +33,8 @@ impl Process {
     pub(crate) fn send(&self, signal: Signal) {
         let _ = match (&self.handle, pid(self.number)) {
             (Some(handle), _) => send_by(handle, signal),
-            // The next best thing: nobody else can have the number unless this process ends right here.
+            // The next best thing: nobody else can have the number unless this process
+            // ends right here.
             (None, Some(pid)) if self.has_its_number() => kill_process(pid, signal),
             _ => Ok(()),
         };
@@ -65,8 +69,8 @@ fn send_by(_: &OwnedFd, _: Signal) -> rustix::io::Result<()> {
     unreachable!("only Linux has such handles")
 }
 
-/// What each thread of a process is doing, one line a thread: its name, its state, and where in the kernel it
-/// waits if that may be read.
+/// What each thread of a process is doing, one line a thread: its name, its state, and
+/// where in the kernel it waits if that may be read.
 pub(crate) fn threads(process: u32) -> Vec<String> {
     let tasks = format!("/proc/{process}/task");
     numbers(&tasks)
@@ -109,7 +113,8 @@ impl Status {
 
     fn read(path: &str) -> Option<Self> {
         let line = fs::read_to_string(path).ok()?;
-        // The name in brackets may itself hold brackets and blanks, so the fields are counted from the last one.
+        // The name in brackets may itself hold brackets and blanks, so the fields are
+        // counted from the last one.
         let (_, fields) = line.rsplit_once(')')?;
         let mut fields = fields.split_whitespace();
         let state = fields.next()?.chars().next()?;

@@ -1,7 +1,9 @@
-//! The processes of one launch, found in `/proc`: by a variable that all of them inherit, and by parentage.
+//! The processes of one launch, found in `/proc`: by a variable that all of them inherit,
+//! and by parentage.
 //!
-//! Both ways are needed. Ranks have process groups of their own, and one that lost its parent has a new one, so
-//! parentage alone misses orphans; a process that cleared its environment is found by its parent only.
+//! Both ways are needed. Ranks have process groups of their own, and one that lost its
+//! parent has a new one, so parentage alone misses orphans; a process that cleared its
+//! environment is found by its parent only.
 
 use std::{
     collections::BTreeMap,
@@ -45,8 +47,8 @@ impl Processes {
                 self.remember(process, status.started);
             }
         }
-        // Children may have lower numbers than their parents once the numbers have wrapped around, so one pass
-        // in order is not enough.
+        // Children may have lower numbers than their parents once the numbers have
+        // wrapped around, so one pass in order is not enough.
         loop {
             let known = self.seen.len();
             for (&process, status) in &all {
@@ -88,8 +90,8 @@ impl Processes {
         }
     }
 
-    /// Sends a signal to a process of this launch, as it was when it was last looked for; to nobody else, should the number
-    /// have been used again.
+    /// Sends a signal to a process of this launch, as it was when it was last looked for;
+    /// to nobody else, should the number have been used again.
     pub(crate) fn send(&self, process: u32, signal: Signal) {
         if let Some(held) = self.seen.get(&process) {
             held.send(signal);
@@ -104,7 +106,8 @@ impl Processes {
     }
 
     fn has_marker(&self, process: u32) -> bool {
-        // Nobody may read the environment of another user's process, and none of those is ours.
+        // Nobody may read the environment of another user's process, and none of those is
+        // ours.
         fs::read(format!("/proc/{process}/environ"))
             .is_ok_and(|environment| environment.split(|&byte| byte == 0).any(|variable| variable == self.marker))
     }
@@ -119,7 +122,8 @@ mod tests {
     #[test]
     fn an_orphan_is_found_by_its_marker_and_a_child_without_one_by_its_parent() {
         let identity = format!("test-{}", std::process::id());
-        // The shell's first child outlives it as an orphan, the second has an empty environment.
+        // The shell's first child outlives it as an orphan, the second has an empty
+        // environment.
         let script = "sleep 60 & env -i sleep 60 & read line";
         let mut shell = Command::new("sh")
             .args(["-c", script])

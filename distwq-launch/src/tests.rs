@@ -9,8 +9,8 @@ use std::{
 
 use crate::{Ending, LaunchError, Launcher, Mpirun, process};
 
-/// Starts the ranks, waits for them, ends with the last code that was not 0, and ends nobody when it is ended: the
-/// worst launcher that there can be.
+/// Starts the ranks, waits for them, ends with the last code that was not 0, and ends
+/// nobody when it is ended: the worst launcher that there can be.
 const STAND_IN: &str = r#"#!/bin/sh
 [ "$1" = --version ] && echo "HYDRA build details:" && echo "    Version: 0.0" && exit
 count=$2; shift 2; rank=0; ranks=; code=0
@@ -26,8 +26,9 @@ impl StandIn {
     fn new(test: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("distwq-stand-in-{test}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        // A shell writes the file. Had this process it open, a process started by another test meanwhile could have
-        // it open too, and no system runs a program that somebody may still write ("text file busy").
+        // A shell writes the file. Had this process it open, a process started by another
+        // test meanwhile could have it open too, and no system runs a program that
+        // somebody may still write ("text file busy").
         let script = r#"printf %s "$1" >"$0" && chmod +x "$0""#;
         let written = Command::new("sh").args(["-c", script]).arg(folder.join("mpirun")).arg(STAND_IN).status();
         assert!(written.unwrap().success(), "no stand-in for mpirun could be written");
@@ -77,7 +78,8 @@ fn variables_reach_the_ranks_or_are_taken_from_them() {
 #[test]
 fn a_launch_past_its_time_limit_is_ended_and_says_who_still_lived() {
     let stand_in = StandIn::new("limit");
-    // Rank 1 ends; the others ignore a polite signal and have children, one of them without an environment.
+    // Rank 1 ends; the others ignore a polite signal and have children, one of them
+    // without an environment.
     let script = "[ $PMI_RANK = 1 ] && exit; trap '' TERM; echo stuck; sleep 100 & env -i sleep 100";
     let limit = Duration::from_secs(1);
     let output = stand_in.shell(3, script).time_limit(limit).run().unwrap();

@@ -1,4 +1,5 @@
-//! Launches take turns: two at once on one machine would only make each other's waits long.
+//! Launches take turns: two at once on one machine would only make each other's waits
+//! long.
 
 use std::{
     env,
@@ -10,11 +11,12 @@ use crate::{LaunchError, processes::MARKER};
 
 /// The right to launch, held until it is dropped.
 ///
-/// It is a lock on a file, so the operating system takes it back when a holder dies. Every holder has a time
-/// limit, so the wait for a turn ends too.
+/// It is a lock on a file, so the operating system takes it back when a holder dies.
+/// Every holder has a time limit, so the wait for a turn ends too.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// Nothing in a process that was itself launched: its own launcher holds the turn and waits for it.
+    /// Nothing in a process that was itself launched: its own launcher holds the turn and
+    /// waits for it.
     _file: Option<File>,
 }
 

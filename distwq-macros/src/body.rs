@@ -1,4 +1,5 @@
-//! The function that gets the cluster: what `#[distwq::main]` and `#[distwq::test]` stand on.
+//! The function that gets the cluster: what `#[distwq::main]` and `#[distwq::test]` stand
+//! on.
 
 use crate::function::{Function, bare, is_named};
 use crate::refusals::Refusals;
@@ -6,7 +7,8 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Attribute, FnArg, Pat, ReturnType, Type};
 
-/// The attributes that belong to the function which the attribute makes; all others stay with the user's.
+/// The attributes that belong to the function which the attribute makes; all others stay
+/// with the user's.
 const OUTER: [&str; 2] = ["doc", "ignore"];
 
 /// Refuses what is not `fn name(cluster: &Cluster) -> R`.
@@ -83,7 +85,8 @@ fn is_outer(attribute: &Attribute) -> bool {
     OUTER.iter().any(|name| attribute.path().is_ident(name))
 }
 
-/// What the body returns, to be named where a bound is on it, so that its errors stand on the type.
+/// What the body returns, to be named where a bound is on it, so that its errors stand on
+/// the type.
 pub(crate) fn returned(function: &Function) -> TokenStream {
     match &function.signature.output {
         ReturnType::Default => quote!(()),

@@ -1,5 +1,6 @@
-//! How generated code asks the invocation for what it reads or writes: through `distwq_core::travels`, so that a type that
-//! cannot travel is one error, with the way out.
+//! How generated code asks the invocation for what it reads or writes: through
+//! `distwq_core::travels`, so that a type that cannot travel is one error, with the way
+//! out.
 
 use crate::expand::{generated_at, located};
 use crate::function::{first_span, last_segment};
@@ -21,7 +22,8 @@ pub(crate) fn travelling(invocation: &Ident, ty: &Type, private: &TokenStream) -
     quote_spanned!(place=> #checked.of::<#ty>())
 }
 
-/// The types within `ty` that are written like one of which there is more to say if it cannot travel.
+/// The types within `ty` that are written like one of which there is more to say if it
+/// cannot travel.
 fn checks_within<'a>(ty: &'a Type, checks: &mut Vec<(&'a Type, &'static str)>) {
     if let Some(check) = last_segment(ty).and_then(check) {
         checks.push((ty, check));
@@ -48,7 +50,8 @@ fn checks_within<'a>(ty: &'a Type, checks: &mut Vec<(&'a Type, &'static str)>) {
     }
 }
 
-/// The check for a type that is written like this; another type of that name passes it if it can travel.
+/// The check for a type that is written like this; another type of that name passes it if
+/// it can travel.
 fn check(written: &PathSegment) -> Option<&'static str> {
     let has_arguments = matches!(written.arguments, PathArguments::AngleBracketed(_));
     match (written.ident.to_string().as_str(), has_arguments) {

@@ -1,4 +1,5 @@
-//! What `#[distwq::main]` makes: a `main` that launches the cluster, with the user's function as its body.
+//! What `#[distwq::main]` makes: a `main` that launches the cluster, with the user's
+//! function as its body.
 
 use crate::args::MainArgs;
 use crate::body;

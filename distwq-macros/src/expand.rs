@@ -1,11 +1,14 @@
-//! What `#[remote]` puts beside the function: a braced struct of the same name, which lives in the namespace of types
-//! and so does not get into the function's way, with the constructor `call`.
+//! What `#[remote]` puts beside the function: a braced struct of the same name, which
+//! lives in the namespace of types and so does not get into the function's way, with the
+//! constructor `call`.
 //!
-//! The entry of the registry stands inside `call`, which refers to it: so the linker keeps it as long as anybody can
-//! call the function, and functions in blocks work like all others.
+//! The entry of the registry stands inside `call`, which refers to it: so the linker
+//! keeps it as long as anybody can call the function, and functions in blocks work like
+//! all others.
 //!
-//! Generated tokens belong to the attribute even where they stand at the user's place (`located_at`, `resolved_at`),
-//! so that lints judge the user's function only once. Types alone keep their own spans: their errors belong to them.
+//! Generated tokens belong to the attribute even where they stand at the user's place
+//! (`located_at`, `resolved_at`), so that lints judge the user's function only once.
+//! Types alone keep their own spans: their errors belong to them.
 
 use crate::args::RemoteArgs;
 use crate::checked::travelling;
@@ -54,8 +57,9 @@ pub(crate) fn expand(function: &Function, remote: &Remote, args: &RemoteArgs) ->
     }
 }
 
-/// The visibility of the function. `pub` belongs to the attribute here, so that the lint about a `pub` that nobody
-/// can reach speaks of the function alone; a path keeps its span, by which it is resolved.
+/// The visibility of the function. `pub` belongs to the attribute here, so that the lint
+/// about a `pub` that nobody can reach speaks of the function alone; a path keeps its
+/// span, by which it is resolved.
 fn visibility(function: &Function) -> TokenStream {
     match &function.visibility {
         syn::Visibility::Public(token) => {
@@ -106,7 +110,8 @@ fn output_type(output: &Output) -> TokenStream {
 /// The entry of the registry.
 fn entry(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStream {
     let name = function.name();
-    // Where the name stands, not where the attribute does: a macro can make several functions under one attribute.
+    // Where the name stands, not where the attribute does: a macro can make several
+    // functions under one attribute.
     let place = function.signature.ident.span();
     let line = quote_spanned!(place=> ::core::line!());
     let column = quote_spanned!(place=> ::core::column!());
@@ -131,8 +136,9 @@ fn shared_mask(parameters: &[Parameter]) -> u64 {
     bits.filter(|(_, parameter)| parameter.shared).map(|(index, _)| 1 << index).sum()
 }
 
-/// The closure that reads the arguments, calls the function and writes its output. It captures nothing and so is
-/// a plain function; unlike a named one it can hide none of the user's.
+/// The closure that reads the arguments, calls the function and writes its output. It
+/// captures nothing and so is a plain function; unlike a named one it can hide none of
+/// the user's.
 fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStream {
     let group = remote.group.as_ref().map(|ty| variable("group", first_span(ty)));
     let kind = match group {
@@ -217,7 +223,8 @@ fn finish_with(ty: &Type, private: &TokenStream) -> TokenStream {
     quote_spanned!(generated_at(place)=> #travelling.finish(&#value))
 }
 
-/// An alias of `Result` would travel as a value, and its error would be no failure of the task.
+/// An alias of `Result` would travel as a value, and its error would be no failure of the
+/// task.
 fn check_that_no_alias_is_returned(ty: &Type, private: &TokenStream) -> TokenStream {
     let place = generated_at(first_span(ty));
     let here = located(private, place);
@@ -250,7 +257,8 @@ fn variable(name: &str, place: Span) -> Ident {
     Ident::new(name, Span::mixed_site().located_at(place))
 }
 
-/// A place of the user's for tokens of the attribute, so that errors about them stand there.
+/// A place of the user's for tokens of the attribute, so that errors about them stand
+/// there.
 pub(crate) fn generated_at(place: Span) -> Span {
     Span::call_site().located_at(place)
 }

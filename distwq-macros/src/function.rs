@@ -1,5 +1,6 @@
-//! The function that an attribute stands on. Its body passes through unread: what the user wrote stays as it is,
-//! half-typed code included, and the compiler alone speaks of it.
+//! The function that an attribute stands on. Its body passes through unread: what the
+//! user wrote stays as it is, half-typed code included, and the compiler alone speaks of
+//! it.
 
 use crate::refusals::Refusals;
 use proc_macro2::{Span, TokenStream};
@@ -33,7 +34,8 @@ impl Parse for Function {
 }
 
 impl Function {
-    /// The function that `item` is; `attribute` names the attribute in the error if it is something else.
+    /// The function that `item` is; `attribute` names the attribute in the error if it is
+    /// something else.
     pub(crate) fn parse(item: TokenStream, attribute: &str) -> syn::Result<Self> {
         let is_function =
             item.clone().into_iter().any(|token| matches!(token, proc_macro2::TokenTree::Ident(word) if word == "fn"));
@@ -50,13 +52,14 @@ impl Function {
         self.signature.ident.unraw().to_string()
     }
 
-    /// The name as generated code writes it: errors point at the user's name, but it belongs to the attribute,
-    /// so that lints about names speak of the function once.
+    /// The name as generated code writes it: errors point at the user's name, but it
+    /// belongs to the attribute, so that lints about names speak of the function once.
     pub(crate) fn generated_name(&self) -> Ident {
         generated(&self.signature.ident)
     }
 
-    /// The first paragraph of the doc comment. Not all of it, because the examples in it would be tested twice.
+    /// The first paragraph of the doc comment. Not all of it, because the examples in it
+    /// would be tested twice.
     pub(crate) fn summary(&self) -> Vec<String> {
         let lines = self.attributes.iter().filter_map(doc_line);
         let paragraph = lines.flat_map(|line| line.split('\n').map(str::to_owned).collect::<Vec<_>>());
@@ -79,7 +82,8 @@ impl Function {
         self.attributes.iter().filter(move |attribute| attribute.path().is_ident(name))
     }
 
-    /// Refuses what no function that this crate calls may have; `calls_it` says who calls it.
+    /// Refuses what no function that this crate calls may have; `calls_it` says who calls
+    /// it.
     pub(crate) fn refuse_qualifiers(&self, calls_it: &str, refusals: &mut Refusals) {
         let signature = &self.signature;
         if let Safety::Unsafe(token) = &signature.safety {
@@ -121,7 +125,8 @@ pub(crate) fn first_span(tokens: impl ToTokens) -> Span {
     first.map_or_else(Span::call_site, |token| token.span())
 }
 
-/// The type without the invisible parentheses of macro variables and without visible ones.
+/// The type without the invisible parentheses of macro variables and without visible
+/// ones.
 pub(crate) fn bare(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => bare(&group.elem),

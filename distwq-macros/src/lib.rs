@@ -1,7 +1,9 @@
-//! The attributes of distwq, which re-exports them: `#[remote]`, `#[distwq::main]` and `#[distwq::test]`.
+//! The attributes of distwq, which re-exports them: `#[remote]`, `#[distwq::main]` and
+//! `#[distwq::test]`.
 //!
-//! This file parses and dispatches. What an attribute accepts is in `args`, what the function under it has to look
-//! like in `signature`, `portable` and `body`, and what it becomes in `expand`, `checked`, `entry` and `test`.
+//! This file parses and dispatches. What an attribute accepts is in `args`, what the
+//! function under it has to look like in `signature`, `portable` and `body`, and what it
+//! becomes in `expand`, `checked`, `entry` and `test`.
 
 mod args;
 mod body;
@@ -24,10 +26,11 @@ use signature::Remote;
 
 /// Makes a function one that workers can run.
 ///
-/// The function stays what it was. Beside it, under the same name, comes `call`, which describes a task: it takes the
-/// function's arguments and gives a `Call` of what the function returns, to hand to `Graph::add` or `Cluster::submit`.
-/// Every rank knows the function from the start, because all remote functions of a program are collected when it is
-/// linked.
+/// The function stays what it was. Beside it, under the same name, comes `call`, which
+/// describes a task: it takes the function's arguments and gives a `Call` of what the
+/// function returns, to hand to `Graph::add` or `Cluster::submit`. Every rank knows the
+/// function from the start, because all remote functions of a program are collected when
+/// it is linked.
 ///
 /// ```
 /// use distwq::prelude::*;
@@ -47,13 +50,14 @@ use signature::Remote;
 ///
 /// # Arguments of `call`
 ///
-/// Where the function takes a `T`, `call` takes a `T`, a `&T` (encoded, not cloned), or the output of another task as
-/// `&Handle<T>` or `Handle<T>`. For a `Vec<T>` it also takes a slice or array by reference, and several outputs as
-/// `Vec<Handle<T>>`, `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`. A wrong type or number of
-/// arguments is an error of the compiler at the call.
+/// Where the function takes a `T`, `call` takes a `T`, a `&T` (encoded, not cloned), or
+/// the output of another task as `&Handle<T>` or `Handle<T>`. For a `Vec<T>` it also
+/// takes a slice or array by reference, and several outputs as `Vec<Handle<T>>`,
+/// `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`. A wrong type or
+/// number of arguments is an error of the compiler at the call.
 ///
-/// Since an argument can be several things, the compiler has to see which type it is. Where the type of an expression
-/// would come from its context, say it:
+/// Since an argument can be several things, the compiler has to see which type it is.
+/// Where the type of an expression would come from its context, say it:
 ///
 /// | instead of | write |
 /// |---|---|
@@ -62,30 +66,35 @@ use signature::Remote;
 /// | `name::call("x".into())` | `name::call("x")` or `name::call(String::from("x"))` |
 /// | `mean::call(Default::default())` | `mean::call(Vec::<f64>::default())` |
 ///
-/// A number without a suffix takes the type of the parameter. `call` is itself a function, so that
-/// `(0..100).map(square::call)` works, and `|x| power::call(x, 2)` where arguments are to be fixed.
+/// A number without a suffix takes the type of the parameter. `call` is itself a
+/// function, so that `(0..100).map(square::call)` works, and `|x| power::call(x, 2)`
+/// where arguments are to be fixed.
 ///
 /// # Parameters
 ///
-/// The type of a parameter implements serde's `Serialize` and `DeserializeOwned` and is `Send`. A parameter can also
-/// be taken by reference: `&T`, `&[T]` (a `Vec<T>` travels) or `&str` (a `String` travels). What comes out of another
-/// task, or from `Graph::value` or `Cluster::value`, is then decoded once on each worker and shared by all tasks
-/// there that name it; the type has to be `Sync` for that. There are at most 64 parameters. `mut` and patterns are
-/// the function's own affair: `fn f(mut x: Vec<f64>, (a, b): (i64, i64), _: u8)`.
+/// The type of a parameter implements serde's `Serialize` and `DeserializeOwned` and is
+/// `Send`. A parameter can also be taken by reference: `&T`, `&[T]` (a `Vec<T>` travels)
+/// or `&str` (a `String` travels). What comes out of another task, or from `Graph::value`
+/// or `Cluster::value`, is then decoded once on each worker and shared by all tasks there
+/// that name it; the type has to be `Sync` for that. There are at most 64 parameters.
+/// `mut` and patterns are the function's own affair: `fn f(mut x: Vec<f64>, (a, b): (i64,
+/// i64), _: u8)`.
 ///
 /// # What the function returns
 ///
-/// A value that implements `Serialize` and `DeserializeOwned` and is `Send`, or a `Result` of one. An `Err` fails the
-/// task and travels as text, with the chain of its sources if it has one; so the error has to implement `Display`,
-/// and neither serde's traits nor `Send`. A `Result` is known by the last part of the written type, and its first
-/// argument is the value: `Result<f64, String>`, `std::io::Result<Vec<u8>>`. An alias of another name is refused,
-/// because its errors would otherwise be values.
+/// A value that implements `Serialize` and `DeserializeOwned` and is `Send`, or a
+/// `Result` of one. An `Err` fails the task and travels as text, with the chain of its
+/// sources if it has one; so the error has to implement `Display`, and neither serde's
+/// traits nor `Send`. A `Result` is known by the last part of the written type, and its
+/// first argument is the value: `Result<f64, String>`, `std::io::Result<Vec<u8>>`. An
+/// alias of another name is refused, because its errors would otherwise be values.
 ///
 /// # Collective functions
 ///
-/// `#[remote(collective)]` makes a function that runs on several ranks at once, as many as `Call::ranks` says. Its
-/// first parameter is the group of these ranks, `&Group`, which is no argument of `call`. All ranks get the same
-/// arguments; the value of the task is what the first rank of the group returns.
+/// `#[remote(collective)]` makes a function that runs on several ranks at once, as many
+/// as `Call::ranks` says. Its first parameter is the group of these ranks, `&Group`,
+/// which is no argument of `call`. All ranks get the same arguments; the value of the
+/// task is what the first rank of the group returns.
 ///
 /// ```
 /// use distwq::prelude::*;
@@ -106,25 +115,29 @@ use signature::Remote;
 ///
 /// The error stands on what is refused and says what to write instead.
 ///
-/// - *Generics and `where` clauses*: every rank has to know each function before the run. Write one remote function
-///   for each type, which calls the generic one.
-/// - *Lifetimes, `&'static T`, types that borrow*: what a task borrows lives on its worker. Write `&T`, or take the
-///   value.
+/// - *Generics and `where` clauses*: every rank has to know each function before the run.
+///   Write one remote function for each type, which calls the generic one.
+/// - *Lifetimes, `&'static T`, types that borrow*: what a task borrows lives on its
+///   worker. Write `&T`, or take the value.
 /// - *`&mut T`*: the change would stay on the worker. Take the value and return it.
 /// - *References as return types*: return the value.
-/// - *Methods*: remote functions are free functions. Write one that takes the value and call it from the method. They
-///   may stand in the body of another function.
-/// - *`impl Trait`, trait objects, function pointers, pointers*: nothing that another rank could decode.
-/// - *`Rc`, and `Arc` without serde's feature `rc`*: take the `T` within, or `&T`, which the tasks of a worker share.
+/// - *Methods*: remote functions are free functions. Write one that takes the value and
+///   call it from the method. They may stand in the body of another function.
+/// - *`impl Trait`, trait objects, function pointers, pointers*: nothing that another
+///   rank could decode.
+/// - *`Rc`, and `Arc` without serde's feature `rc`*: take the `T` within, or `&T`, which
+///   the tasks of a worker share.
 /// - *`&Cluster`*: only the body submits tasks. Return what is to be done next.
-/// - *`async fn`*: a task runs to its end on a thread of its worker. Block on the future inside.
-/// - *`unsafe fn`, `extern fn`, `#[target_feature]`, a variable number of parameters, `#[cfg]` on a parameter.*
+/// - *`async fn`*: a task runs to its end on a thread of its worker. Block on the future
+///   inside.
+/// - *`unsafe fn`, `extern fn`, `#[target_feature]`, a variable number of parameters,
+///   `#[cfg]` on a parameter.*
 ///
 /// # Names
 ///
-/// `call` is an associated function of an empty struct that bears the function's name and serves for nothing else. So
-/// one `use` imports both, also under another name, but no type and no module of that name can stand beside the
-/// function:
+/// `call` is an associated function of an empty struct that bears the function's name and
+/// serves for nothing else. So one `use` imports both, also under another name, but no
+/// type and no module of that name can stand beside the function:
 ///
 /// ```
 /// mod solve {
@@ -142,20 +155,22 @@ use signature::Remote;
 /// # let _ = call;
 /// ```
 ///
-/// A macro of yours that contains `#[remote]` can be used any number of times. Only if one use of it makes two
-/// functions of one name in one module, in two blocks, can they not be told apart; the program then ends at its start
-/// and says so.
+/// A macro of yours that contains `#[remote]` can be used any number of times. Only if
+/// one use of it makes two functions of one name in one module, in two blocks, can they
+/// not be told apart; the program then ends at its start and says so.
 ///
 /// # Arguments of the attribute
 ///
-/// `collective`, and `crate = path` where this library is none of the package's dependencies but comes from one, such
-/// as `#[remote(crate = my_crate::distwq)]`. A dependency of another name, `dq = { package = "distwq", … }`, is found.
+/// `collective`, and `crate = path` where this library is none of the package's
+/// dependencies but comes from one, such as `#[remote(crate = my_crate::distwq)]`. A
+/// dependency of another name, `dq = { package = "distwq", … }`, is found.
 ///
 /// # Lints
 ///
-/// What the attribute adds raises none of the lints of rustc and none of clippy's default, pedantic and nursery
-/// groups, and works in crates that say `#![forbid(unsafe_code)]`. What is allowed on the function (`#[allow(…)]`) is
-/// allowed on `call` too.
+/// What the attribute adds raises none of the lints of rustc and none of clippy's
+/// default, pedantic and nursery groups, and works in crates that say
+/// `#![forbid(unsafe_code)]`. What is allowed on the function (`#[allow(…)]`) is allowed
+/// on `call` too.
 #[proc_macro_attribute]
 pub fn remote(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let item = TokenStream::from(item);
@@ -173,7 +188,8 @@ pub fn remote(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream)
     quote!(#item #beside).into()
 }
 
-/// Makes `main` the entry of a distributed program: every rank enters, one gets the body, the others serve it.
+/// Makes `main` the entry of a distributed program: every rank enters, one gets the body,
+/// the others serve it.
 ///
 /// ```
 /// use distwq::prelude::*;
@@ -200,17 +216,20 @@ pub fn remote(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream)
 /// }
 /// ```
 ///
-/// The function takes `&Cluster` and nothing else, and returns `()` or a `Result<(), E>` whose error implements
-/// `Display`. An `Err` or a panic ends all ranks with a message and an exit code that is not 0.
+/// The function takes `&Cluster` and nothing else, and returns `()` or a `Result<(), E>`
+/// whose error implements `Display`. An `Err` or a panic ends all ranks with a message
+/// and an exit code that is not 0.
 ///
 /// # Arguments of the attribute
 ///
-/// - `config = expression`: the settings, a `Config`. It is evaluated on every rank before the launch. Variables
-///   `DISTWQ_*` win over it.
-/// - `crate = path`, where `distwq` is none of the package's dependencies but comes from one.
+/// - `config = expression`: the settings, a `Config`. It is evaluated on every rank
+///   before the launch. Variables `DISTWQ_*` win over it.
+/// - `crate = path`, where `distwq` is none of the package's dependencies but comes from
+///   one.
 ///
-/// For code that has to run on every rank before the launch, write `main` yourself and call `distwq::launch`. Arguments of
-/// the command line are best read in the body, which runs once.
+/// For code that has to run on every rank before the launch, write `main` yourself and
+/// call `distwq::launch`. Arguments of the command line are best read in the body, which
+/// runs once.
 ///
 /// # What is refused
 ///
@@ -233,7 +252,8 @@ pub fn main(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -
     expanded.into()
 }
 
-/// Makes a test that runs its body on the local backend and, with the feature `mpi`, again under the MPI launcher.
+/// Makes a test that runs its body on the local backend and, with the feature `mpi`,
+/// again under the MPI launcher.
 ///
 /// ```
 /// use distwq::prelude::*;
@@ -250,26 +270,32 @@ pub fn main(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -
 /// }
 /// ```
 ///
-/// It is an ordinary test of `cargo test`, so `#[ignore]`, filters and doc comments work. Under the launcher the test
-/// starts its own executable once for each number of ranks and shows what each rank printed if one of them fails. See
-/// `distwq::testing` for the variables that narrow down where tests run.
+/// It is an ordinary test of `cargo test`, so `#[ignore]`, filters and doc comments work.
+/// Under the launcher the test starts its own executable once for each number of ranks
+/// and shows what each rank printed if one of them fails. See `distwq::testing` for the
+/// variables that narrow down where tests run.
 ///
 /// # Arguments of the attribute
 ///
 /// All are optional.
 ///
-/// - `ranks = [1, 2, 4]`: the numbers of ranks, the controller included. The default is `[2, 4]`.
-/// - `workers = 3`: how many workers the local backend has. The default is the largest number of ranks less one.
+/// - `ranks = [1, 2, 4]`: the numbers of ranks, the controller included. The default is
+///   `[2, 4]`.
+/// - `workers = 3`: how many workers the local backend has. The default is the largest
+///   number of ranks less one.
 /// - `time_limit = 60`: how many seconds one run of the body may take. The default is 60.
-/// - `every`: run on every number of ranks even where `DISTWQ_TEST_RANKS=one` asks for a single one.
-/// - `config = expression`: the settings, a `Config`, for all runs; its number of workers is replaced.
-/// - `crate = path`, where `distwq` is none of the package's dependencies but comes from one.
+/// - `every`: run on every number of ranks even where `DISTWQ_TEST_RANKS=one` asks for a
+///   single one.
+/// - `config = expression`: the settings, a `Config`, for all runs; its number of workers
+///   is replaced.
+/// - `crate = path`, where `distwq` is none of the package's dependencies but comes from
+///   one.
 ///
 /// # What is refused
 ///
-/// Other parameters than `&Cluster`, generics, `async`, `unsafe`, `extern`; `#[test]` beside it; and
-/// `#[should_panic]`, because a panic of the body ends the run on all ranks: let a task fail, and check the error
-/// that its handle gives.
+/// Other parameters than `&Cluster`, generics, `async`, `unsafe`, `extern`; `#[test]`
+/// beside it; and `#[should_panic]`, because a panic of the body ends the run on all
+/// ranks: let a task fail, and check the error that its handle gives.
 #[proc_macro_attribute]
 pub fn test(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let item = TokenStream::from(item);

@@ -28,8 +28,9 @@ fn path(found: Result<FoundCrate, Error>) -> Result<Path, String> {
              such as `crate = my_crate::distwq` in the brackets of this attribute",
             path.display()
         )),
-        // The examples and documentation of the package itself see it as any other crate does. Without a manifest
-        // that can be read, because no cargo builds this, it has the name that nearly everybody gives it.
+        // The examples and documentation of the package itself see it as any other crate
+        // does. Without a manifest that can be read, because no cargo builds this, it has
+        // the name that nearly everybody gives it.
         Ok(FoundCrate::Itself) | Err(_) => Ok(under_its_own_name()),
     }
 }

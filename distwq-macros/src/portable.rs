@@ -1,5 +1,5 @@
-//! Types that cannot travel between ranks, as far as one can see it in how they are written. What is left is said
-//! by the bounds that generated code has on the types.
+//! Types that cannot travel between ranks, as far as one can see it in how they are
+//! written. What is left is said by the bounds that generated code has on the types.
 
 use crate::function::bare;
 use crate::refusals::Refusals;
@@ -95,7 +95,8 @@ fn is_rc(segment: &PathSegment) -> bool {
 fn refuse_argument(argument: &GenericArgument, refusals: &mut Refusals) {
     match argument {
         GenericArgument::Type(ty) => refuse_unportable(ty, refusals),
-        // A declared lifetime is refused where it is declared; `'static` is no obstacle, as in `Cow<'static, str>`.
+        // A declared lifetime is refused where it is declared; `'static` is no obstacle,
+        // as in `Cow<'static, str>`.
         GenericArgument::Lifetime(lifetime) if lifetime.ident == "_" => {
             refusals.refuse(
                 lifetime,

@@ -1,4 +1,5 @@
-//! Everything that is wrong with what an attribute stands on, so that one build tells all of it.
+//! Everything that is wrong with what an attribute stands on, so that one build tells all
+//! of it.
 
 use proc_macro2::Span;
 use quote::ToTokens;

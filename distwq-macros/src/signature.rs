@@ -1,5 +1,6 @@
-//! What `#[remote]` takes, and all that it refuses: from the signature of a function to what a call of it needs.
-//! Each refusal stands on the tokens it is about and says what to write instead.
+//! What `#[remote]` takes, and all that it refuses: from the signature of a function to
+//! what a call of it needs. Each refusal stands on the tokens it is about and says what
+//! to write instead.
 
 use crate::args::RemoteArgs;
 use crate::function::{Function, bare, first_span, is_named, last_segment};
@@ -18,7 +19,8 @@ const PARAMETERS_MAX: usize = 64;
 
 /// What a call of a remote function needs to know of it.
 pub(crate) struct Remote {
-    /// The type of the first parameter of a collective function, which is no argument of a call.
+    /// The type of the first parameter of a collective function, which is no argument of
+    /// a call.
     pub(crate) group: Option<Type>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) output: Output,
@@ -30,7 +32,8 @@ pub(crate) struct Parameter {
     pub(crate) name: Ident,
     /// The type that travels.
     pub(crate) travels: Type,
-    /// Whether the function takes it by reference, so that the tasks of a worker share it.
+    /// Whether the function takes it by reference, so that the tasks of a worker share
+    /// it.
     pub(crate) shared: bool,
 }
 
@@ -51,7 +54,8 @@ pub(crate) enum Output {
 }
 
 impl Remote {
-    /// Reads a signature; what it gives is meant only for a signature of which nothing was refused.
+    /// Reads a signature; what it gives is meant only for a signature of which nothing
+    /// was refused.
     pub(crate) fn read(function: &Function, args: &RemoteArgs, refusals: &mut Refusals) -> Self {
         let signature = &function.signature;
         function.refuse_qualifiers("a worker", refusals);
@@ -209,7 +213,8 @@ fn made_up_name(index: usize, taken: &mut HashSet<String>, pattern: &Pat) -> Ide
 
 /// The type that travels for a parameter of this type, and whether it is shared.
 fn read_parameter(mut name: Ident, ty: &Type, refusals: &mut Refusals) -> Option<Parameter> {
-    // A variable of the attribute: it must not hide a function of its own name, as in `fn f(f: f64)`.
+    // A variable of the attribute: it must not hide a function of its own name, as in `fn
+    // f(f: f64)`.
     name.set_span(name.span().resolved_at(Span::mixed_site()));
     if is_group(ty) {
         // Refused already.
@@ -240,7 +245,8 @@ fn refuse_named_lifetime(reference: &TypeReference, refusals: &mut Refusals) {
     }
 }
 
-/// What is decoded for a reference to `ty`: slices and text have no size, so their owners travel.
+/// What is decoded for a reference to `ty`: slices and text have no size, so their owners
+/// travel.
 fn behind_reference(ty: &Type) -> Type {
     match bare(ty) {
         Type::Slice(slice) => {

@@ -1,4 +1,5 @@
-//! What `#[distwq::test]` makes: an ordinary test that runs the user's function on each backend.
+//! What `#[distwq::test]` makes: an ordinary test that runs the user's function on each
+//! backend.
 
 use crate::args::TestArgs;
 use crate::body;

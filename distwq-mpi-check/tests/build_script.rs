@@ -1,5 +1,5 @@
-//! What the build script says of a machine without MPI or libclang, and what it takes for one with them. It is compiled
-//! here once more and run on machines that are folders.
+//! What the build script says of a machine without MPI or libclang, and what it takes for
+//! one with them. It is compiled here once more and run on machines that are folders.
 #![cfg(target_os = "linux")]
 
 use std::env;
@@ -41,7 +41,8 @@ fn what_the_feature_mpi_needs_and_is_not_there_is_said_with_the_ways_to_get_it()
     program(&packages, "pkg-config", r#"test "$2" = ompi"#);
     program(&unknown, "pkg-config", "exit 1");
     fs::write(libraries.join("libclang-14.so.1"), "").expect("libraries can be written");
-    // The errors of a build on a machine with this `PATH`, this folder for libclang, and one variable more.
+    // The errors of a build on a machine with this `PATH`, this folder for libclang, and
+    // one variable more.
     let errors = |path: &Path, libclang: &Path, variable: (&str, &str)| {
         let output = Command::new(&script)
             .env_clear()

@@ -6,7 +6,8 @@ use super::*;
 pub(super) fn run(program: &str) -> ExitCode {
     let argument = env::var("DISTWQ_TEST_ARGUMENT").unwrap_or_default();
     let wait_for = |cluster: &Cluster, call: Call<()>| -> BodyOutcome {
-        // Another task runs meanwhile, so that a rank that ends leaves somebody behind who is busy.
+        // Another task runs meanwhile, so that a rank that ends leaves somebody behind
+        // who is busy.
         let bystanders: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x))).collect();
         println!("the task is submitted");
         let end = cluster.submit(call).get();

@@ -36,8 +36,8 @@ fn the_controller_alone_ends_with_the_code_of_the_run() {
     }
 }
 
-/// SIGKILL for a worker that works, for one that does not, for the controller. Open MPI leaves the others a moment
-/// in which they can say who has gone; MPICH kills them.
+/// SIGKILL for a worker that works, for one that does not, for the controller. Open MPI
+/// leaves the others a moment in which they can say who has gone; MPICH kills them.
 #[test]
 fn a_killed_rank_ends_the_run_and_is_named_with_what_it_did() {
     for place in places(&[4]).into_iter().flatten() {
@@ -105,8 +105,8 @@ fn ranks_of_different_programs_are_refused_with_the_difference() {
     for place in places(&[2]).into_iter().flatten() {
         let executable = env::current_exe().expect("the system knows it");
         let other = TemporaryFile::new("other-program");
-        // The shell makes the copy: a process that this one starts meanwhile must not have it open for writing,
-        // for then it could not be executed.
+        // The shell makes the copy: a process that this one starts meanwhile must not
+        // have it open for writing, for then it could not be executed.
         let script = "if [ ${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}} = 0 ]; then exec \"$0\" \"$@\"; fi\n\
                       cp \"$0\" \"$OTHER\" && echo >>\"$OTHER\" && exec \"$OTHER\" \"$@\"";
         let launcher = Launcher::new("sh", place)

@@ -9,8 +9,8 @@ use crate::{
     project::Features,
 };
 
-/// A benchmark program of the package `distwq-benches`. It is started without an MPI launcher and launches what it
-/// measures itself, distwq and its reference by turns.
+/// A benchmark program of the package `distwq-benches`. It is started without an MPI
+/// launcher and launches what it measures itself, distwq and its reference by turns.
 struct Benchmark {
     name: &'static str,
     /// Programs of other packages that it launches: package and binary.

@@ -12,7 +12,8 @@ use crate::{
 /// How many ranks the job gets: the controller and three workers.
 const RANKS: usize = 4;
 
-/// Builds the contingency screening and runs it under mpirun, or on the local backend where no MPI can be had.
+/// Builds the contingency screening and runs it under mpirun, or on the local backend
+/// where no MPI can be had.
 pub(crate) fn command(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     if let Some(argument) = arguments.next()? {
         return Err(argument.unexpected().into());

@@ -1,4 +1,5 @@
-//! The examples of the root package: each asserts what it shows, so running them tests them.
+//! The examples of the root package: each asserts what it shows, so running them tests
+//! them.
 
 use std::{ffi::OsStr, fs, time::Duration};
 
@@ -12,7 +13,8 @@ pub(crate) fn all() -> Result<Vec<String>> {
     rust_files("examples")
 }
 
-/// The names of the Rust files in a folder of the workspace, in order, without their endings.
+/// The names of the Rust files in a folder of the workspace, in order, without their
+/// endings.
 pub(crate) fn rust_files(folder: &str) -> Result<Vec<String>> {
     let folder = project::root().join(folder);
     let entries = fs::read_dir(&folder).map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;

@@ -17,7 +17,8 @@ const LIBCLANG: Wheel = Wheel {
     ],
 };
 
-/// Sees to a libclang; returns the folder to name in `LIBCLANG_PATH`, nothing if the build finds it by itself.
+/// Sees to a libclang; returns the folder to name in `LIBCLANG_PATH`, nothing if the
+/// build finds it by itself.
 pub(crate) fn set_up() -> Result<Option<PathBuf>> {
     let named = env::var_os("LIBCLANG_PATH").is_some_and(|path| !path.is_empty());
     if named || is_on_machine() {
@@ -30,7 +31,8 @@ pub(crate) fn set_up() -> Result<Option<PathBuf>> {
     Ok(found.parent().map(Path::to_owned))
 }
 
-/// Whether the build would find one: it asks llvm-config, then looks where systems put libraries.
+/// Whether the build would find one: it asks llvm-config, then looks where systems put
+/// libraries.
 fn is_on_machine() -> bool {
     let mut folders: Vec<PathBuf> = ["LD_LIBRARY_PATH", "LIBRARY_PATH"]
         .iter()

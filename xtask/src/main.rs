@@ -1,7 +1,9 @@
-//! The commands of this repository: `cargo xtask demo`, `test`, `simulate`, `bench`, `mpirun`, `setup`.
+//! The commands of this repository: `cargo xtask demo`, `test`, `simulate`, `bench`,
+//! `mpirun`, `setup`.
 //!
-//! Each of them but `simulate` first sees to an MPI (`mpi.rs`), so that a machine with cargo, a C compiler and python3-pip is
-//! enough. Nothing is installed outside the target folder, and nothing outside it is changed.
+//! Each of them but `simulate` first sees to an MPI (`mpi.rs`), so that a machine with
+//! cargo, a C compiler and python3-pip is enough. Nothing is installed outside the target
+//! folder, and nothing outside it is changed.
 
 mod bench;
 mod demo;

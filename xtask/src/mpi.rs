@@ -1,4 +1,5 @@
-//! An MPI to build and to run with: one that is there, or one that is installed below the target folder.
+//! An MPI to build and to run with: one that is there, or one that is installed below the
+//! target folder.
 
 use std::{
     env,
@@ -16,7 +17,8 @@ use crate::{Failure, Result, libclang, project, wheel::Wheel};
 pub(crate) enum Choice {
     /// The one that is there, otherwise Open MPI.
     First,
-    /// Of this family: the one that is there if it is of that family, otherwise one that is installed.
+    /// Of this family: the one that is there if it is of that family, otherwise one that
+    /// is installed.
     Named(Brand),
 }
 
@@ -71,13 +73,14 @@ const MPICH: Wheel = Wheel {
     ],
 };
 
-/// An MPI that is ready: its launcher works, and all that a build needs beside it is there.
+/// An MPI that is ready: its launcher works, and all that a build needs beside it is
+/// there.
 #[derive(Debug, Clone)]
 pub(crate) struct Mpi {
     mpirun: Mpirun,
     variables: Vec<(&'static str, OsString)>,
-    /// Where to build with it. The build script of rsmpi does not notice when another MPI is to be used, so each
-    /// MPI that is installed here has a folder of its own.
+    /// Where to build with it. The build script of rsmpi does not notice when another MPI
+    /// is to be used, so each MPI that is installed here has a folder of its own.
     target: PathBuf,
     /// Below the target folder, if it was installed there.
     installed: bool,
@@ -122,8 +125,9 @@ impl Mpi {
         variables.push(("MPICC", binaries.join("mpicc").into()));
         variables.push(("DISTWQ_MPIRUN", mpirun.path().into()));
         variables.push(("PATH", in_front("PATH", &binaries)?));
-        // rsmpi does not hand on the rpath that mpicc names, so its library would not be found. A variable leaves
-        // the flags of the compiler alone, which would build everything anew.
+        // rsmpi does not hand on the rpath that mpicc names, so its library would not be
+        // found. A variable leaves the flags of the compiler alone, which would build
+        // everything anew.
         variables.push(("LD_LIBRARY_PATH", in_front("LD_LIBRARY_PATH", &prefix.join("lib"))?));
         Ok(Self { mpirun, variables, target: project::target().join(wheel.name), installed: true })
     }
@@ -174,7 +178,8 @@ struct Present {
 }
 
 impl Present {
-    /// What `MPICC` names, otherwise mpicc and mpirun on `PATH`; a launcher without a compiler is of no use.
+    /// What `MPICC` names, otherwise mpicc and mpirun on `PATH`; a launcher without a
+    /// compiler is of no use.
     fn find() -> Result<Option<Self>> {
         let named = env::var_os("MPICC").filter(|mpicc| !mpicc.is_empty()).map(PathBuf::from);
         let Some(mpicc) = named.clone().or_else(|| project::on_path("mpicc")) else {
@@ -205,13 +210,14 @@ fn brand_of(mpirun: &Mpirun) -> Option<Brand> {
     }
 }
 
-/// The launcher in the folder of a compiler wrapper: that of the same MPI, whatever else is on `PATH`.
+/// The launcher in the folder of a compiler wrapper: that of the same MPI, whatever else
+/// is on `PATH`.
 fn beside(mpicc: &Path) -> Option<PathBuf> {
     mpicc.parent().map(|folder| folder.join("mpirun")).filter(|mpirun| mpirun.is_file())
 }
 
-/// What bindgen needs for the build of rsmpi: a libclang, and the headers of a compiler, which the libclang of
-/// pip does not bring.
+/// What bindgen needs for the build of rsmpi: a libclang, and the headers of a compiler,
+/// which the libclang of pip does not bring.
 fn build_variables() -> Result<Vec<(&'static str, OsString)>> {
     let mut variables = Vec::new();
     if let Some(folder) = libclang::set_up()? {
@@ -224,8 +230,8 @@ fn build_variables() -> Result<Vec<(&'static str, OsString)>> {
     Ok(variables)
 }
 
-/// The arguments with one more, unless it is there: a shell that was set up before has it, and a changed variable
-/// builds anew whatever depends on rsmpi.
+/// The arguments with one more, unless it is there: a shell that was set up before has
+/// it, and a changed variable builds anew whatever depends on rsmpi.
 fn with_argument(mut arguments: OsString, argument: &str) -> OsString {
     if arguments.to_string_lossy().split_whitespace().any(|present| present == argument) {
         return arguments;
@@ -237,7 +243,8 @@ fn with_argument(mut arguments: OsString, argument: &str) -> OsString {
     arguments
 }
 
-/// Where gcc keeps `stddef.h` and the like; clang has its own, so nothing is not an error.
+/// Where gcc keeps `stddef.h` and the like; clang has its own, so nothing is not an
+/// error.
 fn compiler_headers() -> Option<String> {
     let answer = Command::new("gcc").arg("-print-file-name=include").output().ok()?;
     let folder = String::from_utf8(answer.stdout).ok()?.trim().to_owned();

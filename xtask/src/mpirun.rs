@@ -15,7 +15,8 @@ use crate::{
     project::{self, Features},
 };
 
-/// Builds a program with the feature `mpi` and runs it, with this process's input and output and exit code.
+/// Builds a program with the feature `mpi` and runs it, with this process's input and
+/// output and exit code.
 pub(crate) fn command(arguments: lexopt::Parser) -> Result<ExitCode> {
     let (program, ranks, choice, program_arguments) = parse(arguments)?;
     let mpi = Mpi::set_up(choice)?;

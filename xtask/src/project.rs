@@ -25,8 +25,8 @@ pub(crate) fn target() -> PathBuf {
 /// The features that a build has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Features<'a> {
-    /// None: the local backend only. It is built in the same folder as what uses this MPI, if there is one, so
-    /// that what both share is built once.
+    /// None: the local backend only. It is built in the same folder as what uses this
+    /// MPI, if there is one, so that what both share is built once.
     None(Option<&'a Mpi>),
     /// `mpi`, with this MPI.
     Mpi(&'a Mpi),

@@ -70,7 +70,8 @@ impl Report {
         outcome
     }
 
-    /// A call of `cargo test`: each test of it counts, and each run of a test's body for its backend.
+    /// A call of `cargo test`: each test of it counts, and each run of a test's body for
+    /// its backend.
     pub(crate) fn tests(&mut self, name: &str, command: &mut Command) -> Result<()> {
         let started = begin(name);
         let failed_before = self.count.failed;

@@ -34,8 +34,8 @@ pub(crate) fn command(mut arguments: lexopt::Parser) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A list of folders, of which only those are for the shell that this process did not start with: what cargo adds for
-/// its own children is not.
+/// A list of folders, of which only those are for the shell that this process did not
+/// start with: what cargo adds for its own children is not.
 fn print_added(variable: &str, value: &OsStr) {
     let known: Vec<_> = env::var_os(variable).iter().flat_map(env::split_paths).collect();
     let added = env::split_paths(value).filter(|folder| !known.contains(folder));

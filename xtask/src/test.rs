@@ -10,10 +10,12 @@ use crate::{
     report::Report,
 };
 
-/// What runs on the second MPI family: that it compiles, and that the protocol does not rest on the first.
+/// What runs on the second MPI family: that it compiles, and that the protocol does not
+/// rest on the first.
 const SECOND_FAMILY: (&str, &str) = ("graph", "pipeline");
 
-/// How many ranks the examples get: the controller and two workers, the least that talk to each other.
+/// How many ranks the examples get: the controller and two workers, the least that talk
+/// to each other.
 const EXAMPLE_RANKS: usize = 3;
 
 /// What the command line asks for.
@@ -53,7 +55,8 @@ fn run(report: &mut Report, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// An MPI, or a failure that is counted: a test that did not run must not pass in silence.
+/// An MPI, or a failure that is counted: a test that did not run must not pass in
+/// silence.
 fn set_up(report: &mut Report, choice: Choice) -> Option<Mpi> {
     let mut ready = None;
     let step = report.runs("set-up of an MPI", |_| {
@@ -148,7 +151,8 @@ fn contingency(report: &mut Report, features: Features<'_>, ranks: Option<usize>
     })
 }
 
-/// The tests of the root package that launch something: the others say nothing new with MPI.
+/// The tests of the root package that launch something: the others say nothing new with
+/// MPI.
 fn launching_tests() -> Result<Vec<String>> {
     let launches = |test: &String| {
         let source = fs::read_to_string(project::root().join("tests").join(format!("{test}.rs")));

@@ -1,5 +1,6 @@
-//! A package of pip, installed into a folder of its own, without root and without touching the machine's python. Its
-//! version and the hash of its file are pinned, so that what runs is what was tested, whatever index pip asks.
+//! A package of pip, installed into a folder of its own, without root and without
+//! touching the machine's python. Its version and the hash of its file are pinned, so
+//! that what runs is what was tested, whatever index pip asks.
 
 use std::{
     collections::HashSet,
@@ -18,22 +19,25 @@ pub(crate) struct Wheel {
     pub(crate) name: &'static str,
     /// Its version.
     pub(crate) version: &'static str,
-    /// The SHA-256 of its wheel for Linux with glibc, by the architecture as [`std::env::consts::ARCH`] names it. To pin
-    /// another version, `pip download --no-deps --platform …` the wheels and `pip hash` them.
+    /// The SHA-256 of its wheel for Linux with glibc, by the architecture as
+    /// [`std::env::consts::ARCH`] names it. To pin another version, `pip download
+    /// --no-deps --platform …` the wheels and `pip hash` them.
     pub(crate) hashes: &'static [(&'static str, &'static str)],
 }
 
 impl Wheel {
-    /// Installs the package into `folder`, unless it is there already, and returns the folder within it that has
-    /// this file.
+    /// Installs the package into `folder`, unless it is there already, and returns the
+    /// folder within it that has this file.
     ///
     /// # Errors
     ///
-    /// In words that name the other ways, if there is no wheel for this machine or no pip, or pip fails.
+    /// In words that name the other ways, if there is no wheel for this machine or no
+    /// pip, or pip fails.
     pub(crate) fn install(&self, folder: &Path, file: &str) -> Result<PathBuf> {
         let requirement = self.requirement(&Platform::of_this_machine())?;
         let _turn = take_turn(folder)?;
-        // Written last: a folder without it was left by an installation that was interrupted.
+        // Written last: a folder without it was left by an installation that was
+        // interrupted.
         let stamp = folder.join("complete");
         if fs::read_to_string(&stamp).is_ok_and(|complete| complete == requirement) {
             return prefix_with(folder, file).ok_or_else(|| self.is_incomplete(folder, file));
@@ -45,7 +49,8 @@ impl Wheel {
         Ok(prefix)
     }
 
-    /// The package, its version and its hash on `platform`, as a line of a file of requirements.
+    /// The package, its version and its hash on `platform`, as a line of a file of
+    /// requirements.
     fn requirement(&self, platform: &Platform) -> Result<String> {
         let hash = self.hashes.iter().find(|(arch, _)| platform.is_glibc_linux && *arch == platform.arch);
         let Some((_, hash)) = hash else {
@@ -142,8 +147,8 @@ impl Way {
         }
     }
 
-    /// What to try where this way failed with these words; nothing if the next would fail the same way, as where
-    /// the package index cannot be reached.
+    /// What to try where this way failed with these words; nothing if the next would fail
+    /// the same way, as where the package index cannot be reached.
     fn next(self, said: &str) -> Option<Self> {
         let missing = said.contains("No module named pip");
         match self {
@@ -168,11 +173,13 @@ impl Way {
     }
 }
 
-/// `pip install` of what the file of requirements pins, free of settings that would send the package elsewhere.
+/// `pip install` of what the file of requirements pins, free of settings that would send
+/// the package elsewhere.
 fn pip(python: &Path, requirements: &Path) -> Command {
     let mut command = Command::new(python);
     command.args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--disable-pip-version-check"]);
-    // Without this, pip does nothing if the package is already somewhere that python looks.
+    // Without this, pip does nothing if the package is already somewhere that python
+    // looks.
     command.args(["--ignore-installed", "--no-warn-script-location", "--retries", "2"]);
     // A package built from source would be another file than the one that was pinned.
     command.args(["--only-binary=:all:", "--require-hashes", "--requirement"]).arg(requirements);
@@ -189,7 +196,8 @@ fn run(command: &mut Command) -> std::result::Result<(), String> {
     Err(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }
 
-/// The line of what was said that tells most: the first with an error, otherwise the last.
+/// The line of what was said that tells most: the first with an error, otherwise the
+/// last.
 fn shortened(said: &str) -> &str {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let error = lines.clone().find(|line| line.to_lowercase().contains("error"));

@@ -1,4 +1,5 @@
-//! `cargo xtask setup` as a shell meets it, on a machine whose pip is a script that notes what it is asked for.
+//! `cargo xtask setup` as a shell meets it, on a machine whose pip is a script that notes
+//! what it is asked for.
 // Where there are wheels; elsewhere an MPI has to be on `PATH`.
 #![cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
@@ -9,10 +10,12 @@ use std::{
     process::Command,
 };
 
-/// What the scripts below need of the machine; compilers and an MPI that it may have stay out of sight.
+/// What the scripts below need of the machine; compilers and an MPI that it may have stay
+/// out of sight.
 const TOOLS: [&str; 6] = ["sh", "cat", "chmod", "env", "mkdir", "touch"];
 
-/// Takes the arguments of pip and puts down an MPI and a libclang that only look like ones.
+/// Takes the arguments of pip and puts down an MPI and a libclang that only look like
+/// ones.
 const PYTHON: &str = r#"#!/bin/sh
 echo "$@" >> "$DISTWQ_TEST_FOLDER/pip"
 while [ $# -gt 0 ]; do
@@ -56,7 +59,8 @@ impl Machine {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("programs can be made executable");
     }
 
-    /// Runs lines of a shell in which `$XTASK` is the program under test, and returns what they print.
+    /// Runs lines of a shell in which `$XTASK` is the program under test, and returns
+    /// what they print.
     fn shell(&self, lines: &str) -> String {
         let output = Command::new(self.0.join("bin/sh"))
             .args(["-e", "-c", lines])

@@ -1,8 +1,9 @@
 //! Do tasks flow while the body of the program does not wait for them?
 //!
-//! The tasks sleep, so that cores do not decide. While they run the body computes, or sleeps and looks at
-//! [`stats`](distwq::Cluster::stats) every 100 ms like a progress display. In the reference it waits in `get`. Both tell
-//! how many tasks have ended a second, by the times that the workers noted.
+//! The tasks sleep, so that cores do not decide. While they run the body computes, or
+//! sleeps and looks at [`stats`](distwq::Cluster::stats) every 100 ms like a progress
+//! display. In the reference it waits in `get`. Both tell how many tasks have ended a
+//! second, by the times that the workers noted.
 
 use distwq::{Cluster, Config, Graph, Handle, remote};
 use distwq_benches::tasks::{Outcome, warm_up};
@@ -74,7 +75,8 @@ fn looks(cluster: &Cluster) {
     }
 }
 
-/// Starts tasks, does something else, then reads all values, and tells how many ended a second.
+/// Starts tasks, does something else, then reads all values, and tells how many ended a
+/// second.
 fn side(start: fn(&Cluster) -> Started, meanwhile: fn(&Cluster)) -> ExitCode {
     let body = |cluster: &Cluster| -> Outcome {
         warm_up(cluster)?;

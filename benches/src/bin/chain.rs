@@ -1,7 +1,8 @@
-//! How long does a link of a chain take, in which each task takes the value of the one before?
+//! How long does a link of a chain take, in which each task takes the value of the one
+//! before?
 //!
-//! Adding the tasks to the graph and running it count. The reference is a message of 16 bytes there and back over raw
-//! MPI.
+//! Adding the tasks to the graph and running it count. The reference is a message of 16
+//! bytes there and back over raw MPI.
 
 use distwq_benches::ping_pong::Plan;
 use distwq_benches::tasks::{CHAINS, LINKS, chain_link_microseconds, launch, warm_up};

@@ -1,7 +1,7 @@
 //! How long does the contingency job take as a graph of tasks?
 //!
-//! The reference is the same job split evenly by hand over raw MPI, on the same ranks. Both are timed as whole
-//! programs, from the launch to the end.
+//! The reference is the same job split evenly by hand over raw MPI, on the same ranks.
+//! Both are timed as whole programs, from the launch to the end.
 
 use distwq_benches::{Failure, Figure, Side, run};
 use std::path::Path;
@@ -17,7 +17,8 @@ fn seconds(side: &Side) -> Result<f64, Failure> {
 }
 
 fn figures() -> Result<(), Failure> {
-    // Both look for the case below the folder of the workspace, and compare what they find with the expected figures.
+    // Both look for the case below the folder of the workspace, and compare what they
+    // find with the expected figures.
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let reference = Side::program("by_hand", &[], RANKS, folder)?;
     let ours = Side::program("contingency", &["--no-report"], RANKS, folder)?;

@@ -1,7 +1,7 @@
 //! How fast do 64 MiB of bytes go through a task that takes and returns them?
 //!
-//! The reference is the same echo over raw MPI. Bytes are counted once for each direction, buffers are warm on both
-//! sides.
+//! The reference is the same echo over raw MPI. Bytes are counted once for each
+//! direction, buffers are warm on both sides.
 
 use distwq::remote;
 use distwq_benches::ping_pong::Plan;

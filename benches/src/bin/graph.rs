@@ -1,7 +1,9 @@
-//! How many tasks a second of one graph of 100 layers, where each task takes two values of the layer before?
+//! How many tasks a second of one graph of 100 layers, where each task takes two values
+//! of the layer before?
 //!
-//! Adding the tasks to the graph, running it and reading each result count. The reference is the farm that one writes
-//! by hand over raw MPI, with as many tasks, which knows of no dependencies.
+//! Adding the tasks to the graph, running it and reading each result count. The reference
+//! is the farm that one writes by hand over raw MPI, with as many tasks, which knows of
+//! no dependencies.
 
 use distwq::{Cluster, Graph, Handle, remote};
 use distwq_benches::tasks::{increment, launch, warm_up};

@@ -1,7 +1,8 @@
-//! How much of a core does a rank use that has nothing to do, the controller or a worker, whichever uses more?
+//! How much of a core does a rank use that has nothing to do, the controller or a worker,
+//! whichever uses more?
 //!
-//! The reference is a rank that asks raw MPI for a message every millisecond and sleeps in between. (One that waits
-//! in a blocking receive uses a whole core.)
+//! The reference is a rank that asks raw MPI for a message every millisecond and sleeps
+//! in between. (One that waits in a blocking receive uses a whole core.)
 
 use distwq::remote;
 use distwq_benches::tasks::{launch, warm_up};

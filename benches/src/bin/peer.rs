@@ -1,4 +1,5 @@
-//! How fast do 16 MiB go from task to task along a chain that changes the worker at each link?
+//! How fast do 16 MiB go from task to task along a chain that changes the worker at each
+//! link?
 //!
 //! The reference is the same bytes sent to and fro between two ranks over raw MPI.
 

@@ -1,4 +1,5 @@
-//! How long does it take to submit an empty task on an idle cluster and to get its result?
+//! How long does it take to submit an empty task on an idle cluster and to get its
+//! result?
 //!
 //! The reference is a message of 16 bytes there and back over raw MPI.
 

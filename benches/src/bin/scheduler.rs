@@ -1,11 +1,14 @@
 //! How many events per second does the pure scheduler take, by the number of workers?
 //!
-//! No messages, no threads, no MPI: a crowd of workers that exists in this program only. A random worker finishes the
-//! first task it has, and for each task that ends one is added and the handle of an older one dropped. Of three tasks
-//! one stands alone, one takes the value of an earlier task and one takes two. So a task's life is three events (added,
-//! dropped, finished) and three actions (start, ended, release); counted are the events.
+//! No messages, no threads, no MPI: a crowd of workers that exists in this program only.
+//! A random worker finishes the first task it has, and for each task that ends one is
+//! added and the handle of an older one dropped. Of three tasks one stands alone, one
+//! takes the value of an earlier task and one takes two. So a task's life is three events
+//! (added, dropped, finished) and three actions (start, ended, release); counted are the
+//! events.
 //!
-//! The reference is the figure of ten workers in the same run: the cost of an event must not grow with their number.
+//! The reference is the figure of ten workers in the same run: the cost of an event must
+//! not grow with their number.
 
 #![allow(clippy::print_stdout, reason = "the figures are what this program is for")]
 
@@ -17,8 +20,9 @@ use std::time::Instant;
 /// Numbers of workers; the first is the reference.
 const SIZES: [u32; 4] = [10, 100, 1_000, 10_000];
 
-/// Tasks that are pending all the time, whatever the number of workers: so that the sizes differ in nothing else, and
-/// the memory of the tasks is no more in the caches with few workers than with many.
+/// Tasks that are pending all the time, whatever the number of workers: so that the sizes
+/// differ in nothing else, and the memory of the tasks is no more in the caches with few
+/// workers than with many.
 const PENDING: u32 = 100_000;
 
 /// Tasks of one measurement.
@@ -33,8 +37,8 @@ const RAN_NS: u64 = 1_000_000;
 /// Tasks between the addition of one and the loss of its handle.
 const HELD: usize = 64;
 
-/// What a worker has in flight, in order: a ring that is one cache line, so that the crowd costs little beside the
-/// scheduler.
+/// What a worker has in flight, in order: a ring that is one cache line, so that the
+/// crowd costs little beside the scheduler.
 #[derive(Clone)]
 #[repr(align(64))]
 struct Ring {
@@ -101,7 +105,8 @@ impl Crowd {
     fn tell(&mut self, event: Event<'_>) {
         self.handle(event);
         while let Some(worker) = self.asked.pop() {
-            // It has begun them all: the crowd is busy as a whole, nothing is gained by moving.
+            // It has begun them all: the crowd is busy as a whole, nothing is gained by
+            // moving.
             self.handle(Event::Returned { worker, tasks: &[] });
         }
     }
@@ -152,7 +157,8 @@ impl Crowd {
     }
 }
 
-/// Events per second with so many workers, all of which have run tasks before the clock starts.
+/// Events per second with so many workers, all of which have run tasks before the clock
+/// starts.
 fn events_per_second(workers: u32) -> f64 {
     let mut crowd = Crowd::new(workers);
     for _ in 0..PENDING {

@@ -1,6 +1,7 @@
 //! How long does it take from the launch of a program to the first result of a task?
 //!
-//! The reference is the time from the launch of an MPI program that does nothing to its end.
+//! The reference is the time from the launch of an MPI program that does nothing to its
+//! end.
 
 use distwq_benches::tasks::{increment, launch};
 use distwq_benches::{Failure, Figure, Side, run, tell};

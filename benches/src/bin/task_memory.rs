@@ -1,7 +1,8 @@
 //! How many bytes does the controller keep for each pending task of a graph of a million?
 //!
-//! Everything counts that is resident and was not before: what the cluster keeps, the graph, the handles. The
-//! reference is what a hand-written farm needs, an argument and a result.
+//! Everything counts that is resident and was not before: what the cluster keeps, the
+//! graph, the handles. The reference is what a hand-written farm needs, an argument and a
+//! result.
 
 use distwq::{Cluster, Graph, Handle, remote};
 use distwq_benches::tasks::{Outcome, increment, launch, warm_up};

@@ -1,7 +1,8 @@
 //! What does it cost if each task has a thread that waits for it?
 //!
-//! Ten threads that wait for as many tasks, one after another, are the reference. The tasks sleep, so that cores do not
-//! decide, and begin when all threads wait: they come after a task that sleeps until then.
+//! Ten threads that wait for as many tasks, one after another, are the reference. The
+//! tasks sleep, so that cores do not decide, and begin when all threads wait: they come
+//! after a task that sleeps until then.
 
 use distwq::{Config, Handle, TaskError, remote};
 use distwq_benches::tasks::{Outcome, warm_up};

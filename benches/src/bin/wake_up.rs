@@ -1,7 +1,8 @@
 //! How long does the first task take after three seconds in which nothing happened?
 //!
-//! The reference is a byte through a pipe to another process and back, both of which have slept, each on a core of its
-//! own: what the system needs to wake one and then the other.
+//! The reference is a byte through a pipe to another process and back, both of which have
+//! slept, each on a core of its own: what the system needs to wake one and then the
+//! other.
 
 use distwq_benches::tasks::{increment, launch, warm_up};
 use distwq_benches::{Failure, Figure, Side, median, run, tell};
@@ -57,7 +58,8 @@ fn pipe() -> ExitCode {
     }
 }
 
-/// The microseconds of each round trip to a process that waits in a read while this one waits in a read.
+/// The microseconds of each round trip to a process that waits in a read while this one
+/// waits in a read.
 fn pipe_round_trips() -> io::Result<Vec<f64>> {
     let mut other =
         Command::new(std::env::current_exe()?).arg("pipe_end").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;

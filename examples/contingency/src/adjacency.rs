@@ -2,7 +2,8 @@
 
 use crate::case::Case;
 
-/// The neighbours of each bus with the branch to each; a parallel branch gives a second entry.
+/// The neighbours of each bus with the branch to each; a parallel branch gives a second
+/// entry.
 pub(crate) struct Adjacency {
     starts: Vec<usize>,
     neighbours: Vec<(u32, u32)>,

@@ -10,9 +10,11 @@ use crate::summary::LOADING_LIMIT;
 /// The DC power flow of a grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PowerFlow {
-    /// Angle of each bus in the order of the case, in radians; that of the slack bus is 0.
+    /// Angle of each bus in the order of the case, in radians; that of the slack bus is
+    /// 0.
     pub theta_rad: Vec<f64>,
-    /// Flow over each branch in the order of the case, in MW, from its first bus to its second.
+    /// Flow over each branch in the order of the case, in MW, from its first bus to its
+    /// second.
     pub flow_mw: Vec<f64>,
     /// Iterations of the solver.
     pub iterations: u32,
@@ -21,7 +23,8 @@ pub struct PowerFlow {
 }
 
 impl PowerFlow {
-    /// Solves the power flow of `grid` over all `ranks`, to the relative residual `tolerance`.
+    /// Solves the power flow of `grid` over all `ranks`, to the relative residual
+    /// `tolerance`.
     ///
     /// # Errors
     /// [`SolveError`] if there is no solution, or the ranks cannot reach each other.

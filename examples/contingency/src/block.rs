@@ -1,7 +1,8 @@
 //! Conjugate gradients for many right-hand sides at once, on one rank.
 //!
-//! The lanes of a block stand side by side in memory, so each entry of the matrix is read once for all of them, and the
-//! compiler turns every loop over the lanes into vector instructions.
+//! The lanes of a block stand side by side in memory, so each entry of the matrix is read
+//! once for all of them, and the compiler turns every loop over the lanes into vector
+//! instructions.
 
 use crate::grid::Grid;
 use crate::scaled::Scaled;
@@ -13,7 +14,8 @@ pub const LANES: usize = 8;
 /// One number for each right-hand side.
 pub type Lanes = [f64; LANES];
 
-/// Solves blocks of right-hand sides with the matrix of one grid, in buffers that are used again.
+/// Solves blocks of right-hand sides with the matrix of one grid, in buffers that are
+/// used again.
 pub struct BlockSolver {
     matrix: Scaled,
     tolerance: f64,
@@ -29,7 +31,8 @@ impl std::fmt::Debug for BlockSolver {
     }
 }
 
-/// A transfer of power from one bus to another: the rows of both, `None` for the slack bus.
+/// A transfer of power from one bus to another: the rows of both, `None` for the slack
+/// bus.
 pub type Transfer = [Option<u32>; 2];
 
 impl BlockSolver {
@@ -47,7 +50,8 @@ impl BlockSolver {
         }
     }
 
-    /// Solves `B · x = a` for the transfer `a` of each lane, and returns `x` by rows; lanes beyond `transfers` are 0.
+    /// Solves `B · x = a` for the transfer `a` of each lane, and returns `x` by rows;
+    /// lanes beyond `transfers` are 0.
     ///
     /// `name` gives the branch row of a lane for an error.
     ///
@@ -117,7 +121,8 @@ impl BlockSolver {
             let curvature = multiply(&self.matrix, &self.direction, &mut self.product);
             let mut step = [0.0; LANES];
             for lane in 0..LANES {
-                // A lane that is done stands still: its numbers are near zero, and their quotients are noise.
+                // A lane that is done stands still: its numbers are near zero, and their
+                // quotients are noise.
                 if squares[lane].is_nan() || squares[lane] > goal[lane] {
                     let value = curvature[lane];
                     if value.is_nan() || value <= 0.0 {
@@ -174,7 +179,8 @@ fn multiply(matrix: &Scaled, vector: &[Lanes], product: &mut [Lanes]) -> Lanes {
     inner
 }
 
-/// `solution += step · direction`, `residual -= step · product`; returns the squared norms of the residuals.
+/// `solution += step · direction`, `residual -= step · product`; returns the squared
+/// norms of the residuals.
 fn advance(
     solution: &mut [Lanes],
     residual: &mut [Lanes],
@@ -239,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_matrix_that_is_not_positive_definite_is_an_error() {
-        // Each diagonal entry is positive, but the ring 1-2-3 has a branch of negative reactance.
+        // Each diagonal entry is positive, but the ring 1-2-3 has a branch of negative
+        // reactance.
         let grid = Grid::build(case(3, &[(0, 1, 1.0), (1, 2, -2.0), (2, 0, 3.0), (0, 1, 2.0)])).unwrap();
         let error = BlockSolver::new(&grid, 1e-10).solve(&[grid.ends(&grid.case.branches[1])], |_| 41).unwrap_err();
         assert!(matches!(error, SolveError::NotPositiveDefinite { outage: Some(41), .. }), "{error}");

@@ -5,12 +5,14 @@ use crate::case::Case;
 
 /// Positions in [`Case::branches`] of all bridges, ascending.
 ///
-/// Tarjan's low-link rule: a branch of the depth-first tree is a bridge if nothing below it reaches above it by another
-/// branch. The walk goes by branches, not by buses, so the second of two parallel branches counts as such another
-/// way. It keeps its own stack, because a chain of a hundred thousand buses would overflow that of the thread.
+/// Tarjan's low-link rule: a branch of the depth-first tree is a bridge if nothing below
+/// it reaches above it by another branch. The walk goes by branches, not by buses, so the
+/// second of two parallel branches counts as such another way. It keeps its own stack,
+/// because a chain of a hundred thousand buses would overflow that of the thread.
 #[must_use]
 pub fn bridges(case: &Case) -> Vec<u32> {
-    /// A bus on the way down from the root, the branch that led there, and its next neighbour to look at.
+    /// A bus on the way down from the root, the branch that led there, and its next
+    /// neighbour to look at.
     struct Step {
         bus: u32,
         arrived_by: Option<u32>,

@@ -1,5 +1,5 @@
-//! A transmission grid as its case file describes it, checked: the part of it that is in service and that the DC power
-//! flow needs.
+//! A transmission grid as its case file describes it, checked: the part of it that is in
+//! service and that the DC power flow needs.
 
 use std::collections::HashMap;
 use std::fs;
@@ -26,7 +26,8 @@ pub struct Bus {
 /// A branch in service: a line or a transformer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Branch {
-    /// Row of the branch in the table of the case file, from 0, rows out of service counted too.
+    /// Row of the branch in the table of the case file, from 0, rows out of service
+    /// counted too.
     pub row: u32,
     /// Position of its first bus in [`Case::buses`].
     pub from: u32,
@@ -176,7 +177,8 @@ fn read_branch(number: u32, row: &Row, buses: &BusTable) -> Result<Option<Branch
     if from == to {
         return Err(ModelError::Loop { line, id: from_id });
     }
-    // The power flow does not need it, but a row in which it cannot be meant is not read as it was written.
+    // The power flow does not need it, but a row in which it cannot be meant is not read
+    // as it was written.
     per_unit(row, 2, "the resistance r", 0.0, "a size up to 1e6 per unit can be meant")?;
     if row.values[3] == 0.0 {
         return Err(ModelError::NoReactance { line, from: from_id, to: to_id });
@@ -218,17 +220,20 @@ const MEGAWATTS_MAX: f64 = 1e10;
 /// Less than a milliwatt is no base for a grid.
 const BASE_MVA_MIN: f64 = 1e-9;
 
-/// A kilometre of cable at 400 V has some hundred on a base of 100 MVA; this is more than a thousand times that.
+/// A kilometre of cable at 400 V has some hundred on a base of 100 MVA; this is more than
+/// a thousand times that.
 const PER_UNIT_MAX: f64 = 1e6;
 
-/// A thousandth of what usually stands for a closed switch. Beside the susceptance of a smaller one those of all other
-/// branches would be lost in rounding.
+/// A thousandth of what usually stands for a closed switch. Beside the susceptance of a
+/// smaller one those of all other branches would be lost in rounding.
 const REACTANCE_MIN: f64 = 1e-9;
 
-/// Transformers are within a few tenths of 1, because a ratio is relative to that of the nominal voltages.
+/// Transformers are within a few tenths of 1, because a ratio is relative to that of the
+/// nominal voltages.
 const TAP_RATIOS: RangeInclusive<f64> = 0.01..=100.0;
 
-/// Nothing that is built for less than a watt is a branch of a grid; and the loading of one would overflow.
+/// Nothing that is built for less than a watt is a branch of a grid; and the loading of
+/// one would overflow.
 const LIMIT_MW_MIN: f64 = 1e-6;
 
 /// A value of a size from `least` to [`PER_UNIT_MAX`].

@@ -1,11 +1,14 @@
-//! Conjugate gradients over several ranks, each with a block of rows; one message round an iteration.
+//! Conjugate gradients over several ranks, each with a block of rows; one message round
+//! an iteration.
 //!
-//! Plain conjugate gradients ask for two rounds: the halo of the direction before the product, and the sum of the
-//! inner products after it. Here both travel together. The form of Chronopoulos and Gear (1989, "s-step iterative
-//! methods for symmetric linear systems") takes its scalars from the residual `r` alone: `γ = r·r` and `δ = r·Ar`. A
-//! rank sends its part of both, as far as its own rows give it, with those of its `r` that other ranks need. What `δ`
-//! still lacks runs over the entries of `A` between two blocks, whose values of `r` every rank then has: each adds
-//! the same numbers in the same order, so all ranks take the same steps and stop at the same iteration.
+//! Plain conjugate gradients ask for two rounds: the halo of the direction before the
+//! product, and the sum of the inner products after it. Here both travel together. The
+//! form of Chronopoulos and Gear (1989, "s-step iterative methods for symmetric linear
+//! systems") takes its scalars from the residual `r` alone: `γ = r·r` and `δ = r·Ar`. A
+//! rank sends its part of both, as far as its own rows give it, with those of its `r`
+//! that other ranks need. What `δ` still lacks runs over the entries of `A` between two
+//! blocks, whose values of `r` every rank then has: each adds the same numbers in the
+//! same order, so all ranks take the same steps and stop at the same iteration.
 
 use std::error::Error;
 use std::ops::Range;
@@ -29,8 +32,8 @@ pub trait Ranks {
     /// How many ranks there are.
     fn size(&self) -> usize;
 
-    /// Puts the `own` of every rank into `all`, rank after rank. `counts` says how many numbers each rank gives, and is
-    /// the same on all.
+    /// Puts the `own` of every rank into `all`, rank after rank. `counts` says how many
+    /// numbers each rank gives, and is the same on all.
     ///
     /// # Errors
     /// Whatever goes wrong between ranks.
@@ -69,9 +72,11 @@ pub struct Solution {
     pub residual: f64,
 }
 
-/// Solves the system of `grid` for its own right-hand side, to the relative residual `tolerance`.
+/// Solves the system of `grid` for its own right-hand side, to the relative residual
+/// `tolerance`.
 ///
-/// Every rank calls it with the same grid; `outage` names the branch row that is out in errors.
+/// Every rank calls it with the same grid; `outage` names the branch row that is out in
+/// errors.
 ///
 /// # Errors
 /// [`SolveError`], the same on every rank, except for [`SolveError::Exchange`].
@@ -89,7 +94,8 @@ pub fn solve<R: Ranks>(ranks: &R, grid: &Grid, tolerance: f64, outage: Option<u3
     let limit = iterations_max(grid.rows());
     let mut iterations = 0;
     let mut residual = square;
-    // A first round starts from zero; every further one, from the true residual of what the last one found.
+    // A first round starts from zero; every further one, from the true residual of what
+    // the last one found.
     for round in 0..=RESTARTS_MAX {
         let reached = solver.round(&rhs, round > 0, goal, limit, &mut iterations, outage)?;
         // Only the first residual of a round is a true one.
@@ -112,8 +118,9 @@ struct Reached {
     last: f64,
 }
 
-/// The vectors of one rank. `residual` and `solution` are as long as the system, but filled in only where this rank owns a
-/// row or where a border row of another was received.
+/// The vectors of one rank. `residual` and `solution` are as long as the system, but
+/// filled in only where this rank owns a row or where a border row of another was
+/// received.
 struct Solver<'a, R> {
     ranks: &'a R,
     matrix: &'a Scaled,
@@ -150,7 +157,8 @@ impl<'a, R: Ranks> Solver<'a, R> {
         }
     }
 
-    /// Iterates until the residual has reached `goal`; it starts from the solution so far if `again`, else from zero.
+    /// Iterates until the residual has reached `goal`; it starts from the solution so far
+    /// if `again`, else from zero.
     fn round(
         &mut self,
         rhs: &[f64],
@@ -162,7 +170,8 @@ impl<'a, R: Ranks> Solver<'a, R> {
     ) -> Result<Reached, SolveError> {
         self.residual.copy_from_slice(rhs);
         if again {
-            // For once the product is that of the solution, whose border rows travel in place of the residual's.
+            // For once the product is that of the solution, whose border rows travel in
+            // place of the residual's.
             std::mem::swap(&mut self.residual, &mut self.solution);
             let exchanged = self.multiply();
             std::mem::swap(&mut self.residual, &mut self.solution);
@@ -192,8 +201,8 @@ impl<'a, R: Ranks> Solver<'a, R> {
         Ok(Reached { first, last: square })
     }
 
-    /// Computes `product = A · residual` on the own rows, and returns `γ = r·r` and `δ = r·Ar` of all rows: the one
-    /// message round of an iteration.
+    /// Computes `product = A · residual` on the own rows, and returns `γ = r·r` and `δ =
+    /// r·Ar` of all rows: the one message round of an iteration.
     fn multiply(&mut self) -> Result<(f64, f64), SolveError> {
         let (mut square, mut inner) = (0.0, 0.0);
         for (product, row) in self.product.iter_mut().zip(self.own.clone()) {

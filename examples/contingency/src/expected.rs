@@ -93,7 +93,8 @@ struct ExpectedOverload {
 }
 
 impl Expected {
-    /// Where the expected figures of a case file are, if there are any: `expected/CASE.json` beside it.
+    /// Where the expected figures of a case file are, if there are any:
+    /// `expected/CASE.json` beside it.
     #[must_use]
     pub fn beside(case_file: &Path) -> Option<PathBuf> {
         let name = Path::new(case_file.file_stem()?).with_extension("json");
@@ -157,8 +158,9 @@ impl Expected {
             let same = found.top.iter().find(|overload| {
                 (overload.outage_row, overload.monitored_row) == (expected.outage_row, expected.monitored_row)
             });
-            // Loadings equal but for rounding may stand in another order, and at the end of the list one may take the
-            // place of another; the loading at each place is the same all the same.
+            // Loadings equal but for rounding may stand in another order, and at the end
+            // of the list one may take the place of another; the loading at each place is
+            // the same all the same.
             let agrees = close(expected.loading, at_place.loading)
                 && same.map_or(close(expected.loading, last), |same| close(expected.loading, same.loading));
             let text =

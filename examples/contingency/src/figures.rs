@@ -9,10 +9,12 @@ use crate::grid::Grid;
 use crate::recheck::Recheck;
 use crate::summary::Summary;
 
-/// Relative difference above which a loading from scratch disagrees with the screened one.
+/// Relative difference above which a loading from scratch disagrees with the screened
+/// one.
 pub const RECHECK_TOLERANCE: f64 = 1e-6;
 
-/// The figures of a screening. Rows are those of the table of branches in the case file, from 0.
+/// The figures of a screening. Rows are those of the table of branches in the case file,
+/// from 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Name of the case.

@@ -1,4 +1,5 @@
-//! The grid as a system of linear equations: the susceptance matrix without the slack bus, and its right-hand side.
+//! The grid as a system of linear equations: the susceptance matrix without the slack
+//! bus, and its right-hand side.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,8 @@ pub enum GridError {
 pub struct SymmetricMatrix {
     /// The diagonal.
     pub diagonal: Vec<f64>,
-    /// Where the entries of each row start in `columns` and `values`; one more than there are rows.
+    /// Where the entries of each row start in `columns` and `values`; one more than there
+    /// are rows.
     pub starts: Vec<u32>,
     /// Column of each entry beside the diagonal, ascending in a row.
     pub columns: Vec<u32>,
@@ -73,11 +75,13 @@ pub struct Grid {
 impl Grid {
     /// Builds the system of a case.
     ///
-    /// The rows stand in reverse Cuthill–McKee order from the slack bus: neighbours in the grid are neighbours in
-    /// memory, and a cut between two blocks of rows goes through few branches.
+    /// The rows stand in reverse Cuthill–McKee order from the slack bus: neighbours in
+    /// the grid are neighbours in memory, and a cut between two blocks of rows goes
+    /// through few branches.
     ///
     /// # Errors
-    /// A [`GridError`] if the grid is not connected or a diagonal entry is not above zero.
+    /// A [`GridError`] if the grid is not connected or a diagonal entry is not above
+    /// zero.
     pub fn build(case: Case) -> Result<Self, GridError> {
         let order = cuthill_mckee(&case)?;
         let mut row_of_bus = vec![None; case.buses.len()];
@@ -121,7 +125,8 @@ impl Grid {
         [self.row_of_bus[branch.from as usize], self.row_of_bus[branch.to as usize]]
     }
 
-    /// The same grid without the branch at position `branch` of [`Case::branches`], built anew.
+    /// The same grid without the branch at position `branch` of [`Case::branches`], built
+    /// anew.
     ///
     /// # Errors
     /// A [`GridError`] if the branch held the grid together.
@@ -135,7 +140,8 @@ impl Grid {
     }
 }
 
-/// Buses in breadth-first order from the slack bus, at each bus those with few neighbours first.
+/// Buses in breadth-first order from the slack bus, at each bus those with few neighbours
+/// first.
 fn cuthill_mckee(case: &Case) -> Result<Vec<u32>, GridError> {
     let adjacency = Adjacency::of(case);
     let mut seen = vec![false; case.buses.len()];
@@ -200,7 +206,8 @@ mod tests {
 
     #[test]
     fn the_matrix_is_the_sum_of_the_branches_without_the_slack_bus() {
-        // 1 (slack) ─ 2 ═ 3 ─ 1, the double line with b = 2 each, the others with 1 and 4.
+        // 1 (slack) ─ 2 ═ 3 ─ 1, the double line with b = 2 each, the others with 1 and
+        // 4.
         let grid = Grid::build(case(3, &[(0, 1, 1.0), (1, 2, 2.0), (2, 1, 2.0), (2, 0, 4.0)])).unwrap();
         let row = |bus: usize| grid.row_of_bus[bus].unwrap() as usize;
         assert_eq!(grid.row_of_bus[0], None);

@@ -135,7 +135,8 @@ impl Job {
         Self { graph, grid, bridges, base, outages, log }
     }
 
-    /// Solves the worst overloads again from scratch: tasks that nobody knew of before the screening had ended.
+    /// Solves the worst overloads again from scratch: tasks that nobody knew of before
+    /// the screening had ended.
     fn resolve(
         &mut self,
         cluster: &Cluster,

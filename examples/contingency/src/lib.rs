@@ -1,9 +1,11 @@
-//! N-1 contingency screening of a transmission grid: which lines are overloaded when any one branch fails?
+//! N-1 contingency screening of a transmission grid: which lines are overloaded when any
+//! one branch fails?
 //!
-//! A DC power flow gives the flows of the grid as it is; then one branch after the other is taken out, and all flows
-//! are computed anew. The numerics are plain Rust and know nothing of tasks; [`tasks`] makes remote functions of
-//! them, and the binary `contingency` describes the graph. `by_hand` is the same job split by hand over raw MPI
-//! calls, to measure what the graph costs.
+//! A DC power flow gives the flows of the grid as it is; then one branch after the other
+//! is taken out, and all flows are computed anew. The numerics are plain Rust and know
+//! nothing of tasks; [`tasks`] makes remote functions of them, and the binary
+//! `contingency` describes the graph. `by_hand` is the same job split by hand over raw
+//! MPI calls, to measure what the graph costs.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -1,14 +1,16 @@
 //! Reads the tables of a MATPOWER case file, format version 2.
 //!
-//! A case file is a MATLAB function, and only its assignments are read: `mpc.baseMVA` and the tables `mpc.bus`, `mpc.gen`
-//! and `mpc.branch`. Nothing is computed: a file that changes its tables by code is refused, because ignoring that
-//! code would silently give another grid. What the numbers mean is the business of [`case`](crate::case).
+//! A case file is a MATLAB function, and only its assignments are read: `mpc.baseMVA` and
+//! the tables `mpc.bus`, `mpc.gen` and `mpc.branch`. Nothing is computed: a file that
+//! changes its tables by code is refused, because ignoring that code would silently give
+//! another grid. What the numbers mean is the business of [`case`](crate::case).
 
 mod statements;
 
 use statements::{Statement, statements};
 
-/// What is wrong with a case file, without its name; [`CaseError`](crate::case::CaseError) adds that.
+/// What is wrong with a case file, without its name;
+/// [`CaseError`](crate::case::CaseError) adds that.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
@@ -30,7 +32,8 @@ pub enum FormatError {
         /// Line of the first assignment.
         first: usize,
     },
-    /// A bracket is still open where the next assignment starts, or at the end of the file.
+    /// A bracket is still open where the next assignment starts, or at the end of the
+    /// file.
     #[error("line {line}: the bracket opened here is never closed: is the file cut off, or a `];` missing?")]
     Unclosed {
         /// Line of the statement that is not closed.
@@ -103,8 +106,9 @@ pub enum FormatError {
     },
 }
 
-/// What stands in the file, for a terminal: at most 40 characters of it, and those that would not be seen, or would steer
-/// the terminal, by their numbers. A file that is no case can have anything in it.
+/// What stands in the file, for a terminal: at most 40 characters of it, and those that
+/// would not be seen, or would steer the terminal, by their numbers. A file that is no
+/// case can have anything in it.
 fn quoted(text: &str) -> String {
     const CHARACTERS_MAX: usize = 40;
     let mut shown = String::new();

@@ -1,5 +1,5 @@
-//! Shows how far the job is: a bar on a terminal, plain lines elsewhere. Both go to standard error, the figures to
-//! standard output.
+//! Shows how far the job is: a bar on a terminal, plain lines elsewhere. Both go to
+//! standard error, the figures to standard output.
 
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -86,7 +86,8 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        // Also on the way out of an error, whose message would else be written into the bar.
+        // Also on the way out of an error, whose message would else be written into the
+        // bar.
         self.finish();
     }
 }

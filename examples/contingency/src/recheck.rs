@@ -27,7 +27,8 @@ impl Recheck {
     }
 }
 
-/// Builds the grid without the branch that is out, and solves it over all `ranks` to the relative residual `tolerance`.
+/// Builds the grid without the branch that is out, and solves it over all `ranks` to the
+/// relative residual `tolerance`.
 ///
 /// # Errors
 /// [`SolveError`] if there is no solution, or the ranks cannot reach each other.

@@ -1,4 +1,5 @@
-//! Writes the report: one page without scripts or outside files, readable in light and dark.
+//! Writes the report: one page without scripts or outside files, readable in light and
+//! dark.
 
 mod drawing;
 mod histogram;

@@ -1,8 +1,9 @@
 //! The system scaled to a unit diagonal, which is what Jacobi preconditioning comes to.
 //!
-//! With `D` the diagonal of `B`, conjugate gradients on `D^-1/2 · B · D^-1/2` take the very steps of those on `B`
-//! with the preconditioner `D^-1`, but an iteration needs no product with it (Saad, "Iterative Methods for Sparse
-//! Linear Systems", section 9.2). Their residual is measured in the norm of `D^-1`.
+//! With `D` the diagonal of `B`, conjugate gradients on `D^-1/2 · B · D^-1/2` take the
+//! very steps of those on `B` with the preconditioner `D^-1`, but an iteration needs no
+//! product with it (Saad, "Iterative Methods for Sparse Linear Systems", section 9.2).
+//! Their residual is measured in the norm of `D^-1`.
 
 use crate::grid::Grid;
 

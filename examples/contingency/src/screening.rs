@@ -1,11 +1,12 @@
 //! Screens outages: which branches are above their limit when one branch is out?
 //!
-//! A branch `k` that goes out can be seen as a transfer of its flow from one of its ends to the other that the rest
-//! of the grid has to take. With `x` the solution of `B · x = a_k` (1 at the first end, −1 at the second), a transfer
-//! of one unit changes the flow of branch `l` by `d_l = b_l · (x_from − x_to)`, and the outage itself by `d_l / (1 −
-//! d_k)` for each unit that `k` carried: the line outage distribution factor (Wood and Wollenberg, "Power Generation,
-//! Operation, and Control", section 11.3.3). So one solve gives all flows of an outage, and all parallel branches
-//! between two buses share it.
+//! A branch `k` that goes out can be seen as a transfer of its flow from one of its ends
+//! to the other that the rest of the grid has to take. With `x` the solution of `B · x =
+//! a_k` (1 at the first end, −1 at the second), a transfer of one unit changes the flow
+//! of branch `l` by `d_l = b_l · (x_from − x_to)`, and the outage itself by `d_l / (1 −
+//! d_k)` for each unit that `k` carried: the line outage distribution factor (Wood and
+//! Wollenberg, "Power Generation, Operation, and Control", section 11.3.3). So one solve
+//! gives all flows of an outage, and all parallel branches between two buses share it.
 
 use std::collections::HashMap;
 
@@ -17,15 +18,18 @@ use crate::grid::Grid;
 use crate::solver::SolveError;
 use crate::summary::{LOADING_LIMIT, Outage, Overload, Summary, worst_of_outage};
 
-/// The outages to screen, ordered so that any part of them is a few whole blocks of the solver.
+/// The outages to screen, ordered so that any part of them is a few whole blocks of the
+/// solver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Positions of the branches whose outages share a solve, because they join the same two buses.
+    /// Positions of the branches whose outages share a solve, because they join the same
+    /// two buses.
     transfers: Vec<Vec<u32>>,
 }
 
 impl Plan {
-    /// All outages of `grid` except those of its `bridges`, which are given by position, ascending.
+    /// All outages of `grid` except those of its `bridges`, which are given by position,
+    /// ascending.
     #[must_use]
     pub fn new(grid: &Grid, bridges: &[u32]) -> Self {
         let mut transfers: Vec<Vec<u32>> = Vec::new();
@@ -56,7 +60,8 @@ impl Plan {
         self.transfers.len().div_ceil(LANES)
     }
 
-    /// Part `part` of `parts`: whole blocks, as many in each part as in any other, or one more.
+    /// Part `part` of `parts`: whole blocks, as many in each part as in any other, or one
+    /// more.
     fn part(&self, part: usize, parts: usize) -> &[Vec<u32>] {
         let bound = |part: usize| (part * self.blocks() / parts * LANES).min(self.transfers.len());
         &self.transfers[bound(part)..bound(part + 1)]
@@ -105,7 +110,8 @@ pub fn each_outage(
         let solution = solver.solve(&transfers, |lane| first(lane).row)?;
         for (lane, positions) in block.iter().enumerate() {
             for &position in positions {
-                // A parallel branch that runs the other way is the same transfer turned round.
+                // A parallel branch that runs the other way is the same transfer turned
+                // round.
                 let sign = if grid.case.branches[position as usize].from == first(lane).from { 1.0 } else { -1.0 };
                 let transfer = Solved { solution, lane, sign };
                 found(outage(grid, base, &monitored, &transfer, position as usize)?);

@@ -4,14 +4,17 @@ use std::error::Error;
 
 /// Relative residual at which a solution is good, in the norm of the preconditioner.
 ///
-/// Figures are compared to 1e-6 and no loading of the two cases is nearer to its limit than 4e-6; the distance between is
-/// for the outages of branches that carry nearly all there is, which magnify errors.
+/// Figures are compared to 1e-6 and no loading of the two cases is nearer to its limit
+/// than 4e-6; the distance between is for the outages of branches that carry nearly all
+/// there is, which magnify errors.
 pub const TOLERANCE: f64 = 1e-10;
 
-/// A solution is checked against the equations at the end, and improved at most this often.
+/// A solution is checked against the equations at the end, and improved at most this
+/// often.
 pub(crate) const RESTARTS_MAX: u32 = 8;
 
-/// In exact arithmetic as many iterations as rows are enough; rounding can ask for a multiple.
+/// In exact arithmetic as many iterations as rows are enough; rounding can ask for a
+/// multiple.
 pub(crate) fn iterations_max(rows: usize) -> u32 {
     u32::try_from(rows.saturating_mul(10)).unwrap_or(u32::MAX).saturating_add(1000)
 }

@@ -1,10 +1,12 @@
-//! What is kept of screened outages: counts, the highest loadings, and a histogram; two summaries merge into one.
+//! What is kept of screened outages: counts, the highest loadings, and a histogram; two
+//! summaries merge into one.
 
 use std::cmp::{Ordering, Reverse};
 
 use serde::{Deserialize, Serialize};
 
-/// A loading above this is a violation; the margin keeps a branch exactly at its limit out.
+/// A loading above this is a violation; the margin keeps a branch exactly at its limit
+/// out.
 pub const LOADING_LIMIT: f64 = 1.0 + 1e-9;
 
 /// Overloads that a summary keeps.
@@ -31,10 +33,11 @@ pub struct Overload {
 }
 
 impl Overload {
-    /// The order of the list: by loading, the highest first, then by outage row, then by monitored row.
+    /// The order of the list: by loading, the highest first, then by outage row, then by
+    /// monitored row.
     ///
-    /// Loadings that differ by rounding alone (two equal parallel lines) count as equal, so that the order does not
-    /// depend on how many ranks solved the base case.
+    /// Loadings that differ by rounding alone (two equal parallel lines) count as equal,
+    /// so that the order does not depend on how many ranks solved the base case.
     #[must_use]
     pub fn order(&self, other: &Self) -> Ordering {
         // Rounding to a fixed grid, unlike a tolerance, keeps the order transitive.
@@ -51,7 +54,8 @@ impl Overload {
 pub struct Outage {
     /// Row of the branch that is out.
     pub row: u32,
-    /// The highest loading and the row of its branch; `None` if no other branch has a limit.
+    /// The highest loading and the row of its branch; `None` if no other branch has a
+    /// limit.
     pub highest: Option<(f64, u32)>,
     /// Branches above their limit.
     pub violations: u32,

@@ -47,7 +47,8 @@ pub fn parse(file: String, text: String) -> Result<Case, CaseError> {
 /// Builds the matrix and the right-hand side.
 ///
 /// # Errors
-/// [`GridError`] if the grid is not connected, or its matrix plainly not positive definite.
+/// [`GridError`] if the grid is not connected, or its matrix plainly not positive
+/// definite.
 #[remote]
 pub fn build(case: Case) -> Result<Grid, GridError> {
     Grid::build(case)

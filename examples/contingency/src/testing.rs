@@ -2,7 +2,8 @@
 
 use crate::case::{Branch, Bus, Case};
 
-/// A case with buses 1, 2, 3 …, the first the slack bus, and branches `(from, to, susceptance)` by position.
+/// A case with buses 1, 2, 3 …, the first the slack bus, and branches `(from, to,
+/// susceptance)` by position.
 pub(crate) fn case(buses: usize, branches: &[(u32, u32, f64)]) -> Case {
     Case {
         name: "test".to_owned(),
@@ -24,7 +25,8 @@ pub(crate) fn case(buses: usize, branches: &[(u32, u32, f64)]) -> Case {
     }
 }
 
-/// A connected grid with `buses` buses, rings in it, phase shifters, limits on most branches, and injections.
+/// A connected grid with `buses` buses, rings in it, phase shifters, limits on most
+/// branches, and injections.
 pub(crate) fn random_case(buses: u32, seed: u64) -> Case {
     let mut random = Random::new(seed);
     let mut branches: Vec<(u32, u32, f64)> = (1..buses).map(|bus| (random.below(bus), bus, 0.0)).collect();
@@ -46,7 +48,8 @@ pub(crate) fn random_case(buses: u32, seed: u64) -> Case {
     case
 }
 
-/// A small generator of random numbers (xorshift, Marsaglia 2003), so that a seed replays a test.
+/// A small generator of random numbers (xorshift, Marsaglia 2003), so that a seed replays
+/// a test.
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -13,8 +13,8 @@ pub struct FiguresOff {
 /// Prints that all figures are right.
 ///
 /// # Errors
-/// [`FiguresOff`] with every figure that is not as expected, and every loading that a solution from scratch does not
-/// confirm.
+/// [`FiguresOff`] with every figure that is not as expected, and every loading that a
+/// solution from scratch does not confirm.
 #[expect(clippy::print_stdout, reason = "this is what the job tells its user")]
 pub fn verdict(figures: &Figures, comparisons: &[Comparison]) -> Result<(), FiguresOff> {
     let unexpected = comparisons.iter().filter(|comparison| !comparison.agrees);

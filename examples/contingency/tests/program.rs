@@ -1,4 +1,5 @@
-//! The program as its user meets it: figures, report, exit codes and messages, on the local backend.
+//! The program as its user meets it: figures, report, exit codes and messages, on the
+//! local backend.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
@@ -37,7 +38,8 @@ fn fails(arguments: &[&str]) -> String {
     said
 }
 
-/// Two buses, three lines between them, and one behind a bridge: a third of the power goes over each line.
+/// Two buses, three lines between them, and one behind a bridge: a third of the power
+/// goes over each line.
 const TINY: &str = "function mpc = tiny
 mpc.version = '2';
 mpc.baseMVA = 100;

@@ -1,4 +1,5 @@
-//! A program that knows distwq under another name, and has to say so nowhere but in its manifest.
+//! A program that knows distwq under another name, and has to say so nowhere but in its
+//! manifest.
 
 use other_name::prelude::*;
 

@@ -1,7 +1,9 @@
-//! The job of `contingency` split evenly by hand over raw MPI: what a graph of tasks is measured against.
+//! The job of `contingency` split evenly by hand over raw MPI: what a graph of tasks is
+//! measured against.
 //!
-//! The same parser, solvers and checks; the ranks of the world in groups of two for the collective solves, as many
-//! blocks of outages on every rank, gathers and broadcasts in place of a reduction tree. No report.
+//! The same parser, solvers and checks; the ranks of the world in groups of two for the
+//! collective solves, as many blocks of outages on every rank, gathers and broadcasts in
+//! place of a reduction tree. No report.
 //!
 //! ```sh
 //! mpirun -n 4 by_hand CASE.m
@@ -134,7 +136,8 @@ fn exchange(world: &SimpleCommunicator, own: &[f64]) -> Vec<f64> {
     all
 }
 
-/// Numbers of a packed summary: four totals, the histogram, the length of the list, the list.
+/// Numbers of a packed summary: four totals, the histogram, the length of the list, the
+/// list.
 const SUMMARY_NUMBERS: usize = 4 + BARS + 1 + 3 * TOP;
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a grid are far below 2^53")]

@@ -2,7 +2,8 @@
 
 use crate::matpower::FormatError;
 
-/// Why a case cannot be used; every message names the file, and the line where there is one.
+/// Why a case cannot be used; every message names the file, and the line where there is
+/// one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaseError {

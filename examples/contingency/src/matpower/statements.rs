@@ -1,8 +1,10 @@
-//! Splits the text of a case file into statements: no comments, no continued lines, brackets kept together.
+//! Splits the text of a case file into statements: no comments, no continued lines,
+//! brackets kept together.
 
 use super::FormatError;
 
-/// Stands for the end of a line that `...` continues: it counts as a line, but does not end a row.
+/// Stands for the end of a line that `...` continues: it counts as a line, but does not
+/// end a row.
 const CONTINUED: char = '\u{1}';
 
 /// One statement, from its first character to before its `;` or the end of its line.
@@ -49,7 +51,8 @@ pub(super) fn statements(text: &str) -> Result<File, FormatError> {
     let mut line_number = 0;
     for line in text.lines() {
         line_number += 1;
-        // A block comment starts and ends with `%{` and `%}` alone on their lines, and may hold another.
+        // A block comment starts and ends with `%{` and `%}` alone on their lines, and
+        // may hold another.
         match line.trim() {
             "%{" => comment_depth += 1,
             "%}" if comment_depth > 0 => {
@@ -108,7 +111,8 @@ fn finish(current: &mut Statement, line: usize, file: &mut File) -> Result<(), F
         let output = output.trim();
         let inner = output.trim_start_matches('[').trim_end_matches(']').trim();
         if inner.contains([',', ' ']) {
-            // Version 1 returns its tables one by one: `function [baseMVA, bus, gen, branch] = …`.
+            // Version 1 returns its tables one by one: `function [baseMVA, bus, gen,
+            // branch] = …`.
             return Err(FormatError::Version { line: statement.line, found: "1".to_owned() });
         }
         inner.clone_into(&mut file.variable);
@@ -118,7 +122,8 @@ fn finish(current: &mut Statement, line: usize, file: &mut File) -> Result<(), F
     Ok(())
 }
 
-/// Tells whether a line inside a bracket is plainly the next assignment, so that the bracket was never closed.
+/// Tells whether a line inside a bracket is plainly the next assignment, so that the
+/// bracket was never closed.
 fn starts_assignment(code: &str, variable: &str) -> bool {
     let Some(field) = code.trim_start().strip_prefix(variable).and_then(|rest| rest.strip_prefix('.')) else {
         return false;
@@ -150,7 +155,8 @@ fn strip(line: &str) -> Line {
                 out.continues = true;
                 break;
             }
-            // After a name or a closing bracket an apostrophe transposes; elsewhere it opens a text.
+            // After a name or a closing bracket an apostrophe transposes; elsewhere it
+            // opens a text.
             None if c == '"' || (c == '\'' && !(previous.is_alphanumeric() || "_)]}'.".contains(previous))) => {
                 quote = Some(c);
             }

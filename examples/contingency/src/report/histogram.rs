@@ -10,8 +10,9 @@ const HEIGHT: f64 = 200.0;
 const BOTTOM: f64 = 46.0;
 const TOP: f64 = 22.0;
 
-/// The drawing of the bars that hold outages; their heights grow with the logarithm, because nearly all outages
-/// fall into one or two bars and the few others are those that matter.
+/// The drawing of the bars that hold outages; their heights grow with the logarithm,
+/// because nearly all outages fall into one or two bars and the few others are those that
+/// matter.
 pub(super) fn histogram(bars: &[u32]) -> String {
     let filled = |count: &u32| *count > 0;
     let (Some(first), Some(last)) = (bars.iter().position(filled), bars.iter().rposition(filled)) else {

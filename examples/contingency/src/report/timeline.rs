@@ -81,7 +81,8 @@ pub(super) fn timeline(tasks: &[TaskRecord]) -> String {
         for task in tasks {
             let from = x(task.started_ns);
             let width = x(task.finished_ns) - from;
-            // A gap tells neighbours apart; a very short task would vanish, half a unit keeps it visible.
+            // A gap tells neighbours apart; a very short task would vanish, half a unit
+            // keeps it visible.
             let width = if width > 2.0 { width - 0.6 } else { width.max(0.5) };
             let _ = writeln!(
                 svg,
