@@ -41,7 +41,10 @@ fn main() -> ExitCode {
             }
         }
     }
-    println!("simulated {simulated} seeds: {} events, {} groups, {violations} violations", tally.events, tally.groups);
+    let Tally { events, lost, groups, .. } = tally;
+    println!(
+        "simulated {simulated} seeds: {events} events, {lost} workers lost, {groups} groups, {violations} violations"
+    );
     ExitCode::from(u8::from(violations > 0))
 }
 

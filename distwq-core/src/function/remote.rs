@@ -33,12 +33,16 @@ pub enum Failure {
     Input(String),
     /// A member of the group failed, or left while others still communicated.
     Group(String),
+    /// The rank of a member is gone. The controller says so itself.
+    Lost(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Returned(message) | Self::Input(message) | Self::Group(message) => f.write_str(message),
+            Self::Returned(message) | Self::Input(message) | Self::Group(message) | Self::Lost(message) => {
+                f.write_str(message)
+            }
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Decode { parameter, message } => {
                 let argument = parameter + 1;

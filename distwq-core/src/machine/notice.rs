@@ -22,6 +22,8 @@ pub(crate) enum Notice {
     GroupEntered { epoch: u64 },
     /// A member has reported a failure, its own or that it lost another one, and the others were told to leave.
     GroupFailed { epoch: u64, rank: Rank, error: String },
+    /// A worker is gone, with so many tasks that it had.
+    WorkerLost { rank: Rank, host: String, tasks: u32 },
     /// All members have left; the error is that of the member that failed by itself.
     GroupLeft { epoch: u64, error: Option<String> },
     /// The members wait for each other, and were told so.

@@ -24,6 +24,11 @@ impl Outgoing {
         self.frames.push((to, frame));
     }
 
+    /// Drops what was to go to a rank.
+    pub(super) fn drop_to(&mut self, rank: Rank) {
+        self.frames.retain(|(to, _)| *to != rank);
+    }
+
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()

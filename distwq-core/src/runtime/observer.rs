@@ -125,6 +125,9 @@ fn tell_one(notice: Notice) {
         }
         Notice::AskedBack { rank, count } => debug!(target: TARGET, rank = rank.0, count, "tasks asked back"),
         Notice::Returned { rank, count } => debug!(target: TARGET, rank = rank.0, count, "tasks returned"),
+        Notice::WorkerLost { rank, host, tasks } => {
+            info!(target: TARGET, rank = rank.0, host, tasks, "worker lost");
+        }
         Notice::GroupBegan { epoch, task, attempt, members } => {
             let NamedTask { number: task, function, label } = task;
             let (label, ranks) = (label.as_deref(), members.iter().map(|rank| rank.0).collect::<Vec<_>>());

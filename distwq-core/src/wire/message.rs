@@ -4,7 +4,7 @@
 use crate::codec::frame::{Blob, raw};
 use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
-use crate::id::{GroupKey, TaskId};
+use crate::id::{GroupKey, Rank, TaskId};
 use crate::peers::Process;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,8 @@ pub(crate) enum ToWorker<'a> {
     },
     /// Nobody needs these values any more.
     Forget { values: Vec<TaskId> },
+    /// This rank is gone: what was asked of it never comes.
+    Lost { rank: Rank },
     /// Say what you hold and what you run.
     Report,
     /// The run is over.
@@ -63,6 +65,8 @@ pub(crate) enum ToController<'a> {
     Waits(WaitReport),
     /// The answer to `Report`; with each task that runs, for how many nanoseconds it does.
     Report { resident_bytes: u64, values: u64, kept_bytes: u64, running: Vec<(TaskId, u64)> },
+    /// These values have not come, and this rank has none of them.
+    Missing { values: Vec<TaskId> },
     /// After `Stop`: nothing runs on this rank any more, and what had not begun never will.
     Stopped,
     /// What any rank may say to any other.

@@ -8,6 +8,7 @@ use super::input::Plain;
 use super::outbox::Outbox;
 use super::reports::made;
 use super::table::Place;
+use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::Notice;
 use crate::machine::scheduler::{Event, GroupFailure};
@@ -72,11 +73,12 @@ impl Controller {
                 }
                 let (failure, worker) = failure.expect("a member that gives nothing has failed");
                 let retry = is_worth_a_retry(&failure);
+                let lost = matches!(failure, Failure::Lost(_)).then_some(worker);
                 self.failures.insert(task, (failure, worker));
                 if let Some(entry) = self.table.get_mut(task) {
                     (entry.started_ns, entry.finished_ns) = times;
                 }
-                Err(GroupFailure { retry })
+                Err(GroupFailure { retry, lost })
             }
         };
         let ran_ns = left.ended_ns.saturating_sub(left.started_ns);

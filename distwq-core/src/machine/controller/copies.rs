@@ -23,8 +23,13 @@ impl Copies {
         self.0.iter().copied()
     }
 
-    /// A worker forgets its copy.
-    pub(super) fn remove(&mut self, value: TaskId, worker: WorkerId) {
-        self.0.remove(&(value, worker));
+    /// A worker forgets its copy, or does not have it. False if none is known.
+    pub(super) fn remove(&mut self, value: TaskId, worker: WorkerId) -> bool {
+        self.0.remove(&(value, worker))
+    }
+
+    /// A worker is gone with all it had.
+    pub(super) fn lose(&mut self, worker: WorkerId) {
+        self.0.retain(|(_, holder)| *holder != worker);
     }
 }

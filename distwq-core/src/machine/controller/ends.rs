@@ -8,6 +8,13 @@ use crate::machine::scheduler::End;
 use crate::outcome::error::{PathStep, TaskError, TaskSite};
 use std::sync::Arc;
 
+/// What a task tells whose worker was lost.
+pub(super) const WORKER_GONE: &str = "the process of that rank has ended. A task with `retries` left that need not run on \
+    one certain rank is run again by another one";
+
+/// What is told of a value that was lost.
+pub(super) const VALUE_GONE: &str = "was on a rank alone whose process has ended. Run the task that makes it again";
+
 /// The step that all who hang on a task share, if it has ended without a value.
 fn step_of(parent: &Entry) -> Option<Arc<PathStep>> {
     match &parent.output {
@@ -48,6 +55,7 @@ impl Entry {
             Failure::Decode { .. } | Failure::Encode(_) => TaskError::Codec { site, message: text() },
             Failure::Input(_) => TaskError::ValueLost { site, message: text() },
             Failure::Group(_) => TaskError::Group { site, message: text() },
+            Failure::Lost(_) => TaskError::WorkerLost { site, message: text() },
         }
     }
 }
@@ -75,12 +83,13 @@ pub(super) fn output_of(
             entry.error_of(workers, &failure, at)
         }
         End::WorkerLost { worker } => {
-            TaskError::WorkerLost { site: site(Some(worker)), message: Arc::from("its worker is gone") }
+            TaskError::WorkerLost { site: site(Some(worker)), message: Arc::from(WORKER_GONE) }
         }
-        End::ValueLost { value } => TaskError::ValueLost {
-            site: site(None),
-            message: Arc::from(format!("the output of task {value} is gone with its worker")),
-        },
+        End::ValueLost { value } => {
+            let maker = table.get(value).map_or_else(|| value.to_string(), Entry::full_name);
+            let message = Arc::from(format!("its input, the output of {maker}, {VALUE_GONE}"));
+            TaskError::ValueLost { site: site(None), message }
+        }
         End::Infeasible => {
             TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
         }

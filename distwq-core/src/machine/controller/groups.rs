@@ -163,6 +163,13 @@ impl Groups {
         (attempt.epoch == place.epoch && !attempt.left[place.member as usize]).then_some(place.task)
     }
 
+    /// The collective task under way that a worker is a member of, also if it has left.
+    pub(super) fn with_member(&self, worker: WorkerId) -> Option<TaskId> {
+        let place = (*self.places.get(worker.index())?)?;
+        let attempt = self.attempts.get(&place.task)?;
+        (attempt.epoch == place.epoch).then_some(place.task)
+    }
+
     /// An attempt begins with these members; gives its epoch.
     pub(super) fn begin(&mut self, task: TaskId, members: Box<[WorkerId]>) -> u64 {
         self.epoch += 1;
@@ -240,10 +247,12 @@ impl Groups {
         let place = (*self.places.get(worker.index())?).filter(|place| place.task == task)?;
         let attempt = self.attempts.get_mut(&task).filter(|attempt| attempt.epoch == place.epoch)?;
         let member = place.member;
-        if std::mem::replace(&mut attempt.left[member as usize], true) {
+        // One that has left can still be lost, and with it what it has sent.
+        let has_left = std::mem::replace(&mut attempt.left[member as usize], true);
+        if has_left && !matches!(part.outcome, Err(Failure::Lost(_))) {
             return None;
         }
-        attempt.inside -= 1;
+        attempt.inside -= usize::from(!has_left);
         attempt.raw |= part.raw;
         attempt.started_ns = attempt.started_ns.min(part.times.0);
         attempt.ended_ns = attempt.ended_ns.max(part.times.1);

@@ -32,6 +32,12 @@ pub(crate) enum Input<'a> {
     Closing,
     /// What is left to end is to be told: asks all workers what they run.
     DrainReportDue,
+    /// A worker is gone: nothing that it was told or asked is answered. Frames of it may still come.
+    #[cfg_attr(
+        not(any(test, feature = "simulation")),
+        allow(dead_code, reason = "what drives the machine ends the run when a process is lost")
+    )]
+    Lost { rank: Rank },
     /// Nothing came in a turn.
     Idle,
     /// A deadline may have come.

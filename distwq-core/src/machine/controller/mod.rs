@@ -10,12 +10,15 @@ mod groups;
 mod input;
 #[cfg(any(test, feature = "simulation"))]
 mod inspect;
+mod lost;
 mod outbox;
 mod references;
 mod reports;
 mod runs;
 mod slices;
 mod table;
+#[cfg(test)]
+mod tests;
 mod told;
 mod waits;
 mod workers;
@@ -175,6 +178,7 @@ impl Controller {
                 }
                 self.ask_reports(out);
             }
+            Input::Lost { rank } => self.lost(rank, out),
             Input::Idle => self.idle(out),
             Input::Time => {
                 if !self.is_over()
@@ -247,7 +251,7 @@ impl Controller {
     fn add(&mut self, new: &NewTask<'_>, plain: Plain<'_>, out: &mut Outbox) -> TaskId {
         let &NewTask { remote, inputs, options, before, level, run } = new;
         let collective = remote.is_collective();
-        let every = if collective { self.workers.len() as u32 } else { 1 };
+        let every = if collective { self.workers.living() as u32 } else { 1 };
         let now = self.now;
         let task = self.table.insert(inputs, |entry| {
             entry.function = Some(remote);
@@ -337,10 +341,16 @@ impl Controller {
             && *copy == HomeCopy::None
         {
             *copy = HomeCopy::Asked;
-            self.workers.asked();
-            out.post(*by, &ToWorker::Peer(ToPeer::Fetch { value: task }));
-            out.flush_to(*by);
+            let by = *by;
+            self.ask_for(task, by, out);
         }
+    }
+
+    /// Asks a worker for a value that a user waits for.
+    fn ask_for(&mut self, value: TaskId, worker: WorkerId, out: &mut Outbox) {
+        self.workers.asked(worker);
+        out.post(worker, &ToWorker::Peer(ToPeer::Fetch { value }));
+        out.flush_to(worker);
     }
 
     /// Asks all workers what they hold and run.
@@ -436,7 +446,10 @@ impl Controller {
     }
 
     fn end_without_value(&mut self, task: TaskId, end: scheduler::End, stall: Option<&str>, out: &mut Outbox) {
-        let failure = if end == scheduler::End::Failed { self.failures.remove(&task) } else { None };
+        let failure = match end {
+            scheduler::End::Failed | scheduler::End::WorkerLost { .. } => self.failures.remove(&task),
+            _ => None,
+        };
         let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
         self.ended(task, None, out, |entry| {
             entry.output = output;

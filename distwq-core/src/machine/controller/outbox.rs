@@ -44,6 +44,8 @@ struct Next {
     rank: Rank,
     frame: Frame,
     count: u32,
+    /// The worker is gone and is told nothing more.
+    is_lost: bool,
 }
 
 /// Why the run ends here.
@@ -59,7 +61,7 @@ impl Outbox {
     /// That of a controller of these workers.
     pub(crate) fn new(workers: impl Iterator<Item = Rank>) -> Self {
         Self {
-            next: workers.map(|rank| Next { rank, frame: Frame::default(), count: 0 }).collect(),
+            next: workers.map(|rank| Next { rank, frame: Frame::default(), count: 0, is_lost: false }).collect(),
             touched: Vec::new(),
             unsent: 0,
             outgoing: Outgoing::default(),
@@ -76,10 +78,20 @@ impl Outbox {
 
     /// Tells a worker something.
     pub(super) fn post(&mut self, worker: WorkerId, message: &ToWorker<'_>) {
-        if !self.closed {
-            self.next[worker.index()].frame.push(message);
+        let next = &mut self.next[worker.index()];
+        if !self.closed && !next.is_lost {
+            next.frame.push(message);
             self.written(worker);
         }
+    }
+
+    /// A worker is gone: what it was to be told is dropped, and it is told nothing more.
+    pub(super) fn lose(&mut self, worker: WorkerId) {
+        let next = &mut self.next[worker.index()];
+        next.is_lost = true;
+        self.unsent -= usize::from(std::mem::take(&mut next.count) > 0);
+        next.frame = Frame::default();
+        self.outgoing.drop_to(next.rank);
     }
 
     /// The frame in which a worker is told something next, for the payloads of a message that
@@ -139,6 +151,11 @@ impl Outbox {
         if next.count > 0 {
             next.count = 0;
             self.unsent -= 1;
+            if self.closed {
+                // What a report that came after the end has set free.
+                next.frame = Frame::default();
+                return;
+            }
             let frame = std::mem::replace(&mut next.frame, self.outgoing.fresh());
             self.outgoing.send(next.rank, frame);
         }

@@ -14,13 +14,13 @@ use crate::machine::scheduler::{Event, Made};
 use crate::machine::{Notice, Ns};
 use crate::wire::attempt::{Done, DoneTail, Given};
 use crate::wire::message::{ToController, ToPeer, ToWorker};
-use std::sync::Arc;
 
 impl Controller {
     pub(super) fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) {
         let pending = self.pending();
         let read = match self.workers.of_rank(from) {
             Some(worker) => self.read(worker, frame, out),
+            None if self.workers.was_lost(from) => Ok(()),
             None => Err(CodecError("it is no worker".to_owned())),
         };
         if let Err(error) = read {
@@ -95,7 +95,10 @@ impl Controller {
             }
             ToController::Peer(ToPeer::Value { value, bytes }) => {
                 let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
-                self.fetched(value, payload, out);
+                self.fetched(value, worker, payload, out);
+            }
+            ToController::Missing { values } => {
+                values.into_iter().for_each(|value| self.missing(value, worker, out));
             }
             ToController::Peer(_) | ToController::Hello(_) => {
                 return Err(CodecError("it is out of place".to_owned()));
@@ -173,24 +176,16 @@ impl Controller {
         }
     }
 
-    /// A value that a user waits for has come, or is not where it was.
-    fn fetched(&mut self, value: TaskId, payload: Option<Payload>, out: &mut Outbox) {
-        self.workers.told();
+    /// A value that a user waits for has come, or is not where it was thought to be.
+    fn fetched(&mut self, value: TaskId, worker: WorkerId, payload: Option<Payload>, out: &mut Outbox) {
+        self.workers.told(worker);
+        let Some(payload) = payload else { return self.missing(value, worker, out) };
         out.happened.note(Awaited::Task(value));
-        let Some(entry) = self.table.get_mut(value) else { return };
-        if let Output::Resident { by, copy, .. } = &mut entry.output {
-            match payload {
-                Some(payload) => {
-                    *copy = HomeCopy::Here;
-                    entry.payload = payload;
-                }
-                None => {
-                    let by = *by;
-                    let failure = Failure::Input(format!("its output is not on {by} any more"));
-                    let error = entry.error_of(&self.workers, &failure, by);
-                    entry.output = Output::Failed(Arc::new(error));
-                }
-            }
+        if let Some(entry) = self.table.get_mut(value)
+            && let Output::Resident { copy, .. } = &mut entry.output
+        {
+            *copy = HomeCopy::Here;
+            entry.payload = payload;
         }
     }
 }

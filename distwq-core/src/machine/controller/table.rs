@@ -264,6 +264,14 @@ impl Table {
         }
     }
 
+    /// The values that stayed on a worker. Looks at all entries.
+    pub(super) fn on_worker(&self, worker: WorkerId) -> Vec<TaskId> {
+        let is_there = |entry: &Entry| matches!(entry.output, Output::Resident { by, .. } if by == worker);
+        let slots = (0..).zip(self.blocks.iter().flatten());
+        let there = slots.filter(|(_, entry)| entry.serial != NO_SERIAL && is_there(entry));
+        there.map(|(slot, entry)| TaskId::new(slot, entry.serial)).collect()
+    }
+
     /// How many tasks have inputs noted.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn slices(&self) -> usize {

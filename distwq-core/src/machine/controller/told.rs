@@ -17,9 +17,9 @@ use std::time::Duration;
 const WAITS_SHOWN_MAX: usize = 8;
 
 impl Controller {
-    /// How many workers there are.
+    /// How many workers there are, those not counted that were lost.
     pub(crate) fn workers(&self) -> usize {
-        self.workers.len()
+        self.workers.living()
     }
 
     /// How many tasks are still to end.
@@ -102,6 +102,7 @@ impl Controller {
             resident_bytes: bytes,
             resident_values: values,
             kept_bytes: 0,
+            lost: false,
         };
         let workers = self.workers.iter().map(|(_, place)| RankStats {
             rank: place.rank,
@@ -111,6 +112,7 @@ impl Controller {
             resident_bytes: place.resident_bytes,
             resident_values: place.resident_values,
             kept_bytes: place.kept_bytes,
+            lost: place.is_lost,
         });
         Stats {
             submitted: self.counts.submitted,

@@ -2,6 +2,7 @@
 
 use crate::id::{Rank, TaskId, WorkerId};
 use rustc_hash::FxHashMap;
+use std::mem::take;
 
 /// One worker.
 #[derive(Debug)]
@@ -9,8 +10,12 @@ pub(crate) struct WorkerPlace {
     pub(super) rank: Rank,
     pub(super) host: String,
     in_flight: u32,
+    /// Values that it was asked for and has not answered.
+    asked: u32,
     /// The run is over, and so is all that ran there.
     is_stopped: bool,
+    /// Its process is gone.
+    pub(super) is_lost: bool,
     pub(super) attempts: u64,
     pub(super) busy_ns: u64,
     pub(super) resident_bytes: u64,
@@ -26,7 +31,9 @@ impl WorkerPlace {
             rank,
             host,
             in_flight: 0,
+            asked: 0,
             is_stopped: false,
+            is_lost: false,
             attempts: 0,
             busy_ns: 0,
             resident_bytes: 0,
@@ -46,6 +53,7 @@ impl WorkerPlace {
 #[derive(Debug)]
 pub(super) struct Workers {
     places: Vec<WorkerPlace>,
+    /// Those that are not lost, by their ranks.
     of_rank: FxHashMap<Rank, WorkerId>,
     /// Tasks and questions that no worker has answered yet.
     in_flight: usize,
@@ -58,8 +66,29 @@ impl Workers {
         Self { places, of_rank, in_flight: 0, reports_missing: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.places.len()
+    /// How many there are that are not lost.
+    pub(super) fn living(&self) -> usize {
+        self.of_rank.len()
+    }
+
+    /// Whether this is the rank of a worker that was lost.
+    pub(super) fn was_lost(&self, rank: Rank) -> bool {
+        self.places.iter().any(|place| place.rank == rank && place.is_lost)
+    }
+
+    /// A worker is gone: what is in flight to and from it is settled. Gives it with the tasks that it had, or nothing if
+    /// it is none or was lost before.
+    pub(super) fn lose(&mut self, rank: Rank) -> Option<(WorkerId, u32)> {
+        let worker = self.of_rank.remove(&rank)?;
+        let place = &mut self.places[worker.index()];
+        let tasks = take(&mut place.in_flight);
+        self.in_flight -= (tasks + take(&mut place.asked)) as usize;
+        (place.is_lost, place.is_stopped) = (true, true);
+        (place.resident_bytes, place.resident_values) = (0, 0);
+        if place.running.replace(Vec::new()).is_none() {
+            self.reports_missing = self.reports_missing.saturating_sub(1);
+        }
+        Some((worker, tasks))
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = WorkerId> + use<> {
@@ -120,19 +149,21 @@ impl Workers {
     }
 
     /// A worker was asked for a value.
-    pub(super) fn asked(&mut self) {
+    pub(super) fn asked(&mut self, worker: WorkerId) {
         self.in_flight += 1;
+        self.places[worker.index()].asked += 1;
     }
 
     /// It has answered.
-    pub(super) fn told(&mut self) {
+    pub(super) fn told(&mut self, worker: WorkerId) {
         self.in_flight -= 1;
+        self.places[worker.index()].asked -= 1;
     }
 
     /// All were asked for a report.
     pub(super) fn ask_reports(&mut self) {
-        self.reports_missing = self.places.len();
-        self.places.iter_mut().for_each(|place| place.running = None);
+        self.reports_missing = self.living();
+        self.places.iter_mut().filter(|place| !place.is_lost).for_each(|place| place.running = None);
     }
 
     /// A worker has given its report. True if that was the last one.
@@ -144,8 +175,9 @@ impl Workers {
     ) -> bool {
         let place = &mut self.places[worker.index()];
         (place.resident_bytes, place.resident_values, place.kept_bytes) = (bytes, values, kept_bytes);
-        place.running = Some(running);
-        self.reports_missing = self.reports_missing.saturating_sub(1);
+        if place.running.replace(running).is_none() {
+            self.reports_missing = self.reports_missing.saturating_sub(1);
+        }
         self.reports_missing == 0
     }
 

@@ -1,9 +1,9 @@
-//! How tasks come in and are tied to those before them; handles that go, copies that come.
+//! How tasks come in and are tied to those before them; handles that go.
 
 use super::task::State;
 use super::tasks::Pin;
 use super::{Actions, End, Scheduler, Spec, Turn};
-use crate::id::{TaskId, TaskSlot, WorkerId};
+use crate::id::{TaskId, TaskSlot};
 
 impl Scheduler {
     pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Actions) -> bool {
@@ -90,14 +90,5 @@ impl Scheduler {
             }
         }
         fits
-    }
-
-    pub(super) fn copied(&mut self, id: TaskId, worker: WorkerId) -> bool {
-        let Some(slot) = self.tasks.find(id) else { return false };
-        if self.tasks[slot].state != State::Done || !self.workers.is_living(worker) {
-            return false;
-        }
-        self.tasks.cold_mut(slot).copies.push(&mut self.links, worker);
-        true
     }
 }

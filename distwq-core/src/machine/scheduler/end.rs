@@ -2,7 +2,7 @@
 
 use super::links::Chain;
 use super::task::State;
-use super::tasks::{Pin, Ties};
+use super::tasks::{Cold, Pin, Ties};
 use super::{Actions, End, Made, Scheduler, Turn};
 use crate::id::{TaskSlot, WorkerId};
 use smallvec::SmallVec;
@@ -104,7 +104,7 @@ impl Scheduler {
             return;
         }
         let id = self.tasks.id(slot);
-        if self.tasks.cold(slot).copies.is_empty() && !self.tasks[slot].is_resident() {
+        if self.tasks.cold(slot).has_no_copies() && !self.tasks[slot].is_resident() {
             actions.release(id, &[]);
         } else {
             actions.release(id, &self.release_copies(slot));
@@ -112,15 +112,19 @@ impl Scheduler {
         self.tasks[slot].state = State::Vacant;
     }
 
-    /// The living holders of a value that goes, in order.
+    /// The living workers that hold a value that goes, or may hold it, in order.
     fn release_copies(&mut self, slot: TaskSlot) -> SmallVec<[WorkerId; 16]> {
         let mut holders: SmallVec<[WorkerId; 16]> = self.holders_of(slot).collect();
-        holders.sort_unstable();
-        holders.dedup();
-        let mut copies = self.tasks.cold(slot).copies;
+        let Cold { mut copies, mut doubtful, .. } = *self.tasks.cold(slot);
         while copies.pop(&mut self.links).is_some() {
             self.step();
         }
+        while let Some(worker) = doubtful.pop(&mut self.links) {
+            self.step();
+            holders.extend(Some(worker).filter(|&worker| self.workers.is_living(worker)));
+        }
+        holders.sort_unstable();
+        holders.dedup();
         holders
     }
 

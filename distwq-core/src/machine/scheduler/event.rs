@@ -116,7 +116,7 @@ pub enum Event<'a> {
         /// False if another attempt could not do better either.
         retry: bool,
     },
-    /// All living members have left a collective task.
+    /// All members have left a collective task or are lost.
     GroupFinished {
         /// Which.
         task: TaskId,
@@ -138,6 +138,19 @@ pub enum Event<'a> {
         task: TaskId,
         /// Who has the copy.
         worker: WorkerId,
+    },
+    /// A worker has no copy of a value after all: what was to bring it there is lost. It may still come, so the worker is
+    /// among the holders that the release of the value names, but nobody counts on it.
+    Missing {
+        /// The task that made the value.
+        task: TaskId,
+        /// Who lacks it.
+        worker: WorkerId,
+    },
+    /// The controller has the value of a task as well that stayed on a worker.
+    Fetched {
+        /// The task that made the value.
+        task: TaskId,
     },
     /// The last handles of tasks are gone: nobody outside will ask for their values. Never cancels a task.
     Dropped {
@@ -169,6 +182,8 @@ pub struct Made {
 pub struct GroupFailure {
     /// False if another attempt could not do better either.
     pub retry: bool,
+    /// The lost member of which it has failed, if it has not failed by itself.
+    pub lost: Option<WorkerId>,
 }
 
 /// What the caller has to do. The lists of an action lie in the
@@ -212,7 +227,7 @@ pub enum Action<Workers = WorkerList, Tasks = TaskList> {
     Release {
         /// Which.
         task: TaskId,
-        /// The living workers that hold the value; the controller may hold it besides.
+        /// The living workers that hold the value or may hold it; the controller may hold it besides.
         holders: Workers,
     },
 }

@@ -41,8 +41,6 @@ pub(super) struct Group {
     pub(super) members: Box<[WorkerId]>,
     /// Members not lost.
     pub(super) living: u32,
-    /// The member that was lost first.
-    pub(super) lost: Option<WorkerId>,
 }
 
 impl Reservation {
@@ -280,7 +278,7 @@ impl Scheduler {
         }
         self.last_groups.insert(ranks, members.clone());
         actions.start_group(self.tasks.id(task), &members, attempt);
-        self.groups.insert(task, Group { members, living: ranks, lost: None });
+        self.groups.insert(task, Group { members, living: ranks });
     }
 
     pub(super) fn group_finished(
@@ -321,22 +319,17 @@ impl Scheduler {
         match result {
             Ok(made) if !made.resident || self.workers.is_living(root) => self.done(slot, root, made, actions),
             failed => {
-                let retry = group.lost.is_some() || failed.is_err_and(|failure| failure.retry);
-                let end = group.lost.map_or(End::Failed, |worker| End::WorkerLost { worker });
+                let lost_with_its_value = GroupFailure { retry: true, lost: Some(root) };
+                let GroupFailure { retry, lost } = failed.err().unwrap_or(lost_with_its_value);
+                let end = lost.map_or(End::Failed, |worker| End::WorkerLost { worker });
                 self.attempt_failed(slot, None, retry, end, actions);
             }
         }
     }
 
-    /// A member of a running group is lost. The others report when they are out of it; if there are none, it is over.
-    pub(super) fn member_lost(&mut self, worker: WorkerId, actions: &mut Actions) {
-        let of_worker = |(_, group): &(&TaskSlot, &mut Group)| group.members.contains(&worker);
-        let (&slot, group) = self.groups.iter_mut().find(of_worker).expect("a grouped worker is in a group");
-        group.living -= 1;
-        let lost = *group.lost.get_or_insert(worker);
-        if group.living == 0 {
-            self.groups.remove(&slot);
-            self.attempt_failed(slot, None, true, End::WorkerLost { worker: lost }, actions);
-        }
+    /// A member of a running group is lost. The end of the group is reported when the others are out of it.
+    pub(super) fn member_lost(&mut self, worker: WorkerId) {
+        let of_worker = |group: &&mut Group| group.members.contains(&worker);
+        self.groups.values_mut().find(of_worker).expect("a grouped worker is in a group").living -= 1;
     }
 }

@@ -17,7 +17,7 @@ impl Scheduler {
         }
         self.workers.lose(worker);
         if standing == Standing::Grouped {
-            self.member_lost(worker, actions);
+            self.member_lost(worker);
         }
         self.lose_in_flight(worker, actions);
         self.lose_pinned(worker, actions);

@@ -15,10 +15,10 @@
 //! - A task ends by exactly one [`Action::Ended`] and goes by exactly one [`Action::Release`]. Values that were given
 //!   ([`Event::Value`]) are never reported as ended, but released like any other.
 //! - Each `Start` is answered by one `Finished`, `Failed` or `Returned`, or by the `Lost` of its worker. Each
-//!   `StartGroup` is answered by one `GroupFinished` when all its living members are out of it, also if some were
-//!   lost (the result is then that of the survivors, as a rule a failure); only if all are lost it is not. Each
-//!   `TakeBack` is answered by one `Returned`, also by an empty one.
-//! - `Copied` of a value comes before the report of the task that fetched it, and once per worker.
+//!   `StartGroup` is answered by one `GroupFinished` when all its members are out of it or lost, after the `Lost` of
+//!   those. Each `TakeBack` is answered by one `Returned`, also by an empty one, or by the `Lost` of its worker.
+//! - `Copied` of a value comes before the report of the task that fetched it, and once per worker; `Missing` takes it
+//!   back, and another `Copied` may follow.
 //! - A worker's index is never used again after `Lost`.
 //! - [`Event::Tick`] on idle turns lets work move from workers that have been silent for long. When nothing moves
 //!   and [`Scheduler::pending`] is not 0, [`Scheduler::stalled`] says whether anything can, and [`Event::GiveUp`] ends
@@ -48,6 +48,7 @@
 mod actions;
 mod add;
 mod arena;
+mod copies;
 mod end;
 mod event;
 mod groups;
@@ -179,6 +180,8 @@ impl Scheduler {
             Event::Added { task, spec } => self.added(task, spec, actions),
             Event::Dropped { tasks } => self.dropped(tasks, actions),
             Event::Copied { task, worker } => self.copied(task, worker),
+            Event::Missing { task, worker } => self.not_copied(task, worker),
+            Event::Fetched { task } => self.fetched(task),
             Event::Value { task, bytes } => self.given(task, bytes),
             Event::Failed { worker, task, ran_ns, retry } => self.failed(worker, task, ran_ns, retry, actions),
             Event::GroupFinished { task, result, ran_ns: _ } => self.group_finished(task, result, actions),

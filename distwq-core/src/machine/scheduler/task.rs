@@ -312,6 +312,11 @@ impl Task {
         (self.inputs, self.dependents, self.state) = (0, 0, State::Failed);
     }
 
+    /// The value that stayed where it was made is at the controller as well.
+    pub(super) fn come_home(&mut self) {
+        self.kind = Kind::Home;
+    }
+
     /// Makes it one that will end without a value, whose list is not kept any more.
     pub(super) fn doom(&mut self) {
         self.before = self.blockers();

@@ -18,6 +18,8 @@ pub(super) struct Cold {
     pub(super) pin: Pin,
     /// The workers that hold a copy besides the one where it ran.
     pub(super) copies: Stack<WorkerId>,
+    /// Workers that may hold a copy, and are not counted on.
+    pub(super) doubtful: Stack<WorkerId>,
     pub(super) ranks: u32,
     pub(super) retries: u32,
     /// Attempts that have failed.
@@ -36,7 +38,15 @@ pub(super) enum Pin {
 }
 
 impl Cold {
-    const NOTHING: Self = Self { key: 0, pin: Pin::Anywhere, copies: Stack::EMPTY, ranks: 1, retries: 0, failures: 0 };
+    const NOTHING: Self = Self {
+        key: 0,
+        pin: Pin::Anywhere,
+        copies: Stack::EMPTY,
+        doubtful: Stack::EMPTY,
+        ranks: 1,
+        retries: 0,
+        failures: 0,
+    };
 
     /// The only worker that it may run on, once that is known.
     #[inline]
@@ -45,6 +55,12 @@ impl Cold {
             Pin::On(worker) => Some(worker),
             Pin::Anywhere | Pin::Follows(_) => None,
         }
+    }
+
+    /// No worker holds a copy of the value, or may hold one.
+    #[inline]
+    pub(super) fn has_no_copies(&self) -> bool {
+        self.copies.is_empty() && self.doubtful.is_empty()
     }
 
     /// The attempt that runs or comes next, counted from 1.

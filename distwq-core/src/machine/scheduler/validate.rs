@@ -37,7 +37,10 @@ impl Scheduler {
             // The newest takes no cell, nor does the last of those behind it.
             let ties = [self.tasks.dependents(slot, &self.links).count(), self.tasks.inputs(slot, &self.links).count()];
             links += ties.map(|count| count.saturating_sub(2)).iter().sum::<usize>();
-            links += self.tasks.cold(slot).copies.iter(&self.links).count().saturating_sub(1);
+            let cold = self.tasks.cold(slot);
+            for list in [cold.copies, cold.doubtful] {
+                links += list.iter(&self.links).count().saturating_sub(1);
+            }
             self.tasks.validate_behind(slot);
         }
         assert_eq!(links, self.links.used(), "every cell is in a list");

@@ -32,6 +32,14 @@ pub(super) enum Happening {
     DrainReport,
     /// The body of the user's program fails.
     BodyFails,
+    /// The controller's process exits.
+    Exits,
+    /// A worker dies.
+    Dies(usize),
+    /// The controller is told of that.
+    ToldOfLoss(usize),
+    /// The next frame that is sent comes with its end torn.
+    Tears,
 }
 
 #[derive(Debug)]

@@ -3,13 +3,12 @@
 use super::script::{Outcome, Script};
 use super::task::{Behaviour, Expected, Task};
 use crate::function::argument::Input;
-use crate::function::remote::InputArgument;
-use crate::id::{RunId, TaskId};
+use crate::function::remote::{Failure, InputArgument};
+use crate::id::TaskId;
 use crate::machine::worker;
-use crate::outcome::error::TaskError;
 use crate::task::current::Description;
 use crate::task::group::GroupError;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// One attempt of a group, from when its first member begins until the last one has left.
 #[derive(Debug)]
@@ -21,6 +20,8 @@ pub(super) struct Party {
     left: Vec<Option<Result<(), ()>>>,
     /// Some member has asked for the raw communicator.
     raw: bool,
+    /// A member is lost: the others may be told of that at any time, and the controller tries again.
+    pub(super) broken: bool,
 }
 
 /// All tasks by their numbers, all groups by their epochs.
@@ -30,16 +31,58 @@ pub(super) struct Book {
     pub(super) parties: FxHashMap<u64, Party>,
     /// The body of the program has failed: what has not ended may end in any way.
     pub(super) body_failed: bool,
+    /// Workers that the controller was told are lost.
+    pub(super) lost: Vec<usize>,
+    workers: u32,
+    /// Outputs of more bytes stay where they were made.
+    inline_bytes_max: u64,
     /// Raw communicators that are to be freed, once for each of these workers.
     pub(super) to_be_freed: Vec<usize>,
+    /// Tasks whose groups have asked for one.
+    with_raw: FxHashSet<usize>,
+    /// One of these tasks has lost a member: who of the others is told to free it is not known here.
+    pub(super) may_be_freed: bool,
     pub(super) done: u64,
     pub(super) failed: u64,
+    /// Tasks that have ended and were gone at once, with a value or without.
+    pub(super) open: u64,
     pub(super) retries: u64,
     pub(super) groups: u64,
     pub(super) deadlocks: u64,
+    pub(super) stalled: u64,
+    pub(super) lost_tasks: u64,
 }
 
 impl Book {
+    /// That of a run with so many workers.
+    pub(super) fn new(workers: u32, inline_bytes_max: u64) -> Self {
+        Self { workers, inline_bytes_max, ..Self::default() }
+    }
+
+    /// How many workers there are, as far as the controller knows.
+    pub(super) fn living(&self) -> u32 {
+        self.workers - self.lost.len() as u32
+    }
+
+    /// Whether the value of a task was lost with its worker, unless another rank has a copy.
+    pub(super) fn is_at_risk(&self, index: usize) -> bool {
+        let model = &self.tasks[index];
+        let was_there = model.ran_on.is_some_and(|worker| self.lost.contains(&worker));
+        was_there && model.output.len() as u64 > self.inline_bytes_max
+    }
+
+    /// Whether a loss can explain that a task does not go as it should.
+    pub(super) fn is_excused(&self, index: usize) -> bool {
+        let model = &self.tasks[index];
+        let leader = model.follow.and_then(|leader| self.tasks[leader].ran_on);
+        !self.lost.is_empty()
+            && (!model.lost_with.is_empty()
+                || model.ranks > self.living()
+                || leader.is_some_and(|leader| self.lost.contains(&leader))
+                || model.inputs.iter().any(|input| self.is_at_risk(self.index(input.source)))
+                || model.dependencies.iter().any(|&before| self.tasks[before].deviates()))
+    }
+
     /// The number of a task.
     pub(super) fn index(&self, id: TaskId) -> usize {
         let index = id.serial() as usize - 1;
@@ -65,61 +108,76 @@ impl Book {
     ) -> usize {
         let index = self.index(task.id);
         let model = &self.tasks[index];
-        assert!(!model.ended, "{} begins after its end", task.id);
+        assert!(!model.has_ended(), "{} begins after its end", task.id);
         assert!(model.remote.is_some_and(|remote| task.remote.is_some_and(|given| std::ptr::eq(remote, given))));
         for &before in &model.dependencies {
-            assert!(self.tasks[before].has_value(), "{} begins before {} has ended", task.id, self.tasks[before].id);
+            let has_value = self.tasks[before].has_value() != Some(false);
+            assert!(has_value, "{} begins before {} has ended", task.id, self.tasks[before].id);
         }
         self.check_arguments(model, task);
         self.check_follow(model, worker, group);
-        let attempt = match group {
-            None => self.begins_alone(index, worker),
-            Some((epoch, member, width)) => self.begins_in_group(index, worker, epoch, (member, width)),
-        };
-        self.tasks[index].running += 1;
-        let model = &self.tasks[index];
         let (label, told) = description.map_or((None, 1), |told| (told.label(), told.attempt()));
-        assert_eq!((label, told), (model.label.as_deref(), attempt), "what is told of {}", model.id);
+        assert_eq!(label, model.label.as_deref(), "what is told of {}", model.id);
+        match group {
+            None => self.begins_alone(index, worker),
+            Some((epoch, member, width)) => self.begins_in_group(index, worker, (epoch, told), (member, width)),
+        }
+        self.check_attempt(index, told);
+        let model = &mut self.tasks[index];
+        model.running += 1;
+        model.told = told;
         index
     }
 
-    fn begins_alone(&mut self, index: usize, worker: usize) -> u32 {
+    fn begins_alone(&mut self, index: usize, worker: usize) {
         let model = &mut self.tasks[index];
         assert!(matches!(model.behaviour, Behaviour::Single { .. }), "{} needs a group", model.id);
         assert_eq!(model.running, 0, "{} begins twice", model.id);
         model.begun += 1;
         model.ran_on = Some(worker);
         self.retries += u64::from(model.begun > 1);
-        self.check_attempts(index);
-        self.tasks[index].begun
     }
 
-    fn begins_in_group(&mut self, index: usize, worker: usize, epoch: u64, (member, width): (usize, usize)) -> u32 {
+    fn begins_in_group(
+        &mut self,
+        index: usize,
+        worker: usize,
+        (epoch, attempt): (u64, u32),
+        (member, width): (usize, usize),
+    ) {
         let model = &mut self.tasks[index];
         assert_eq!(model.ranks as usize, width, "the width of {}", model.id);
-        let party = self.parties.entry(epoch).or_insert_with(|| {
+        if !self.parties.contains_key(&epoch) {
             assert_eq!(model.running, 0, "{} begins twice", model.id);
             model.begun += 1;
             self.groups += 1;
             self.retries += u64::from(model.begun > 1);
+            self.parties.retain(|_, party| !(party.task == index && party.broken));
             let (members, left) = (vec![None; width], vec![None; width]);
-            Party { task: index, attempt: model.begun, members, left, raw: false }
-        });
-        assert_eq!(party.task, index, "epochs are used once");
+            let broken = model.lost_with.iter().any(|(_, lost)| *lost == attempt);
+            self.parties.insert(epoch, Party { task: index, attempt, members, left, raw: false, broken });
+        }
+        let party = self.parties.get_mut(&epoch).expect("it has begun");
+        assert_eq!((party.task, party.attempt), (index, attempt), "epochs are used once");
         assert!(party.members[member].is_none(), "member {member} of {} begins twice", model.id);
         assert!(!party.members.contains(&Some(worker)), "the members of {} are on ranks of their own", model.id);
         party.members[member] = Some(worker);
         if member == 0 {
             model.ran_on = Some(worker);
         }
-        let attempt = party.attempt;
-        self.check_attempts(index);
-        attempt
     }
 
-    /// No attempt follows one that succeeds or that must be the last.
-    fn check_attempts(&self, index: usize) {
+    /// A task begins, and its worker is told that this is its attempt with this number.
+    fn check_attempt(&self, index: usize, told: u32) {
         let model = &self.tasks[index];
+        if self.is_excused(index) {
+            assert!(model.told <= told && told <= model.retries + 1, "attempt {told} of {}", model.id);
+            let most = model.retries as usize + 1 + model.lost_with.len();
+            assert!(model.begun as usize <= most, "{} begins for the {}. time", model.id, model.begun);
+            return;
+        }
+        assert_eq!(told, model.begun, "what is told of {}", model.id);
+        // No attempt follows one that succeeds or that must be the last.
         let (Expected::Value { attempts } | Expected::Failed { attempts, .. }) = model.expected else {
             panic!("{} begins, though what comes before it has no value", model.id);
         };
@@ -166,10 +224,7 @@ impl Book {
     /// What the group of this epoch does.
     pub(super) fn script(&self, epoch: u64) -> &Script {
         let party = &self.parties[&epoch];
-        let Behaviour::Group(scripts) = &self.tasks[party.task].behaviour else {
-            panic!("{} is no group", self.tasks[party.task].id);
-        };
-        &scripts[party.attempt as usize - 1]
+        self.tasks[party.task].script(party.attempt)
     }
 
     /// A member of a group is told that an operation cannot succeed: that has to be true.
@@ -178,12 +233,13 @@ impl Book {
         match error {
             GroupError::Closed(_) => assert!(self.body_failed, "the run goes on"),
             GroupError::MemberFailed { member, .. } => {
-                assert_eq!(party.left[*member], Some(Err(())), "member {member} of epoch {epoch} has failed");
-                assert!(self.body_failed || *outcome != Outcome::Good, "{outcome:?}");
+                let has_failed = party.left[*member] == Some(Err(()));
+                assert!(party.broken || has_failed, "member {member} of epoch {epoch} has failed");
+                assert!(party.broken || self.body_failed || *outcome != Outcome::Good, "{outcome:?}");
             }
             GroupError::MemberLeft { member, .. } => {
                 assert!(party.left[*member].is_some(), "member {member} of epoch {epoch} has left");
-                assert!(self.body_failed || *outcome == Outcome::Left, "{outcome:?}");
+                assert!(party.broken || self.body_failed || *outcome == Outcome::Left, "{outcome:?}");
             }
             GroupError::Deadlock { .. } => {
                 assert!(*outcome == Outcome::Deadlock, "epoch {epoch} is told of a deadlock: {error}");
@@ -195,25 +251,65 @@ impl Book {
 
     /// A member asks for the raw communicator.
     pub(super) fn uses_raw(&mut self, epoch: u64) {
-        self.parties.get_mut(&epoch).expect("it has begun").raw = true;
+        let party = self.parties.get_mut(&epoch).expect("it has begun");
+        party.raw = true;
+        self.with_raw.insert(party.task);
+        self.may_be_freed |= party.broken;
     }
 
-    /// A single-rank task ends on its worker.
-    pub(super) fn ends_alone(&mut self, index: usize) {
+    /// A single-rank task ends on its worker. Gives its failure, if it has one.
+    pub(super) fn ends_alone(&mut self, index: usize) -> Option<Failure> {
+        let model = &mut self.tasks[index];
+        model.running -= 1;
+        let failure = model.failure(model.told).cloned();
+        match failure {
+            Some(_) => model.failed_at = model.told,
+            None => model.has_given = true,
+        }
+        failure
+    }
+
+    /// A worker dies within a single-rank task.
+    pub(super) fn dies_in(&mut self, index: usize) {
         self.tasks[index].running -= 1;
+    }
+
+    /// A worker dies, and so do its parts of groups.
+    pub(super) fn dies(&mut self, worker: usize) {
+        for party in self.parties.values_mut() {
+            let Some(member) = party.members.iter().position(|member| *member == Some(worker)) else { continue };
+            if party.left[member].is_none() {
+                party.left[member] = Some(Err(()));
+                self.tasks[party.task].running -= 1;
+            }
+            party.broken = true;
+            self.may_be_freed |= self.with_raw.contains(&party.task);
+        }
+    }
+
+    /// The controller is about to be told that a worker is lost, which has this task.
+    pub(super) fn is_lost_with(&mut self, index: usize, worker: usize, attempt: u32) {
+        self.tasks[index].lost_with.push((worker, attempt));
+        for party in self.parties.values_mut().filter(|party| party.task == index) {
+            party.broken = true;
+        }
+        self.may_be_freed |= self.with_raw.contains(&index);
     }
 
     /// A member leaves its group.
     pub(super) fn leaves(&mut self, epoch: u64, member: usize, result: Result<(), ()>) {
         let outcome = self.script(epoch).outcome.clone();
         let party = self.parties.get_mut(&epoch).expect("it has begun");
-        self.tasks[party.task].running -= 1;
+        let model = &mut self.tasks[party.task];
+        model.running -= 1;
+        // The output of a group is that of its first member.
+        model.has_given |= member == 0 && result.is_ok();
         assert!(party.left[member].replace(result).is_none(), "a member leaves once");
         if party.left.iter().any(Option::is_none) {
             return;
         }
         let party = self.parties.remove(&epoch).expect("it was there");
-        if self.body_failed {
+        if self.body_failed || party.broken {
             return;
         }
         let has_failed = party.left.contains(&Some(Err(())));
@@ -224,87 +320,11 @@ impl Book {
         }
     }
 
-    /// The controller says that a task has ended with this output or error; with nothing if its output lies elsewhere.
-    pub(super) fn ended(&mut self, index: usize, attempts: Option<u32>, result: Option<Result<bool, TaskError>>) {
-        let model = &self.tasks[index];
-        assert_eq!(model.running, 0, "{} ends while it runs", model.id);
-        let before = if self.body_failed { None } else { Some(&model.expected) };
-        match before {
-            Some(Expected::Value { attempts: expected } | Expected::Failed { attempts: expected, .. }) => {
-                assert_eq!(model.begun, *expected, "attempts of {}", model.id);
-                assert!(attempts.is_none_or(|told| told == *expected), "told attempts of {}", model.id);
-            }
-            Some(Expected::Upstream) => assert_eq!(model.begun, 0, "{} must not run", model.id),
-            None => {}
-        }
-        if let Some(result) = result {
-            let root = self.check_result(index, result);
-            self.tasks[index].root = root;
-        }
-        let model = &mut self.tasks[index];
-        model.ended = true;
-        match model.expected {
-            Expected::Value { .. } => self.done += 1,
-            Expected::Failed { .. } | Expected::Upstream => self.failed += 1,
-        }
-    }
-
-    /// A task has given this: right bytes (true), wrong ones, or an error. Gives where the error began.
-    pub(super) fn check_result(&self, index: usize, result: Result<bool, TaskError>) -> Option<usize> {
-        let model = &self.tasks[index];
-        match (&model.expected, result) {
-            (Expected::Value { .. }, Ok(right)) => {
-                assert!(right, "the bytes of {}", model.id);
-                None
-            }
-            (Expected::Failed { attempts, text }, Err(error)) => {
-                let site = error.site().unwrap_or_else(|| panic!("{error} has a place"));
-                assert_eq!(site.task, model.id.serial(), "{error}");
-                assert_eq!(site.attempts, *attempts, "{error}");
-                assert_eq!(site.label, model.label, "{error}");
-                let message = error.message().unwrap_or_default();
-                assert!(message.contains(text.as_str()), "{} fails with {message:?} instead of {text:?}", model.id);
-                Some(index)
-            }
-            (Expected::Upstream, Err(error)) => {
-                assert!(matches!(error, TaskError::Upstream { .. }), "{} ends as {error:?}", model.id);
-                let root = error.root().site().map_or(0, |site| site.task as usize).wrapping_sub(1);
-                assert!(self.roots(index).contains(&root), "{} fails because of task {root}", model.id);
-                Some(root)
-            }
-            (expected, result) => panic!("{} gives {result:?} instead of {expected:?}", model.id),
-        }
-    }
-
-    /// Where the errors can have begun that keep a task from running.
-    fn roots(&self, index: usize) -> Vec<usize> {
-        let failed = self.tasks[index].dependencies.iter().filter(|&&before| {
-            let before = &self.tasks[before];
-            before.ended && !before.has_value()
-        });
-        let mut roots = Vec::new();
-        for &before in failed {
-            match (&self.tasks[before].expected, self.tasks[before].root) {
-                (_, Some(root)) => roots.push(root),
-                (Expected::Failed { .. }, None) => roots.push(before),
-                (_, None) => roots.extend(self.roots(before)),
-            }
-        }
-        roots
-    }
-
     /// Whether somebody needs a task: a handle, a task that takes its output, or what it still waits for itself.
     pub(super) fn is_needed(&self, index: usize, consumers: &[usize]) -> bool {
         let model = &self.tasks[index];
-        let waits = || model.dependencies.iter().any(|&before| !self.tasks[before].ended);
-        !model.ended || model.counted > 0 || consumers.iter().any(|&other| !self.tasks[other].ended) || waits()
-    }
-
-    /// Numbers of the tasks of a graph that fail themselves, and how many do not run.
-    pub(super) fn failures_of(&self, run: RunId) -> (Vec<u32>, usize) {
-        let of_run = || self.tasks.iter().filter(|task| task.run == Some(run));
-        let failed = of_run().filter(|task| matches!(task.expected, Expected::Failed { .. }));
-        let upstream = of_run().filter(|task| task.expected == Expected::Upstream).count();
-        (failed.map(|task| task.id.serial()).collect(), upstream)
+        let is_pending = |&other: &usize| !self.tasks[other].has_ended();
+        let waits = || model.dependencies.iter().any(is_pending);
+        !model.has_ended() || model.counted > 0 || consumers.iter().any(is_pending) || waits()
     }
 }

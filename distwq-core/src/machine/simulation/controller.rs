@@ -1,7 +1,10 @@
 //! The simulated controller: its machine, in turns. It stands for `runtime/controller.rs`.
 
 use super::agenda::Happening;
+use super::book::Book;
+use super::faults::Torn;
 use super::network::{CONTROLLER, told};
+use super::task::Seen;
 use super::world::World;
 use crate::codec::Payload;
 use crate::codec::frame::Frame;
@@ -9,7 +12,7 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::Rank;
 use crate::machine::Ns;
-use crate::machine::controller::{Controller, Input, Outbox, ReferenceNote, WorkerPlace};
+use crate::machine::controller::{Controller, End, Input, Outbox, ReferenceNote, WorkerPlace};
 use std::collections::VecDeque;
 
 /// The longest pause between two turns in which nothing comes.
@@ -24,6 +27,8 @@ pub(super) struct SimulatedController {
     pub(super) out: Outbox,
     /// What became of handles and was not counted.
     pub(super) notes: Vec<ReferenceNote>,
+    /// It must send nothing any more.
+    pub(super) is_silent: bool,
     inbox: VecDeque<(Rank, Frame)>,
     /// When the next turn is, and whether it is for what has come.
     turn: Option<(Ns, bool)>,
@@ -36,7 +41,7 @@ impl SimulatedController {
         let places = (1..=workers).map(|rank| WorkerPlace::new(Rank(rank), format!("host{}", rank % 2)));
         let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, places.collect(), settings);
         let (notes, inbox) = (Vec::new(), VecDeque::new());
-        Self { machine, out, notes, inbox, turn: None, idle_ns: IDLE_NS_MIN }
+        Self { machine, out, notes, is_silent: false, inbox, turn: None, idle_ns: IDLE_NS_MIN }
     }
 }
 
@@ -71,6 +76,10 @@ impl World<'_> {
             self.history.note(now, || format!("the controller reads from {from}: {}", told(CONTROLLER, &frame)));
             self.tell(Input::Frame { from, frame: &frame });
             self.deliver_of_controller();
+            self.check_torn((from, CONTROLLER), &frame);
+            if self.torn == Torn::Read {
+                return;
+            }
         }
         if self.controller.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.tell(Input::Time);
@@ -102,8 +111,10 @@ impl World<'_> {
         let out = &mut self.controller.out;
         let mut frames = Vec::new();
         out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
-        if let Some(end) = out.take_end() {
-            panic!("the controller gives up: {end:?}");
+        match out.take_end() {
+            None => {}
+            Some(End::Unreadable { from, .. }) if self.torn.is(from, CONTROLLER) => self.torn = Torn::Read,
+            Some(end) => panic!("the controller gives up: {end:?}"),
         }
         for (to, frame) in frames {
             self.send(CONTROLLER, to, frame);
@@ -163,19 +174,34 @@ impl World<'_> {
         // In the order in which they were added, in which failures spread.
         self.ended.sort_unstable();
         for index in std::mem::take(&mut self.ended) {
-            let machine = &self.controller.machine;
-            let model = &self.book.tasks[index];
-            let info = machine.info(model.id);
-            let mut payload = Payload::EMPTY;
-            let output = machine.output(model.id, &mut payload);
-            let result = output.map(|output| output.map(|()| payload == model.output));
-            self.history.note(self.agenda.now(), || format!("{} has ended: {result:?}", model.id));
-            self.book.ended(index, info.map(|info| info.attempts), result);
+            let id = self.book.tasks[index].id;
+            let seen = self.seen(index);
+            self.history.note(self.agenda.now(), || format!("{id} has ended: {seen:?}"));
+            let attempts = self.controller.machine.info(id).map(|info| info.attempts);
+            self.book.ended(index, attempts, seen);
         }
         let (submitted, done, failed) = self.controller.machine.counts();
-        assert_eq!((done, failed), (self.book.done, self.book.failed), "each task ends once, as it must");
+        let Book { done: seen_done, failed: seen_failed, open, .. } = self.book;
+        assert!(done >= seen_done && failed >= seen_failed, "each task ends as it must");
+        assert_eq!(done + failed, seen_done + seen_failed + open, "each task ends once");
         assert_eq!(submitted, done + failed + self.controller.machine.pending() as u64, "no task is lost");
         self.check_releases();
+    }
+
+    /// How a task has ended, as the controller says now. Nothing if it is gone already.
+    fn seen(&self, index: usize) -> Option<Seen> {
+        let model = &self.book.tasks[index];
+        let machine = &self.controller.machine;
+        let mut payload = Payload::EMPTY;
+        match machine.output(model.id, &mut payload) {
+            Some(Ok(())) => {
+                assert!(payload == model.output, "the bytes of {}", model.id);
+                Some(Seen::Value)
+            }
+            Some(Err(error)) => Some(Seen::Error(error)),
+            // It lies elsewhere.
+            None => machine.knows(model.id).then_some(Seen::Value),
+        }
     }
 
     /// A task is known as long as somebody needs it, and no longer.

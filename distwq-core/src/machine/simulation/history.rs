@@ -34,6 +34,16 @@ pub struct Tally {
     pub waits: u64,
     /// Bodies that failed.
     pub failed_bodies: u64,
+    /// Workers that were lost.
+    pub lost: u64,
+    /// Processes of the controller that exited.
+    pub exits: u64,
+    /// Runs that ended with a frame that cannot be read.
+    pub unreadable: u64,
+    /// Tasks that ended because nothing could move any more, or too few workers were left.
+    pub stalled: u64,
+    /// Tasks that ended because their worker was lost, or what they take.
+    pub lost_tasks: u64,
     /// A hash of all frames, in the order in which they were sent.
     pub hash: u64,
 }
@@ -51,6 +61,11 @@ impl std::ops::AddAssign for Tally {
         self.deadlocks += other.deadlocks;
         self.waits += other.waits;
         self.failed_bodies += other.failed_bodies;
+        self.lost += other.lost;
+        self.exits += other.exits;
+        self.unreadable += other.unreadable;
+        self.stalled += other.stalled;
+        self.lost_tasks += other.lost_tasks;
         self.hash = self.hash.rotate_left(1) ^ other.hash;
     }
 }

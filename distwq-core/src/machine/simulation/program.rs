@@ -3,7 +3,7 @@
 use super::content::Content;
 use super::functions;
 use super::script::{Outcome, Script, any_failure};
-use super::task::{Behaviour, Expected, Task};
+use super::task::{Behaviour, Expected, Seen, Task};
 use super::world::World;
 use crate::codec::Payload;
 use crate::function::argument::{Input, InputPlace};
@@ -86,6 +86,7 @@ impl World<'_> {
             dependencies: Vec::new(),
             follow: None,
             ranks: 0,
+            retries: 0,
             label: None,
             run: None,
             behaviour: Behaviour::Given,
@@ -93,9 +94,13 @@ impl World<'_> {
             content,
             output,
             begun: 0,
+            told: 0,
+            has_given: true,
+            failed_at: 0,
+            lost_with: Vec::new(),
             running: 0,
             ran_on: None,
-            ended: true,
+            seen: Some(Seen::Value),
             root: None,
             released: false,
             handles: 1,
@@ -109,7 +114,8 @@ impl World<'_> {
         let is_collective = self.random.percent(self.shape.wide_percent);
         let remote = functions::any(&mut self.random, is_collective);
         let call = self.draw_call(is_collective);
-        let ranks = if is_collective { call.ranks.unwrap_or(self.shape.workers) } else { 1 };
+        let living = self.book.living();
+        let ranks = if is_collective { call.ranks.unwrap_or(living).max(1) } else { 1 };
         let behaviour = self.draw_behaviour(index, is_collective.then_some(ranks as usize), call.retries);
         let id = self.tell_task(remote, &call, run);
         let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
@@ -119,11 +125,10 @@ impl World<'_> {
         let mut dependencies: Vec<usize> = before.map(|id| self.book.index(id)).collect();
         dependencies.sort_unstable();
         dependencies.dedup();
-        let has_value = |&before: &usize| matches!(self.book.tasks[before].expected, Expected::Value { .. });
-        let expected = if dependencies.iter().all(has_value) {
-            Task::expected_alone(&behaviour, call.retries)
-        } else {
-            Expected::Upstream
+        let expected = match Task::expected_after(dependencies.iter().map(|&before| &self.book.tasks[before])) {
+            None if ranks > living => Expected::Stuck,
+            None => Task::expected_alone(&behaviour, call.retries),
+            Some(expected) => expected,
         };
         let content = self.content(index);
         self.added(Task {
@@ -134,6 +139,7 @@ impl World<'_> {
             plain: call.plain,
             inputs: call.inputs,
             ranks,
+            retries: call.retries,
             label: call.label,
             run,
             behaviour,
@@ -141,9 +147,13 @@ impl World<'_> {
             output: content.encoded(),
             content,
             begun: 0,
+            told: 0,
+            has_given: false,
+            failed_at: 0,
+            lost_with: Vec::new(),
             running: 0,
             ran_on: None,
-            ended: false,
+            seen: None,
             root: None,
             released: false,
             handles: 1,
@@ -186,7 +196,7 @@ impl World<'_> {
             }
         }
         self.consumers.push(Vec::new());
-        if !task.ended {
+        if !task.has_ended() {
             self.unended.push(index);
         }
         self.unreleased.push(index);
@@ -228,7 +238,8 @@ impl World<'_> {
         if random.percent(20) {
             before.extend((0..random.up_to(3)).filter_map(|_| random.pick(recent).copied()));
         }
-        let width = random.up_to(u64::from(self.shape.workers)) as u32;
+        let too_many = if random.percent(2) { random.up_to(2) } else { 0 };
+        let width = (random.up_to(u64::from(self.shape.workers)) + too_many) as u32;
         Call {
             plain,
             inputs,

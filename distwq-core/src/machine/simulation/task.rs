@@ -7,6 +7,7 @@ use crate::function::argument::Input;
 use crate::function::registry::Remote;
 use crate::function::remote::Failure;
 use crate::id::{RunId, TaskId};
+use crate::outcome::error::TaskError;
 
 /// What a task does when it runs.
 #[derive(Debug)]
@@ -28,6 +29,19 @@ pub(super) enum Expected {
     Failed { attempts: u32, text: String },
     /// It must not run.
     Upstream,
+    /// It can never run: it, or what comes before it, needs more workers than there are.
+    Stuck,
+}
+
+/// How a task has ended, as the controller said then.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Seen {
+    /// With a value.
+    Value,
+    /// With an error.
+    Error(TaskError),
+    /// It was gone at once, as nobody needed it; `gave` says whether it has given a value, where that is certain.
+    Gone { gave: Option<bool> },
 }
 
 /// A task as the simulation knows it.
@@ -43,6 +57,7 @@ pub(super) struct Task {
     pub(super) dependencies: Vec<usize>,
     pub(super) follow: Option<usize>,
     pub(super) ranks: u32,
+    pub(super) retries: u32,
     pub(super) label: Option<String>,
     pub(super) run: Option<RunId>,
     pub(super) behaviour: Behaviour,
@@ -53,13 +68,21 @@ pub(super) struct Task {
 
     /// Attempts that have begun on a worker.
     pub(super) begun: u32,
+    /// The number of the last of them, as its worker was told.
+    pub(super) told: u32,
+    /// An attempt has given the output.
+    pub(super) has_given: bool,
+    /// The number of the last attempt that has failed by itself.
+    pub(super) failed_at: u32,
+    /// The lost workers that had it when the controller heard of their loss, each with the attempt.
+    pub(super) lost_with: Vec<(usize, u32)>,
     /// Executors that run it at this moment.
     pub(super) running: u32,
     /// The workers of the last attempt, the first of a group first.
     pub(super) ran_on: Option<usize>,
-    /// The controller says that it has ended.
-    pub(super) ended: bool,
-    /// The task where the error began, if it was seen.
+    /// How it has ended, as the controller said then.
+    pub(super) seen: Option<Seen>,
+    /// The task where its error began.
     pub(super) root: Option<usize>,
     /// The controller does not know it any more.
     pub(super) released: bool,
@@ -72,9 +95,53 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Whether it has ended with a value.
-    pub(super) fn has_value(&self) -> bool {
-        self.ended && matches!(self.expected, Expected::Value { .. })
+    /// Whether it has ended, as far as the controller has said.
+    pub(super) fn has_ended(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// Whether it has ended with a value, as far as that is certain.
+    pub(super) fn has_value(&self) -> Option<bool> {
+        match self.seen {
+            None | Some(Seen::Error(_)) => Some(false),
+            Some(Seen::Value) => Some(true),
+            Some(Seen::Gone { gave }) => gave,
+        }
+    }
+
+    /// Whether it may have ended with a value where it should have failed, or the other way round.
+    pub(super) fn deviates(&self) -> bool {
+        self.has_ended() && self.has_value() != Some(matches!(self.expected, Expected::Value { .. }))
+    }
+
+    /// What a group does in an attempt. Without losses there is one for each; more of them go like the last.
+    pub(super) fn script(&self, attempt: u32) -> &Script {
+        let Behaviour::Group(scripts) = &self.behaviour else { panic!("{} is no group", self.id) };
+        let last = scripts.len() - 1;
+        &scripts[last.min(attempt as usize - 1)]
+    }
+
+    /// The failure of an attempt of a single-rank task, if it has one.
+    pub(super) fn failure(&self, attempt: u32) -> Option<&Failure> {
+        let Behaviour::Single { failing, failure } = &self.behaviour else { panic!("{} needs a group", self.id) };
+        (attempt <= *failing).then_some(failure)
+    }
+
+    /// How a task must end that comes after these, if they have ended or will end so, and nothing if it depends on what
+    /// it does itself.
+    pub(super) fn expected_after<'a>(before: impl Iterator<Item = &'a Self>) -> Option<Expected> {
+        let mut expected = None;
+        for task in before {
+            match (&task.seen, &task.expected) {
+                (Some(Seen::Value), _) | (None, Expected::Value { .. }) => {}
+                (None, Expected::Stuck) => expected = expected.or(Some(Expected::Stuck)),
+                (Some(Seen::Error(_)), _) | (None, Expected::Failed { .. } | Expected::Upstream) => {
+                    expected = Some(Expected::Upstream);
+                }
+                (Some(Seen::Gone { .. }), _) => panic!("{} is gone, and named", task.id),
+            }
+        }
+        expected
     }
 
     /// How it must end, if what comes first gives values.

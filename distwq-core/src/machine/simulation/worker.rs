@@ -2,10 +2,10 @@
 //! `runtime/executor.rs`.
 
 use super::agenda::Happening;
+use super::faults::Torn;
 use super::network::{CONTROLLER, told};
 use super::script::Step;
-use super::task::Behaviour;
-use super::world::World;
+use super::world::{Phase, World};
 use crate::codec::Payload;
 use crate::codec::frame::Frame;
 use crate::config::Settings;
@@ -13,7 +13,7 @@ use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot};
 use crate::machine::Ns;
-use crate::machine::worker::{Attempt, Awaited, Input, Next, Outbox, Worker};
+use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
 use std::collections::VecDeque;
 
 /// What an executor does.
@@ -48,6 +48,10 @@ pub(super) struct SimulatedWorker {
     clock_ahead: Ns,
     /// All executors have returned.
     pub(super) finished: bool,
+    /// Its process is gone: it was lost, or has exited with the controller's.
+    pub(super) is_dead: bool,
+    /// What it has sent and has not arrived went with it.
+    pub(super) takes_frames_along: bool,
 }
 
 impl SimulatedWorker {
@@ -62,6 +66,8 @@ impl SimulatedWorker {
             turn: None,
             clock_ahead,
             finished: false,
+            is_dead: false,
+            takes_frames_along: false,
         }
     }
 
@@ -70,6 +76,14 @@ impl SimulatedWorker {
         let unread = (!self.inbox.is_empty()).then(|| format!("{} frames", self.inbox.len()));
         let unsent = (self.out.reports() > 0).then(|| "reports".to_owned());
         unread.or(unsent).or_else(|| self.machine.leftovers())
+    }
+
+    /// Its process is gone. Gives the single-rank tasks that ran there.
+    pub(super) fn die(&mut self) -> Vec<usize> {
+        self.is_dead = true;
+        self.inbox.clear();
+        let alone = |executor: &Executor| if let Doing::Alone { task } = executor.doing { Some(task) } else { None };
+        self.executors.iter().filter_map(alone).collect()
     }
 
     fn runs_something(&self) -> bool {
@@ -84,6 +98,9 @@ impl SimulatedWorker {
 impl World<'_> {
     /// A frame has come to a worker, which reads it in its next turn.
     pub(super) fn arrived_at_worker(&mut self, worker: usize, from: Rank, frame: Frame) {
+        if self.workers[worker].is_dead {
+            return;
+        }
         self.workers[worker].inbox.push_back((from, frame));
         self.plan_worker_turn(worker);
     }
@@ -92,7 +109,7 @@ impl World<'_> {
     pub(super) fn worker_turn(&mut self, worker: usize) {
         let now = self.agenda.now();
         let place = &mut self.workers[worker];
-        if place.turn.is_none_or(|(at, _)| at != now) {
+        if place.is_dead || place.turn.is_none_or(|(at, _)| at != now) {
             return;
         }
         place.turn = None;
@@ -100,6 +117,10 @@ impl World<'_> {
         while let Some((from, frame)) = place.inbox.pop_front() {
             self.history.note(now, || format!("{} reads from {from}: {}", place.rank, told(place.rank, &frame)));
             place.machine.handle(clock, Input::Frame { from, frame: &frame }, &mut place.out);
+            if self.torn.is_mark_of(&frame) {
+                self.deliver_of_worker(worker);
+                return self.check_torn((from, self.workers[worker].rank), &frame);
+            }
         }
         if place.out.take_asked() {
             place.machine.handle(clock, Input::Reports { kept_bytes: 0 }, &mut place.out);
@@ -119,14 +140,20 @@ impl World<'_> {
         place.out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
         for _ in place.out.take_freed() {
             let planned = self.book.to_be_freed.iter().position(|freed| *freed == worker);
-            let planned = planned.unwrap_or_else(|| panic!("{rank} frees a communicator that is still in use"));
-            self.book.to_be_freed.swap_remove(planned);
+            match planned {
+                Some(planned) => drop(self.book.to_be_freed.swap_remove(planned)),
+                None => assert!(self.book.may_be_freed, "{rank} frees a communicator that is still in use"),
+            }
         }
-        if let Some(end) = place.out.take_end() {
-            panic!("{rank} gives up: {end:?}");
-        }
+        let end = place.out.take_end();
         for (to, frame) in frames {
             self.send(rank, to, frame);
+        }
+        match end {
+            None => {}
+            Some(End::Exit) if self.phase == Phase::Exited => self.gone(worker),
+            Some(End::Unreadable { from, .. }) if self.torn.is(from, rank) => self.torn = Torn::Read,
+            Some(end) => panic!("{rank} gives up: {end:?}"),
         }
     }
 
@@ -134,6 +161,9 @@ impl World<'_> {
     fn flush_worker(&mut self, worker: usize) {
         self.deliver_of_worker(worker);
         let place = &mut self.workers[worker];
+        if place.is_dead {
+            return;
+        }
         let rank = place.rank;
         if let Some(frame) = place.out.take_reports(Vec::new) {
             self.send(rank, CONTROLLER, frame);
@@ -143,6 +173,9 @@ impl World<'_> {
     /// Wakes the executors that wait for what has happened, drops garbage, and plans the next turn.
     fn after_worker(&mut self, worker: usize) {
         let place = &mut self.workers[worker];
+        if place.is_dead {
+            return;
+        }
         place.out.garbage.clear();
         let mut woken = (false, Vec::new());
         place.out.happened.take(&mut woken, |woken| woken.0 = true, |woken, key| woken.1.push(key));
@@ -190,6 +223,9 @@ impl World<'_> {
 
     /// An executor was woken.
     pub(super) fn looks(&mut self, worker: usize, slot: usize) {
+        if self.workers[worker].is_dead {
+            return;
+        }
         match self.workers[worker].executors[slot].doing {
             Doing::Nothing => self.looks_for_task(worker, slot),
             Doing::Member { waits: true, .. } => self.go_on_in_group(worker, slot),
@@ -255,13 +291,13 @@ impl World<'_> {
     /// What an executor computes is done: the task, or one step of a member.
     pub(super) fn computed(&mut self, worker: usize, slot: usize) {
         let place = &self.workers[worker];
+        if place.is_dead {
+            return;
+        }
         let Doing::Alone { task } = place.executors[slot].doing else {
             return self.go_on_in_group(worker, slot);
         };
-        let model = &self.book.tasks[task];
-        let Behaviour::Single { failing, failure } = &model.behaviour else { unreachable!("it runs alone") };
-        let failure = (model.begun <= *failing).then(|| failure.clone());
-        self.book.ends_alone(task);
+        let failure = self.book.ends_alone(task);
         self.end(worker, slot, task, failure);
     }
 

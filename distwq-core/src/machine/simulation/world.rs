@@ -3,9 +3,10 @@
 use super::agenda::{Agenda, Happening};
 use super::book::Book;
 use super::controller::SimulatedController;
+use super::faults::Torn;
 use super::functions;
 use super::history::History;
-use super::network::{CONTROLLER, Network};
+use super::network::{CONTROLLER, Network, told};
 use super::random::Random;
 use super::user::User;
 use super::worker::SimulatedWorker;
@@ -43,12 +44,19 @@ pub(super) struct Shape {
     pub(super) fails_at: Option<Ns>,
     /// The body ends only when all is quiet.
     pub(super) ends_quietly: bool,
+    /// When the controller's process exits, if it does.
+    pub(super) exits_at: Option<Ns>,
+    /// From when on a frame is torn, if one is.
+    pub(super) tears_at: Option<Ns>,
+    /// Which workers are lost, and when.
+    pub(super) losses: Vec<(usize, Ns)>,
 }
 
 impl Shape {
     fn draw(random: &mut Random) -> Self {
+        let workers = random.up_to(6) as u32;
         Self {
-            workers: random.up_to(6) as u32,
+            workers,
             inline_bytes_max: *random.pick(&[0, 60, 300, 3_000, 40_000]).expect("there are some"),
             run_ns_max: *random.pick(&[5_000, 300_000, 3_000_000]).expect("there are some"),
             latency_ns_max: *random.pick(&[2_000, 50_000, 1_000_000]).expect("there are some"),
@@ -57,15 +65,33 @@ impl Shape {
             output_bytes_max: *random.pick(&[20, 400, 4_000, 40_000]).expect("there are some"),
             fails_at: random.percent(12).then(|| BEGIN_NS + random.up_to(30_000_000)),
             ends_quietly: random.percent(60),
+            exits_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
+            tears_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
+            losses: Self::draw_losses(random, workers),
         }
+    }
+
+    /// None in most runs, in some all workers, at any time up to the end.
+    fn draw_losses(random: &mut Random, workers: u32) -> Vec<(usize, Ns)> {
+        if !random.percent(40) {
+            return Vec::new();
+        }
+        let count = if random.percent(10) { u64::from(workers) } else { random.up_to(u64::from(workers)) };
+        let within_ns = *random.pick(&[1_000_000, 20_000_000, 200_000_000]).expect("there are some");
+        let mut left: Vec<usize> = (0..workers as usize).collect();
+        let any = |_| left.swap_remove(random.below(left.len() as u64) as usize);
+        let lost: Vec<usize> = (0..count).map(any).collect();
+        lost.into_iter().map(|worker| (worker, BEGIN_NS + random.up_to(within_ns))).collect()
     }
 }
 
 /// How far the run is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+pub(super) enum Phase {
     Open,
     Stopped,
+    /// The controller's process has exited.
+    Exited,
     Closed,
 }
 
@@ -88,7 +114,9 @@ pub(super) struct World<'h> {
     pub(super) ended: Vec<usize>,
     /// Tasks that the controller knows.
     pub(super) unreleased: Vec<usize>,
-    phase: Phase,
+    pub(super) phase: Phase,
+    /// The frame that is torn, once it was sent.
+    pub(super) torn: Torn,
     /// The machine of the scheduler is looked through after each event, not only in the end.
     thorough: bool,
 }
@@ -115,18 +143,28 @@ impl<'h> World<'h> {
         if let Some(at) = shape.fails_at {
             agenda.at(at, Happening::BodyFails);
         }
+        if let Some(at) = shape.exits_at {
+            agenda.at(at, Happening::Exits);
+        }
+        if let Some(at) = shape.tears_at {
+            agenda.at(at, Happening::Tears);
+        }
+        for &(worker, at) in &shape.losses {
+            agenda.at(at, Happening::Dies(worker));
+        }
         history.note(BEGIN_NS, || format!("{shape:?} with {slots} slots each"));
         Self {
             network: Network::new(&mut random, shape.workers as usize + 1, delay_ns_max),
             controller: SimulatedController::new(functions, shape.workers, settings),
             workers,
             user: User::new(random.up_to(24)),
-            book: Book::default(),
+            book: Book::new(shape.workers, shape.inline_bytes_max),
             consumers: Vec::new(),
             unended: Vec::new(),
             ended: Vec::new(),
             unreleased: Vec::new(),
             phase: Phase::Open,
+            torn: Torn::No,
             thorough: seed.is_multiple_of(16),
             shape,
             random,
@@ -136,7 +174,12 @@ impl<'h> World<'h> {
     }
 
     /// A frame goes into the network.
-    pub(super) fn send(&mut self, from: Rank, to: Rank, frame: Frame) {
+    pub(super) fn send(&mut self, from: Rank, to: Rank, mut frame: Frame) {
+        let is_silent = from == CONTROLLER && self.controller.is_silent;
+        assert!(!is_silent, "the controller says nothing after the end: {}", told(to, &frame));
+        let is_lost = from == CONTROLLER && self.book.lost.contains(&(to.index() - 1));
+        assert!(!is_lost, "the controller talks to {to}, which is lost: {}", told(to, &frame));
+        self.tear(from, to, &mut frame);
         let Self { network, agenda, random, history, .. } = self;
         network.send((agenda, random, history), (from, to), frame);
     }
@@ -150,6 +193,10 @@ impl<'h> World<'h> {
                 assert!(has_time, "the run does not end: after {LASTS_NS_MAX} ns comes {happening:?}");
                 assert!(self.history.tally.events < EVENTS_MAX, "the run does not end: there comes {happening:?}");
                 self.happens(happening);
+                if self.torn == Torn::Read {
+                    self.history.tally.unreadable += 1;
+                    return self.count();
+                }
                 if self.thorough && !self.book.body_failed {
                     self.controller.machine.validate();
                 }
@@ -160,17 +207,29 @@ impl<'h> World<'h> {
             match self.phase {
                 Phase::Open => self.all_is_quiet(),
                 Phase::Stopped => self.close(),
+                Phase::Exited => {
+                    let are_gone = self.workers.iter().all(|worker| worker.is_dead);
+                    assert!(are_gone, "all workers exit with the controller's process");
+                    self.phase = Phase::Closed;
+                }
                 Phase::Closed => break,
             }
         }
+        self.count();
+    }
+
+    /// Notes what has happened.
+    fn count(self) {
         let tally = &mut self.history.tally;
         (tally.tasks, tally.done, tally.failed) = (self.book.tasks.len() as u64, self.book.done, self.book.failed);
         (tally.retries, tally.groups) = (self.book.retries, self.book.groups);
         (tally.deadlocks, tally.failed_bodies) = (self.book.deadlocks, u64::from(self.book.body_failed));
+        (tally.stalled, tally.lost_tasks) = (self.book.stalled, self.book.lost_tasks);
     }
 
     fn happens(&mut self, happening: Happening) {
         match happening {
+            Happening::Arrives { from, .. } if self.takes_frames_along(from) => {}
             Happening::Arrives { from, to: CONTROLLER, frame } => self.arrived_at_controller(from, frame),
             Happening::Arrives { from, to, frame } => self.arrived_at_worker(to.index() - 1, from, frame),
             Happening::ControllerTurn => self.controller_turn_if_planned(),
@@ -187,6 +246,10 @@ impl<'h> World<'h> {
                     self.stop(true);
                 }
             }
+            Happening::Exits => self.exits(),
+            Happening::Dies(worker) => self.dies(worker),
+            Happening::ToldOfLoss(worker) => self.told_of_loss(worker),
+            Happening::Tears => self.torn = Torn::Next,
         }
     }
 
@@ -196,7 +259,7 @@ impl<'h> World<'h> {
         self.controller.machine.validate();
         let left = self.controller.machine.leftovers();
         assert!(left.is_none(), "the controller still has {left:?}");
-        for worker in &self.workers {
+        for worker in self.workers.iter().filter(|worker| !worker.is_dead) {
             let left = worker.leftovers();
             assert!(left.is_none(), "a worker still has {left:?}");
         }
@@ -215,11 +278,12 @@ impl<'h> World<'h> {
         self.phase = Phase::Stopped;
         self.tell(Input::Stop { failed });
         self.after_controller();
+        self.controller.is_silent = true;
     }
 
     /// All ranks have joined in the end.
     fn close(&mut self) {
-        assert!(self.workers.iter().all(|worker| worker.finished), "all executors return");
+        assert!(self.workers.iter().all(|worker| worker.finished || worker.is_dead), "all executors return");
         assert!(self.user.has_no_waits(), "all waits end: {:?}", self.user);
         let busy = self.controller.machine.who_is_busy();
         assert!(busy.starts_with("all have stopped"), "all workers say that they have stopped: {busy}");
@@ -229,7 +293,10 @@ impl<'h> World<'h> {
         if self.book.body_failed {
             return;
         }
-        assert!(self.book.parties.is_empty() && self.book.to_be_freed.is_empty());
+        assert!(self.book.parties.is_empty(), "all groups have ended");
+        let to_be_freed = self.book.to_be_freed.iter();
+        let not_freed: Vec<_> = to_be_freed.filter(|worker| !self.workers[**worker].is_dead).collect();
+        assert!(not_freed.is_empty(), "communicators are left on {not_freed:?}");
         let left = self.controller.machine.leftovers();
         assert!(left.is_none(), "the controller still has {left:?}");
         assert!(self.unended.is_empty() && self.unreleased.is_empty(), "all tasks have ended and gone");

@@ -3,7 +3,7 @@
 use super::store::Store;
 use super::task::Task;
 use crate::function::remote::Resident;
-use crate::id::TaskId;
+use crate::id::{Rank, TaskId};
 use rustc_hash::FxHashMap;
 use std::mem::take;
 
@@ -25,8 +25,10 @@ struct Waiting {
 }
 
 /// A value that was asked for, until the answer comes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Fetch {
+    /// Who was asked.
+    holder: Rank,
     waiting: Vec<Gap>,
     /// It was to be forgotten before the answer came: whoever waits gets it, nobody keeps it.
     forgotten: bool,
@@ -66,19 +68,27 @@ pub(crate) enum Gathered {
     Failed(Task, Purpose, String),
 }
 
+/// What follows where a value cannot come.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// The controller takes it to be here, and it is not.
+    pub(crate) is_missing: bool,
+    /// The tasks that waited for it.
+    pub(crate) tasks: Vec<Gathered>,
+}
+
 impl Inputs {
-    /// Takes a task some of whose inputs are missing. `ask` is called for each value that nobody has asked for yet.
-    pub(crate) fn add(&mut self, task: Task, purpose: Purpose, mut ask: impl FnMut(TaskId)) {
+    /// Takes a task some of whose inputs are missing. `ask` is called for each value that nobody has asked for yet, and
+    /// says whom it asks.
+    pub(crate) fn add(&mut self, task: Task, purpose: Purpose, mut ask: impl FnMut(TaskId) -> Rank) {
         let id = task.id;
         let mut missing = 0;
         for (argument, input) in (0..).zip(&task.inputs) {
             for (place, (value, resident)) in (0..).zip(&input.values) {
                 if resident.is_none() {
                     missing += 1;
-                    let fetch = self.fetches.entry(*value).or_insert_with(|| {
-                        ask(*value);
-                        Fetch::default()
-                    });
+                    let new = || Fetch { holder: ask(*value), waiting: Vec::new(), forgotten: false };
+                    let fetch = self.fetches.entry(*value).or_insert_with(new);
                     fetch.waiting.push(Gap { task: id, argument, value: place });
                 }
             }
@@ -113,11 +123,24 @@ impl Inputs {
         self.fill(&fetch.waiting, value, &resident)
     }
 
-    /// A value that was asked for cannot come. Gives the tasks that waited for it.
-    pub(crate) fn failed(&mut self, value: TaskId, reason: &str) -> Vec<Gathered> {
-        let fetch = self.fetches.remove(&value).unwrap_or_default();
+    /// A value that was asked for cannot come from `holder`. Nothing if it was asked of another one meanwhile.
+    pub(crate) fn failed(&mut self, value: TaskId, holder: Rank, reason: &str, store: &Store) -> Option<Failed> {
+        let asked = self.fetches.get(&value).is_some_and(|fetch| fetch.holder == holder);
+        if !asked {
+            return None;
+        }
+        let fetch = self.fetches.remove(&value)?;
         let tasks = fetch.waiting.iter().filter_map(|gap| self.waiting.remove(&gap.task));
-        tasks.map(|waiting| Gathered::Failed(waiting.task, waiting.purpose, reason.to_owned())).collect()
+        let tasks = tasks.map(|waiting| Gathered::Failed(waiting.task, waiting.purpose, reason.to_owned())).collect();
+        Some(Failed { is_missing: !fetch.forgotten && store.get(value).is_none(), tasks })
+    }
+
+    /// The values that were asked of a rank and have not come, in the order of their ids.
+    pub(crate) fn asked_of(&self, holder: Rank) -> Vec<TaskId> {
+        let asked = self.fetches.iter().filter(|(_, fetch)| fetch.holder == holder);
+        let mut values: Vec<TaskId> = asked.map(|(value, _)| *value).collect();
+        values.sort_unstable();
+        values
     }
 
     /// Nobody needs the value any more. Gives it if it is here: the caller drops it, outside the lock.
@@ -189,6 +212,9 @@ mod tests {
     static REMOTE: Remote =
         Remote { path: "f", file: "f.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 0 };
 
+    /// Who is asked for values.
+    const HOLDER: Rank = Rank(3);
+
     fn id(number: u32) -> TaskId {
         TaskId::new(number, number)
     }
@@ -203,7 +229,10 @@ mod tests {
     fn a_value_named_twice_is_asked_for_once_and_fills_both_places() {
         let mut inputs = Inputs::default();
         let mut asked = Vec::new();
-        inputs.add(task(9, &[1, 2, 1]), Purpose::Single, |value| asked.push(value));
+        inputs.add(task(9, &[1, 2, 1]), Purpose::Single, |value| {
+            asked.push(value);
+            HOLDER
+        });
         assert_eq!(asked, [id(1), id(2)]);
         let mut store = Store::default();
         let value = || Resident::new(Payload::copy_of(&[5; 100]));
@@ -219,7 +248,7 @@ mod tests {
     #[test]
     fn a_value_forgotten_on_its_way_is_not_kept() {
         let (mut inputs, mut store) = (Inputs::default(), Store::default());
-        inputs.add(task(9, &[1]), Purpose::Single, |_| {});
+        inputs.add(task(9, &[1]), Purpose::Single, |_| HOLDER);
         assert!(inputs.forget(id(1), &mut store).is_none());
         let ready = inputs.arrived(id(1), Resident::new(Payload::EMPTY), &mut store);
         assert_eq!((ready.len(), store.len(), inputs.fetches.len()), (1, 0, 0));
@@ -228,7 +257,7 @@ mod tests {
     #[test]
     fn a_value_that_is_here_and_on_its_way_is_forgotten_in_both_places() {
         let (mut inputs, mut store) = (Inputs::default(), Store::default());
-        inputs.add(task(9, &[1]), Purpose::Single, |_| {});
+        inputs.add(task(9, &[1]), Purpose::Single, |_| HOLDER);
         assert!(inputs.remove(id(9)).is_some());
         assert!(inputs.brought(id(1), Resident::new(Payload::EMPTY), &mut store).1.is_empty());
         assert!(inputs.forget(id(1), &mut store).is_some(), "the caller drops what was here");
@@ -240,11 +269,12 @@ mod tests {
     #[test]
     fn a_value_that_another_task_brings_along_is_waited_for_no_longer() {
         let (mut inputs, mut store) = (Inputs::default(), Store::default());
-        inputs.add(task(9, &[1, 1]), Purpose::Single, |_| {});
+        inputs.add(task(9, &[1, 1]), Purpose::Single, |_| HOLDER);
         let (_, ready) = inputs.brought(id(1), Resident::new(Payload::EMPTY), &mut store);
         assert!(matches!(&ready[..], [Gathered::Complete(task, Purpose::Single)] if task.id == id(9)), "{ready:?}");
         // Who was asked may have let it go meanwhile.
-        assert!(inputs.failed(id(1), "gone").is_empty());
+        let failed = inputs.failed(id(1), HOLDER, "gone", &store).expect("it was asked for");
+        assert!(failed.tasks.is_empty() && !failed.is_missing, "{failed:?}");
         assert_eq!((store.len(), inputs.fetches.len()), (1, 0));
     }
 
@@ -252,9 +282,15 @@ mod tests {
     fn a_task_that_comes_again_waits_for_what_it_has_asked_for_before() {
         let (mut inputs, mut store) = (Inputs::default(), Store::default());
         let mut asked = Vec::new();
-        inputs.add(task(9, &[1, 2]), Purpose::Single, |value| asked.push(value));
+        inputs.add(task(9, &[1, 2]), Purpose::Single, |value| {
+            asked.push(value);
+            HOLDER
+        });
         assert!(inputs.remove(id(9)).is_some());
-        inputs.add(task(9, &[1, 2]), Purpose::Single, |value| asked.push(value));
+        inputs.add(task(9, &[1, 2]), Purpose::Single, |value| {
+            asked.push(value);
+            HOLDER
+        });
         assert_eq!(asked, [id(1), id(2)]);
         assert!(inputs.arrived(id(1), Resident::new(Payload::EMPTY), &mut store).is_empty());
         assert_eq!(inputs.arrived(id(2), Resident::new(Payload::EMPTY), &mut store).len(), 1);
@@ -314,7 +350,10 @@ mod tests {
                     Step::Asked if store.get(id(1)).is_some() => Vec::new(),
                     Step::Asked => {
                         waits = true;
-                        inputs.add(task(9, &[1]), Purpose::Single, |_| is_asked = true);
+                        inputs.add(task(9, &[1]), Purpose::Single, |_| {
+                            is_asked = true;
+                            HOLDER
+                        });
                         Vec::new()
                     }
                     Step::GivenBack => {
@@ -324,7 +363,12 @@ mod tests {
                     }
                     Step::Answer | Step::NoAnswer if !is_asked => Vec::new(),
                     Step::Answer => inputs.arrived(id(1), value(), &mut store),
-                    Step::NoAnswer => inputs.failed(id(1), "gone"),
+                    Step::NoAnswer => {
+                        let is_there = store.get(id(1)).is_some();
+                        let failed = inputs.failed(id(1), HOLDER, "gone", &store).expect("it was asked for");
+                        assert_eq!(failed.is_missing, !is_there && !forgotten, "{order:?}");
+                        failed.tasks
+                    }
                     Step::Forget => {
                         inputs.forget(id(1), &mut store);
                         assert_eq!(store.len(), 0, "{order:?}");
@@ -349,9 +393,20 @@ mod tests {
     #[test]
     fn all_who_wait_for_a_lost_value_fail_once() {
         let mut inputs = Inputs::default();
-        inputs.add(task(8, &[1]), Purpose::Single, |_| {});
-        inputs.add(task(9, &[1, 1]), Purpose::Member(3), |_| {});
-        assert_eq!(inputs.failed(id(1), "gone").len(), 2);
+        inputs.add(task(8, &[1]), Purpose::Single, |_| HOLDER);
+        inputs.add(task(9, &[1, 1]), Purpose::Member(3), |_| HOLDER);
+        assert_eq!(inputs.asked_of(HOLDER), [id(1)]);
+        let failed = inputs.failed(id(1), HOLDER, "gone", &Store::default()).expect("it was asked for");
+        assert_eq!((failed.tasks.len(), failed.is_missing), (2, true));
         assert!(inputs.fetches.is_empty() && inputs.waiting.is_empty());
+    }
+
+    #[test]
+    fn only_who_was_asked_for_a_value_can_say_that_it_cannot_come() {
+        let mut inputs = Inputs::default();
+        inputs.add(task(9, &[1]), Purpose::Single, |_| HOLDER);
+        assert!(inputs.failed(id(1), Rank(7), "late", &Store::default()).is_none());
+        assert!(inputs.asked_of(Rank(7)).is_empty());
+        assert_eq!((inputs.fetches.len(), inputs.waiting.len()), (1, 1));
     }
 }

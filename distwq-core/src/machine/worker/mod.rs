@@ -36,7 +36,7 @@ use crate::wire::members::Members;
 use crate::wire::message::{ToController, ToPeer, ToWorker};
 use descriptions::Descriptions;
 use groups::Groups;
-use inputs::{Gathered, Purpose};
+use inputs::{Failed, Gathered, Purpose};
 use membership::Membership;
 use queue::{Queue, ReadyTask};
 use running::Running;
@@ -67,6 +67,8 @@ pub(crate) struct Worker {
     groups: Groups,
     running: Running,
     descriptions: Descriptions,
+    /// Ranks that are gone.
+    lost: Vec<Rank>,
     phase: Phase,
 }
 
@@ -82,6 +84,7 @@ impl Worker {
             groups: Groups::default(),
             running: Running::new(settings.slots),
             descriptions: Descriptions::default(),
+            lost: Vec::new(),
             phase: Phase::Open,
         }
     }
@@ -341,6 +344,7 @@ impl Worker {
                 let gone = values.into_iter().filter_map(|value| self.values.forget(value));
                 gone.for_each(|value| out.garbage.push(Box::new(value)));
             }
+            ToWorker::Lost { rank } => self.lost(rank, out),
             ToWorker::Report => out.ask_for_report(),
             ToWorker::Stop { failed } => {
                 self.phase = if failed { Phase::Failed } else { Phase::Stopped };
@@ -351,11 +355,13 @@ impl Worker {
             ToWorker::Peer(ToPeer::Fetch { value }) => {
                 out.say(from, self.values.get(value), |bytes| ToPeer::Value { value, bytes });
             }
-            ToWorker::Peer(ToPeer::Value { value, bytes }) => {
-                let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
-                let gathered = self.values.arrived(from, value, payload);
-                self.gathered(gathered, out);
-            }
+            ToWorker::Peer(ToPeer::Value { value, bytes }) => match bytes {
+                Some(blob) => {
+                    let gathered = self.values.arrived(value, frame.payload(blob)?);
+                    self.gathered(gathered, out);
+                }
+                None => self.cannot_come(&[value], from, out),
+            },
             ToWorker::Peer(ToPeer::Group { epoch, key, bytes }) => {
                 let payload = frame.payload(bytes)?;
                 if let Some((membership, member)) = self.groups.member(epoch, from) {
@@ -392,14 +398,33 @@ impl Worker {
             return self.has_gathered(Gathered::Complete(task, purpose), out);
         }
         for Missing { value, holder } in self.values.wait(task, purpose, missing) {
-            if holder == self.here {
-                // It should be here and nobody has asked for it: it never will be.
-                let gathered = self.values.arrived(holder, value, None);
-                self.gathered(gathered, out);
+            // If it should be here and nobody has asked for it, it never will be.
+            if holder == self.here || self.lost.contains(&holder) {
+                self.cannot_come(&[value], holder, out);
             } else {
                 out.say(holder, None, |_| ToPeer::Fetch { value });
             }
         }
+    }
+
+    /// These values cannot come from a rank that was asked for them: the tasks that wait for them have failed.
+    fn cannot_come(&mut self, values: &[TaskId], holder: Rank, out: &mut Outbox) {
+        let failed = values.iter().filter_map(|value| Some((*value, self.values.refused(*value, holder)?)));
+        let failed: Vec<(TaskId, Failed)> = failed.collect();
+        let missing = failed.iter().filter(|(_, failed)| failed.is_missing).map(|(value, _)| *value);
+        let missing: Vec<TaskId> = missing.collect();
+        // Before the failures of the tasks: they are tried again where the value is.
+        if !missing.is_empty() {
+            out.tell(&ToController::Missing { values: missing });
+        }
+        failed.into_iter().for_each(|(_, failed)| self.gathered(failed.tasks, out));
+    }
+
+    /// A rank is gone, and with it what it was asked for, or what a message that is late will say that it has.
+    fn lost(&mut self, rank: Rank, out: &mut Outbox) {
+        self.lost.push(rank);
+        let values = self.values.asked_of(rank);
+        self.cannot_come(&values, rank, out);
     }
 
     fn gathered(&mut self, gathered: Vec<Gathered>, out: &mut Outbox) {

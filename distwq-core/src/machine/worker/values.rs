@@ -1,6 +1,6 @@
 //! The values of a worker: how they come to its tasks, are kept, are lent to other ranks, and go.
 
-use super::inputs::{Gathered, Inputs, Purpose};
+use super::inputs::{Failed, Gathered, Inputs, Purpose};
 use super::store::Store;
 use super::task::Task;
 use crate::codec::frame::Frame;
@@ -71,20 +71,37 @@ impl Values {
 
     /// Keeps a task until its missing values have come. Gives those that nobody has asked for yet.
     pub(super) fn wait(&mut self, task: Task, purpose: Purpose, mut missing: Vec<Missing>) -> Vec<Missing> {
-        let mut unasked = Vec::new();
-        self.inputs.add(task, purpose, |value| unasked.push(value));
         missing.sort_unstable_by_key(|missing| missing.value);
         missing.dedup_by_key(|missing| missing.value);
-        missing.retain(|missing| unasked.contains(&missing.value));
-        missing
+        let mut unasked = Vec::new();
+        self.inputs.add(task, purpose, |value| {
+            let place = missing.binary_search_by_key(&value, |missing| missing.value);
+            let missing = missing[place.expect("it is named with who holds it")];
+            unasked.push(missing);
+            missing.holder
+        });
+        unasked.sort_unstable_by_key(|missing| missing.value);
+        unasked
     }
 
-    /// A value that was asked for has come, or `from` does not have it. Gives the tasks that wait no longer.
-    pub(super) fn arrived(&mut self, from: Rank, value: TaskId, payload: Option<Payload>) -> Vec<Gathered> {
-        match payload {
-            Some(payload) => self.inputs.arrived(value, Resident::new(payload), &mut self.store),
-            None => self.inputs.failed(value, &format!("the output of task {value} is not on {from} any more")),
-        }
+    /// A value that was asked for has come. Gives the tasks that wait no longer.
+    pub(super) fn arrived(&mut self, value: TaskId, payload: Payload) -> Vec<Gathered> {
+        self.inputs.arrived(value, Resident::new(payload), &mut self.store)
+    }
+
+    /// A rank does not have a value that it was asked for. Nothing if another one was asked meanwhile.
+    pub(super) fn refused(&mut self, value: TaskId, holder: Rank) -> Option<Failed> {
+        self.inputs.failed(
+            value,
+            holder,
+            &format!("the output of task {value} is not on {holder} any more"),
+            &self.store,
+        )
+    }
+
+    /// The values that were asked of a rank and have not come.
+    pub(super) fn asked_of(&self, holder: Rank) -> Vec<TaskId> {
+        self.inputs.asked_of(holder)
     }
 
     /// Keeps the output of a task.

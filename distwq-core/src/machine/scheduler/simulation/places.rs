@@ -146,9 +146,9 @@ impl World {
         let model = self.book.task(task);
         let value = Made { bytes: model.bytes, resident: model.resident };
         let result = if !reachable {
-            Err(GroupFailure { retry: true })
+            Err(GroupFailure { retry: true, lost: None })
         } else if model.failures < model.failing {
-            Err(GroupFailure { retry: !model.fatal })
+            Err(GroupFailure { retry: !model.fatal, lost: None })
         } else {
             if value.resident {
                 self.places[party.members[0].index()].copies.insert(task);

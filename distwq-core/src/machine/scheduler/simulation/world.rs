@@ -298,14 +298,15 @@ impl World {
 
     fn told_of_group(&mut self, task: TaskId, result: Result<Made, GroupFailure>) {
         let members = std::mem::take(&mut self.book.task_mut(task).on);
-        let living: Vec<WorkerId> =
-            members.iter().copied().filter(|member| self.book.workers[member.index()].living).collect();
+        let (living, lost): (Vec<WorkerId>, Vec<WorkerId>) =
+            members.iter().copied().partition(|member| self.book.workers[member.index()].living);
         if living.is_empty() {
             return;
         }
         for member in living {
             self.book.workers[member.index()].group = None;
         }
+        let result = result.map_err(|failure| GroupFailure { lost: lost.first().copied(), ..failure });
         let root_lives = self.book.workers[members[0].index()].living;
         let model = self.book.task_mut(task);
         match result {
@@ -333,7 +334,12 @@ impl World {
                 let model = &mut self.book.tasks[serial as usize - 1];
                 model.failures += 1;
                 model.on.clear();
-                self.parties.remove(&model.id);
+                let task = model.id;
+                self.parties.remove(&task);
+                self.tell(Event::Lost { worker });
+                // Nobody else is left who could report it.
+                let result = Err(GroupFailure { retry: true, lost: Some(worker) });
+                return self.tell(Event::GroupFinished { task, result, ran_ns: 1 });
             }
         }
         self.tell(Event::Lost { worker });

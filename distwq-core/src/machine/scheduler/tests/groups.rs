@@ -9,7 +9,16 @@ fn group_done(play: &mut Play, task: TaskId) -> Vec<Whole> {
 }
 
 fn group_failed(play: &mut Play, task: TaskId) -> Vec<Whole> {
-    play.feed(Event::GroupFinished { task, result: Err(GroupFailure { retry: true }), ran_ns: LONG_NS })
+    group_ended(play, task, GroupFailure { retry: true, lost: None })
+}
+
+/// It has failed because this member was lost.
+fn group_lost(play: &mut Play, task: TaskId, worker: WorkerId) -> Vec<Whole> {
+    group_ended(play, task, GroupFailure { retry: true, lost: Some(worker) })
+}
+
+fn group_ended(play: &mut Play, task: TaskId, failure: GroupFailure) -> Vec<Whole> {
+    play.feed(Event::GroupFinished { task, result: Err(failure), ran_ns: LONG_NS })
 }
 
 #[test]
@@ -184,18 +193,36 @@ fn losing_a_member_ends_the_group_when_the_others_are_out_of_it() {
     assert_eq!(actions, [start_group(w, &[W1, W2])]);
     assert_eq!(play.lose(W2), []);
     let again = Action::StartGroup { task: w, workers: vec![W0, W1], attempt: 2 };
-    assert_eq!(group_failed(&mut play, w), [again]);
+    assert_eq!(group_lost(&mut play, w, W2), [again]);
     assert_eq!(play.lose(W0), []);
-    assert_eq!(group_failed(&mut play, w), [ended(w, End::WorkerLost { worker: W0 })]);
+    assert_eq!(group_lost(&mut play, w, W0), [ended(w, End::WorkerLost { worker: W0 })]);
 }
 
 #[test]
-fn losing_all_members_ends_the_group() {
+fn a_group_that_is_lost_as_a_whole_ends_with_its_report() {
+    let mut play = Play::with_workers(2);
+    let (w, _) = play.add(wide(2));
+    assert_eq!([play.lose(W0), play.lose(W1)], [[], []]);
+    assert_eq!(group_lost(&mut play, w, W0), [ended(w, End::WorkerLost { worker: W0 })]);
+}
+
+#[test]
+fn a_failure_of_a_member_is_told_also_if_another_is_lost_after_it() {
+    let mut play = Play::with_workers(2);
+    let (w, _) = play.add(Spec { retries: 1, ..wide(2) });
+    assert_eq!(play.lose(W0), []);
+    let failure = GroupFailure { retry: false, lost: None };
+    assert_eq!(group_ended(&mut play, w, failure), [ended(w, End::Failed)]);
+}
+
+#[test]
+fn the_value_of_a_group_is_lost_with_its_first_member() {
     let mut play = Play::with_workers(2);
     let (w, _) = play.add(wide(2));
     assert_eq!(play.lose(W0), []);
-    assert_eq!(play.lose(W1), [ended(w, End::WorkerLost { worker: W0 })]);
-    play.misfit(Event::GroupFinished { task: w, result: Err(GroupFailure { retry: true }), ran_ns: 1 });
+    let result = Ok(Made { bytes: 100, resident: true });
+    let actions = play.feed(Event::GroupFinished { task: w, result, ran_ns: LONG_NS });
+    assert_eq!(actions, [ended(w, End::WorkerLost { worker: W0 })]);
 }
 
 #[test]

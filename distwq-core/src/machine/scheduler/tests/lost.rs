@@ -91,3 +91,54 @@ fn a_lost_worker_never_joins_again() {
     play.misfit(Event::Joined { worker: W1, slots: 1 });
     play.misfit(Event::Lost { worker: W1 });
 }
+
+/// ```text
+/// a (on 1, copies on 0 and 2) → b, c
+/// ```
+#[test]
+fn a_copy_that_did_not_come_saves_nothing_but_is_named_at_the_release() {
+    let mut play = Play::with_workers(3);
+    let a = play.add_started(Spec::PLAIN, W2);
+    assert_eq!(play.finish_resident(a, W2, 100), [done(a)]);
+    for worker in [W0, W1] {
+        assert_eq!(play.feed(Event::Copied { task: a, worker }), []);
+    }
+    assert_eq!(play.lose(W2), []);
+    assert_eq!(play.feed(Event::Missing { task: a, worker: W0 }), []);
+    assert_eq!(play.scheduler.holders(a).collect::<Vec<_>>(), [W1]);
+    play.misfit(Event::Missing { task: a, worker: W0 });
+    assert_eq!(play.feed(Event::Missing { task: a, worker: W1 }), []);
+    let (b, actions) = play.add(Spec { inputs: &[a], ..Spec::PLAIN });
+    assert_eq!(actions, [ended(b, End::ValueLost { value: a })]);
+    assert_eq!(play.drop_handle(a), [release(a, &[W0, W1])]);
+}
+
+#[test]
+fn a_worker_that_gets_its_copy_after_all_is_a_holder_again() {
+    let mut play = Play::with_workers(2);
+    let a = play.add_started(Spec::PLAIN, W1);
+    assert_eq!(play.finish_resident(a, W1, 100), [done(a)]);
+    for event in [
+        Event::Copied { task: a, worker: W0 },
+        Event::Missing { task: a, worker: W0 },
+        Event::Copied { task: a, worker: W0 },
+    ] {
+        assert_eq!(play.feed(event), []);
+    }
+    assert_eq!(play.lose(W1), []);
+    assert_eq!(play.scheduler.holders(a).collect::<Vec<_>>(), [W0]);
+    assert_eq!(play.drop_handle(a), [release(a, &[W0])]);
+}
+
+#[test]
+fn a_value_that_the_controller_has_as_well_is_not_lost() {
+    let mut play = Play::with_workers(2);
+    let a = play.add_started(Spec::PLAIN, W1);
+    assert_eq!(play.finish_resident(a, W1, 100), [done(a)]);
+    assert_eq!(play.feed(Event::Fetched { task: a }), []);
+    play.misfit(Event::Fetched { task: a });
+    assert_eq!(play.scheduler.holders(a).collect::<Vec<_>>(), [W1]);
+    assert_eq!(play.lose(W1), []);
+    let b = play.add_started(Spec { inputs: &[a], ..Spec::PLAIN }, W0);
+    assert_eq!(play.finish(b, W0), [done(b)]);
+}

@@ -1,0 +1,199 @@
+//! How tasks may end, and whether they do: as they must, where no loss of a worker can explain anything else.
+
+use super::book::Book;
+use super::script::{Outcome, failure_text};
+use super::task::{Behaviour, Expected, Seen, Task};
+use crate::id::RunId;
+use crate::outcome::error::TaskError;
+
+impl Book {
+    /// The controller says that a task has ended so. Nothing is known of one that was gone at once.
+    pub(super) fn ended(&mut self, index: usize, attempts: Option<u32>, seen: Option<Seen>) {
+        let model = &self.tasks[index];
+        assert_eq!(model.running, 0, "{} ends while it runs", model.id);
+        assert!(!model.has_ended(), "{} ends once", model.id);
+        let is_excused = self.is_excused(index);
+        match &seen {
+            None => {}
+            Some(seen) if is_excused => self.check_causes(model, seen),
+            Some(seen) => self.check_expected(model, seen),
+        }
+        if !is_excused {
+            check_attempts(model, attempts);
+        }
+        let gave = if is_excused { None } else { Some(matches!(model.expected, Expected::Value { .. })) };
+        let seen = seen.unwrap_or(Seen::Gone { gave });
+        let root = if let Seen::Error(error) = &seen { Some(self.root_of(index, error)) } else { None };
+        let model = &mut self.tasks[index];
+        (model.seen, model.root) = (Some(seen), root);
+        self.count_end(index);
+        self.parties.retain(|_, party| !(party.task == index && party.broken));
+    }
+
+    fn count_end(&mut self, index: usize) {
+        let model = &self.tasks[index];
+        match model.has_value() {
+            Some(true) => {
+                assert!(model.has_given, "{} ends with a value that nobody gave", model.id);
+                self.done += 1;
+            }
+            Some(false) => self.failed += 1,
+            None => self.open += 1,
+        }
+        if let Some(Seen::Error(error)) = &model.seen {
+            self.stalled += u64::from(matches!(error, TaskError::Stalled { .. }));
+            let is_lost = matches!(error, TaskError::WorkerLost { .. } | TaskError::ValueLost { .. });
+            self.lost_tasks += u64::from(is_lost);
+        }
+    }
+
+    /// A user gets this of a task: right bytes (true), wrong ones, or an error. It is how the task has ended, but a value
+    /// may be lost afterwards.
+    pub(super) fn check_got(&self, index: usize, result: &Result<bool, TaskError>) {
+        let model = &self.tasks[index];
+        match (&model.seen, result) {
+            (Some(Seen::Value), Ok(is_right)) => assert!(is_right, "the bytes of {}", model.id),
+            (Some(Seen::Value), Err(error @ TaskError::ValueLost { .. })) => {
+                assert!(self.is_at_risk(index), "{} is not lost: {error}", model.id);
+                check_site(model, error);
+            }
+            (Some(Seen::Error(seen)), Err(error)) => assert_eq!(seen, error, "the error of {} stays", model.id),
+            (seen, result) => panic!("{} gives {result:?} and has ended as {seen:?}", model.id),
+        }
+    }
+
+    /// No loss can have changed how a task ends.
+    fn check_expected(&self, model: &Task, seen: &Seen) {
+        match (&model.expected, seen) {
+            (Expected::Value { .. }, Seen::Value) => {}
+            (Expected::Failed { attempts, text }, Seen::Error(error)) => {
+                check_site(model, error);
+                assert_eq!(error.site().map(|site| site.attempts), Some(*attempts), "{error}");
+                assert!(says(error, text), "{} fails with {error} instead of {text}", model.id);
+            }
+            (Expected::Upstream | Expected::Stuck, Seen::Error(error @ TaskError::Upstream { .. })) => {
+                check_site(model, error);
+            }
+            (Expected::Stuck, Seen::Error(error @ TaskError::Stalled { .. })) => check_site(model, error),
+            (expected, seen) => panic!("{} ends with {seen:?} instead of {expected:?}", model.id),
+        }
+    }
+
+    /// A loss may have changed how a task ends: each error needs its cause all the same.
+    fn check_causes(&self, model: &Task, seen: &Seen) {
+        let Seen::Error(error) = seen else { return };
+        check_site(model, error);
+        let site = error.site().expect("it has just been looked at");
+        let is_last = site.attempts == model.retries + 1;
+        match error {
+            TaskError::Upstream { .. } => {}
+            TaskError::WorkerLost { .. } => {
+                let worker = site.rank.expect("it names the worker").index() - 1;
+                assert!(self.lost.contains(&worker), "{error}, but that worker lives");
+                assert_eq!(site.host, Some(format!("host{}", (worker + 1) % 2)), "{error}");
+                let leader = model.follow.and_then(|leader| self.tasks[leader].ran_on);
+                let had_it = model.lost_with.contains(&(worker, site.attempts)) && is_last;
+                assert!(had_it || leader == Some(worker), "{error}, but it can run elsewhere");
+            }
+            TaskError::ValueLost { .. } => {
+                let mut inputs = model.inputs.iter().map(|input| self.index(input.source));
+                assert!(inputs.any(|input| self.is_at_risk(input)), "{error}, but all inputs are there");
+            }
+            TaskError::Stalled { .. } => assert!(model.ranks > self.living(), "{error}, but there are workers for it"),
+            _ => self.check_own_failure(model, site.attempts, is_last, error),
+        }
+    }
+
+    /// A task has failed by itself, at this attempt.
+    fn check_own_failure(&self, model: &Task, attempt: u32, is_last: bool, error: &TaskError) {
+        let (text, is_final) = match &model.behaviour {
+            Behaviour::Given => panic!("a value does not fail: {error}"),
+            Behaviour::Single { failure, .. } => {
+                assert_eq!(model.failed_at, attempt, "{error}");
+                let outcome = Outcome::Fails(failure.clone());
+                (failure_text(failure).to_owned(), outcome.is_final())
+            }
+            Behaviour::Group(_) => {
+                let outcome = &model.script(attempt).outcome;
+                (outcome.text(), outcome.is_final())
+            }
+        };
+        assert!(is_last || is_final, "{error}, but there are attempts left");
+        assert!(!text.is_empty() && says(error, &text), "{} fails with {error} instead of {text:?}", model.id);
+    }
+
+    /// Where the error of a task began.
+    fn root_of(&self, index: usize, error: &TaskError) -> usize {
+        if !matches!(error, TaskError::Upstream { .. }) {
+            return index;
+        }
+        let root = error.root().site().map_or(0, |site| site.task as usize).wrapping_sub(1);
+        let is_cause = self.tasks[index].dependencies.iter().any(|&before| self.can_be_root(before, root));
+        assert!(is_cause, "{} fails because of task {}", self.tasks[index].id, root.wrapping_add(1));
+        root
+    }
+
+    /// Whether a task that has given no value can have failed because of that one.
+    fn can_be_root(&self, index: usize, root: usize) -> bool {
+        let model = &self.tasks[index];
+        match &model.seen {
+            None | Some(Seen::Value | Seen::Gone { gave: Some(true) }) => false,
+            Some(Seen::Error(_)) => model.root == Some(root),
+            Some(Seen::Gone { .. }) => {
+                index == root || model.dependencies.iter().any(|&before| self.can_be_root(before, root))
+            }
+        }
+    }
+
+    /// The tasks of a graph that have failed, as far as that is certain.
+    pub(super) fn failures_of(&self, run: RunId) -> Failures {
+        let mut failures = Failures::default();
+        for task in self.tasks.iter().filter(|task| task.run == Some(run)) {
+            match (task.seen.as_ref().expect("the graph is over"), &task.expected) {
+                (Seen::Value | Seen::Gone { gave: Some(true) }, _) => {}
+                (Seen::Error(TaskError::Upstream { .. }), _)
+                | (Seen::Gone { gave: Some(false) }, Expected::Upstream) => failures.upstream += 1,
+                (Seen::Error(_), _) | (Seen::Gone { gave: Some(false) }, Expected::Failed { .. }) => {
+                    failures.own.push(task.id.serial());
+                }
+                (Seen::Gone { .. }, _) => failures.open += 1,
+            }
+        }
+        failures
+    }
+}
+
+/// How the tasks of a graph have failed.
+#[derive(Default, Debug)]
+pub(super) struct Failures {
+    /// Numbers of those that have failed themselves.
+    pub(super) own: Vec<u32>,
+    /// How many did not run because of others.
+    pub(super) upstream: usize,
+    /// How many may have failed in either way, or not.
+    pub(super) open: usize,
+}
+
+/// The attempts of a task, as it has begun and as the controller tells them.
+fn check_attempts(model: &Task, told: Option<u32>) {
+    match &model.expected {
+        Expected::Value { attempts } | Expected::Failed { attempts, .. } => {
+            assert_eq!(model.begun, *attempts, "attempts of {}", model.id);
+            assert!(told.is_none_or(|told| told == *attempts), "told attempts of {}", model.id);
+        }
+        Expected::Upstream | Expected::Stuck => assert_eq!(model.begun, 0, "{} must not run", model.id),
+    }
+}
+
+/// An error names the task.
+fn check_site(model: &Task, error: &TaskError) {
+    let site = error.site().unwrap_or_else(|| panic!("{error} has a place"));
+    assert_eq!(site.task, model.id.serial(), "{error}");
+    assert_eq!(site.label, model.label, "{error}");
+    assert!(site.attempts <= model.retries + 1, "{error}");
+}
+
+/// Whether an error says this.
+fn says(error: &TaskError, text: &str) -> bool {
+    error.message().is_some_and(|message| message.contains(text))
+}
