@@ -319,9 +319,6 @@ impl Engine for ControllerEngine {
             self.handle(Input::Time);
             self.end_if_told();
         }
-        if !worked {
-            self.handle(Input::Idle);
-        }
         self.out.flush();
         self.deliver();
         let flow = self.transport.progress();

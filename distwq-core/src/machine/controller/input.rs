@@ -38,8 +38,6 @@ pub(crate) enum Input<'a> {
         allow(dead_code, reason = "what drives the machine ends the run when a process is lost")
     )]
     Lost { rank: Rank },
-    /// Nothing came in a turn.
-    Idle,
     /// A deadline may have come.
     Time,
     /// The run is over. That is the last that this rank sends: ranks join in the end once what they have sent is out.

@@ -179,14 +179,8 @@ impl Controller {
                 self.ask_reports(out);
             }
             Input::Lost { rank } => self.lost(rank, out),
-            Input::Idle => self.idle(out),
-            Input::Time => {
-                if !self.is_over()
-                    && let Some(stuck) = self.groups.stuck(self.now, self.settings.collective_grace_ns)
-                {
-                    out.end(End::Stuck(self.describe_stuck(&stuck)));
-                }
-            }
+            Input::Time if self.is_over() => {}
+            Input::Time => self.pass_time(out),
             Input::Stop { failed } => {
                 self.workers.ids().for_each(|worker| out.post(worker, &ToWorker::Stop { failed }));
                 out.close();
@@ -204,8 +198,15 @@ impl Controller {
 
     /// When [`Input::Time`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
-        // After the end of the run nobody hears of a `Leave`, and the shutdown grace bounds all that is left.
-        if self.is_over() { None } else { self.groups.next_deadline(self.settings.collective_grace_ns) }
+        if self.is_over() {
+            // Nobody hears of a `Leave` any more, and the shutdown grace bounds all that is left.
+            return None;
+        }
+        if self.scheduler.is_stalled() {
+            return Some(self.now);
+        }
+        let groups = self.groups.next_deadline(self.settings.collective_grace_ns);
+        groups.into_iter().chain(self.scheduler.next_deadline()).min()
     }
 
     /// Whether no tasks are taken any more.
@@ -363,16 +364,15 @@ impl Controller {
         out.flush();
     }
 
-    /// Nothing came in this turn: lets work move between workers, and ends what can never move.
-    fn idle(&mut self, out: &mut Outbox) {
-        let pending = self.pending();
-        if pending == 0 {
-            return;
+    /// A deadline may have come: of a member that does not leave raw MPI, of workers that have been
+    /// silent for long, or of tasks that can never move.
+    fn pass_time(&mut self, out: &mut Outbox) {
+        if let Some(stuck) = self.groups.stuck(self.now, self.settings.collective_grace_ns) {
+            out.end(End::Stuck(self.describe_stuck(&stuck)));
         }
         self.tell_scheduler(Event::Tick, out);
-        if self.workers.in_flight() == 0
-            && let Some(stall) = self.scheduler.stalled()
-        {
+        if let Some(stall) = self.scheduler.stalled() {
+            let pending = self.pending();
             self.give_up(&stall, out);
             self.note_drained(pending, out);
         }

@@ -20,7 +20,7 @@
 //! - `Copied` of a value comes before the report of the task that fetched it, and once per worker; `Missing` takes it
 //!   back, and another `Copied` may follow.
 //! - A worker's index is never used again after `Lost`.
-//! - [`Event::Tick`] on idle turns lets work move from workers that have been silent for long. When nothing moves
+//! - [`Event::Tick`] at [`Scheduler::next_deadline`] lets work move from workers that have been silent for long. When nothing moves
 //!   and [`Scheduler::pending`] is not 0, [`Scheduler::stalled`] says whether anything can, and [`Event::GiveUp`] ends
 //!   what cannot.
 //!

@@ -36,12 +36,19 @@ pub enum Waits {
 }
 
 impl Scheduler {
+    /// Whether nothing is in flight though tasks are pending. Between `Hold` and `Resume` that says
+    /// nothing yet.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.pending > 0 && self.workers.in_flight == 0 && self.groups.is_empty()
+    }
+
     /// Says who waits for what if nothing can move any more, else `None`.
     ///
     /// Looks at all tasks if there is a stall: for the one report at the end of a run.
     #[must_use]
     pub fn stalled(&self) -> Option<Stall> {
-        if self.pending == 0 || self.workers.in_flight > 0 || !self.groups.is_empty() {
+        if !self.is_stalled() {
             return None;
         }
         let waiting = || self.tasks.iter().filter(|(_, task)| task.state.is_pending());

@@ -25,19 +25,41 @@ impl Scheduler {
         }
         for worker in loaded.into_iter().flatten() {
             self.step();
-            if self.is_worth_asking(worker) && self.take_back_half(worker, actions) {
+            let is_worth_asking = self.worth_asking_from(worker).is_some_and(|from| from <= self.now_ns);
+            if is_worth_asking && self.take_back_half(worker, actions) {
                 return;
             }
         }
     }
 
-    fn is_worth_asking(&self, worker: WorkerId) -> bool {
+    /// When a [`Tick`](super::Event::Tick) may next let work move, if nothing else happens. An
+    /// earlier one does nothing.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        if self.held || !self.ready.is_empty() || !self.workers.any_free_slot() {
+            return None;
+        }
+        let loaded = self.workers.most_loaded().take(LOOKED_AT_MAX);
+        loaded.filter_map(|worker| self.worth_asking_from(worker)).min()
+    }
+
+    /// From when on it is worth asking a worker, by what is known of it now.
+    fn worth_asking_from(&self, worker: WorkerId) -> Option<u64> {
         let place = &self.workers[worker];
-        if place.queued() == 0 || place.asked || self.now_ns < place.ask_from_ns {
-            return false;
+        if place.queued() == 0 || place.asked {
+            return None;
         }
         let backlog_ns = u64::from(place.queued()).saturating_mul(place.mean_ns) / u64::from(place.slots);
-        backlog_ns >= self.settings.take_back_ns || self.silent_ns(worker) >= self.settings.silent_ns
+        let is_long = backlog_ns >= self.settings.take_back_ns;
+        let from_ns = if is_long { 0 } else { place.reported_ns.saturating_add(self.settings.silent_ns) };
+        Some(from_ns.max(place.ask_from_ns))
+    }
+
+    /// Nothing can be had from a worker: it is asked again later, and the later the longer it has
+    /// been silent.
+    fn ask_later(&mut self, worker: WorkerId) {
+        let pause_ns = self.settings.silent_ns.max(self.silent_ns(worker));
+        self.workers[worker].ask_from_ns = self.now_ns.saturating_add(pause_ns);
     }
 
     /// How long a worker has been at what it does without a report.
@@ -75,7 +97,7 @@ impl Scheduler {
     /// Sends the question for tasks collected from the tail on.
     fn ask(&mut self, worker: WorkerId, mut tasks: Vec<TaskId>, actions: &mut Actions) -> bool {
         if tasks.is_empty() {
-            self.workers[worker].ask_from_ns = self.now_ns.saturating_add(self.settings.silent_ns);
+            self.ask_later(worker);
             return false;
         }
         tasks.reverse();
@@ -93,7 +115,7 @@ impl Scheduler {
         self.workers[worker].asked = false;
         if ids.is_empty() {
             // It is ahead of what is known here; to ask again at once would only delay it.
-            self.workers[worker].ask_from_ns = self.now_ns.saturating_add(self.settings.silent_ns);
+            self.ask_later(worker);
         }
         for id in ids.iter().rev() {
             self.step();

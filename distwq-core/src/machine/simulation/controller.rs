@@ -15,12 +15,6 @@ use crate::machine::Ns;
 use crate::machine::controller::{Controller, End, Input, Outbox, ReferenceNote, WorkerPlace};
 use std::collections::VecDeque;
 
-/// The longest pause between two turns in which nothing comes.
-const IDLE_NS_MAX: Ns = 64_000_000;
-
-/// The first one.
-const IDLE_NS_MIN: Ns = 20_000;
-
 /// The controller, with what has come and was not read.
 pub(super) struct SimulatedController {
     pub(super) machine: Controller,
@@ -32,8 +26,6 @@ pub(super) struct SimulatedController {
     inbox: VecDeque<(Rank, Frame)>,
     /// When the next turn is, and whether it is for what has come.
     turn: Option<(Ns, bool)>,
-    /// The pause before the next turn in which nothing comes.
-    idle_ns: Ns,
 }
 
 impl SimulatedController {
@@ -41,7 +33,7 @@ impl SimulatedController {
         let places = (1..=workers).map(|rank| WorkerPlace::new(Rank(rank), format!("host{}", rank % 2)));
         let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, places.collect(), settings);
         let (notes, inbox) = (Vec::new(), VecDeque::new());
-        Self { machine, out, notes, is_silent: false, inbox, turn: None, idle_ns: IDLE_NS_MIN }
+        Self { machine, out, notes, is_silent: false, inbox, turn: None }
     }
 }
 
@@ -70,9 +62,7 @@ impl World<'_> {
         let now = self.agenda.now();
         self.controller.turn = None;
         self.count_references();
-        let mut worked = false;
         while let Some((from, frame)) = self.controller.inbox.pop_front() {
-            worked = true;
             self.history.note(now, || format!("the controller reads from {from}: {}", told(CONTROLLER, &frame)));
             self.tell(Input::Frame { from, frame: &frame });
             self.deliver_of_controller();
@@ -84,11 +74,6 @@ impl World<'_> {
         if self.controller.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.tell(Input::Time);
         }
-        if !worked {
-            self.tell(Input::Idle);
-        }
-        let idle_ns = self.controller.idle_ns;
-        self.controller.idle_ns = if worked { IDLE_NS_MIN } else { (2 * idle_ns).min(IDLE_NS_MAX) };
         self.controller.out.flush();
         self.after_controller();
     }
@@ -144,13 +129,10 @@ impl World<'_> {
                 let silent = self.random.below(500) == 0;
                 now + self.random.up_to(if silent { 100_000_000 } else { self.shape.latency_ns_max })
             }
-            _ if place.machine.pending() > 0 && !place.machine.is_over() => {
-                now + place
-                    .machine
-                    .next_deadline()
-                    .map_or(place.idle_ns, |at| at.saturating_sub(now).min(place.idle_ns))
-            }
-            _ => return,
+            _ => match place.machine.next_deadline() {
+                Some(deadline) => deadline.max(now),
+                None => return,
+            },
         };
         if place.turn.is_none_or(|(planned, _)| is_due || planned > at) {
             place.turn = Some((at, is_due));

@@ -172,7 +172,12 @@ impl World {
             }
             Happening::Die(worker) => self.die(worker),
             Happening::Tick => {
-                self.tell(Event::Tick);
+                if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= self.now_ns) {
+                    self.tell(Event::Tick);
+                } else {
+                    let fits = self.scheduler.handle(self.now_ns, Event::Tick, &mut self.actions);
+                    assert!(fits && self.actions.is_empty(), "a tick before the deadline does nothing");
+                }
                 if !self.agenda.is_empty() {
                     let next_ns = self.random.up_to(2_000_000);
                     self.after(next_ns, Happening::Tick);
