@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::Registry;
 use crate::id::Rank;
-use crate::machine::controller::{Awaited, WorkerPlace};
+use crate::machine::controller::{Awaited, WorkerState};
 use crate::panics;
 use crate::runtime::driver::{Attention, Driver, Engine as _, Patience};
 use crate::runtime::fault;
@@ -244,7 +244,7 @@ fn control<R: BodyResult>(
     })?;
     observer::handshake_done(hellos.len());
     let processes: Vec<_> = hellos.iter().map(|(rank, hello)| (*rank, hello.process.clone())).collect();
-    let places = hellos.into_iter().map(|(rank, hello)| WorkerPlace::new(rank, hello.host)).collect();
+    let places = hellos.into_iter().map(|(rank, hello)| WorkerState::new(rank, hello.host)).collect();
     let bell = transport.bell();
     let engine = ControllerEngine::new(transport, registry, places, settings);
     let driver = Driver::new(engine, bell, Patience::among(threads_on_host));

@@ -3,7 +3,7 @@
 use crate::api::handle::Handle;
 use crate::api::reference::Reference;
 use crate::codec::{PayloadWriter, Portable};
-use crate::function::argument::{Input, InputPlace};
+use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::registry::Remote;
 use crate::outcome::error::Refusal;
 use crate::panics;
@@ -266,8 +266,8 @@ impl Arguments {
     #[inline]
     fn input(&mut self, source: Reference, gathered: bool) {
         let offset = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
-        let place = InputPlace { offset, parameter: self.parameter, gathered };
-        self.inputs.push(Input { source, place });
+        let position = ArgumentPosition { offset, parameter: self.parameter, gathered };
+        self.inputs.push(Input { source, position });
     }
 
     #[inline]

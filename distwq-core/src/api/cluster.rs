@@ -266,7 +266,7 @@ impl Inner {
         let mut inputs = SmallVec::<[Input<TaskId>; 4]>::new();
         // A loop, because collecting costs several times as much.
         for input in &parts.arguments.inputs {
-            inputs.push(Input { source: input.source.task(), place: input.place });
+            inputs.push(Input { source: input.source.task(), position: input.position });
         }
         let Parts { remote, arguments, options } = parts;
         let plain = Plain::Written(&mut arguments.plain);

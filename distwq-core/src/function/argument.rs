@@ -5,12 +5,12 @@
 pub(crate) struct Input<S> {
     /// The other task.
     pub(crate) source: S,
-    pub(crate) place: InputPlace,
+    pub(crate) position: ArgumentPosition,
 }
 
 /// Where among the arguments an output belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct InputPlace {
+pub(crate) struct ArgumentPosition {
     /// How many bytes the arguments before it have that came as values.
     pub(crate) offset: u32,
     pub(crate) parameter: u16,

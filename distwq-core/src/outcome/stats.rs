@@ -41,8 +41,6 @@ pub struct RankStats {
     /// The size of the buffers that are kept to be used again: 512 MiB at most of large ones in its process, which ranks
     /// that share it each tell as a whole, and 64 MiB at most of small ones.
     pub kept_bytes: u64,
-    /// Its process is gone, with the values that lived there.
-    pub lost: bool,
 }
 
 impl Stats {
@@ -60,10 +58,9 @@ impl fmt::Display for Stats {
         for rank in &self.ranks {
             write!(
                 f,
-                "\n  {} ({}){}: {}, {:.3} s busy, {} of {}, {} kept",
+                "\n  {} ({}): {}, {:.3} s busy, {} of {}, {} kept",
                 rank.rank,
                 rank.host,
-                if rank.lost { ", lost" } else { "" },
                 plural(rank.attempts, "attempt"),
                 rank.busy.as_secs_f64(),
                 plural(rank.resident_values, "value"),

@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{RunId, TaskId};
 use crate::machine::controller::{
-    Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, NewTask, Outbox, Plain, ReferenceNote, WorkerPlace,
+    Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, NewTask, Outbox, Plain, ReferenceNote, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::memory::buffers;
@@ -60,7 +60,7 @@ impl ControllerEngine {
     pub(crate) fn new(
         transport: Box<dyn Transport>,
         registry: &'static Registry,
-        workers: Vec<WorkerPlace>,
+        workers: Vec<WorkerState>,
         settings: Settings,
     ) -> Self {
         let (machine, out) = Controller::new((transport.rank(), fault::host()), registry, workers, settings);
@@ -97,7 +97,7 @@ impl ControllerEngine {
     }
 
     /// Takes one task, all of whose parts have been checked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn submit(&mut self, new: &NewTask<'_>, plain: Plain<'_>) -> TaskId {
         if self.machine.in_flight() == 0 {
             // While tasks flow, turns keep the time.
@@ -115,7 +115,7 @@ impl ControllerEngine {
     }
 
     /// Takes a task of a graph.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn add(&mut self, new: &NewTask<'_>, plain: Plain<'_>) -> TaskId {
         self.handle(Input::Task { new, plain });
         self.out.added
@@ -167,7 +167,7 @@ impl ControllerEngine {
     /// thread is woken for it.
     pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
         let output = self.machine.output(task, into);
-        if output.is_none() {
+        if output.is_none() && !self.machine.is_awaited(task) {
             self.handle(Input::Awaited { task });
             self.deliver();
         }
@@ -278,12 +278,17 @@ impl ControllerEngine {
     }
 
     /// Sends what goes at once.
-    #[inline]
+    #[inline(always)]
     fn deliver(&mut self) {
         if !self.out.outgoing.is_empty() {
-            let transport = &mut *self.transport;
-            self.out.outgoing.take(transport, |to, rank, frame| to.send(rank, frame), |from| from.buffer());
+            self.deliver_all();
         }
+    }
+
+    #[inline(never)]
+    fn deliver_all(&mut self) {
+        let transport = &mut *self.transport;
+        self.out.outgoing.take(transport, |to, rank, frame| to.send(rank, frame), |from| from.buffer());
     }
 
     /// Ends the run if that is to be.

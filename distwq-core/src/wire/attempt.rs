@@ -179,9 +179,11 @@ impl Done<'_> {
         TaskId::from_bits(self.fields.task.get())
     }
 
+    /// When it began and when it ended.
     #[inline]
-    pub(crate) fn started_ns(&self) -> u64 {
-        self.fields.started_ns.get()
+    pub(crate) fn times(&self) -> (u64, u64) {
+        let started_ns = self.fields.started_ns.get();
+        (started_ns, started_ns.saturating_add(self.ran_ns()))
     }
 
     #[inline]
@@ -207,7 +209,7 @@ pub(crate) const BYTES_MAX: usize = u8::MAX as usize;
 
 /// Appends a message, with the bytes that `push` appends. If that is false, or they are too many,
 /// nothing is appended and this is false.
-#[inline]
+#[inline(always)]
 pub(crate) fn push<F: Fields>(
     body: &mut Vec<u8>,
     fields: F,
@@ -231,6 +233,7 @@ pub(crate) fn push<F: Fields>(
     true
 }
 
+#[inline(never)]
 fn push_tail<T: Serialize>(body: &mut Vec<u8>, tail: &T) {
     let begin = body.len();
     body.extend_from_slice(U32::ZERO.as_bytes());
@@ -242,7 +245,7 @@ fn push_tail<T: Serialize>(body: &mut Vec<u8>, tail: &T) {
 
 impl<'a, F: Fields> OfAttempt<'a, F> {
     /// Reads one, if it is what `input` begins with, and says how many bytes it took.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(input: &'a [u8]) -> Option<(Self, usize)> {
         let (header, rest) = Header::<F>::ref_from_prefix(input).ok()?;
         if header.mark & !TAIL != F::MARK {
@@ -263,6 +266,7 @@ impl<'a, F: Fields> OfAttempt<'a, F> {
     }
 }
 
+#[inline(never)]
 fn split_tail(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = U32::ref_from_prefix(input).ok()?;
     rest.split_at_checked(len.get() as usize)
@@ -356,7 +360,7 @@ mod tests {
         let mut messages = Messages::of(&frame);
         for has_tail in [false, true] {
             let done = messages.next_fixed(Done::read).expect("it is there");
-            assert_eq!((done.task(), done.started_ns(), done.ran_ns(), done.bytes), (TASK, 1 << 60, 3, &[4][..]));
+            assert_eq!((done.task(), done.times(), done.bytes), (TASK, (1 << 60, (1 << 60) + 3), &[4][..]));
             let tail = done.tail().expect("it decodes");
             let failure = tail.map(|tail| (tail.raw, tail.outcome.expect_err("it has failed").to_string()));
             assert_eq!(failure, has_tail.then(|| (true, "panicked: no".to_owned())));

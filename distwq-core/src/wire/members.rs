@@ -144,7 +144,9 @@ impl Members {
             Some((&BITMAP, bitmap)) => Self::decode_bitmap(bitmap),
             _ => None,
         };
-        members.filter(Self::ascend).ok_or_else(|| CodecError("the members of a group are torn".to_owned()))
+        members
+            .filter(|members| members.count > 0 && members.ascend())
+            .ok_or_else(|| CodecError("the members of a group are torn".to_owned()))
     }
 
     fn decode_runs(mut bytes: &[u8]) -> Option<Self> {
@@ -167,7 +169,8 @@ impl Members {
 
     fn decode_bitmap(mut bytes: &[u8]) -> Option<Self> {
         let (first, base) = (take_number(&mut bytes)?, take_number(&mut bytes)?);
-        base.checked_add(8 * u32::try_from(bytes.len()).ok()?)?;
+        first.checked_add(1)?;
+        base.checked_add(u32::try_from(bytes.len()).ok()?.checked_mul(8)?)?;
         let byte_ranks = |(place, byte): (usize, &u8)| {
             let (place, byte) = (base + 8 * place as u32, *byte);
             (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| Rank(place + bit))
@@ -254,6 +257,11 @@ mod tests {
         assert!(Members::decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(Members::decode(&[RUNS, 1, 0]).is_err(), "a run has a member");
         assert!(Members::decode(&[RUNS, 1, 1, 9, 1, 0, 1]).is_err(), "a run that goes on is one run");
+        assert!(Members::decode(&[RUNS]).is_err(), "a group has a member");
+        assert!(
+            Members::decode(&[BITMAP, 0xff, 0xff, 0xff, 0xff, 0xf, 0, 1]).is_err(),
+            "there is no rank behind the last"
+        );
         assert!(Members::decode(&[]).is_err() && Members::decode(&[2, 1, 1]).is_err(), "there are two ways");
         assert!(Members::decode(&[BITMAP, 1]).is_err());
         assert!(Members::decode(&[RUNS, 0xff, 0xff, 0xff, 0xff, 0x7f, 1]).is_err(), "no rank is so high");

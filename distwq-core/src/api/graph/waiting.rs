@@ -4,7 +4,7 @@ use super::edge::Edge;
 use crate::api::call::{Options, Parts};
 use crate::api::reference::{NodeReference, Nodes, Reference};
 use crate::codec::{Payload, PayloadWriter};
-use crate::function::argument::{Input, InputPlace};
+use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::registry::Remote;
 use crate::id::TaskId;
 use crate::machine::controller::Plain;
@@ -34,7 +34,7 @@ pub(super) struct Waiting {
 pub(super) struct Outside {
     pub(super) node: u32,
     pub(super) source: Reference,
-    place: InputPlace,
+    position: ArgumentPosition,
     /// Its place among all inputs of the node.
     at: usize,
 }
@@ -78,8 +78,8 @@ impl Waiting {
         }
         for (at, input) in inputs.iter().enumerate() {
             match self.nodes.index_of(&input.source) {
-                Some(other) => depends(other, Edge::Input(input.place)),
-                None => self.outside.push(Outside { node, source: input.source.clone(), place: input.place, at }),
+                Some(other) => depends(other, Edge::Input(input.position)),
+                None => self.outside.push(Outside { node, source: input.source.clone(), position: input.position, at }),
             }
         }
         if let Some(options) = parts.options.take() {
@@ -120,7 +120,7 @@ impl Waiting {
         for edge in graph.edges_directed(node, Direction::Incoming) {
             let source = self.nodes.task(edge.source().index() as u32);
             match *edge.weight() {
-                Edge::Input(place) => inputs.push(Input { source, place }),
+                Edge::Input(position) => inputs.push(Input { source, position }),
                 Edge::Order => before.push(source),
                 // The options name it.
                 Edge::After => {}
@@ -151,17 +151,17 @@ impl Waiting {
         let mut outside = &self.outside[first..first + count];
         let mut own = inputs.len();
         while let Some((last, others)) = outside.split_last() {
-            let input = Input { source: last.source.task(), place: last.place };
+            let input = Input { source: last.source.task(), position: last.position };
             if inputs.len() < own + count {
                 inputs.resize(own + count, input);
             }
-            let place = own + others.len();
-            if last.at == place {
-                inputs[place] = input;
+            let position = own + others.len();
+            if last.at == position {
+                inputs[position] = input;
                 outside = others;
             } else {
                 own -= 1;
-                inputs[place] = inputs[own];
+                inputs[position] = inputs[own];
             }
         }
     }

@@ -7,7 +7,7 @@ use super::groups::Part;
 use super::input::Plain;
 use super::outbox::Outbox;
 use super::reports::made;
-use super::table::Place;
+use super::table::RanOn;
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::Notice;
@@ -33,7 +33,7 @@ impl Controller {
         }
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;
-            entry.place = Place::Group(members);
+            entry.ran_on = RanOn::Group(members);
         }
     }
 
@@ -55,7 +55,11 @@ impl Controller {
         let attempt = self.table.get(task).map_or(0, |entry| entry.attempts);
         if let Some(members) = self.groups.used_communicator(&left) {
             let encoded = Members::of(self.workers.ranks(&members)).encoded();
-            members.iter().for_each(|member| out.post(*member, &ToWorker::FreeGroup { members: &encoded }));
+            for member in &members {
+                out.post(*member, &ToWorker::FreeGroup { members: &encoded });
+                // Not in one frame with a large payload, which later ones may overtake.
+                out.flush_to(*member);
+            }
         }
         let times = (left.started_ns, left.ended_ns);
         let result = match (left.failure.take(), left.output.take()) {

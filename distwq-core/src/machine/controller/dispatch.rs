@@ -6,7 +6,7 @@ use super::table::{Entry, Output, Table};
 use super::workers::Workers;
 use crate::codec::frame::Frame;
 use crate::codec::{self, Payload};
-use crate::function::argument::{Input, InputPlace};
+use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::registry::{FunctionId, Registry, Remote};
 use crate::function::remote::InputArgument;
 use crate::id::{Rank, TaskId, WorkerId};
@@ -41,12 +41,11 @@ impl Whereabouts<'_> {
     /// header: to the worker it makes no difference then whether they came as values or are
     /// outputs of other tasks. Otherwise small inputs travel in the tail, and large ones are
     /// named there with who holds them.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(&self, out: &mut Outbox, functions: &mut Functions, start: Start<'_>) -> Vec<TaskId> {
         let Start { task, worker, attempt, group } = start;
         let (entry, remote, plain) = startable(self.table, task);
         let function = functions.id_of(remote);
-        let fields = || RunFields::new(task, function);
         let label = entry.label();
         let has_tail = label.is_some() || attempt > 1 || group.is_some();
         let tail = has_tail.then(|| RunTail::new(label, attempt, group));
@@ -54,15 +53,23 @@ impl Whereabouts<'_> {
             [] => push_few(plain, body),
             inputs => push_arguments(self.table, remote, plain.as_slice(), inputs, body).is_some(),
         };
-        if out.run(worker, fields(), push, tail.as_ref()) {
+        if out.run(worker, RunFields::new(task, function), push, tail.as_ref()) {
             return Vec::new();
         }
+        self.run_with_inputs(out, RunFields::new(task, function), start)
+    }
+
+    /// The same for a task whose arguments do not all go behind the header.
+    #[inline(never)]
+    fn run_with_inputs(&self, out: &mut Outbox, fields: RunFields, start: Start<'_>) -> Vec<TaskId> {
+        let Start { task, worker, attempt, group } = start;
+        let (entry, remote, plain) = startable(self.table, task);
         let mut copied = Vec::new();
         let inputs = self.inputs(entry, remote, worker, out.frame(worker), &mut copied);
         let arguments = (plain.len() > BYTES_MAX).then(|| out.frame(worker).blob(plain));
-        let tail = RunTail { arguments, inputs, label, attempt, group };
+        let tail = RunTail { arguments, inputs, label: entry.label(), attempt, group };
         let push = |body: &mut Vec<u8>| arguments.is_some() || push_few(plain, body);
-        out.run(worker, fields(), push, Some(&tail));
+        out.run(worker, fields, push, Some(&tail));
         copied
     }
 
@@ -77,8 +84,8 @@ impl Whereabouts<'_> {
     ) -> SmallVec<[InputArgument<Source<'a>>; 2]> {
         let mut inputs = SmallVec::new();
         let arguments = self.table.inputs(entry);
-        for arguments in arguments.chunk_by(|one, next| one.place.parameter == next.place.parameter) {
-            let InputPlace { parameter, gathered, .. } = arguments[0].place;
+        for arguments in arguments.chunk_by(|one, next| one.position.parameter == next.position.parameter) {
+            let ArgumentPosition { parameter, gathered, .. } = arguments[0].position;
             let mut values = SmallVec::with_capacity(arguments.len());
             for argument in arguments {
                 let source = self.source_of(argument.source, worker, remote.shares(parameter), frame, copied);
@@ -182,22 +189,22 @@ fn push_arguments(
     let mut room = BYTES_MAX.checked_sub(plain.len())?;
     let mut done = 0;
     let mut last = None;
-    for (index, Input { source, place }) in inputs.iter().enumerate() {
+    for (index, Input { source, position }) in inputs.iter().enumerate() {
         let input = table.get(*source)?;
         let (Output::Here, payload) = (&input.output, &input.payload) else { return None };
-        if remote.shares(place.parameter) {
+        if remote.shares(position.parameter) {
             return None;
         }
         room = room.checked_sub(payload.len())?;
-        let offset = place.offset as usize;
+        let offset = position.offset as usize;
         body.extend_from_slice(plain.get(done..offset)?);
         done = offset;
-        if place.gathered && last != Some(place.parameter) {
-            let same = inputs[index..].iter().take_while(|other| other.place.parameter == place.parameter);
+        if position.gathered && last != Some(position.parameter) {
+            let same = inputs[index..].iter().take_while(|other| other.position.parameter == position.parameter);
             room = room.checked_sub(codec::SEQUENCE_LENGTH_BYTES)?;
             codec::encode_sequence_length(same.count(), body);
         }
-        last = Some(place.parameter);
+        last = Some(position.parameter);
         payload.append_to(body);
     }
     body.extend_from_slice(&plain[done..]);

@@ -44,7 +44,7 @@ impl Draining {
 pub(super) struct Left {
     pub(super) since: Duration,
     pub(super) pending: usize,
-    /// Task, place, and for how long it runs there.
+    /// Task, worker, and for how long it runs there.
     pub(super) running: Vec<(String, String, Duration)>,
     /// Ranks that have not said what they run, with what they were given.
     pub(super) silent: Vec<String>,
@@ -57,8 +57,7 @@ impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { since, pending, running, silent, waiting, waiting_more } = self;
         write!(f, "the run cannot end yet: it has waited {} s for {}", since.as_secs(), plural(*pending, "task"))?;
-        let running =
-            running.iter().map(|(task, place, time)| format!("{task} has run on {place} for {} s", time.as_secs()));
+        let running = running.iter().map(|(task, at, time)| format!("{task} has run on {at} for {} s", time.as_secs()));
         write_some(f, running, 0)?;
         write_some(f, silent.iter().cloned(), 0)?;
         write_some(f, waiting.iter().cloned(), *waiting_more)?;

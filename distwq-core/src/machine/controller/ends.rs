@@ -33,14 +33,14 @@ pub(super) fn upstream(step: &PathStep, site: TaskSite) -> TaskError {
 impl Entry {
     /// The task in words; `at` is the worker that matters most.
     pub(super) fn site(&self, workers: &Workers, at: Option<WorkerId>) -> TaskSite {
-        let worker = at.or_else(|| self.place.workers().first().copied());
-        let place = worker.map(|worker| workers.get(worker));
+        let worker = at.or_else(|| self.ran_on.workers().first().copied());
+        let state = worker.map(|worker| workers.get(worker));
         TaskSite {
             task: self.serial,
             function: self.path().to_owned(),
             label: self.label().map(str::to_owned),
-            rank: place.map(|place| place.rank),
-            host: place.map(|place| place.host.clone()),
+            rank: state.map(|state| state.rank),
+            host: state.map(|state| state.host.clone()),
             attempts: self.attempts,
         }
     }

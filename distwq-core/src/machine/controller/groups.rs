@@ -45,7 +45,7 @@ struct Leaving {
 
 /// Where a worker is a member, or was last.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct MemberOf {
     task: TaskId,
     epoch: u64,
     member: u32,
@@ -56,7 +56,7 @@ struct Place {
 pub(super) struct Groups {
     attempts: FxHashMap<TaskId, Attempt>,
     /// By worker: it is in one group at a time. An old message is known by its epoch.
-    places: Vec<Option<Place>>,
+    member_of: Vec<Option<MemberOf>>,
     epoch: u64,
     /// Groups that have a raw communicator, the last used one at the end.
     communicators: Vec<Box<[WorkerId]>>,
@@ -158,16 +158,16 @@ impl Groups {
 
     /// The collective task that a worker is a member of and has not left.
     pub(super) fn of_member(&self, worker: WorkerId) -> Option<TaskId> {
-        let place = (*self.places.get(worker.index())?)?;
-        let attempt = self.attempts.get(&place.task)?;
-        (attempt.epoch == place.epoch && !attempt.left[place.member as usize]).then_some(place.task)
+        let of = (*self.member_of.get(worker.index())?)?;
+        let attempt = self.attempts.get(&of.task)?;
+        (attempt.epoch == of.epoch && !attempt.left[of.member as usize]).then_some(of.task)
     }
 
     /// The collective task under way that a worker is a member of, also if it has left.
     pub(super) fn with_member(&self, worker: WorkerId) -> Option<TaskId> {
-        let place = (*self.places.get(worker.index())?)?;
-        let attempt = self.attempts.get(&place.task)?;
-        (attempt.epoch == place.epoch).then_some(place.task)
+        let of = (*self.member_of.get(worker.index())?)?;
+        let attempt = self.attempts.get(&of.task)?;
+        (attempt.epoch == of.epoch).then_some(of.task)
     }
 
     /// An attempt begins with these members; gives its epoch.
@@ -175,10 +175,10 @@ impl Groups {
         self.epoch += 1;
         let epoch = self.epoch;
         for (worker, member) in members.iter().zip(0..) {
-            if worker.index() >= self.places.len() {
-                self.places.resize(worker.index() + 1, None);
+            if worker.index() >= self.member_of.len() {
+                self.member_of.resize(worker.index() + 1, None);
             }
-            self.places[worker.index()] = Some(Place { task, epoch, member });
+            self.member_of[worker.index()] = Some(MemberOf { task, epoch, member });
         }
         let attempt = Attempt {
             epoch,
@@ -200,9 +200,9 @@ impl Groups {
 
     /// The attempt with this epoch, and which member of it a worker is. What comes late finds none.
     fn of_epoch(&mut self, epoch: u64, worker: WorkerId) -> Option<(&mut Attempt, u32)> {
-        let place = (*self.places.get(worker.index())?)?;
-        let attempt = self.attempts.get_mut(&place.task)?;
-        (place.epoch == epoch && attempt.epoch == epoch).then_some((attempt, place.member))
+        let of = (*self.member_of.get(worker.index())?)?;
+        let attempt = self.attempts.get_mut(&of.task)?;
+        (of.epoch == epoch && attempt.epoch == epoch).then_some((attempt, of.member))
     }
 
     /// A member has its inputs. Gives all members when all have theirs: they enter then.
@@ -244,9 +244,9 @@ impl Groups {
 
     /// A member's part has ended. Gives what follows for the others.
     pub(super) fn left(&mut self, now: Ns, task: TaskId, worker: WorkerId, part: Part) -> Option<Follows<'_>> {
-        let place = (*self.places.get(worker.index())?).filter(|place| place.task == task)?;
-        let attempt = self.attempts.get_mut(&task).filter(|attempt| attempt.epoch == place.epoch)?;
-        let member = place.member;
+        let of = (*self.member_of.get(worker.index())?).filter(|of| of.task == task)?;
+        let attempt = self.attempts.get_mut(&task).filter(|attempt| attempt.epoch == of.epoch)?;
+        let member = of.member;
         // One that has left can still be lost, and with it what it has sent.
         let has_left = std::mem::replace(&mut attempt.left[member as usize], true);
         if has_left && !matches!(part.outcome, Err(Failure::Lost(_))) {
@@ -267,7 +267,7 @@ impl Groups {
         }
         if is_first_failure {
             attempt.leaving = Some(Leaving { heard: attempt.left.clone(), silent: attempt.inside });
-            self.leaving.push_back((now, task, place.epoch));
+            self.leaving.push_back((now, task, of.epoch));
         } else if let Some(leaving) = &mut attempt.leaving {
             leaving.heard(member);
         }
@@ -320,11 +320,13 @@ impl Groups {
             return Some(left.members.clone());
         }
         self.communicators.push(left.members.clone());
+        if self.communicators.len() <= COMMUNICATORS_MAX {
+            return None;
+        }
         // Not one that a task uses at this moment: its members would not all notice at the same place.
         let in_use = |known: &[WorkerId]| self.attempts.values().any(|other| *other.members == *known);
-        let full = self.communicators.len() > COMMUNICATORS_MAX;
         let oldest = self.communicators.iter().position(|known| !in_use(known));
-        oldest.filter(|_| full).map(|index| self.communicators.remove(index))
+        oldest.map(|index| self.communicators.remove(index))
     }
 
     /// When a member is stuck that has not answered by then.
@@ -335,10 +337,12 @@ impl Groups {
     /// A member of a group that has failed which has not answered for as long as the grace.
     pub(super) fn stuck(&self, now: Ns, grace_ns: Ns) -> Option<Stuck<'_>> {
         let (since_ns, task, _) = self.leaving.front()?;
+        if now.saturating_sub(*since_ns) < grace_ns {
+            return None;
+        }
         let attempt = self.attempts.get(task)?;
         let silent = attempt.leaving.as_ref()?.heard.iter().position(|heard| !heard)?;
-        let is_over = now.saturating_sub(*since_ns) >= grace_ns;
-        is_over.then_some(Stuck { task: *task, member: attempt.members[silent], failure: attempt.failure.as_ref() })
+        Some(Stuck { task: *task, member: attempt.members[silent], failure: attempt.failure.as_ref() })
     }
 }
 

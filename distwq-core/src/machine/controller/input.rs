@@ -108,13 +108,13 @@ impl Plain<'_> {
         payload
     }
 
-    /// Puts the bytes into their place.
-    #[inline]
-    pub(crate) fn move_to(self, place: &mut Payload) {
+    /// Moves the bytes to where they stay.
+    #[inline(always)]
+    pub(crate) fn move_to(self, target: &mut Payload) {
         match self {
-            Self::Written(writer) => writer.move_to(place),
-            Self::Few(bytes) => place.set(bytes),
-            Self::Many(payload) => *place = payload,
+            Self::Written(writer) => writer.move_to(target),
+            Self::Few(bytes) => target.set(bytes),
+            Self::Many(payload) => *target = payload,
         }
     }
 }

@@ -21,10 +21,10 @@ impl Controller {
     pub(crate) fn validate(&self) {
         self.scheduler.validate();
         assert!(self.actions.is_empty(), "all actions are carried out");
-        let in_flight: usize = self.workers.iter().map(|(_, place)| place.in_flight() as usize).sum();
+        let in_flight: usize = self.workers.iter().map(|(_, state)| state.in_flight() as usize).sum();
         assert!(in_flight <= self.workers.in_flight(), "tasks in flight are counted in all");
-        for (worker, place) in self.workers.iter() {
-            assert_eq!(place.in_flight() as usize, self.in_flight_of(worker), "in flight on {worker}");
+        for (worker, state) in self.workers.iter() {
+            assert_eq!(state.in_flight() as usize, self.in_flight_of(worker), "in flight on {worker}");
         }
         for (value, worker) in self.copies.iter() {
             assert!(self.scheduler.holders(value).any(|holder| holder == worker), "{worker} holds {value}");

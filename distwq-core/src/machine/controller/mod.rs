@@ -26,7 +26,7 @@ mod workers;
 pub(crate) use input::{Awaited, GraphSize, Input, NewTask, Options, Plain};
 pub(crate) use outbox::{BATCH_COUNT, End, Outbox};
 pub(crate) use references::ReferenceNote;
-pub(crate) use workers::WorkerPlace;
+pub(crate) use workers::WorkerState;
 
 use super::scheduler::{self, Action, Actions, Event, Scheduler, Spec, Stall, TaskList, WorkerList};
 use super::{Notice, Ns};
@@ -47,7 +47,7 @@ use runs::Runs;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use table::{Entry, HomeCopy, Output, Place, Table};
+use table::{Entry, HomeCopy, Output, RanOn, Table};
 use workers::Workers;
 
 /// How far the run is.
@@ -104,10 +104,10 @@ impl Controller {
     pub(crate) fn new(
         (here, host): (Rank, String),
         registry: &'static Registry,
-        workers: Vec<WorkerPlace>,
+        workers: Vec<WorkerState>,
         settings: Settings,
     ) -> (Self, Outbox) {
-        let mut out = Outbox::new(workers.iter().map(|place| place.rank));
+        let mut out = Outbox::new(workers.iter().map(|state| state.rank));
         let mut controller = Self {
             here,
             host,
@@ -141,14 +141,14 @@ impl Controller {
         match input {
             Input::Task { new, plain } => out.added = self.add(new, plain, out),
             Input::Frame { from, frame } => self.receive(from, frame, out),
-            other => self.handle_rare(other, out),
+            other => self.handle_other(other, out),
         }
     }
 
     /// What does not happen for each task.
-    fn handle_rare(&mut self, input: Input<'_>, out: &mut Outbox) {
+    fn handle_other(&mut self, input: Input<'_>, out: &mut Outbox) {
         match input {
-            Input::Task { .. } | Input::Frame { .. } => unreachable!("these are not rare"),
+            Input::Task { .. } | Input::Frame { .. } => unreachable!("these happen for each task"),
             Input::Value { payload } => out.added = self.add_value(payload, out),
             Input::GraphBegins { size } => {
                 let new_slots = self.table.reserve(size.tasks + size.values, size.inputs_room);
@@ -446,10 +446,7 @@ impl Controller {
     }
 
     fn end_without_value(&mut self, task: TaskId, end: scheduler::End, stall: Option<&str>, out: &mut Outbox) {
-        let failure = match end {
-            scheduler::End::Failed | scheduler::End::WorkerLost { .. } => self.failures.remove(&task),
-            _ => None,
-        };
+        let failure = self.failures.remove(&task);
         let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
         self.ended(task, None, out, |entry| {
             entry.output = output;
@@ -471,7 +468,7 @@ impl Controller {
         self.run(Start { task, worker, attempt, group: None }, out);
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;
-            entry.place = Place::Single(worker);
+            entry.ran_on = RanOn::Single(worker);
         }
         if others == 0 {
             out.started_on_idle(worker);
@@ -479,7 +476,7 @@ impl Controller {
     }
 
     /// Tells a worker to run a task.
-    #[inline]
+    #[inline(always)]
     fn run(&mut self, start: Start<'_>, out: &mut Outbox) {
         let Self { table, workers, copies, functions, here, settings, .. } = self;
         let inline_bytes_max = settings.inline_bytes_max;

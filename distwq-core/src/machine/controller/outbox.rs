@@ -102,7 +102,7 @@ impl Outbox {
 
     /// Gives a worker a task. `push` appends the arguments behind the header: if that is false,
     /// or they are more bytes than go there, nothing is said and this is false.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run(
         &mut self,
         worker: WorkerId,
@@ -164,8 +164,8 @@ impl Outbox {
     /// The same of all workers.
     #[inline]
     pub(crate) fn flush(&mut self) {
-        for place in 0..self.touched.len() {
-            self.flush_to(self.touched[place]);
+        for index in 0..self.touched.len() {
+            self.flush_to(self.touched[index]);
         }
         self.touched.clear();
     }

@@ -107,14 +107,30 @@ impl Controller {
         Ok(())
     }
 
-    /// An attempt has ended, or a member's part of one.
-    #[inline]
+    /// An attempt has ended, or a member's part of one. Most have given a few bytes.
+    #[inline(always)]
     fn done(&mut self, worker: WorkerId, frame: &Frame, done: &Done<'_>, out: &mut Outbox) -> Result<(), CodecError> {
-        let (task, ran_ns) = (done.task(), done.ran_ns());
-        let times = (done.started_ns(), done.started_ns() + ran_ns);
-        self.workers.answered(worker, ran_ns);
-        let (raw, outcome) = match done.tail()? {
-            // Nine of ten: a few bytes.
+        self.workers.answered(worker, done.ran_ns())?;
+        match done.tail()? {
+            None if !self.groups.contains(done.task()) => {
+                self.given(worker, done, Given::Here(Plain::Few(done.bytes)), out)
+            }
+            tail => self.done_with_tail(worker, frame, done, tail, out),
+        }
+    }
+
+    /// The same for one that has a tail, or is a member's.
+    #[inline(never)]
+    fn done_with_tail(
+        &mut self,
+        worker: WorkerId,
+        frame: &Frame,
+        done: &Done<'_>,
+        tail: Option<DoneTail<'_>>,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        let task = done.task();
+        let (raw, outcome) = match tail {
             None => (false, Ok(Given::Here(Plain::Few(done.bytes)))),
             Some(DoneTail { raw, outcome: Ok(Given::Here(blob)) }) => {
                 (raw, Ok(Given::Here(Plain::Many(frame.payload(blob)?))))
@@ -123,25 +139,32 @@ impl Controller {
             Some(DoneTail { raw, outcome: Err(failure) }) => (raw, Err(failure)),
         };
         if self.groups.contains(task) {
-            self.member_done(
-                task,
-                worker,
-                Part { times, raw, outcome: outcome.map(|given| given.map(Plain::into_payload)) },
-                out,
-            );
+            let outcome = outcome.map(|given| given.map(Plain::into_payload));
+            self.member_done(task, worker, Part { times: done.times(), raw, outcome }, out);
             return Ok(());
         }
         match outcome {
-            Ok(given) => {
-                let made = made(&given);
-                if !self.ended(task, Some(times), out, |entry| entry.give(given, worker)) {
-                    return Err(unknown(task));
-                }
-                self.note_to_scheduler(Event::Finished { worker, task, made, ran_ns });
-                Ok(())
-            }
-            Err(failure) => self.failed(worker, task, times, failure, out),
+            Ok(given) => self.given(worker, done, given, out),
+            Err(failure) => self.failed(worker, task, done.times(), failure, out),
         }
+    }
+
+    /// A task has given a value.
+    #[inline(always)]
+    fn given(
+        &mut self,
+        worker: WorkerId,
+        done: &Done<'_>,
+        given: Given<Plain<'_>>,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        let (task, ran_ns) = (done.task(), done.ran_ns());
+        let made = made(&given);
+        if !self.ended(task, Some(done.times()), out, |entry| entry.give(given, worker)) {
+            return Err(unknown(task));
+        }
+        self.note_to_scheduler(Event::Finished { worker, task, made, ran_ns });
+        Ok(())
     }
 
     /// An attempt has failed.

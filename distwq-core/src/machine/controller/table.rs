@@ -24,7 +24,7 @@ pub(super) struct Entry {
     inputs: Slice,
     pub(super) label: Option<Box<str>>,
     /// Who ran the last attempt.
-    pub(super) place: Place,
+    pub(super) ran_on: RanOn,
     pub(super) attempts: u32,
     /// References of users to the task.
     pub(super) references: u32,
@@ -39,14 +39,14 @@ pub(super) struct Entry {
 
 /// Where an attempt ran.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Place {
+pub(super) enum RanOn {
     #[default]
     Nowhere,
     Single(WorkerId),
     Group(Box<[WorkerId]>),
 }
 
-impl Place {
+impl RanOn {
     pub(super) fn workers(&self) -> &[WorkerId] {
         match self {
             Self::Nowhere => &[],
@@ -91,7 +91,7 @@ impl Entry {
         payload: Payload::EMPTY,
         inputs: Slice::EMPTY,
         label: None,
-        place: Place::Nowhere,
+        ran_on: RanOn::Nowhere,
         attempts: 0,
         references: 1,
         submitted_ns: 0,
@@ -118,7 +118,7 @@ impl Entry {
         self.output = Output::Pending;
         self.payload.unshare();
         self.label = None;
-        self.place = Place::Nowhere;
+        self.ran_on = RanOn::Nowhere;
     }
 
     /// The name of the function.
@@ -143,7 +143,7 @@ impl Entry {
     }
 
     /// The task has given this, on a worker.
-    #[inline]
+    #[inline(always)]
     pub(super) fn give(&mut self, given: Given<Plain<'_>>, worker: WorkerId) {
         self.output = match given {
             Given::Here(bytes) => {

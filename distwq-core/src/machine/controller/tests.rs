@@ -3,7 +3,7 @@
 use super::*;
 use crate::codec::frame::{Frame, Messages};
 use crate::config::Config;
-use crate::function::argument::InputPlace;
+use crate::function::argument::ArgumentPosition;
 use crate::function::registry::{Body, Remote};
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given, OfAttempt, RunFields};
 use crate::wire::message::ToController;
@@ -29,7 +29,7 @@ impl Play {
     fn new() -> Self {
         let registry = Registry::sorted(vec![&SINGLE, &GROUP]).expect("their paths differ");
         let settings = Config::new().slots(1).inline_bytes_max(1_000).settings();
-        let workers = [W1, W2].map(|rank| WorkerPlace::new(rank, format!("host{}", rank.0)));
+        let workers = [W1, W2].map(|rank| WorkerState::new(rank, format!("host{}", rank.0)));
         let here = (Rank(0), "home".to_owned());
         let registry = Box::leak(Box::new(registry));
         let (controller, out) = Controller::new(here, registry, workers.into(), settings);
@@ -42,8 +42,9 @@ impl Play {
     }
 
     fn add(&mut self, remote: &'static Remote, sources: &[TaskId], retries: u32) -> TaskId {
-        let place = InputPlace { offset: 0, parameter: 0, gathered: true };
-        let inputs: Vec<_> = sources.iter().map(|&source| crate::function::argument::Input { source, place }).collect();
+        let position = ArgumentPosition { offset: 0, parameter: 0, gathered: true };
+        let inputs: Vec<_> =
+            sources.iter().map(|&source| crate::function::argument::Input { source, position }).collect();
         let options = Options { retries, ..Options::default() };
         let new = NewTask { remote, inputs: &inputs, options: Some(&options), before: &[], level: 0, run: None };
         self.tell(Input::Task { new: &new, plain: Plain::Few(&[]) });
@@ -98,7 +99,7 @@ impl Play {
     }
 
     /// The worker that was told to run a task, by the last messages.
-    fn place(&mut self, task: TaskId) -> Rank {
+    fn worker_of(&mut self, task: TaskId) -> Rank {
         let run = format!("Run {}", task.serial());
         let told = self.told();
         told.iter().find(|(_, message)| *message == run).unwrap_or_else(|| panic!("{run} in {told:?}")).0
@@ -113,7 +114,7 @@ fn other(rank: Rank) -> Rank {
 fn a_task_of_a_lost_worker_is_tried_again_or_ends_with_the_worker_named() {
     let mut play = Play::new();
     let task = play.add(&SINGLE, &[], 1);
-    let lost = play.place(task);
+    let lost = play.worker_of(task);
     let last = other(lost);
     let told = play.lose(lost);
     assert_eq!(told, [(last, format!("Some(Lost {{ rank: {lost:?} }})")), (last, "Run 1".to_owned())]);
@@ -130,7 +131,7 @@ fn a_task_of_a_lost_worker_is_tried_again_or_ends_with_the_worker_named() {
 fn a_lost_worker_is_told_nothing_and_what_it_says_late_means_nothing() {
     let mut play = Play::new();
     let task = play.add(&SINGLE, &[], 1);
-    let lost = play.place(task);
+    let lost = play.worker_of(task);
     assert!(play.lose(lost).iter().all(|(to, _)| *to == other(lost)));
     assert!(play.lose(lost).is_empty(), "a second time");
     play.kept(lost, task);
@@ -138,8 +139,8 @@ fn a_lost_worker_is_told_nothing_and_what_it_says_late_means_nothing() {
     assert_eq!(play.controller.pending(), 1, "it runs elsewhere");
     play.tell(Input::ReportsWanted);
     assert_eq!(play.told(), [(other(lost), "Some(Report)".to_owned())]);
-    let stats = play.controller.stats();
-    assert_eq!(stats.ranks.iter().filter(|rank| rank.lost).map(|rank| rank.rank).collect::<Vec<_>>(), [lost]);
+    let is_lost = |rank| play.controller.workers.was_lost(rank);
+    assert_eq!((is_lost(lost), is_lost(other(lost))), (true, false));
     assert_eq!(play.controller.workers(), 1);
 }
 
@@ -148,7 +149,7 @@ fn a_lost_worker_is_told_nothing_and_what_it_says_late_means_nothing() {
 fn a_value_that_a_user_waits_for_is_an_error_once_it_is_lost() {
     let mut play = Play::new();
     let task = play.add(&SINGLE, &[], 0);
-    let maker = play.place(task);
+    let maker = play.worker_of(task);
     play.kept(maker, task);
     play.tell(Input::Awaited { task });
     assert_eq!(play.controller.in_flight(), 1);
@@ -164,7 +165,7 @@ fn a_value_that_a_user_waits_for_is_an_error_once_it_is_lost() {
 fn a_value_that_was_brought_home_is_not_lost() {
     let mut play = Play::new();
     let task = play.add(&SINGLE, &[], 0);
-    let maker = play.place(task);
+    let maker = play.worker_of(task);
     play.kept(maker, task);
     play.tell(Input::Awaited { task });
     let bytes = Some(crate::codec::frame::Blob::Inline(&[7; 5_000]));
@@ -172,7 +173,7 @@ fn a_value_that_was_brought_home_is_not_lost() {
     play.lose(maker);
     assert!(play.controller.output_here(task, &mut Payload::EMPTY.clone()));
     let consumer = play.add(&SINGLE, &[task], 0);
-    assert_eq!(play.place(consumer), other(maker));
+    assert_eq!(play.worker_of(consumer), other(maker));
 }
 
 /// The other worker may have a copy. It says that it has none.
@@ -180,7 +181,7 @@ fn a_value_that_was_brought_home_is_not_lost() {
 fn a_value_is_asked_of_who_may_have_a_copy_until_nobody_is_left() {
     let mut play = Play::new();
     let task = play.add(&SINGLE, &[], 0);
-    let maker = play.place(task);
+    let maker = play.worker_of(task);
     play.kept(maker, task);
     let busy = play.add(&SINGLE, &[task], 0);
     let consumer = play.add(&SINGLE, &[task], 0);

@@ -2,7 +2,7 @@
 
 use super::Controller;
 use super::drain::{Left, SHOWN_MAX};
-use super::table::{Entry, Output};
+use super::table::{Entry, HomeCopy, Output};
 use crate::codec::Payload;
 use crate::id::{Rank, TaskId, WorkerId};
 use crate::machine::scheduler::{Stall, Waits};
@@ -43,6 +43,14 @@ impl Controller {
         self.is_over() || self.runs.is_over(run)
     }
 
+    /// Whether what follows from somebody [waiting](super::Input::Awaited) for a task has been done,
+    /// by what is known of it now.
+    pub(crate) fn is_awaited(&self, task: TaskId) -> bool {
+        let done =
+            |entry: &Entry| entry.watched && !matches!(entry.output, Output::Resident { copy: HomeCopy::None, .. });
+        self.table.get(task).is_some_and(done)
+    }
+
     /// Whether a task has ended.
     pub(crate) fn has_ended(&self, task: TaskId) -> bool {
         self.is_over() || self.table.get(task).is_none_or(|entry| !matches!(entry.output, Output::Pending))
@@ -73,14 +81,14 @@ impl Controller {
             Output::Here | Output::Resident { .. } => TaskState::Done,
             Output::Failed(_) | Output::Upstream(_) => TaskState::Failed,
         };
-        let places = || entry.place.workers().iter().map(|worker| self.workers.get(*worker));
+        let states = || entry.ran_on.workers().iter().map(|worker| self.workers.get(*worker));
         Some(TaskInfo {
             id: entry.serial,
             function: entry.path().to_owned(),
             label: entry.label().map(str::to_owned),
             state,
-            ranks: places().map(|place| place.rank).collect(),
-            hosts: places().map(|place| place.host.clone()).collect(),
+            ranks: states().map(|state| state.rank).collect(),
+            hosts: states().map(|state| state.host.clone()).collect(),
             attempts: entry.attempts,
             submitted_ns: entry.submitted_ns,
             started_ns: (entry.started_ns > 0).then_some(entry.started_ns),
@@ -102,17 +110,15 @@ impl Controller {
             resident_bytes: bytes,
             resident_values: values,
             kept_bytes: 0,
-            lost: false,
         };
-        let workers = self.workers.iter().map(|(_, place)| RankStats {
-            rank: place.rank,
-            host: place.host.clone(),
-            attempts: place.attempts,
-            busy: Duration::from_nanos(place.busy_ns),
-            resident_bytes: place.resident_bytes,
-            resident_values: place.resident_values,
-            kept_bytes: place.kept_bytes,
-            lost: place.is_lost,
+        let workers = self.workers.iter().map(|(_, state)| RankStats {
+            rank: state.rank,
+            host: state.host.clone(),
+            attempts: state.attempts,
+            busy: Duration::from_nanos(state.busy_ns),
+            resident_bytes: state.resident_bytes,
+            resident_values: state.resident_values,
+            kept_bytes: state.kept_bytes,
         });
         Stats {
             submitted: self.counts.submitted,
@@ -125,15 +131,15 @@ impl Controller {
 
     /// After the run: which workers something still runs on, in words.
     pub(crate) fn who_is_busy(&self) -> String {
-        let named = self.workers.not_stopped().map(|(worker, place)| {
-            let at = format!("{} (host {})", place.rank, place.host);
-            if place.in_flight() == 0 {
+        let named = self.workers.not_stopped().map(|(worker, state)| {
+            let at = format!("{} (host {})", state.rank, state.host);
+            if state.in_flight() == 0 {
                 let doubt = "does the `Drop` of a value not return, or does its process stand still?";
                 return format!("{at} with no task ({doubt})");
             }
             let first =
                 self.begun(worker).next().map_or_else(String::new, |name| format!(", the first of them {name}"));
-            format!("{at} with {}{first}", plural(place.in_flight(), "task"))
+            format!("{at} with {}{first}", plural(state.in_flight(), "task"))
         });
         match named.collect::<Vec<_>>() {
             none if none.is_empty() => "all have stopped: does the `Drop` of a value not return?".to_owned(),
@@ -173,9 +179,9 @@ impl Controller {
         }
         let since = Duration::from_nanos(now.saturating_sub(draining.begun));
         let mut left = Left { since, pending, ..Left::default() };
-        for (worker, place) in self.workers.iter() {
-            let at = format!("{} (host {})", place.rank, place.host);
-            match &place.running {
+        for (worker, state) in self.workers.iter() {
+            let at = format!("{} (host {})", state.rank, state.host);
+            match &state.running {
                 Some(running) => {
                     let named = running.iter().filter_map(|(task, ran_ns)| Some((self.table.get(*task)?, ran_ns)));
                     let named =
@@ -184,7 +190,7 @@ impl Controller {
                 }
                 None => {
                     let first = self.begun(worker).next().map_or_else(String::new, |first| format!(", first {first}"));
-                    let count = plural(place.in_flight(), "task");
+                    let count = plural(state.in_flight(), "task");
                     left.silent.push(format!("{at}, which was given {count}{first}, does not say what it runs"));
                 }
             }
@@ -228,15 +234,15 @@ impl Controller {
 
     /// Why the run ends because of a member that does not leave raw MPI.
     pub(super) fn describe_stuck(&self, stuck: &super::groups::Stuck<'_>) -> String {
-        let place = self.workers.get(stuck.member);
+        let state = self.workers.get(stuck.member);
         let failure = stuck
             .failure
             .map_or_else(String::new, |(failure, worker)| format!("{} failed: {failure}", self.workers.rank(*worker)));
         let entry = self.table.get(stuck.task).map_or_else(String::new, Entry::name);
         format!(
             "collective task {entry}: {failure}; {} (host {}) did not leave raw MPI within {} ms",
-            place.rank,
-            place.host,
+            state.rank,
+            state.host,
             self.settings.collective_grace_ns / 1_000_000
         )
     }

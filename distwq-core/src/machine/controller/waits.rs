@@ -111,15 +111,15 @@ impl Waits {
 
     /// Takes the report of a member.
     pub(super) fn report(&mut self, member: u32, report: &WaitReport) -> Verdict {
-        let place = &mut self.members[member as usize];
-        let on = report.on.filter(|_| !place.has_left);
-        let same_wait = place.on == on;
+        let state = &mut self.members[member as usize];
+        let on = report.on.filter(|_| !state.has_left);
+        let same_wait = state.on == on;
         let said = (report.sent, report.received);
-        if !place.is_known || !same_wait || (place.sent, place.received) != said {
-            self.unknown -= u32::from(place.has_left && !place.is_known);
-            self.sent = self.sent - place.sent + report.sent;
-            self.received = self.received - place.received + report.received;
-            (place.is_known, place.sent, place.received) = (true, report.sent, report.received);
+        if !state.is_known || !same_wait || (state.sent, state.received) != said {
+            self.unknown -= u32::from(state.has_left && !state.is_known);
+            self.sent = self.sent - state.sent + report.sent;
+            self.received = self.received - state.received + report.received;
+            (state.is_known, state.sent, state.received) = (true, report.sent, report.received);
             if !same_wait {
                 self.waits_for(member, on);
             }
@@ -127,12 +127,12 @@ impl Waits {
                 asking.changed = true;
             }
         }
-        let place = &mut self.members[member as usize];
+        let state = &mut self.members[member as usize];
         if let Some(asking) = &mut self.asking
             && report.answers == Some(self.round)
-            && place.answered != self.round
+            && state.answered != self.round
         {
-            place.answered = self.round;
+            state.answered = self.round;
             asking.missing -= 1;
         }
         match self.next_step() {
@@ -147,17 +147,17 @@ impl Waits {
     /// A member has left. Gives those that wait for it, and what follows.
     pub(super) fn leaves(&mut self, member: u32) -> (Vec<u32>, Verdict) {
         self.waits_for(member, None);
-        let place = &mut self.members[member as usize];
-        (place.has_left, place.is_known) = (true, false);
-        self.sent -= std::mem::take(&mut place.sent);
-        self.received -= std::mem::take(&mut place.received);
+        let state = &mut self.members[member as usize];
+        (state.has_left, state.is_known) = (true, false);
+        self.sent -= std::mem::take(&mut state.sent);
+        self.received -= std::mem::take(&mut state.received);
         self.inside -= 1;
         self.unknown += 1;
         if let Some(asking) = &mut self.asking {
             asking.changed = true;
         }
         let mut waiting = Vec::new();
-        let mut next = std::mem::replace(&mut place.awaited_by, NONE);
+        let mut next = std::mem::replace(&mut state.awaited_by, NONE);
         while next != NONE {
             waiting.push(next);
             let other = &mut self.members[next as usize];
@@ -176,11 +176,11 @@ impl Waits {
 
     /// Notes what a member waits for.
     fn waits_for(&mut self, member: u32, on: Option<(u32, GroupKey)>) {
-        let place = &mut self.members[member as usize];
-        let before = std::mem::replace(&mut place.on, on);
-        if std::mem::take(&mut place.counts) {
-            let (prev, next) = (place.prev, place.next);
-            (place.prev, place.next) = (NONE, NONE);
+        let state = &mut self.members[member as usize];
+        let before = std::mem::replace(&mut state.on, on);
+        if std::mem::take(&mut state.counts) {
+            let (prev, next) = (state.prev, state.next);
+            (state.prev, state.next) = (NONE, NONE);
             if next != NONE {
                 self.members[next as usize].prev = prev;
             }
@@ -197,8 +197,8 @@ impl Waits {
             if next != NONE {
                 self.members[next as usize].prev = member;
             }
-            let place = &mut self.members[member as usize];
-            (place.counts, place.next) = (true, next);
+            let state = &mut self.members[member as usize];
+            (state.counts, state.next) = (true, next);
             self.waiting += 1;
         }
     }
@@ -228,9 +228,9 @@ impl Waits {
     }
 
     fn describe(&self) -> String {
-        let inside = self.members.iter().enumerate().filter(|(_, place)| !place.has_left);
-        let told = inside.filter_map(|(member, place)| {
-            let (from, key) = place.on?;
+        let inside = self.members.iter().enumerate().filter(|(_, state)| !state.has_left);
+        let told = inside.filter_map(|(member, state)| {
+            let (from, key) = state.on?;
             Some(format!("member {member} waits for member {from} in {}", Operation::name_of(key.operation)))
         });
         let text = told.take(NAMED_MAX).collect::<Vec<_>>().join(", ");

@@ -1,12 +1,13 @@
 //! The workers as the controller knows them, and what is in flight to and from them.
 
+use crate::codec::CodecError;
 use crate::id::{Rank, TaskId, WorkerId};
 use rustc_hash::FxHashMap;
 use std::mem::take;
 
 /// One worker.
 #[derive(Debug)]
-pub(crate) struct WorkerPlace {
+pub(crate) struct WorkerState {
     pub(super) rank: Rank,
     pub(super) host: String,
     in_flight: u32,
@@ -25,7 +26,7 @@ pub(crate) struct WorkerPlace {
     pub(super) running: Option<Vec<(TaskId, u64)>>,
 }
 
-impl WorkerPlace {
+impl WorkerState {
     pub(crate) fn new(rank: Rank, host: String) -> Self {
         Self {
             rank,
@@ -52,7 +53,7 @@ impl WorkerPlace {
 /// All workers, by their indices.
 #[derive(Debug)]
 pub(super) struct Workers {
-    places: Vec<WorkerPlace>,
+    states: Vec<WorkerState>,
     /// Those that are not lost, by their ranks.
     of_rank: FxHashMap<Rank, WorkerId>,
     /// Tasks and questions that no worker has answered yet.
@@ -61,9 +62,9 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn new(places: Vec<WorkerPlace>) -> Self {
-        let of_rank = places.iter().zip((0..).map(WorkerId::new)).map(|(place, id)| (place.rank, id)).collect();
-        Self { places, of_rank, in_flight: 0, reports_missing: 0 }
+    pub(super) fn new(states: Vec<WorkerState>) -> Self {
+        let of_rank = states.iter().zip((0..).map(WorkerId::new)).map(|(state, id)| (state.rank, id)).collect();
+        Self { states, of_rank, in_flight: 0, reports_missing: 0 }
     }
 
     /// How many there are that are not lost.
@@ -73,30 +74,30 @@ impl Workers {
 
     /// Whether this is the rank of a worker that was lost.
     pub(super) fn was_lost(&self, rank: Rank) -> bool {
-        self.places.iter().any(|place| place.rank == rank && place.is_lost)
+        self.states.iter().any(|state| state.rank == rank && state.is_lost)
     }
 
     /// A worker is gone: what is in flight to and from it is settled. Gives it with the tasks that it had, or nothing if
     /// it is none or was lost before.
     pub(super) fn lose(&mut self, rank: Rank) -> Option<(WorkerId, u32)> {
         let worker = self.of_rank.remove(&rank)?;
-        let place = &mut self.places[worker.index()];
-        let tasks = take(&mut place.in_flight);
-        self.in_flight -= (tasks + take(&mut place.asked)) as usize;
-        (place.is_lost, place.is_stopped) = (true, true);
-        (place.resident_bytes, place.resident_values) = (0, 0);
-        if place.running.replace(Vec::new()).is_none() {
+        let state = &mut self.states[worker.index()];
+        let tasks = take(&mut state.in_flight);
+        self.in_flight -= (tasks + take(&mut state.asked)) as usize;
+        (state.is_lost, state.is_stopped) = (true, true);
+        (state.resident_bytes, state.resident_values) = (0, 0);
+        if state.running.replace(Vec::new()).is_none() {
             self.reports_missing = self.reports_missing.saturating_sub(1);
         }
         Some((worker, tasks))
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = WorkerId> + use<> {
-        (0..self.places.len() as u32).map(WorkerId::new)
+        (0..self.states.len() as u32).map(WorkerId::new)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &WorkerPlace)> {
-        self.ids().zip(&self.places)
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &WorkerState)> {
+        self.ids().zip(&self.states)
     }
 
     #[inline]
@@ -105,8 +106,8 @@ impl Workers {
     }
 
     #[inline]
-    pub(super) fn get(&self, worker: WorkerId) -> &WorkerPlace {
-        &self.places[worker.index()]
+    pub(super) fn get(&self, worker: WorkerId) -> &WorkerState {
+        &self.states[worker.index()]
     }
 
     pub(super) fn rank(&self, worker: WorkerId) -> Rank {
@@ -127,43 +128,50 @@ impl Workers {
     #[inline]
     pub(super) fn given(&mut self, worker: WorkerId) -> u32 {
         self.in_flight += 1;
-        let place = &mut self.places[worker.index()];
-        place.in_flight += 1;
-        place.in_flight - 1
+        let state = &mut self.states[worker.index()];
+        state.in_flight += 1;
+        state.in_flight - 1
     }
 
     /// A worker has said how an attempt ended.
+    ///
+    /// # Errors
+    /// If it had none.
     #[inline]
-    pub(super) fn answered(&mut self, worker: WorkerId, ran_ns: u64) {
+    pub(super) fn answered(&mut self, worker: WorkerId, ran_ns: u64) -> Result<(), CodecError> {
+        let state = &mut self.states[worker.index()];
+        let Some(left) = state.in_flight.checked_sub(1) else {
+            return Err(CodecError("it had no task".to_owned()));
+        };
+        state.in_flight = left;
+        state.attempts += 1;
+        state.busy_ns = state.busy_ns.saturating_add(ran_ns);
         self.in_flight -= 1;
-        let place = &mut self.places[worker.index()];
-        place.in_flight -= 1;
-        place.attempts += 1;
-        place.busy_ns += ran_ns;
+        Ok(())
     }
 
     /// A worker has given back so many tasks.
     pub(super) fn returned(&mut self, worker: WorkerId, tasks: usize) {
         self.in_flight -= tasks;
-        self.places[worker.index()].in_flight -= tasks as u32;
+        self.states[worker.index()].in_flight -= tasks as u32;
     }
 
     /// A worker was asked for a value.
     pub(super) fn asked(&mut self, worker: WorkerId) {
         self.in_flight += 1;
-        self.places[worker.index()].asked += 1;
+        self.states[worker.index()].asked += 1;
     }
 
     /// It has answered.
     pub(super) fn told(&mut self, worker: WorkerId) {
         self.in_flight -= 1;
-        self.places[worker.index()].asked -= 1;
+        self.states[worker.index()].asked -= 1;
     }
 
     /// All were asked for a report.
     pub(super) fn ask_reports(&mut self) {
         self.reports_missing = self.living();
-        self.places.iter_mut().filter(|place| !place.is_lost).for_each(|place| place.running = None);
+        self.states.iter_mut().filter(|state| !state.is_lost).for_each(|state| state.running = None);
     }
 
     /// A worker has given its report. True if that was the last one.
@@ -173,9 +181,9 @@ impl Workers {
         (bytes, values, kept_bytes): (u64, u64, u64),
         running: Vec<(TaskId, u64)>,
     ) -> bool {
-        let place = &mut self.places[worker.index()];
-        (place.resident_bytes, place.resident_values, place.kept_bytes) = (bytes, values, kept_bytes);
-        if place.running.replace(running).is_none() {
+        let state = &mut self.states[worker.index()];
+        (state.resident_bytes, state.resident_values, state.kept_bytes) = (bytes, values, kept_bytes);
+        if state.running.replace(running).is_none() {
             self.reports_missing = self.reports_missing.saturating_sub(1);
         }
         self.reports_missing == 0
@@ -187,11 +195,11 @@ impl Workers {
 
     /// Nothing runs on a worker any more.
     pub(super) fn stopped(&mut self, worker: WorkerId) {
-        self.places[worker.index()].is_stopped = true;
+        self.states[worker.index()].is_stopped = true;
     }
 
     /// Those on which something may still run.
-    pub(super) fn not_stopped(&self) -> impl Iterator<Item = (WorkerId, &WorkerPlace)> {
-        self.iter().filter(|(_, place)| !place.is_stopped)
+    pub(super) fn not_stopped(&self) -> impl Iterator<Item = (WorkerId, &WorkerState)> {
+        self.iter().filter(|(_, state)| !state.is_stopped)
     }
 }

@@ -153,8 +153,8 @@ impl Scheduler {
         let Some(last) = self.last_groups.remove(&ranks) else { return };
         for &worker in &last {
             self.step();
-            let place = &self.workers[worker];
-            let idle = place.standing == Standing::Open && place.in_flight == 0;
+            let state = &self.workers[worker];
+            let idle = state.standing == Standing::Open && state.in_flight == 0;
             if idle && self.missing() > 0 {
                 self.claim(worker, actions);
             }
@@ -182,9 +182,9 @@ impl Scheduler {
     }
 
     fn claim(&mut self, worker: WorkerId, actions: &mut Actions) {
-        let place = &mut self.workers[worker];
-        place.standing = Standing::Reserved;
-        let busy = place.in_flight > 0;
+        let state = &mut self.workers[worker];
+        state.standing = Standing::Reserved;
+        let busy = state.in_flight > 0;
         self.workers.relist(worker);
         let reservation = self.reserving();
         if !busy {
@@ -199,10 +199,10 @@ impl Scheduler {
 
     /// Takes a worker out of the busy reserved ones.
     fn remove_busy(&mut self, worker: WorkerId) {
-        let at = self.workers[worker].busy_at.take().expect("a busy reserved worker knows its place");
+        let at = self.workers[worker].busy_at.take().expect("a busy reserved worker knows its state");
         let busy = &mut self.reserving().busy;
         let removed = busy.swap_remove(at.get());
-        debug_assert_eq!(removed, worker, "its place is its own");
+        debug_assert_eq!(removed, worker, "its state is its own");
         if let Some(&moved) = busy.get(at.get()) {
             self.workers[moved].busy_at = Some(at);
         }
@@ -233,8 +233,8 @@ impl Scheduler {
 
     /// Makes a reserved worker or a member of a group take single-rank tasks again.
     fn set_free(&mut self, worker: WorkerId) {
-        let place = &mut self.workers[worker];
-        (place.standing, place.busy_at) = (Standing::Open, None);
+        let state = &mut self.workers[worker];
+        (state.standing, state.busy_at) = (Standing::Open, None);
         self.workers.relist(worker);
         self.to_serve.push(worker);
     }
@@ -268,8 +268,8 @@ impl Scheduler {
         let members = empty.into_boxed_slice();
         for &worker in &members {
             self.step();
-            let place = &mut self.workers[worker];
-            (place.standing, place.reported_ns) = (Standing::Grouped, self.now_ns);
+            let state = &mut self.workers[worker];
+            (state.standing, state.reported_ns) = (Standing::Grouped, self.now_ns);
         }
         self.tasks[task].state = State::Running;
         let attempt = self.tasks.cold(task).attempt();

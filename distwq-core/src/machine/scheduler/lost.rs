@@ -28,9 +28,9 @@ impl Scheduler {
 
     /// What may have begun has used up an attempt; the rest goes back as if never started.
     fn lose_in_flight(&mut self, worker: WorkerId, actions: &mut Actions) {
-        let place = &self.workers[worker];
-        let begun = place.slots as usize;
-        let in_flight: Vec<TaskSlot> = place.tasks.iter(&self.tasks).collect();
+        let state = &self.workers[worker];
+        let begun = state.slots as usize;
+        let in_flight: Vec<TaskSlot> = state.tasks.iter(&self.tasks).collect();
         // From the last to the first: each goes to the front, so they come out in order.
         for (index, slot) in in_flight.into_iter().enumerate().rev() {
             self.step();

@@ -212,9 +212,9 @@ impl Scheduler {
     /// Tasks that a worker has been given and has not reported, a collective one included.
     #[must_use]
     pub fn in_flight(&self, worker: WorkerId) -> usize {
-        self.workers.get(worker).map_or(0, |place| match place.standing {
+        self.workers.get(worker).map_or(0, |state| match state.standing {
             Standing::Grouped => 1,
-            _ => place.in_flight as usize,
+            _ => state.in_flight as usize,
         })
     }
 
@@ -231,7 +231,7 @@ impl Scheduler {
 
     /// What a worker has in flight, in order; nothing of a collective task.
     pub fn in_flight_tasks(&self, worker: WorkerId) -> impl Iterator<Item = TaskId> + '_ {
-        let tasks = self.workers.get(worker).map(|place| place.tasks.iter(&self.tasks));
+        let tasks = self.workers.get(worker).map(|state| state.tasks.iter(&self.tasks));
         tasks.into_iter().flatten().map(|slot| self.tasks.id(slot))
     }
 

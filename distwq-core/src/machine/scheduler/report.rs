@@ -52,9 +52,9 @@ impl Scheduler {
         // What the end of the task changes: asked for before the first of it is needed, it is waited for together.
         self.tasks.prefetch_ties(slot);
         self.workers.remove(&mut self.tasks, worker, slot);
-        let place = &mut self.workers[worker];
-        place.reported_ns = self.now_ns;
-        place.learn(ran_ns, &self.settings);
+        let state = &mut self.workers[worker];
+        state.reported_ns = self.now_ns;
+        state.learn(ran_ns, &self.settings);
         Some(slot)
     }
 

@@ -101,11 +101,11 @@ impl Scheduler {
         self.pinned.iter_mut().for_each(|queue| *queue = Default::default());
         self.workers.in_flight = 0;
         for worker in self.workers.ids() {
-            let place = &mut self.workers[worker];
-            (place.tasks, place.in_flight, place.pinned, place.busy_at) = (List::EMPTY, 0, 0, None);
-            (place.asked, place.standing) = (
+            let state = &mut self.workers[worker];
+            (state.tasks, state.in_flight, state.pinned, state.busy_at) = (List::EMPTY, 0, 0, None);
+            (state.asked, state.standing) = (
                 false,
-                match place.standing {
+                match state.standing {
                     Standing::Reserved | Standing::Grouped => Standing::Open,
                     other => other,
                 },

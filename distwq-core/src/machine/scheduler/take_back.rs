@@ -20,8 +20,8 @@ impl Scheduler {
             return;
         }
         let mut loaded = [None; LOOKED_AT_MAX];
-        for (place, worker) in loaded.iter_mut().zip(self.workers.most_loaded()) {
-            *place = Some(worker);
+        for (state, worker) in loaded.iter_mut().zip(self.workers.most_loaded()) {
+            *state = Some(worker);
         }
         for worker in loaded.into_iter().flatten() {
             self.step();
@@ -45,14 +45,14 @@ impl Scheduler {
 
     /// From when on it is worth asking a worker, by what is known of it now.
     fn worth_asking_from(&self, worker: WorkerId) -> Option<u64> {
-        let place = &self.workers[worker];
-        if place.queued() == 0 || place.asked {
+        let state = &self.workers[worker];
+        if state.queued() == 0 || state.asked {
             return None;
         }
-        let backlog_ns = u64::from(place.queued()).saturating_mul(place.mean_ns) / u64::from(place.slots);
+        let backlog_ns = u64::from(state.queued()).saturating_mul(state.mean_ns) / u64::from(state.slots);
         let is_long = backlog_ns >= self.settings.take_back_ns;
-        let from_ns = if is_long { 0 } else { place.reported_ns.saturating_add(self.settings.silent_ns) };
-        Some(from_ns.max(place.ask_from_ns))
+        let from_ns = if is_long { 0 } else { state.reported_ns.saturating_add(self.settings.silent_ns) };
+        Some(from_ns.max(state.ask_from_ns))
     }
 
     /// Nothing can be had from a worker: it is asked again later, and the later the longer it has
@@ -70,26 +70,26 @@ impl Scheduler {
     /// Asks for the later half of a queue, without tasks that must stay or whose inputs cost more to move than
     /// they would have to wait. False if there are none.
     fn take_back_half(&mut self, worker: WorkerId, actions: &mut Actions) -> bool {
-        let place = &self.workers[worker];
-        let queued = place.queued() as usize;
-        let wait_ns = place.wait_ns(0).max(self.silent_ns(worker));
+        let state = &self.workers[worker];
+        let queued = state.queued() as usize;
+        let wait_ns = state.wait_ns(0).max(self.silent_ns(worker));
         let gains = |&slot: &TaskSlot| {
             let cold = self.tasks.cold(slot);
             // One that has failed is here because the others have tried it, or may have.
             cold.pinned_to().is_none() && cold.failures == 0 && self.move_ns(self.bytes_on(slot, worker)) <= wait_ns
         };
-        let back = place.tasks.iter_back(&self.tasks).take(queued);
+        let back = state.tasks.iter_back(&self.tasks).take(queued);
         let asked: Vec<TaskId> = back.filter(gains).take(queued.div_ceil(2)).map(|slot| self.tasks.id(slot)).collect();
         self.ask(worker, asked, actions)
     }
 
     /// Asks for all that a reserved worker cannot have begun.
     pub(super) fn take_back_all(&mut self, worker: WorkerId, actions: &mut Actions) {
-        let place = &self.workers[worker];
-        if place.queued() == 0 || place.asked {
+        let state = &self.workers[worker];
+        if state.queued() == 0 || state.asked {
             return;
         }
-        let back = place.tasks.iter_back(&self.tasks).take(place.queued() as usize);
+        let back = state.tasks.iter_back(&self.tasks).take(state.queued() as usize);
         let asked: Vec<TaskId> = back.map(|slot| self.tasks.id(slot)).collect();
         self.ask(worker, asked, actions);
     }
@@ -107,7 +107,7 @@ impl Scheduler {
     }
 
     pub(super) fn returned(&mut self, worker: WorkerId, ids: &[TaskId], actions: &mut Actions) -> bool {
-        let fits = self.workers.get(worker).is_some_and(|place| place.asked && place.is_living())
+        let fits = self.workers.get(worker).is_some_and(|state| state.asked && state.is_living())
             && ids.iter().all(|&id| self.in_flight_on(worker, id).is_some());
         if !fits {
             return false;

@@ -56,15 +56,15 @@ impl Scheduler {
         self.validate_queue(&self.wide, State::Wide);
         self.validate_queue(&self.too_wide, State::TooWide);
         let mut pinned = 0;
-        for (worker, place) in self.workers.iter() {
+        for (worker, state) in self.workers.iter() {
             let queue = &self.pinned[worker.index()];
             self.validate_queue_of(queue, State::Pinned);
-            assert_eq!(queue.len(), place.pinned as usize, "own queue of {worker}");
+            assert_eq!(queue.len(), state.pinned as usize, "own queue of {worker}");
             assert!(
                 queue.iter(&self.tasks).all(|(_, slot)| self.tasks.cold(slot).pinned_to() == Some(worker)),
                 "queue of its worker"
             );
-            assert!(queue.is_empty() || place.standing != Standing::Open || !place.has_room(), "work for {worker}");
+            assert!(queue.is_empty() || state.standing != Standing::Open || !state.has_room(), "work for {worker}");
             pinned += queue.len();
         }
         assert_eq!(pinned, self.count(State::Pinned), "pinned tasks");
@@ -90,12 +90,12 @@ impl Scheduler {
     }
 
     fn validate_in_flight(&self) {
-        for (worker, place) in self.workers.iter() {
-            let forth: Vec<TaskSlot> = place.tasks.iter(&self.tasks).collect();
-            let mut back: Vec<TaskSlot> = place.tasks.iter_back(&self.tasks).collect();
+        for (worker, state) in self.workers.iter() {
+            let forth: Vec<TaskSlot> = state.tasks.iter(&self.tasks).collect();
+            let mut back: Vec<TaskSlot> = state.tasks.iter_back(&self.tasks).collect();
             back.reverse();
             assert_eq!(forth, back, "links of what is in flight on {worker}");
-            assert_eq!(forth.len(), place.in_flight as usize, "in flight on {worker}");
+            assert_eq!(forth.len(), state.in_flight as usize, "in flight on {worker}");
             for slot in forth {
                 let (task, pin) = (&self.tasks[slot], self.tasks.cold(slot).pinned_to());
                 assert_eq!((task.state, task.worker()), (State::InFlight, Some(worker)), "task {slot:?} in flight");
@@ -111,8 +111,8 @@ impl Scheduler {
             assert_eq!(self.tasks[slot].state, State::Running, "task of a group");
             let living = group.members.iter().filter(|member| self.workers.is_living(**member));
             for &member in living.clone() {
-                let place = &self.workers[member];
-                let all = (place.standing, place.busy_at, place.in_flight);
+                let state = &self.workers[member];
+                let all = (state.standing, state.busy_at, state.in_flight);
                 assert_eq!(all, (Standing::Grouped, None, 0), "member {member} of a group");
                 assert!(members.insert(member), "{member} is in one group");
             }
@@ -120,7 +120,7 @@ impl Scheduler {
             grouped += group.living as usize;
         }
         assert_eq!(self.groups.len(), self.count(State::Running), "running collective tasks");
-        let standing = |standing| self.workers.iter().filter(|(_, place)| place.standing == standing).count();
+        let standing = |standing| self.workers.iter().filter(|(_, state)| state.standing == standing).count();
         assert_eq!(grouped, standing(Standing::Grouped), "grouped workers");
         let (mut reserved, mut reserving) = (0, 0);
         if let Some(reservation) = &self.reservation {
@@ -128,8 +128,8 @@ impl Scheduler {
             assert!(reserved <= self.tasks.cold(reservation.task).ranks as usize, "no more reserved than needed");
             assert!(reservation.empty.iter().all(|&worker| self.workers[worker].in_flight == 0));
             for (at, &worker) in reservation.busy.iter().enumerate() {
-                let place = &self.workers[worker];
-                assert!(place.in_flight > 0 && place.busy_at.map(Index::get) == Some(at), "busy reserved {worker}");
+                let state = &self.workers[worker];
+                assert!(state.in_flight > 0 && state.busy_at.map(Index::get) == Some(at), "busy reserved {worker}");
             }
         }
         assert_eq!(reserved, standing(Standing::Reserved), "reserved workers");

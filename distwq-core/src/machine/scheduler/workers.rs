@@ -218,23 +218,23 @@ impl Workers {
             self.table.resize_with(index + 1, || Worker::UNKNOWN);
             self.scores.resize(index + 1, 0);
         }
-        let place = &mut self.table[index];
-        if place.standing != Standing::Unknown {
+        let state = &mut self.table[index];
+        if state.standing != Standing::Unknown {
             return false;
         }
         let slots = slots.max(1);
         // One task ahead until a duration is known: enough to hide a round trip, too little to hoard.
         let capacity = slots.saturating_add(1);
-        *place = Worker { slots, capacity, standing: Standing::Open, reported_ns: now_ns, ..Worker::UNKNOWN };
+        *state = Worker { slots, capacity, standing: Standing::Open, reported_ns: now_ns, ..Worker::UNKNOWN };
         self.living += 1;
         true
     }
 
     /// Takes a living worker out for good; what it has in flight stays noted.
     pub(super) fn lose(&mut self, worker: WorkerId) {
-        let place = &mut self[worker];
-        place.standing = Standing::Lost;
-        place.asked = false;
+        let state = &mut self[worker];
+        state.standing = Standing::Lost;
+        state.asked = false;
         self.relist(worker);
         self.living -= 1;
         self.lost += 1;
@@ -306,12 +306,12 @@ impl Workers {
     #[inline]
     pub(super) fn push(&mut self, tasks: &mut Tasks, worker: WorkerId, slot: TaskSlot, now_ns: u64) {
         self.in_flight += 1;
-        let place = &mut self[worker];
-        if place.in_flight == 0 {
-            place.reported_ns = now_ns;
+        let state = &mut self[worker];
+        if state.in_flight == 0 {
+            state.reported_ns = now_ns;
         }
-        place.in_flight += 1;
-        place.tasks.push_back(tasks, slot);
+        state.in_flight += 1;
+        state.tasks.push_back(tasks, slot);
         tasks[slot].set_worker(Some(worker));
     }
 
@@ -320,22 +320,22 @@ impl Workers {
     pub(super) fn remove(&mut self, tasks: &mut Tasks, worker: WorkerId, slot: TaskSlot) {
         debug_assert_eq!(tasks[slot].worker(), Some(worker), "it is in flight there");
         self.in_flight -= 1;
-        let place = &mut self[worker];
+        let state = &mut self[worker];
         // What comes next is linked to it.
-        tasks.prefetch(place.tasks.tail);
-        place.in_flight -= 1;
-        place.tasks.remove(tasks, slot);
+        tasks.prefetch(state.tasks.tail);
+        state.in_flight -= 1;
+        state.tasks.remove(tasks, slot);
     }
 
     /// Puts a worker into the list where it belongs now. A worker whose bucket is as before keeps its place.
     #[inline]
     pub(super) fn relist(&mut self, worker: WorkerId) {
-        let place = &self[worker];
-        let (bucket, full) = match place.standing {
-            Standing::Open => (place.bucket_now() as u8, !place.has_room()),
+        let state = &self[worker];
+        let (bucket, full) = match state.standing {
+            Standing::Open => (state.bucket_now() as u8, !state.has_room()),
             _ => (UNLISTED, false),
         };
-        if (bucket, full) == (place.bucket, place.full) {
+        if (bucket, full) == (state.bucket, state.full) {
             return;
         }
         self.unlist(worker);
@@ -360,8 +360,8 @@ impl Workers {
             None => list.head = Some(worker),
             Some(prev) => self.table[prev.index()].next = Some(worker),
         }
-        let place = &mut self[worker];
-        (place.prev, place.next, place.bucket, place.full) = (prev, next, bucket, full);
+        let state = &mut self[worker];
+        (state.prev, state.next, state.bucket, state.full) = (prev, next, bucket, full);
     }
 
     fn unlist(&mut self, worker: WorkerId) {
@@ -406,9 +406,9 @@ impl Workers {
                 assert_eq!(forth, back, "links of bucket {bucket}");
                 listed += forth.len();
                 for worker in forth {
-                    let place = &self[worker];
-                    assert_eq!(place.standing, Standing::Open, "standing of listed {worker}");
-                    assert_eq!((place.bucket_now(), !place.has_room()), (bucket, full), "list of {worker}");
+                    let state = &self[worker];
+                    assert_eq!(state.standing, Standing::Open, "standing of listed {worker}");
+                    assert_eq!((state.bucket_now(), !state.has_room()), (bucket, full), "list of {worker}");
                 }
             }
         }

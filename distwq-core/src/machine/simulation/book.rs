@@ -200,7 +200,7 @@ impl Book {
             return;
         }
         assert!(task.plain.as_slice() == model.plain, "the plain arguments of {} are right", model.id);
-        let same = |one: &Input<TaskId>, next: &Input<TaskId>| one.place.parameter == next.place.parameter;
+        let same = |one: &Input<TaskId>, next: &Input<TaskId>| one.position.parameter == next.position.parameter;
         let mut given = task.inputs.iter();
         for wanted in model.inputs.chunk_by(same) {
             let input = given.next().unwrap_or_else(|| panic!("an input of {} is missing", model.id));
@@ -210,8 +210,13 @@ impl Book {
     }
 
     fn check_input(&self, model: &Task, wanted: &[Input<TaskId>], input: &InputArgument) {
-        let place = wanted[0].place;
-        assert_eq!((input.parameter, input.gathered), (place.parameter, place.gathered), "an input of {}", model.id);
+        let position = wanted[0].position;
+        assert_eq!(
+            (input.parameter, input.gathered),
+            (position.parameter, position.gathered),
+            "an input of {}",
+            model.id
+        );
         assert_eq!(input.values.len(), wanted.len(), "an input of {}", model.id);
         for (wanted, (id, resident)) in wanted.iter().zip(&input.values) {
             assert_eq!(*id, wanted.source, "an input of {}", model.id);

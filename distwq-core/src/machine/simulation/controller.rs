@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::Rank;
 use crate::machine::Ns;
-use crate::machine::controller::{Controller, End, Input, Outbox, ReferenceNote, WorkerPlace};
+use crate::machine::controller::{Controller, End, Input, Outbox, ReferenceNote, WorkerState};
 use std::collections::VecDeque;
 
 /// The controller, with what has come and was not read.
@@ -30,8 +30,8 @@ pub(super) struct SimulatedController {
 
 impl SimulatedController {
     pub(super) fn new(functions: &'static Registry, workers: u32, settings: Settings) -> Self {
-        let places = (1..=workers).map(|rank| WorkerPlace::new(Rank(rank), format!("host{}", rank % 2)));
-        let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, places.collect(), settings);
+        let states = (1..=workers).map(|rank| WorkerState::new(Rank(rank), format!("host{}", rank % 2)));
+        let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, states.collect(), settings);
         let (notes, inbox) = (Vec::new(), VecDeque::new());
         Self { machine, out, notes, is_silent: false, inbox, turn: None }
     }
@@ -40,8 +40,8 @@ impl SimulatedController {
 impl World<'_> {
     /// Something happens to the controller.
     pub(super) fn tell(&mut self, input: Input<'_>) {
-        let place = &mut self.controller;
-        place.machine.handle(self.agenda.now(), input, &mut place.out);
+        let this = &mut self.controller;
+        this.machine.handle(self.agenda.now(), input, &mut this.out);
     }
 
     /// A frame has come to the controller, which reads it in its next turn.
@@ -121,21 +121,21 @@ impl World<'_> {
 
     pub(super) fn plan_controller_turn(&mut self) {
         let now = self.agenda.now();
-        let place = &mut self.controller;
-        let is_due = !place.inbox.is_empty() || place.out.has_unsent() || !place.notes.is_empty();
-        let at = match place.turn {
+        let this = &mut self.controller;
+        let is_due = !this.inbox.is_empty() || this.out.has_unsent() || !this.notes.is_empty();
+        let at = match this.turn {
             Some((_, true)) => return,
             _ if is_due => {
                 let silent = self.random.below(500) == 0;
                 now + self.random.up_to(if silent { 100_000_000 } else { self.shape.latency_ns_max })
             }
-            _ => match place.machine.next_deadline() {
+            _ => match this.machine.next_deadline() {
                 Some(deadline) => deadline.max(now),
                 None => return,
             },
         };
-        if place.turn.is_none_or(|(planned, _)| is_due || planned > at) {
-            place.turn = Some((at, is_due));
+        if this.turn.is_none_or(|(planned, _)| is_due || planned > at) {
+            this.turn = Some((at, is_due));
             self.agenda.at(at, Happening::ControllerTurn);
         }
     }
@@ -145,11 +145,11 @@ impl World<'_> {
         if self.book.body_failed {
             return;
         }
-        for place in (0..self.unended.len()).rev() {
-            let index = self.unended[place];
+        for this in (0..self.unended.len()).rev() {
+            let index = self.unended[this];
             let id = self.book.tasks[index].id;
             if self.controller.machine.has_ended(id) {
-                self.unended.remove(place);
+                self.unended.remove(this);
                 self.ended.push(index);
             }
         }

@@ -6,7 +6,7 @@ use super::script::{Outcome, Script, any_failure};
 use super::task::{Behaviour, Expected, Seen, Task};
 use super::world::World;
 use crate::codec::Payload;
-use crate::function::argument::{Input, InputPlace};
+use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::remote::Failure;
 use crate::id::{RunId, TaskId};
 use crate::machine::controller::{self, GraphSize, NewTask, Options, Plain};
@@ -219,7 +219,7 @@ impl World<'_> {
         let random = &mut self.random;
         let (mut plain, mut inputs) = (Vec::new(), Vec::new());
         for parameter in 0..random.below(4) as u16 {
-            let place = InputPlace { offset: plain.len() as u32, parameter, gathered: false };
+            let position = ArgumentPosition { offset: plain.len() as u32, parameter, gathered: false };
             let taken = match random.below(10) {
                 0..4 => {
                     let bytes = if random.percent(5) { random.up_to(30_000) } else { random.below(40) };
@@ -229,9 +229,9 @@ impl World<'_> {
                 4..8 => 1,
                 _ => random.up_to(4),
             };
-            let place = InputPlace { gathered: taken > 1 || (taken == 1 && random.percent(10)), ..place };
+            let position = ArgumentPosition { gathered: taken > 1 || (taken == 1 && random.percent(10)), ..position };
             for _ in 0..taken {
-                inputs.extend(random.pick(recent).map(|&source| Input { source, place }));
+                inputs.extend(random.pick(recent).map(|&source| Input { source, position }));
             }
         }
         let mut before = Vec::new();

@@ -173,11 +173,11 @@ impl Task {
     /// The arguments in one piece, with the values that `value` gives.
     pub(super) fn arguments_together<'a>(&self, mut value: impl FnMut(TaskId) -> &'a Payload) -> Vec<u8> {
         let mut together = Together::new(&self.plain);
-        let same = |one: &Input<TaskId>, next: &Input<TaskId>| one.place.parameter == next.place.parameter;
+        let same = |one: &Input<TaskId>, next: &Input<TaskId>| one.position.parameter == next.position.parameter;
         for inputs in self.inputs.chunk_by(same) {
-            let place = inputs[0].place;
-            together.up_to(place.offset as usize);
-            if place.gathered {
+            let position = inputs[0].position;
+            together.up_to(position.offset as usize);
+            if position.gathered {
                 together.gathered(inputs.len());
             }
             for input in inputs {

@@ -108,25 +108,25 @@ impl World<'_> {
     /// A worker takes a turn, if it is still planned for now.
     pub(super) fn worker_turn(&mut self, worker: usize) {
         let now = self.agenda.now();
-        let place = &mut self.workers[worker];
-        if place.is_dead || place.turn.is_none_or(|(at, _)| at != now) {
+        let this = &mut self.workers[worker];
+        if this.is_dead || this.turn.is_none_or(|(at, _)| at != now) {
             return;
         }
-        place.turn = None;
-        let clock = now + place.clock_ahead;
-        while let Some((from, frame)) = place.inbox.pop_front() {
-            self.history.note(now, || format!("{} reads from {from}: {}", place.rank, told(place.rank, &frame)));
-            place.machine.handle(clock, Input::Frame { from, frame: &frame }, &mut place.out);
+        this.turn = None;
+        let clock = now + this.clock_ahead;
+        while let Some((from, frame)) = this.inbox.pop_front() {
+            self.history.note(now, || format!("{} reads from {from}: {}", this.rank, told(this.rank, &frame)));
+            this.machine.handle(clock, Input::Frame { from, frame: &frame }, &mut this.out);
             if self.torn.is_mark_of(&frame) {
                 self.deliver_of_worker(worker);
                 return self.check_torn((from, self.workers[worker].rank), &frame);
             }
         }
-        if place.out.take_asked() {
-            place.machine.handle(clock, Input::Reports { kept_bytes: 0 }, &mut place.out);
+        if this.out.take_asked() {
+            this.machine.handle(clock, Input::Reports { kept_bytes: 0 }, &mut this.out);
         }
-        if place.machine.next_deadline().is_some_and(|deadline| deadline <= clock) {
-            place.machine.handle(clock, Input::Time, &mut place.out);
+        if this.machine.next_deadline().is_some_and(|deadline| deadline <= clock) {
+            this.machine.handle(clock, Input::Time, &mut this.out);
         }
         self.flush_worker(worker);
         self.after_worker(worker);
@@ -134,18 +134,18 @@ impl World<'_> {
 
     /// Sends what goes at once.
     fn deliver_of_worker(&mut self, worker: usize) {
-        let place = &mut self.workers[worker];
-        let rank = place.rank;
+        let this = &mut self.workers[worker];
+        let rank = this.rank;
         let mut frames = Vec::new();
-        place.out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
-        for _ in place.out.take_freed() {
+        this.out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
+        for _ in this.out.take_freed() {
             let planned = self.book.to_be_freed.iter().position(|freed| *freed == worker);
             match planned {
                 Some(planned) => drop(self.book.to_be_freed.swap_remove(planned)),
                 None => assert!(self.book.may_be_freed, "{rank} frees a communicator that is still in use"),
             }
         }
-        let end = place.out.take_end();
+        let end = this.out.take_end();
         for (to, frame) in frames {
             self.send(rank, to, frame);
         }
@@ -160,29 +160,29 @@ impl World<'_> {
     /// Sends all there is.
     fn flush_worker(&mut self, worker: usize) {
         self.deliver_of_worker(worker);
-        let place = &mut self.workers[worker];
-        if place.is_dead {
+        let this = &mut self.workers[worker];
+        if this.is_dead {
             return;
         }
-        let rank = place.rank;
-        if let Some(frame) = place.out.take_reports(Vec::new) {
+        let rank = this.rank;
+        if let Some(frame) = this.out.take_reports(Vec::new) {
             self.send(rank, CONTROLLER, frame);
         }
     }
 
     /// Wakes the executors that wait for what has happened, drops garbage, and plans the next turn.
     fn after_worker(&mut self, worker: usize) {
-        let place = &mut self.workers[worker];
-        if place.is_dead {
+        let this = &mut self.workers[worker];
+        if this.is_dead {
             return;
         }
-        place.out.garbage.clear();
+        this.out.garbage.clear();
         let mut woken = (false, Vec::new());
-        place.out.happened.take(&mut woken, |woken| woken.0 = true, |woken, key| woken.1.push(key));
+        this.out.happened.take(&mut woken, |woken| woken.0 = true, |woken, key| woken.1.push(key));
         let (all, keys) = woken;
-        let mut ready = place.machine.ready();
-        for slot in 0..place.executors.len() {
-            let looks = match place.executors[slot].doing {
+        let mut ready = this.machine.ready();
+        for slot in 0..this.executors.len() {
+            let looks = match this.executors[slot].doing {
                 Doing::Nothing if ready > 0 => {
                     ready -= 1;
                     true
@@ -201,22 +201,22 @@ impl World<'_> {
 
     fn plan_worker_turn(&mut self, worker: usize) {
         let now = self.agenda.now();
-        let place = &mut self.workers[worker];
-        let is_due = !place.inbox.is_empty() || place.out.reports() > 0;
-        let at = match place.turn {
+        let this = &mut self.workers[worker];
+        let is_due = !this.inbox.is_empty() || this.out.reports() > 0;
+        let at = match this.turn {
             Some((_, true)) => return,
             _ if is_due => {
                 let silent = self.random.below(300) == 0;
                 let ns_max = if silent { 400_000_000 } else { self.shape.latency_ns_max };
                 now + self.random.up_to(ns_max)
             }
-            _ => match place.machine.next_deadline() {
+            _ => match this.machine.next_deadline() {
                 None => return,
-                Some(deadline) => deadline.saturating_sub(place.clock_ahead).max(now),
+                Some(deadline) => deadline.saturating_sub(this.clock_ahead).max(now),
             },
         };
-        if place.turn.is_none_or(|(planned, _)| at < planned || is_due) {
-            place.turn = Some((at, is_due));
+        if this.turn.is_none_or(|(planned, _)| at < planned || is_due) {
+            this.turn = Some((at, is_due));
             self.agenda.at(at, Happening::WorkerTurn(worker));
         }
     }
@@ -235,17 +235,17 @@ impl World<'_> {
 
     fn looks_for_task(&mut self, worker: usize, slot: usize) {
         let now = self.agenda.now();
-        let place = &mut self.workers[worker];
-        match place.machine.next() {
+        let this = &mut self.workers[worker];
+        match this.machine.next() {
             None => {}
             Some(Next::Begin) => self.begin(worker, slot),
             Some(Next::Stop) => {
-                let rank = place.rank;
+                let rank = this.rank;
                 self.history.note(now, || format!("{rank} slot {slot} returns"));
-                place.executors[slot].doing = Doing::Stopped;
-                if place.executors.iter().all(|executor| matches!(executor.doing, Doing::Stopped)) {
-                    place.finished = true;
-                    place.machine.handle(now + place.clock_ahead, Input::Finished, &mut place.out);
+                this.executors[slot].doing = Doing::Stopped;
+                if this.executors.iter().all(|executor| matches!(executor.doing, Doing::Stopped)) {
+                    this.finished = true;
+                    this.machine.handle(now + this.clock_ahead, Input::Finished, &mut this.out);
                     self.flush_worker(worker);
                     self.after_worker(worker);
                 }
@@ -256,20 +256,20 @@ impl World<'_> {
     /// An executor begins what is first.
     fn begin(&mut self, worker: usize, slot: usize) {
         let now = self.agenda.now();
-        let place = &mut self.workers[worker];
-        assert!(!place.runs_a_group(), "{} begins something beside a group", place.rank);
-        assert!(!place.machine.has_failed(), "{} begins something after a failed end", place.rank);
-        let runs_something = place.runs_something();
-        let executor = &mut place.executors[slot];
-        let (clock, attempt) = (now + place.clock_ahead, &mut executor.attempt);
-        place.machine.handle(clock, Input::Begin { slot: Slot(slot as u32), attempt }, &mut place.out);
+        let this = &mut self.workers[worker];
+        assert!(!this.runs_a_group(), "{} begins something beside a group", this.rank);
+        assert!(!this.machine.has_failed(), "{} begins something after a failed end", this.rank);
+        let runs_something = this.runs_something();
+        let executor = &mut this.executors[slot];
+        let (clock, attempt) = (now + this.clock_ahead, &mut executor.attempt);
+        this.machine.handle(clock, Input::Begin { slot: Slot(slot as u32), attempt }, &mut this.out);
         let description = attempt.description.take();
         let (task, epoch, _) = attempt.parts();
         let group = epoch.map(|epoch| {
-            let (member, width) = place.machine.place_in_group(epoch);
+            let (member, width) = this.machine.place_in_group(epoch);
             (epoch, member, width)
         });
-        let rank = place.rank;
+        let rank = this.rank;
         self.history.note(now, || format!("{rank} slot {slot} begins {}, in group {epoch:?}", task.id));
         let index = self.book.begins(worker, task, description.as_deref(), group);
         match group {
@@ -290,11 +290,11 @@ impl World<'_> {
 
     /// What an executor computes is done: the task, or one step of a member.
     pub(super) fn computed(&mut self, worker: usize, slot: usize) {
-        let place = &self.workers[worker];
-        if place.is_dead {
+        let this = &self.workers[worker];
+        if this.is_dead {
             return;
         }
-        let Doing::Alone { task } = place.executors[slot].doing else {
+        let Doing::Alone { task } = this.executors[slot].doing else {
             return self.go_on_in_group(worker, slot);
         };
         let failure = self.book.ends_alone(task);
@@ -324,8 +324,8 @@ impl World<'_> {
     /// A member takes one step.
     fn step(&mut self, worker: usize, slot: usize) -> Stepped {
         let now = self.agenda.now();
-        let place = &mut self.workers[worker];
-        let Doing::Member { epoch, member, step, waits } = &mut place.executors[slot].doing else {
+        let this = &mut self.workers[worker];
+        let Doing::Member { epoch, member, step, waits } = &mut this.executors[slot].doing else {
             unreachable!("it is in a group");
         };
         let (epoch, member) = (*epoch, *member);
@@ -342,16 +342,16 @@ impl World<'_> {
             }
             Step::Fail(failure) => return Stepped::Leaves(Err(failure.clone())),
             Step::Raw => {
-                let entered = place.machine.enter_raw(epoch).map(|_| ());
+                let entered = this.machine.enter_raw(epoch).map(|_| ());
                 if entered.is_ok() {
                     self.book.uses_raw(epoch);
                 }
                 entered
             }
             Step::Send { to, key, content } => {
-                place.machine.send_in_group(epoch, *to, *key, &content.encoded(), &mut place.out)
+                this.machine.send_in_group(epoch, *to, *key, &content.encoded(), &mut this.out)
             }
-            Step::Receive { from, key, content } => match place.machine.take_in_group(epoch, *from, *key) {
+            Step::Receive { from, key, content } => match this.machine.take_in_group(epoch, *from, *key) {
                 Some(received) => received.map(|payload| {
                     let wanted = content.as_ref().map(super::content::Content::encoded);
                     assert!(wanted == Some(payload), "member {member} of epoch {epoch} receives what was sent");
@@ -359,7 +359,7 @@ impl World<'_> {
                 None => {
                     *waits = true;
                     let awaits = Input::Awaits { epoch, from: *from, key: *key };
-                    place.machine.handle(now + place.clock_ahead, awaits, &mut place.out);
+                    this.machine.handle(now + this.clock_ahead, awaits, &mut this.out);
                     return Stepped::Waits;
                 }
             },
@@ -379,12 +379,12 @@ impl World<'_> {
     fn end(&mut self, worker: usize, slot: usize, task: usize, failure: Option<Failure>) {
         let now = self.agenda.now();
         let model = &self.book.tasks[task];
-        let place = &mut self.workers[worker];
-        let rank = place.rank;
+        let this = &mut self.workers[worker];
+        let rank = this.rank;
         self.history.note(now, || format!("{rank} slot {slot} ends {}: {failure:?}", model.id));
-        let Executor { attempt, doing } = &mut place.executors[slot];
+        let Executor { attempt, doing } = &mut this.executors[slot];
         *doing = Doing::Nothing;
-        let clock = now + place.clock_ahead;
+        let clock = now + this.clock_ahead;
         attempt.ran_ns = clock - attempt.started_ns;
         let (given, _, output) = attempt.parts();
         output.clear();
@@ -394,7 +394,7 @@ impl World<'_> {
         given.plain = Payload::EMPTY;
         given.inputs = Vec::new();
         attempt.failure = failure.map(Box::new);
-        place.machine.handle(clock, Input::Ended { slot: Slot(slot as u32), attempt }, &mut place.out);
+        this.machine.handle(clock, Input::Ended { slot: Slot(slot as u32), attempt }, &mut this.out);
         self.deliver_of_worker(worker);
         if self.random.percent(30) {
             self.flush_worker(worker);

@@ -6,7 +6,7 @@ use crate::codec::PayloadWriter;
 use crate::function::remote::Failure;
 use crate::task::current::Description;
 
-/// One attempt on an executor, and what became of it: a place for one after another, so that none is moved.
+/// One attempt on an executor, and what became of it: reused for one after another, so that none is moved.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(super) ready: ReadyTask,
@@ -20,7 +20,7 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// A place where no task has been put yet.
+    /// One that holds no task yet.
     pub(crate) const NONE: Self = Self {
         ready: ReadyTask::NONE,
         description: None,
@@ -30,7 +30,7 @@ impl Attempt {
         failure: None,
     };
 
-    /// The task, with the group in which it is the part of this member and the place for its output.
+    /// The task, with the group in which it is the part of this member and the buffer for its output.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut Task, Option<u64>, &mut PayloadWriter) {
         (&mut self.ready.task, self.ready.epoch, &mut self.output)

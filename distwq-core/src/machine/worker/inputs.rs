@@ -84,12 +84,12 @@ impl Inputs {
         let id = task.id;
         let mut missing = 0;
         for (argument, input) in (0..).zip(&task.inputs) {
-            for (place, (value, resident)) in (0..).zip(&input.values) {
+            for (slot, (value, resident)) in (0..).zip(&input.values) {
                 if resident.is_none() {
                     missing += 1;
                     let new = || Fetch { holder: ask(*value), waiting: Vec::new(), forgotten: false };
                     let fetch = self.fetches.entry(*value).or_insert_with(new);
-                    fetch.waiting.push(Gap { task: id, argument, value: place });
+                    fetch.waiting.push(Gap { task: id, argument, value: slot });
                 }
             }
         }
@@ -133,6 +133,11 @@ impl Inputs {
         let tasks = fetch.waiting.iter().filter_map(|gap| self.waiting.remove(&gap.task));
         let tasks = tasks.map(|waiting| Gathered::Failed(waiting.task, waiting.purpose, reason.to_owned())).collect();
         Some(Failed { is_missing: !fetch.forgotten && store.get(value).is_none(), tasks })
+    }
+
+    /// Whether a value was asked for and has not come.
+    pub(crate) fn is_asked(&self, value: TaskId) -> bool {
+        self.fetches.contains_key(&value)
     }
 
     /// The values that were asked of a rank and have not come, in the order of their ids.
@@ -191,12 +196,12 @@ impl Waiting {
     /// A task that was taken away and has come again may name a gap twice.
     fn fill(&mut self, gap: Gap, value: TaskId, resident: &Resident) {
         let input = self.task.inputs.get_mut(gap.argument as usize);
-        let place = input.and_then(|input| input.values.get_mut(gap.value as usize));
-        if let Some((id, place)) = place
+        let slot = input.and_then(|input| input.values.get_mut(gap.value as usize));
+        if let Some((id, slot)) = slot
             && *id == value
-            && place.is_none()
+            && slot.is_none()
         {
-            *place = Some(resident.clone());
+            *slot = Some(resident.clone());
             self.missing -= 1;
         }
     }

@@ -8,8 +8,9 @@ use crate::task::group::{GroupError, Operation};
 use crate::wire::members::Members;
 use crate::wire::message::WaitReport;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
-/// A member's side of a group, from `Prepare` until the member's part of the task has ended; and then what is left of it
+/// A member's side of a group, from its `Run` until the member's part of the task has ended; and then what is left of it
 /// until the next group begins here, for members that wait for this one.
 ///
 /// It costs what the member does: nothing of it is there for each member of the group.
@@ -25,7 +26,11 @@ pub(crate) struct Membership {
     pub(crate) entered: bool,
     /// Whether it has asked for the raw communicator.
     pub(crate) raw: bool,
-    inbox: Vec<(usize, GroupKey, Payload)>,
+    /// Messages that have come and were not taken.
+    inbox: FxHashMap<(usize, GroupKey), Payload>,
+    /// By place in the order of operations, in which operations these messages are, but for those
+    /// from member to member, which have an order of their own.
+    operations: FxHashMap<u64, SmallVec<[Untaken; 1]>>,
     /// The members with which it has exchanged something.
     peers: FxHashMap<usize, Peer>,
     /// What it has exchanged with all of them.
@@ -48,6 +53,15 @@ struct Await {
     from: usize,
     key: GroupKey,
     told_at: Ns,
+}
+
+/// Messages of one operation that have come and were not taken.
+#[derive(Clone, Copy, Debug)]
+struct Untaken {
+    operation: u8,
+    /// Who has sent the first of them.
+    member: usize,
+    count: usize,
 }
 
 /// A member that waits for this long says so, so that a circle of waits is found, and that it waits for one that has left.
@@ -77,7 +91,8 @@ impl Membership {
             task: None,
             entered: false,
             raw: false,
-            inbox: Vec::new(),
+            inbox: FxHashMap::default(),
+            operations: FxHashMap::default(),
             peers: FxHashMap::default(),
             sent: 0,
             received: 0,
@@ -93,7 +108,30 @@ impl Membership {
     pub(crate) fn arrived(&mut self, from: usize, key: GroupKey, bytes: Payload) {
         self.received += 1;
         self.peers.entry(from).or_default().received += 1;
-        self.inbox.push((from, key, bytes));
+        if key.operation != Operation::Message as u8 {
+            let operations = self.operations.entry(key.sequence).or_default();
+            match operations.iter_mut().find(|untaken| untaken.operation == key.operation) {
+                Some(untaken) => untaken.count += 1,
+                None => operations.push(Untaken { operation: key.operation, member: from, count: 1 }),
+            }
+        }
+        self.inbox.insert((from, key), bytes);
+    }
+
+    /// Takes a message that has come.
+    fn take_out(&mut self, from: usize, key: GroupKey) -> Option<Payload> {
+        let payload = self.inbox.remove(&(from, key))?;
+        if let Some(operations) = self.operations.get_mut(&key.sequence) {
+            operations
+                .iter_mut()
+                .filter(|untaken| untaken.operation == key.operation)
+                .for_each(|untaken| untaken.count -= 1);
+            operations.retain(|untaken| untaken.count > 0);
+            if operations.is_empty() {
+                self.operations.remove(&key.sequence);
+            }
+        }
+        Some(payload)
     }
 
     /// A member has left without an error.
@@ -124,7 +162,7 @@ impl Membership {
     /// This member leaves the group.
     pub(crate) fn leaves(&mut self) {
         self.end_wait();
-        self.inbox = Vec::new();
+        (self.inbox, self.operations) = (FxHashMap::default(), FxHashMap::default());
     }
 
     /// A message has come to this member, which has left. Whether the controller has to be told, because it has asked.
@@ -181,7 +219,7 @@ impl Membership {
         // What ends the wait ends it at once, also while the member's thread has not looked yet.
         let on = self
             .waits
-            .filter(|(from, key)| self.position(*from, *key).is_none() && self.why_never(*from, *key).is_none());
+            .filter(|(from, key)| !self.inbox.contains_key(&(*from, *key)) && self.why_never(*from, *key).is_none());
         let on = on.map(|(from, key)| (from as u32, key));
         WaitReport { epoch, on, sent: self.sent, received: self.received, answers: None }
     }
@@ -205,8 +243,8 @@ impl Membership {
     }
 
     fn look_for(&mut self, from: usize, key: GroupKey) -> Option<Result<Payload, GroupError>> {
-        if let Some(position) = self.position(from, key) {
-            return Some(Ok(self.inbox.swap_remove(position).2));
+        if let Some(payload) = self.take_out(from, key) {
+            return Some(Ok(payload));
         }
         self.why_never(from, key).map(Err)
     }
@@ -234,11 +272,6 @@ impl Membership {
             .then(|| GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) })
     }
 
-    /// Where the message of `from` with this key lies in the inbox.
-    fn position(&self, from: usize, key: GroupKey) -> Option<usize> {
-        self.inbox.iter().position(|(sender, other, _)| *sender == from && *other == key)
-    }
-
     /// Who is in another operation, and in which, at the place in the order where this member is in that of `key`.
     /// It need not be the member that this one waits for: that one may wait for somebody else. Messages from member
     /// to member have an order of their own.
@@ -247,10 +280,8 @@ impl Membership {
         if key.operation == message {
             return None;
         }
-        let other = self.inbox.iter().find(|(_, other, _)| {
-            other.sequence == key.sequence && other.operation != key.operation && other.operation != message
-        });
-        other.map(|(member, other, _)| (*member, other.operation))
+        let other = self.operations.get(&key.sequence)?.iter().find(|untaken| untaken.operation != key.operation);
+        other.map(|untaken| (untaken.member, untaken.operation))
     }
 }
 

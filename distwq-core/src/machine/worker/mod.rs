@@ -90,20 +90,32 @@ impl Worker {
     }
 
     /// Takes in what has happened. All that follows lies in `out` then.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn handle(&mut self, now: Ns, input: Input<'_>, out: &mut Outbox) {
         self.now = now;
         match input {
+            Input::Begin { slot, attempt } => self.begin(slot, attempt),
+            Input::Ended { slot, attempt } => self.ended(slot, attempt, out),
             Input::Frame { from, frame } => {
                 if let Err(error) = self.receive(from, frame, out) {
                     out.end(End::Unreadable { from, error });
                 }
             }
-            Input::Begin { slot, attempt } => self.begin(slot, attempt),
-            Input::Ended { slot, attempt } => self.ended(slot, attempt, out),
+            other => self.handle_other(now, other, out),
+        }
+    }
+
+    /// What does not happen for each task.
+    fn handle_other(&mut self, now: Ns, input: Input<'_>, out: &mut Outbox) {
+        match input {
+            Input::Begin { .. } | Input::Ended { .. } | Input::Frame { .. } => {
+                unreachable!("these happen for each task")
+            }
             Input::Awaits { epoch, from, key } => self.groups.of_running(epoch).begin_wait(now, from, key),
             Input::Time => {
-                self.groups.overdue(now).for_each(|report| out.tell(&ToController::Waits(report)));
+                if let Some(report) = self.groups.overdue(now) {
+                    out.tell(&ToController::Waits(report));
+                }
             }
             Input::Reports { kept_bytes } => {
                 let running = self.running.told(now);
@@ -205,7 +217,7 @@ impl Worker {
         Ok(&membership.members)
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, slot: Slot, attempt: &mut Attempt) {
         let is_there = self.ready.take_first(&mut attempt.ready);
         debug_assert!(is_there, "an executor begins a task that is ready");
@@ -215,7 +227,7 @@ impl Worker {
         self.running.begin(slot, task, self.now);
     }
 
-    #[inline]
+    #[inline(always)]
     fn ended(&mut self, slot: Slot, attempt: &mut Attempt, out: &mut Outbox) {
         self.running.end(slot);
         let raw = attempt.ready.epoch.is_some_and(|epoch| self.left_group(epoch, attempt));
@@ -223,7 +235,7 @@ impl Worker {
         let task = ready.task.id;
         let bytes = output.len() as u64;
         let outcome = match failure.take() {
-            Some(failure) => Err(*failure),
+            Some(failure) => Err(failure),
             // A small output goes to the controller, a large one stays.
             None if bytes <= self.inline_bytes_max => Ok(Given::Here(output)),
             None => {
@@ -237,7 +249,7 @@ impl Worker {
     /// This member's part of a group task has ended. The controller hears of it, and tells those whom it concerns. Says
     /// whether it asked for the raw communicator.
     fn left_group(&mut self, epoch: u64, attempt: &mut Attempt) -> bool {
-        let Some(membership) = self.groups.remove(epoch) else { return false };
+        let Some(membership) = self.groups.depart(epoch) else { return false };
         let Attempt { output, failure, .. } = attempt;
         if let (Some(failure), Some(cause)) = (failure.as_deref_mut(), membership.failure()) {
             // What this member failed of after another one did only follows from that.
@@ -247,9 +259,7 @@ impl Worker {
             // The output of a group is that of its first member.
             output.clear();
         }
-        let raw = membership.raw;
-        self.groups.depart(epoch, membership);
-        raw
+        membership.raw
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) -> Result<(), CodecError> {
@@ -269,8 +279,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes a task in. Nine of ten have no tail and all they need: such a one is put together where it waits.
-    #[inline]
+    /// Takes a task in. Most have no tail: they are built in place in the queue.
+    #[inline(always)]
     fn run(&mut self, frame: &Frame, run: &Run<'_>, out: &mut Outbox) -> Result<(), CodecError> {
         let remote = self.function(run.function())?;
         match run.tail()? {
@@ -305,7 +315,7 @@ impl Worker {
         match group {
             None => self.gather(task, Purpose::Single, missing, out),
             Some(GroupOfRun { epoch, members }) => {
-                self.prepare(epoch, Members::decode(members)?, task, missing, out);
+                return self.prepare(epoch, Members::decode(members)?, task, missing, out);
             }
         }
         Ok(())
@@ -327,7 +337,11 @@ impl Worker {
             }
             ToWorker::SayLeft { epoch, to } => {
                 if let Some(membership) = self.groups.departed(epoch) {
+                    let members = membership.members.len();
                     for member in to.into_iter().map(|member| member as usize) {
+                        if member >= members {
+                            return Err(CodecError(format!("there is no member {member} of {members}")));
+                        }
                         let sent = membership.sent_to(member);
                         out.say(membership.members.rank(member), None, |_| ToPeer::GroupLeft { epoch, sent });
                     }
@@ -353,7 +367,11 @@ impl Worker {
             }
             ToWorker::Exit => out.end(End::Exit),
             ToWorker::Peer(ToPeer::Fetch { value }) => {
-                out.say(from, self.values.get(value), |bytes| ToPeer::Value { value, bytes });
+                let payload = self.values.get(value);
+                out.say(from, payload, |bytes| ToPeer::Value { value, bytes });
+                if payload.is_none() {
+                    self.say_missing(std::iter::once(value), out);
+                }
             }
             ToWorker::Peer(ToPeer::Value { value, bytes }) => match bytes {
                 Some(blob) => {
@@ -455,7 +473,7 @@ impl Worker {
     /// A task that never began has ended.
     fn gave_up(&mut self, task: Task, failure: Failure, out: &mut Outbox) {
         self.descriptions.take(task.id);
-        out.done(task.id, (self.now, 0), false, Err(failure));
+        out.done(task.id, (self.now, 0), false, Err(Box::new(failure)));
         out.garbage.push(Box::new(task));
     }
 
@@ -473,13 +491,32 @@ impl Worker {
         out.tell(&ToController::Returned { tasks: asked });
     }
 
-    fn prepare(&mut self, epoch: u64, members: Members, task: Task, missing: Vec<Missing>, out: &mut Outbox) {
-        let index = members.index_of(self.here);
+    fn prepare(
+        &mut self,
+        epoch: u64,
+        members: Members,
+        task: Task,
+        missing: Vec<Missing>,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        let here = self.here;
+        let index = members.index_of(here).ok_or_else(|| CodecError(format!("{here} is no member of its group")))?;
         if self.groups.has_ended_early(epoch) {
+            self.say_missing(missing.iter().map(|missing| missing.value), out);
             self.gave_up(task, Failure::Group("the group did not begin".to_owned()), out);
-        } else if let Some(index) = index {
+        } else {
             self.groups.insert(epoch, Membership::new(task.id, members, index));
             self.gather(task, Purpose::Member(epoch), missing, out);
+        }
+        Ok(())
+    }
+
+    /// The controller takes these values to be here or on their way: those that are neither it must
+    /// not count on.
+    fn say_missing(&self, values: impl Iterator<Item = TaskId>, out: &mut Outbox) {
+        let missing: Vec<TaskId> = values.filter(|value| !self.values.is_expected(*value)).collect();
+        if !missing.is_empty() {
+            out.tell(&ToController::Missing { values: missing });
         }
     }
 

@@ -63,13 +63,13 @@ impl Outbox {
 
     /// Tells the controller how an attempt has ended; `raw`: it asked for the raw communicator of
     /// its group. An output is taken if it does not fit behind the header.
-    #[inline]
+    #[inline(always)]
     pub(super) fn done(
         &mut self,
         task: TaskId,
         (started_ns, ran_ns): (Ns, Ns),
         raw: bool,
-        outcome: Result<Given<&mut PayloadWriter>, Failure>,
+        outcome: Result<Given<&mut PayloadWriter>, Box<Failure>>,
     ) {
         self.reports += 1;
         let body = &mut self.report.body;
@@ -86,7 +86,13 @@ impl Outbox {
         }
     }
 
-    fn done_with_tail(&mut self, fields: DoneFields, raw: bool, outcome: Result<Given<&mut PayloadWriter>, Failure>) {
+    #[inline(never)]
+    fn done_with_tail(
+        &mut self,
+        fields: DoneFields,
+        raw: bool,
+        outcome: Result<Given<&mut PayloadWriter>, Box<Failure>>,
+    ) {
         let payload;
         let outcome = match outcome {
             Ok(Given::Here(output)) => {
@@ -94,7 +100,7 @@ impl Outbox {
                 Ok(Given::Here(self.report.blob(&payload)))
             }
             Ok(Given::Resident { bytes }) => Ok(Given::Resident { bytes }),
-            Err(failure) => Err(failure),
+            Err(failure) => Err(*failure),
         };
         attempt::push(&mut self.report.body, fields, |_| true, Some(&DoneTail { raw, outcome }));
     }

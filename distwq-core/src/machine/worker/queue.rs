@@ -13,36 +13,36 @@ pub(super) struct ReadyTask {
 }
 
 impl ReadyTask {
-    /// A place for ready tasks.
+    /// One that holds nothing.
     pub(super) const NONE: Self = Self { task: Task::NONE, epoch: None };
 
-    /// Moves the task to its place, field by field: a few of them have just been written, and the processor would have
+    /// Moves the task to `target`, field by field: a few of them have just been written, and the processor would have
     /// to wait for that before it could read larger pieces.
     #[inline]
-    fn move_to(&mut self, place: &mut Self) {
-        debug_assert!(place.task.inputs.is_empty(), "what was here has run");
+    fn move_to(&mut self, target: &mut Self) {
+        debug_assert!(target.task.inputs.is_empty(), "what was here has run");
         let Self { task: Task { id, remote, plain, inputs }, epoch } = self;
-        (place.task.id, place.task.remote, place.epoch) = (*id, *remote, *epoch);
-        place.task.plain.take_from(plain);
+        (target.task.id, target.task.remote, target.epoch) = (*id, *remote, *epoch);
+        target.task.plain.take_from(plain);
         if !inputs.is_empty() {
-            place.task.inputs = std::mem::take(inputs);
+            target.task.inputs = std::mem::take(inputs);
         }
     }
 }
 
-/// Ready tasks in order. Those that have been taken leave their places behind, which go together.
+/// Ready tasks in order. Those that have been taken leave empty entries in front, which are removed together.
 #[derive(Default, Debug)]
 pub(super) struct Queue {
     tasks: Vec<ReadyTask>,
-    /// How many places at the front are empty.
+    /// How many entries in front are empty.
     taken: usize,
 }
 
-/// So many empty places are worth moving the ready tasks behind them, if there are no more of these.
+/// So many empty entries are worth moving the ready tasks behind them, if there are no more of these.
 const EMPTY_MAX: usize = 64;
 
 impl Queue {
-    /// A place behind all others, to be filled.
+    /// An entry behind all others, to be filled.
     #[inline]
     pub(super) fn push_back(&mut self) -> &mut ReadyTask {
         let at = self.tasks.len();
@@ -61,11 +61,11 @@ impl Queue {
         }
     }
 
-    /// Puts the first ready task into its place, where nothing is left of the one before. False if there is none.
+    /// Moves the first ready task to `target`, where nothing is left of the one before. False if there is none.
     #[inline]
-    pub(super) fn take_first(&mut self, place: &mut ReadyTask) -> bool {
+    pub(super) fn take_first(&mut self, target: &mut ReadyTask) -> bool {
         let Some(first) = self.tasks.get_mut(self.taken) else { return false };
-        first.move_to(place);
+        first.move_to(target);
         self.taken += 1;
         if self.taken == self.tasks.len() {
             self.tasks.clear();
@@ -116,14 +116,14 @@ mod tests {
         TaskId::new(number, number)
     }
 
-    /// Takes the first into a place that was used before, and gives its number.
+    /// Takes the first into one that was used before, and gives its number.
     fn take(queue: &mut Queue) -> Option<u32> {
-        let mut place = ReadyTask::NONE;
-        place.task.plain = plain(11);
-        queue.take_first(&mut place).then(|| {
-            let number = place.task.id.serial();
-            assert_eq!(place.task.plain, plain(number));
-            assert_eq!(place.task.inputs.len(), inputs(number).len());
+        let mut target = ReadyTask::NONE;
+        target.task.plain = plain(11);
+        queue.take_first(&mut target).then(|| {
+            let number = target.task.id.serial();
+            assert_eq!(target.task.plain, plain(number));
+            assert_eq!(target.task.inputs.len(), inputs(number).len());
             number
         })
     }

@@ -9,14 +9,14 @@ use std::fmt;
 /// An attempt with all its inputs.
 pub(crate) struct Task {
     pub(crate) id: TaskId,
-    /// The function; a place where no task has been put yet has none.
+    /// The function; one that holds no task has none.
     pub(crate) remote: Option<&'static Remote>,
     pub(crate) plain: Payload,
     pub(crate) inputs: Vec<InputArgument>,
 }
 
 impl Task {
-    /// A place for tasks.
+    /// One that holds nothing.
     pub(crate) const NONE: Self =
         Self { id: TaskId::new(0, 0), remote: None, plain: Payload::EMPTY, inputs: Vec::new() };
 }

@@ -75,8 +75,8 @@ impl Values {
         missing.dedup_by_key(|missing| missing.value);
         let mut unasked = Vec::new();
         self.inputs.add(task, purpose, |value| {
-            let place = missing.binary_search_by_key(&value, |missing| missing.value);
-            let missing = missing[place.expect("it is named with who holds it")];
+            let found = missing.binary_search_by_key(&value, |missing| missing.value);
+            let missing = missing[found.expect("it is named with who holds it")];
             unasked.push(missing);
             missing.holder
         });
@@ -112,6 +112,11 @@ impl Values {
     /// The bytes of a value, if it is here.
     pub(super) fn get(&self, value: TaskId) -> Option<&Payload> {
         self.store.get(value).map(Resident::payload)
+    }
+
+    /// Whether a value is here or on its way.
+    pub(super) fn is_expected(&self, value: TaskId) -> bool {
+        self.store.get(value).is_some() || self.inputs.is_asked(value)
     }
 
     /// Nobody needs the value any more, here or on its way. Gives it if it is here, to be dropped outside.

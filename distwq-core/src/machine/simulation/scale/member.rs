@@ -3,6 +3,7 @@
 use crate::id::GroupKey;
 use crate::machine::Ns;
 use crate::task::group::Operation;
+use std::time::Duration;
 
 /// What the members of a group do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +44,11 @@ impl Part {
             Self::FirstLeaves => "wait for one that has left",
             Self::LastFails => "wait 2 s for one that fails",
         }
+    }
+
+    /// For how long a member computes.
+    pub(super) fn computing(self) -> Duration {
+        Duration::from_nanos(if matches!(self, Self::Late | Self::LastFails) { LATE_NS } else { 0 })
     }
 
     /// Whether the group must give a value.

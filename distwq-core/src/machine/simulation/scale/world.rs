@@ -13,7 +13,7 @@ use crate::function::registry::{Registry, Remote};
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot};
 use crate::machine::Ns;
-use crate::machine::controller::{self, Controller, NewTask, Options, Plain, ReferenceNote, WorkerPlace};
+use crate::machine::controller::{self, Controller, NewTask, Options, Plain, ReferenceNote, WorkerState};
 use crate::machine::handshake::{Greetings, hello};
 use crate::machine::worker::{self, Attempt, Awaited, Next, Worker};
 use crate::peers::Process;
@@ -80,7 +80,7 @@ impl World {
         let (greetings, sites) = greet(workers, registry, settings, &mut meter);
         let (controller, out) = meter.controller(|| {
             let hellos = greetings.into_hellos().into_iter();
-            let places = hellos.map(|(rank, hello)| WorkerPlace::new(rank, hello.host)).collect();
+            let places = hellos.map(|(rank, hello)| WorkerState::new(rank, hello.host)).collect();
             Controller::new((CONTROLLER, host(0)), registry, places, settings)
         });
         let cost = meter.take().each(workers);
