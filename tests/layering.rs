@@ -352,11 +352,47 @@ fn no_module_is_a_drawer() {
     }
 }
 
+/// The folders with sources of this project.
+const FOLDERS: [&str; 8] = [
+    "src",
+    "distwq-core/src",
+    "distwq-launch/src",
+    "distwq-macros/src",
+    "xtask/src",
+    "benches/src",
+    "examples",
+    "tests",
+];
+
+/// Prose is read with ease up to this width. Tables, examples and drawings are as wide as
+/// they are.
+const PROSE_COLUMNS_MAX: usize = 90;
+
+#[test]
+fn comments_are_no_wider_than_is_read_with_ease() {
+    let mut wide = Vec::new();
+    for folder in FOLDERS {
+        // What the compiler is to say of the files in `ui` names their lines.
+        for source in Source::below(folder).iter().filter(|source| !source.path.starts_with("ui/")) {
+            let mut is_example = false;
+            for (number, line) in (1..).zip(source.text.lines()) {
+                let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+                let prose = comment.trim_start_matches(['/', '!']).trim();
+                is_example ^= prose.starts_with("```");
+                let is_prose = !is_example && !prose.starts_with('|');
+                if is_prose && line.chars().count() > PROSE_COLUMNS_MAX {
+                    wide.push(format!("{folder}/{}:{number}", source.path));
+                }
+            }
+        }
+    }
+    assert!(wide.is_empty(), "comments of more than {PROSE_COLUMNS_MAX} columns: {wide:?}");
+}
+
 #[test]
 fn no_file_has_more_lines_than_a_noun_needs() {
     let mut long = Vec::new();
-    let members = ["src", "distwq-core/src", "distwq-launch/src", "distwq-macros/src", "xtask/src", "benches/src"];
-    for folder in members.into_iter().chain(["examples", "tests"]) {
+    for folder in FOLDERS {
         for source in Source::below(folder) {
             let lines = source.text.lines().count();
             if lines > LINES_MAX {

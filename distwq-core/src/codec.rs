@@ -1,5 +1,5 @@
-//! How values become bytes and back. The only place that names the encoding (bincode over serde, fixed-width
-//! integers, little endian).
+//! How values become bytes and back. The only place that names the encoding (bincode over
+//! serde, fixed-width integers, little endian).
 
 mod compared;
 mod described;
@@ -110,7 +110,8 @@ pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), Co
 /// The value that `bytes` hold, all of them.
 ///
 /// # Errors
-/// What the value's `Deserialize` reports, or that the bytes end too early or go on behind the value.
+/// What the value's `Deserialize` reports, or that the bytes end too early or go on
+/// behind the value.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_prefix(bytes)?;
     if used == bytes.len() {
@@ -133,8 +134,9 @@ pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result
     })
 }
 
-/// Reads an `R` where a value was just written, and gives what does not fit. What reading it reports, or panics with,
-/// is no reason here: it may hang on where it is read, and is told there.
+/// Reads an `R` where a value was just written, and gives what does not fit. What reading
+/// it reports, or panics with, is no reason here: it may hang on where it is read, and is
+/// told there.
 fn compare<R: DeserializeOwned>(record: &Record, bytes: &[u8]) -> Result<(), CodecError> {
     let (read, past_end) = (Cell::new(0), Cell::new(false));
     let comparison = Comparison::new(record, bytes, &read);
@@ -183,13 +185,14 @@ impl Reader for Counting<'_> {
 /// What [`encode_sequence_length`] appends.
 pub(crate) const SEQUENCE_LENGTH_BYTES: usize = size_of::<u64>();
 
-/// Encodes `count`, as a sequence of that many elements begins: what follows are the elements.
+/// Encodes `count`, as a sequence of that many elements begins: what follows are the
+/// elements.
 pub(crate) fn encode_sequence_length(count: usize, into: &mut Vec<u8>) {
     into.extend_from_slice(&(count as u64).to_le_bytes());
 }
 
-/// Builds a payload from values, one after another: without an allocation while it stays small, in memory that was
-/// used before when it is large.
+/// Builds a payload from values, one after another: without an allocation while it stays
+/// small, in memory that was used before when it is large.
 #[derive(Debug)]
 pub struct PayloadWriter {
     small: [u8; INLINE_BYTES_MAX],
@@ -206,11 +209,13 @@ impl PayloadWriter {
         Self { small: [0; INLINE_BYTES_MAX], small_len: 0, large: Vec::new() }
     }
 
-    /// Appends the bytes of `value`, which will be read as an `R`. Where the first value of a type, and of each variant
-    /// and type in it, is written, it is read back and compared.
+    /// Appends the bytes of `value`, which will be read as an `R`. Where the first value
+    /// of a type, and of each variant and type in it, is written, it is read back and
+    /// compared.
     ///
     /// # Errors
-    /// What the value's `Serialize` reports, and that an `R` would not be what was written.
+    /// What the value's `Serialize` reports, and that an `R` would not be what was
+    /// written.
     #[inline]
     pub fn append<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
         let before = self.len();
@@ -224,7 +229,8 @@ impl PayloadWriter {
         self.append_compared::<R, T>(value, before)
     }
 
-    /// Appends a value that has a place which was not compared yet, behind the `before` bytes that there are.
+    /// Appends a value that has a place which was not compared yet, behind the `before`
+    /// bytes that there are.
     #[cold]
     fn append_compared<R: DeserializeOwned, T: Serialize + ?Sized>(
         &mut self,
@@ -313,7 +319,8 @@ impl PayloadWriter {
         let len = self.large.len() + small.len();
         let end = len + bytes.len();
         if end >= buffers::LARGE_BYTES_MIN && end > self.large.capacity() {
-            // A buffer of twice the size leaves room for what comes; a single large slice comes alone as a rule.
+            // A buffer of twice the size leaves room for what comes; a single large slice
+            // comes alone as a rule.
             let mut grown = buffers::take(end.max(2 * len) + SLACK_BYTES);
             grown.extend_from_slice(&self.large);
             buffers::give_back(std::mem::replace(&mut self.large, grown));

@@ -1,12 +1,13 @@
-//! The settings of a run: by builder in code, and by `DISTWQ_*` variables, which win over the code so that a
-//! program can be tuned without building it again.
+//! The settings of a run: by builder in code, and by `DISTWQ_*` variables, which win over
+//! the code so that a program can be tuned without building it again.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The settings of a run. The controller's settings hold for all ranks; they travel to the workers when these
-/// report, so variables need to be set for the controller's process only (`DISTWQ_CONTROLLER` and
-/// `DISTWQ_PIECE_BYTES`: for rank 0; `DISTWQ_MPI_THREAD_MULTIPLE`: for all ranks).
+/// The settings of a run. The controller's settings hold for all ranks; they travel to
+/// the workers when these report, so variables need to be set for the controller's
+/// process only (`DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`: for rank 0;
+/// `DISTWQ_MPI_THREAD_MULTIPLE`: for all ranks).
 ///
 /// | method | variable | default |
 /// |---|---|---|
@@ -21,9 +22,10 @@ use std::time::Duration;
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
 /// | [`mpi_thread_multiple`](Self::mpi_thread_multiple) | `DISTWQ_MPI_THREAD_MULTIPLE` | 0 |
 ///
-/// Times in variables are milliseconds, sizes bytes. A variable that is no number, or out of its range, ends the
-/// program at its start with a message and exit code 2. One that begins with `DISTWQ_` and means nothing, because it is
-/// misspelt for example, is named on standard error by the controller.
+/// Times in variables are milliseconds, sizes bytes. A variable that is no number, or out
+/// of its range, ends the program at its start with a message and exit code 2. One that
+/// begins with `DISTWQ_` and means nothing, because it is misspelt for example, is named
+/// on standard error by the controller.
 ///
 /// # Examples
 /// ```
@@ -110,15 +112,15 @@ impl Config {
         Self::default()
     }
 
-    /// How many workers the local backend has, each a thread, from 1 to 4096. Over MPI every rank but the controller
-    /// is one, and this says nothing.
+    /// How many workers the local backend has, each a thread, from 1 to 4096. Over MPI
+    /// every rank but the controller is one, and this says nothing.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// How many single-rank tasks a worker rank runs at once, each on a thread of its own, from 1 to 1024. A worker of
-    /// the local backend has one slot always.
+    /// How many single-rank tasks a worker rank runs at once, each on a thread of its
+    /// own, from 1 to 1024. A worker of the local backend has one slot always.
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = slots;
         self
@@ -130,14 +132,15 @@ impl Config {
         self
     }
 
-    /// Outputs of up to so many encoded bytes ride back with the news that their task is done; larger ones stay on the
-    /// worker that made them.
+    /// Outputs of up to so many encoded bytes ride back with the news that their task is
+    /// done; larger ones stay on the worker that made them.
     pub fn inline_bytes_max(mut self, bytes: u64) -> Self {
         self.inline_bytes_max = bytes;
         self
     }
 
-    /// Larger payloads travel over MPI in pieces of so many bytes, from 64 B to 1 GiB. For tests; nobody has to set it.
+    /// Larger payloads travel over MPI in pieces of so many bytes, from 64 B to 1 GiB.
+    /// For tests; nobody has to set it.
     pub fn piece_bytes(mut self, bytes: usize) -> Self {
         self.piece_bytes = bytes;
         self
@@ -149,33 +152,37 @@ impl Config {
         self
     }
 
-    /// How long the ranks wait for each other's first word at the start, before the run is ended: in the
-    /// start of MPI, and again in the handshake after it.
+    /// How long the ranks wait for each other's first word at the start, before the run
+    /// is ended: in the start of MPI, and again in the handshake after it.
     pub fn handshake_limit(mut self, limit: Duration) -> Self {
         self.handshake_limit = limit;
         self
     }
 
-    /// How long a member of a group may stay in raw MPI after another member failed, before the run is ended.
+    /// How long a member of a group may stay in raw MPI after another member failed,
+    /// before the run is ended.
     pub fn collective_grace(mut self, grace: Duration) -> Self {
         self.collective_grace = grace;
         self
     }
 
-    /// How long the ranks may take to end once there is nothing left to do, before the run is ended. It bounds the end of
-    /// MPI as well. A run that waits for its last tasks says for which after this time, and then each minute.
+    /// How long the ranks may take to end once there is nothing left to do, before the
+    /// run is ended. It bounds the end of MPI as well. A run that waits for its last
+    /// tasks says for which after this time, and then each minute.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
         self
     }
 
-    /// Asks for an MPI that any thread may call at any time (`MPI_THREAD_MULTIPLE`). For programs that call MPI
-    /// themselves, outside of [`Group::with_mpi`](crate::Group) or on threads of their own, and for safe code inside; see
-    /// `RawCommunicator`. An MPI that does not provide it is an error at the start, with exit code 2. The
-    /// variable, which is 0 or 1, has to reach all ranks.
+    /// Asks for an MPI that any thread may call at any time (`MPI_THREAD_MULTIPLE`). For
+    /// programs that call MPI themselves, outside of [`Group::with_mpi`](crate::Group) or
+    /// on threads of their own, and for safe code inside; see `RawCommunicator`. An MPI
+    /// that does not provide it is an error at the start, with exit code 2. The variable,
+    /// which is 0 or 1, has to reach all ranks.
     ///
-    /// It is off unless asked for, because locks within MPI cost every message: in Open MPI 5.0.11 a farm of small
-    /// messages, written in C, falls from 7.1 to 5.7 million a second. The local backend does not look at it.
+    /// It is off unless asked for, because locks within MPI cost every message: in Open
+    /// MPI 5.0.11 a farm of small messages, written in C, falls from 7.1 to 5.7 million a
+    /// second. The local backend does not look at it.
     pub fn mpi_thread_multiple(mut self, multiple: bool) -> Self {
         self.mpi_thread_multiple = multiple;
         self
@@ -260,7 +267,8 @@ const VARIABLES: [&str; 10] = [
 /// Those of [`testing`](crate::testing), beside what begins with `DISTWQ_TEST_`.
 const OF_TESTS: [&str; 3] = ["DISTWQ_MPIRUN", "DISTWQ_LAUNCH_ID", "DISTWQ_SEED"];
 
-/// Says of each variable of the environment that looks like one of distwq, but is none, that it means nothing.
+/// Says of each variable of the environment that looks like one of distwq, but is none,
+/// that it means nothing.
 pub(crate) fn unknown_variables() -> impl Iterator<Item = String> {
     unknown_among(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
 }

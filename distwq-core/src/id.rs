@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroU32;
 
-/// One task of one run. The slot is its place in the controller's tables and is used again when the task is
-/// gone; the serial counts tasks from 1 and is what people see.
+/// One task of one run. The slot is its place in the controller's tables and is used
+/// again when the task is gone; the serial counts tasks from 1 and is what people see.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskId(
-    /// The serial above, the slot below: one number, so that an id is written and read as one.
+    /// The serial above, the slot below: one number, so that an id is written and read as
+    /// one.
     u64,
 );
 
@@ -44,7 +45,8 @@ impl TaskId {
         Self(bits)
     }
 
-    /// The place in the controller's tables; none of an id from outside that names no index.
+    /// The place in the controller's tables; none of an id from outside that names no
+    /// index.
     #[must_use]
     #[inline]
     pub fn slot(self) -> Option<TaskSlot> {
@@ -265,7 +267,8 @@ impl fmt::Display for Rank {
 pub(crate) struct GroupKey {
     /// The kind of operation, so that two members in different ones notice.
     pub(crate) operation: u8,
-    /// Counts the operations of the group; of point-to-point messages, those between the two members.
+    /// Counts the operations of the group; of point-to-point messages, those between the
+    /// two members.
     pub(crate) sequence: u64,
     /// Counts the messages between two members within one operation.
     pub(crate) round: u32,

@@ -1,5 +1,5 @@
-//! From a program's `main` to a cluster and back: finds out how the process was started, brings the ranks
-//! together, runs the body on one of them, and ends them all in order.
+//! From a program's `main` to a cluster and back: finds out how the process was started,
+//! brings the ranks together, runs the body on one of them, and ends them all in order.
 
 mod body;
 mod exit;
@@ -35,16 +35,19 @@ use std::time::{Duration, Instant};
 /// The exit code of a program whose settings cannot be.
 const MISUSED: u8 = 2;
 
-/// Runs a program: every rank calls it, one becomes the controller and runs `body`, the others serve until the body
-/// has returned and all tasks have ended. `#[distwq::main]` is sugar for it.
+/// Runs a program: every rank calls it, one becomes the controller and runs `body`, the
+/// others serve until the body has returned and all tasks have ended. `#[distwq::main]`
+/// is sugar for it.
 ///
-/// Without an MPI launcher, or with a single rank, the local backend runs the tasks on threads of this process.
-/// Settings of the environment win over `config`.
+/// Without an MPI launcher, or with a single rank, the local backend runs the tasks on
+/// threads of this process. Settings of the environment win over `config`.
 ///
 /// # Exit codes
-/// 0 if all went well; 1 if the body returned an error or panicked; 2 if the settings cannot be; 70 if the run had to be
-/// ended. If the body calls `process::exit`, its code: at once, without a word, and whatever runs. This is what the
-/// process of the controller ends with, and so the launcher; the other ranks end with 0 if they have heard of the end.
+/// 0 if all went well; 1 if the body returned an error or panicked; 2 if the settings
+/// cannot be; 70 if the run had to be ended. If the body calls `process::exit`, its code:
+/// at once, without a word, and whatever runs. This is what the process of the controller
+/// ends with, and so the launcher; the other ranks end with 0 if they have heard of the
+/// end.
 ///
 /// # Examples
 /// ```
@@ -91,11 +94,12 @@ fn misused(text: &str) -> ExitCode {
     ExitCode::from(MISUSED)
 }
 
-/// Runs a body on the local backend and gives its result; a panic of the body goes on after the workers have ended.
+/// Runs a body on the local backend and gives its result; a panic of the body goes on
+/// after the workers have ended.
 ///
 /// # Errors
-/// What the body returned, or why it could not run, or which workers did not end within the shutdown grace: these are
-/// left to themselves, with what they run.
+/// What the body returned, or why it could not run, or which workers did not end within
+/// the shutdown grace: these are left to themselves, with what they run.
 pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
     let config = config.with_environment().map_err(|error| error.to_string())?;
     let End { body, left } = local(&config, Overdue::TellOfThem, body)?;
@@ -157,11 +161,11 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
     end
 }
 
-/// One rank of several: the exit code of the controller's process is that of the run, and the others end with 0 when they
-/// have ended with it.
+/// One rank of several: the exit code of the controller's process is that of the run, and
+/// the others end with 0 when they have ended with it.
 ///
-/// Where all ended with another code than 0 at once, the launcher of Open MPI 5 would hang now and then: see
-/// docs/decisions/0025-exit-codes.md.
+/// Where all ended with another code than 0 at once, the launcher of Open MPI 5 would
+/// hang now and then: see docs/decisions/0025-exit-codes.md.
 #[cfg(feature = "mpi")]
 fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
     use crate::transport::{Environment, StartError};
@@ -200,8 +204,8 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     end.unwrap_or_else(|text| misused(&text))
 }
 
-/// Starts or ends MPI, which waits for all ranks in calls that have no end of their own: past the limit this process
-/// ends, and with it the run.
+/// Starts or ends MPI, which waits for all ranks in calls that have no end of their own:
+/// past the limit this process ends, and with it the run.
 #[cfg(feature = "mpi")]
 fn within<R>(limit: Duration, waits: &str, call: impl FnOnce() -> R) -> R {
     let (done, waiting) = std::sync::mpsc::channel::<()>();
@@ -271,7 +275,8 @@ fn control<R: BodyResult>(
         }
         match &body {
             Body::Returned(Ok(())) => cluster.shutdown(),
-            // Told before the other ranks hear of it: their end makes launchers end this one.
+            // Told before the other ranks hear of it: their end makes launchers end this
+            // one.
             Body::Returned(Err(text)) => fault::say(text),
             Body::Panicked(_) => fault::say("the body panicked"),
         }
@@ -290,8 +295,8 @@ fn control<R: BodyResult>(
     Ok(end)
 }
 
-/// Tells all workers to stop and waits until all ranks have joined in the end. Gives words on those that have not within
-/// the grace, if the run is to go on without them.
+/// Tells all workers to stop and waits until all ranks have joined in the end. Gives
+/// words on those that have not within the grace, if the run is to go on without them.
 fn finish(driver: &Driver<ControllerEngine>, failed: bool, grace: Duration, overdue: Overdue) -> Option<String> {
     driver.with(|engine| engine.stop(failed));
     driver.wake_all();
@@ -335,7 +340,8 @@ fn work(
             observer::handshake_failed(transport.rank(), &error);
             return Ok(());
         }
-        // A thread of the controller's process need not end that: it hears of the controller's own error.
+        // A thread of the controller's process need not end that: it hears of the
+        // controller's own error.
         Err(error @ HandshakeError::Silent { .. }) if is_process => fault::end_run(&mut *transport, &error.to_string()),
         Err(error) => return Err(error.to_string()),
     };

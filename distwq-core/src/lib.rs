@@ -1,5 +1,6 @@
-//! The engine of distwq. Programs use the crate `distwq`, which has the guide and re-exports what is public; this one
-//! is where it is built. ARCHITECTURE.md draws the house; `tests/layering.rs` holds what may import what.
+//! The engine of distwq. Programs use the crate `distwq`, which has the guide and
+//! re-exports what is public; this one is where it is built. ARCHITECTURE.md draws the
+//! house; `tests/layering.rs` holds what may import what.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -7,15 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether a panic of this thread will be caught and told as an error, so that the hook need
-    /// not tell it on standard error.
+    /// Whether a panic of this thread will be caught and told as an error, so that the
+    /// hook need not tell it on standard error.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
     /// Where the last such panic was raised.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `code`; a panic becomes the text that it was raised with, and where. A panic while its
-/// payload is dropped is caught too.
+/// Runs `code`; a panic becomes the text that it was raised with, and where. A panic
+/// while its payload is dropped is caught too.
 pub(crate) fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     install_hook();
     let outer = CAUGHT.replace(true);
@@ -34,7 +34,8 @@ pub(crate) fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     result
 }
 
-/// The same for `code` that fails in words anyway; `whose` says of a panic where it came from.
+/// The same for `code` that fails in words anyway; `whose` says of a panic where it came
+/// from.
 pub(crate) fn caught_error<R, E: Display>(whose: &str, code: impl FnOnce() -> Result<R, E>) -> Result<R, String> {
     match caught(code) {
         Ok(result) => result.map_err(|error| error.to_string()),
@@ -42,9 +43,9 @@ pub(crate) fn caught_error<R, E: Display>(whose: &str, code: impl FnOnce() -> Re
     }
 }
 
-/// Installs the panic hook that notes panics which are caught instead of telling them, unless
-/// backtraces are wanted. A second panic while the first unwinds ends the process, and is told.
-/// The hook that a program has set before goes on telling all others.
+/// Installs the panic hook that notes panics which are caught instead of telling them,
+/// unless backtraces are wanted. A second panic while the first unwinds ends the process,
+/// and is told. The hook that a program has set before goes on telling all others.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -73,7 +74,8 @@ pub(crate) fn discarded(code: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(code))
         && let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(payload)))
     {
-        // A payload whose Drop panics with another such payload: leaking it is the only end.
+        // A payload whose Drop panics with another such payload: leaking it is the only
+        // end.
         std::mem::forget(again);
     }
 }

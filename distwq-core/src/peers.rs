@@ -1,8 +1,10 @@
-//! The processes of other ranks on this host. Launchers end a run when a rank is killed, but they do not know what it
-//! did; a rank that sees it go can say so in the moment before.
+//! The processes of other ranks on this host. Launchers end a run when a rank is killed,
+//! but they do not know what it did; a rank that sees it go can say so in the moment
+//! before.
 //!
-//! A thread waits for the process descriptors of the others (`pidfd_open`), so it costs nothing until one of them ends.
-//! There are none but on Linux; elsewhere, and for ranks on other hosts, the launcher's word has to do.
+//! A thread waits for the process descriptors of the others (`pidfd_open`), so it costs
+//! nothing until one of them ends. There are none but on Linux; elsewhere, and for ranks
+//! on other hosts, the launcher's word has to do.
 
 use crate::id::Rank;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Process {
     pub(crate) number: u32,
-    /// Processes of the same host and container have the same; their numbers mean the same then. Empty if not known.
+    /// Processes of the same host and container have the same; their numbers mean the
+    /// same then. Empty if not known.
     space: String,
 }
 
@@ -51,16 +54,18 @@ mod watch {
         _running: PipeWriter,
     }
 
-    /// A launcher that was told to end the run kills all ranks within this time. If this process still lives after it,
-    /// the peer died by itself. (Open MPI then leaves the others 250 ms.)
+    /// A launcher that was told to end the run kills all ranks within this time. If this
+    /// process still lives after it, the peer died by itself. (Open MPI then leaves the
+    /// others 250 ms.)
     const SETTLED: Duration = Duration::from_millis(30);
 
     /// How long a launcher may take to end the run before the watch does.
     const LAUNCHER_LIMIT: Duration = Duration::from_secs(5);
 
     impl Watch {
-        /// Watches those of these processes that are beside this one. When some of them have ended, `gone` is called with
-        /// their ranks, and, if the run still goes on some seconds later, `overdue`. Nothing if there is nobody to watch.
+        /// Watches those of these processes that are beside this one. When some of them
+        /// have ended, `gone` is called with their ranks, and, if the run still goes on
+        /// some seconds later, `overdue`. Nothing if there is nobody to watch.
         pub(crate) fn begin(
             peers: impl IntoIterator<Item = (Rank, Process)>,
             gone: impl FnOnce(&[(Rank, u32)]) + Send + 'static,
@@ -104,7 +109,8 @@ mod watch {
         }
     }
 
-    /// Waits until processes have ended, or the watch has. Gives those that have gone while the watch goes on.
+    /// Waits until processes have ended, or the watch has. Gives those that have gone
+    /// while the watch goes on.
     fn first_gone(peers: &[Peer], end: &PipeReader) -> Option<Vec<(Rank, u32)>> {
         let mut awaited: Vec<_> = peers.iter().map(|peer| PollFd::new(&peer.descriptor, PollFlags::IN)).collect();
         awaited.push(PollFd::new(end, PollFlags::IN));
@@ -123,7 +129,8 @@ mod watch {
     fn ends_within(end: &PipeReader, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut awaited = [PollFd::from_borrowed_fd(end.as_fd(), PollFlags::IN)];
-        // A signal of the user ends a poll early: it goes on with what is left of the time.
+        // A signal of the user ends a poll early: it goes on with what is left of the
+        // time.
         retry_on_intr(|| {
             let left = Timespec::try_from(deadline.saturating_duration_since(Instant::now())).ok();
             poll(&mut awaited, left.as_ref())

@@ -1,4 +1,5 @@
-//! Whether a cluster takes what users give it: all that can be wrong with a call or a graph which only a cluster knows.
+//! Whether a cluster takes what users give it: all that can be wrong with a call or a
+//! graph which only a cluster knows.
 
 use crate::api::call::{Options, Parts};
 use crate::api::graph::Graph;
@@ -21,7 +22,8 @@ impl Admission {
         let reason = if self.is_closing {
             Some(Refusal::Closed.into())
         } else {
-            // What is wrong whatever the cluster comes first: more ranks would not help it.
+            // What is wrong whatever the cluster comes first: more ranks would not help
+            // it.
             let own = parts.refusal().or_else(|| self.too_many_ranks(parts.options()));
             own.map(Reason::from).or_else(dependency)
         };

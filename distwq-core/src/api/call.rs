@@ -1,4 +1,5 @@
-//! What a user says of one task: the function, its arguments, its options. One builder for graphs and `submit`.
+//! What a user says of one task: the function, its arguments, its options. One builder
+//! for graphs and `submit`.
 
 use crate::api::handle::Handle;
 use crate::api::reference::Reference;
@@ -14,9 +15,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A call of a `#[remote]` function that gives a `T`: a description of one task, made by `function::call(…)`,
-/// refined by the methods below, and handed to [`Graph::add`](crate::Graph::add) or
-/// [`Cluster::submit`](crate::Cluster::submit).
+/// A call of a `#[remote]` function that gives a `T`: a description of one task, made by
+/// `function::call(…)`, refined by the methods below, and handed to
+/// [`Graph::add`](crate::Graph::add) or [`Cluster::submit`](crate::Cluster::submit).
 ///
 /// # Examples
 /// ```
@@ -128,25 +129,28 @@ impl Parts {
     }
 }
 
-/// The outputs of other tasks that are arguments, in the order of the parameters. Few calls have more than two.
+/// The outputs of other tasks that are arguments, in the order of the parameters. Few
+/// calls have more than two.
 pub(crate) type Inputs = SmallVec<[Input<Reference>; 2]>;
 
 impl<T> Call<T> {
-    /// A name for people: in errors, in [`TaskInfo`](crate::TaskInfo), in drawings. It need not be unique.
+    /// A name for people: in errors, in [`TaskInfo`](crate::TaskInfo), in drawings. It
+    /// need not be unique.
     pub fn label(mut self, label: impl Into<Cow<'static, str>>) -> Self {
         self.parts.options_mut().label = Some(label.into());
         self
     }
 
-    /// Starts only when `other` has given its value, without taking it. If `other` fails, this task does not run and
-    /// ends as [`Upstream`](crate::TaskError::Upstream). May be said several times.
+    /// Starts only when `other` has given its value, without taking it. If `other` fails,
+    /// this task does not run and ends as [`Upstream`](crate::TaskError::Upstream). May
+    /// be said several times.
     pub fn after<U>(mut self, other: &Handle<U>) -> Self {
         self.parts.options_mut().after.push(other.reference().clone());
         self
     }
 
-    /// Starts only when all of `others` have given their values, without taking them; as [`after`](Self::after) for
-    /// each.
+    /// Starts only when all of `others` have given their values, without taking them; as
+    /// [`after`](Self::after) for each.
     ///
     /// # Examples
     /// ```
@@ -164,31 +168,36 @@ impl<T> Call<T> {
         self
     }
 
-    /// Runs on the worker that ran `other` (of a collective task: on the first rank of its group), after it. A
-    /// retry stays there too. Good for tasks that use what `other` left in the memory or on the disk of its worker; for
-    /// its output alone there is no need, tasks go where their inputs are anyway. A value that no task made has no
-    /// worker, and then this says nothing. Said again, it replaces what was said before.
+    /// Runs on the worker that ran `other` (of a collective task: on the first rank of
+    /// its group), after it. A retry stays there too. Good for tasks that use what
+    /// `other` left in the memory or on the disk of its worker; for its output alone
+    /// there is no need, tasks go where their inputs are anyway. A value that no task
+    /// made has no worker, and then this says nothing. Said again, it replaces what was
+    /// said before.
     pub fn follow<U>(mut self, other: &Handle<U>) -> Self {
         self.parts.options_mut().follow = Some(other.reference().clone());
         self
     }
 
-    /// How many ranks a collective task runs on, from 1 to [`Cluster::workers`](crate::Cluster::workers); without it,
-    /// on all workers. More than there are is refused, and so is more than 1 for a function that is not `collective`.
+    /// How many ranks a collective task runs on, from 1 to
+    /// [`Cluster::workers`](crate::Cluster::workers); without it, on all workers. More
+    /// than there are is refused, and so is more than 1 for a function that is not
+    /// `collective`.
     pub fn ranks(mut self, ranks: usize) -> Self {
         self.parts.options_mut().ranks = Some(u32::try_from(ranks).unwrap_or(u32::MAX));
         self
     }
 
-    /// Among tasks that are ready, those of higher priority start first. The default is 0; what has started is not
-    /// interrupted.
+    /// Among tasks that are ready, those of higher priority start first. The default is
+    /// 0; what has started is not interrupted.
     pub fn priority(mut self, priority: i32) -> Self {
         self.parts.options_mut().priority = priority;
         self
     }
 
-    /// How many times to try again after an `Err`, a panic or a failed group: on workers that have not tried it yet as
-    /// long as there are any. The default is 0. An argument that does not decode is not tried again.
+    /// How many times to try again after an `Err`, a panic or a failed group: on workers
+    /// that have not tried it yet as long as there are any. The default is 0. An argument
+    /// that does not decode is not tried again.
     pub fn retries(mut self, retries: u32) -> Self {
         self.parts.options_mut().retries = retries;
         self
@@ -205,8 +214,9 @@ impl<T> fmt::Debug for Call<T> {
     }
 }
 
-/// What [`Cluster::submit`](crate::Cluster::submit) and [`Graph::add`](crate::Graph::add) take: a [`Call`], and nothing
-/// else. It is a trait so that the compiler can say what to do where something else stands, such as a closure.
+/// What [`Cluster::submit`](crate::Cluster::submit) and [`Graph::add`](crate::Graph::add)
+/// take: a [`Call`], and nothing else. It is a trait so that the compiler can say what to
+/// do where something else stands, such as a closure.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no call of a remote function",
     label = "expected a `Call`",
@@ -256,7 +266,8 @@ impl Arguments {
     #[inline]
     fn value<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) {
         if let Err(error) = panics::caught_error("its `Serialize`", || self.plain.append::<R, T>(value)) {
-            // The call will be refused: nobody reads what was written, of this one in part.
+            // The call will be refused: nobody reads what was written, of this one in
+            // part.
             self.plain.clear();
             let argument = usize::from(self.parameter) + 1;
             self.unencodable.get_or_insert_with(|| Box::new((argument, error)));
@@ -288,9 +299,10 @@ impl Arguments {
     }
 }
 
-/// What can stand where a remote function takes a `T`: a `T`, a `&T`, the output of another task as a
-/// [`Handle<T>`] or `&Handle<T>`; for a `Vec<T>` also a slice `&[T]`, or several outputs as `Vec<Handle<T>>`,
-/// `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`.
+/// What can stand where a remote function takes a `T`: a `T`, a `&T`, the output of
+/// another task as a [`Handle<T>`] or `&Handle<T>`; for a `Vec<T>` also a slice `&[T]`,
+/// or several outputs as `Vec<Handle<T>>`, `&Vec<Handle<T>>` or `&[Handle<T>]`; for a
+/// `String` also a `&str`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the argument `{T}` of this remote function",
     label = "expected `{T}`, `&{T}` or a handle of it, `&Handle<{T}>`",

@@ -23,15 +23,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A controller and its workers: takes graphs, calls and values, and gives handles. Clones are the same cluster,
-/// to be used from any thread. What is submitted runs on the workers, also while the body computes.
+/// A controller and its workers: takes graphs, calls and values, and gives handles.
+/// Clones are the same cluster, to be used from any thread. What is submitted runs on the
+/// workers, also while the body computes.
 ///
-/// The body of `#[distwq::main]`, of [`launch`](crate::launch()) and of `#[distwq::test]` is given one.
+/// The body of `#[distwq::main]`, of [`launch`](crate::launch()) and of `#[distwq::test]`
+/// is given one.
 ///
-/// It is for the body and its threads, and no task can use it. On the local backend one could get hold of it, in a
-/// static: what it submits, runs and gets ends as an error at once, because all workers might wait for tasks that no
-/// worker is left for. A thread that a task starts is not known as one of a task, so that error is missing there: a task
-/// must not wait for a thread that waits for tasks.
+/// It is for the body and its threads, and no task can use it. On the local backend one
+/// could get hold of it, in a static: what it submits, runs and gets ends as an error at
+/// once, because all workers might wait for tasks that no worker is left for. A thread
+/// that a task starts is not known as one of a task, so that error is missing there: a
+/// task must not wait for a thread that waits for tasks.
 ///
 /// # Examples
 /// Threads that submit; the cluster is shared like any reference:
@@ -83,14 +86,16 @@ impl Cluster {
         &self.inner
     }
 
-    /// How many workers there are: the ranks but the controller's, or the threads of the local backend.
+    /// How many workers there are: the ranks but the controller's, or the threads of the
+    /// local backend.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.inner.workers
     }
 
-    /// Takes one task, which starts as soon as its inputs are there and a worker has room. Does not wait. What cannot
-    /// run has ended as [`Refused`](TaskError::Refused) when this returns.
+    /// Takes one task, which starts as soon as its inputs are there and a worker has
+    /// room. Does not wait. What cannot run has ended as [`Refused`](TaskError::Refused)
+    /// when this returns.
     pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
         Handle::new(self.submit_parts(&mut call.as_call().parts))
     }
@@ -103,8 +108,9 @@ impl Cluster {
         self.reference(taken)
     }
 
-    /// Takes a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that
-    /// take it by reference. It stays while its handle, or a task that takes it, is left.
+    /// Takes a value that tasks share: it is sent to a worker once, and decoded there
+    /// once for all tasks that take it by reference. It stays while its handle, or a task
+    /// that takes it, is left.
     pub fn value<T: Portable>(&self, value: &T) -> Handle<T> {
         Handle::new(self.reference(self.take_value(value)))
     }
@@ -137,25 +143,27 @@ impl Cluster {
         Arc::clone(&self.inner) as _
     }
 
-    /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that were submitted before go on
-    /// beside it.
+    /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that
+    /// were submitted before go on beside it.
     ///
     /// # Errors
-    /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks failed. All others have
-    /// their values even so, and handles stay readable.
+    /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks
+    /// failed. All others have their values even so, and handles stay readable.
     pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
         let run = self.begin(graph)?;
-        // Ends because every task ends: with a value, an error, or when nothing can move any more.
+        // Ends because every task ends: with a value, an error, or when nothing can move
+        // any more.
         self.inner
             .driver
             .wait(Awaited::Run(run), |engine| engine.machine().has_run_ended(run).then(|| engine.take_run(run)))
     }
 
-    /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments anywhere from now on.
+    /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments
+    /// anywhere from now on.
     ///
     /// # Errors
-    /// [`RunError::Refused`] if the graph has run before, or if one of its tasks can never run; then nothing of it
-    /// runs and all its handles have ended as refused.
+    /// [`RunError::Refused`] if the graph has run before, or if one of its tasks can
+    /// never run; then nothing of it runs and all its handles have ended as refused.
     pub fn start(&self, graph: &mut Graph) -> Result<(), RunError> {
         let run = self.begin(graph)?;
         self.inner.driver.with(|engine| engine.forget_run(run));
@@ -165,7 +173,8 @@ impl Cluster {
     fn begin(&self, graph: &mut Graph) -> Result<RunId, RunError> {
         let started = match refusal_inside(|| "graph") {
             Some(step) => Err(step),
-            // Checked and started in one go: the cluster may begin to close at any moment.
+            // Checked and started in one go: the cluster may begin to close at any
+            // moment.
             None => self.inner.driver.with(|engine| {
                 self.inner.admission(engine).check_graph(graph)?;
                 Ok(start(engine, graph, &self.outcomes()))
@@ -178,8 +187,9 @@ impl Cluster {
         })
     }
 
-    /// What was done so far, and what lies where; [`Stats`] prints as a few lines. Asks every worker, so it takes a
-    /// round trip; a worker that sits in raw MPI for longer than 5 s is told as it last reported.
+    /// What was done so far, and what lies where; [`Stats`] prints as a few lines. Asks
+    /// every worker, so it takes a round trip; a worker that sits in raw MPI for longer
+    /// than 5 s is told as it last reported.
     ///
     /// # Panics
     /// Within a task of this process.
@@ -194,11 +204,13 @@ impl Cluster {
         driver.with(|engine| engine.stats())
     }
 
-    /// Takes no tasks from here on, and returns when all that were taken have ended. Their values stay readable
-    /// until the body returns. Any further call returns at once. Leaving the body does the same.
+    /// Takes no tasks from here on, and returns when all that were taken have ended.
+    /// Their values stay readable until the body returns. Any further call returns at
+    /// once. Leaving the body does the same.
     ///
-    /// A task that never returns keeps it waiting. After the [grace](crate::Config::shutdown_grace), and each minute from
-    /// then on, standard error tells which tasks run where and since when, and which wait for them.
+    /// A task that never returns keeps it waiting. After the
+    /// [grace](crate::Config::shutdown_grace), and each minute from then on, standard
+    /// error tells which tasks run where and since when, and which wait for them.
     ///
     /// # Panics
     /// Within a task of this process.
@@ -217,7 +229,8 @@ fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<PathSte
     Some(PathStep::refused(name().as_ref(), Refusal::InsideTask { task }))
 }
 
-/// Starts a graph, all of it checked before. Its handles ask for their outputs at `outcomes`.
+/// Starts a graph, all of it checked before. Its handles ask for their outputs at
+/// `outcomes`.
 fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> RunId {
     let run = engine.begin_graph(graph.size());
     graph.start(outcomes, |node| {
@@ -237,7 +250,8 @@ fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Ou
     run
 }
 
-/// Gives `take` a task with what its call says besides its function and arguments, all of it checked before.
+/// Gives `take` a task with what its call says besides its function and arguments, all of
+/// it checked before.
 fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(&NewTask<'_>) -> R) -> R {
     let call::Options { label, after, follow, ranks, priority, retries } = options;
     let mut before = SmallVec::<[TaskId; 8]>::from_slice(new.before);
@@ -258,7 +272,8 @@ impl Inner {
         Admission { session: self.session, workers: self.workers as u32, is_closing }
     }
 
-    /// Takes one task, or says why not. What is left of its parts is the caller's to drop.
+    /// Takes one task, or says why not. What is left of its parts is the caller's to
+    /// drop.
     fn take(&self, engine: &mut ControllerEngine, parts: &mut Parts) -> Result<TaskId, Arc<PathStep>> {
         if !parts.is_plain() || engine.machine().is_closing() {
             self.admission(engine).check(parts)?;
@@ -277,7 +292,8 @@ impl Inner {
         })
     }
 
-    /// Waits until all tasks have ended. Ends because every task ends; while one does not, says now and then which.
+    /// Waits until all tasks have ended. Ends because every task ends; while one does
+    /// not, says now and then which.
     fn drain(&self) {
         let drained = |engine: &mut ControllerEngine| {
             let machine = engine.machine();
@@ -303,8 +319,8 @@ impl Inner {
         }
     }
 
-    /// Leaves a note for the next turn. When they are many they are read if the engine is free, for a user who only
-    /// clones and drops handles takes no turns.
+    /// Leaves a note for the next turn. When they are many they are read if the engine is
+    /// free, for a user who only clones and drops handles takes no turns.
     #[inline]
     fn note(&self, note: ReferenceNote) {
         let mut notes = self.notes.lock();

@@ -11,8 +11,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-/// The output of a task, now or later. Clones are the same task; when the last one is dropped the *value* may
-/// go, but the task still runs.
+/// The output of a task, now or later. Clones are the same task; when the last one is
+/// dropped the *value* may go, but the task still runs.
 ///
 /// Where a remote function takes a `T`, its call takes a `Handle<T>` or `&Handle<T>`; see
 /// [`IntoArg`](crate::IntoArg).
@@ -58,8 +58,9 @@ impl<T> Handle<T> {
         &self.reference
     }
 
-    /// Whether the task has ended, with a value or without. Never waits, and moves things on like a wait does, so that
-    /// a loop that asks comes to an end. False if its graph has not been started.
+    /// Whether the task has ended, with a value or without. Never waits, and moves things
+    /// on like a wait does, so that a loop that asks comes to an end. False if its graph
+    /// has not been started.
     ///
     /// # Panics
     /// Within a task of this process, where such a loop would not come to an end.
@@ -74,7 +75,8 @@ impl<T> Handle<T> {
         }
     }
 
-    /// When it was submitted, where it ran, how long, how many times it was tried: a picture of this moment.
+    /// When it was submitted, where it ran, how long, how many times it was tried: a
+    /// picture of this moment.
     #[must_use]
     pub fn info(&self) -> TaskInfo {
         let (state, name) = match self.reference.state() {
@@ -102,8 +104,9 @@ impl<T: DeserializeOwned> Handle<T> {
     /// Waits for the task and gives its output, decoded anew at each call.
     ///
     /// # Errors
-    /// Why the task gave no value, [`TaskError::NotStarted`] at once if its graph has not been started,
-    /// [`TaskError::InsideTask`] at once within a task, and [`TaskError::Codec`] if the output does not decode.
+    /// Why the task gave no value, [`TaskError::NotStarted`] at once if its graph has not
+    /// been started, [`TaskError::InsideTask`] at once within a task, and
+    /// [`TaskError::Codec`] if the output does not decode.
     pub fn get(&self) -> Result<T, TaskError> {
         self.wait(None)
     }
@@ -111,7 +114,8 @@ impl<T: DeserializeOwned> Handle<T> {
     /// Like [`get`](Self::get), for `timeout` at most. May be called again.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and [`TaskError::Timeout`] if the task has not ended in time; it goes on.
+    /// As [`get`](Self::get), and [`TaskError::Timeout`] if the task has not ended in
+    /// time; it goes on.
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, TaskError> {
         let begun = Instant::now();
         // A timeout beyond what the clock can tell is no timeout.
@@ -123,8 +127,8 @@ impl<T: DeserializeOwned> Handle<T> {
         }
     }
 
-    /// The output if the task has ended, without waiting for the task. An output that lies on a worker is
-    /// fetched, which takes the time of its transfer.
+    /// The output if the task has ended, without waiting for the task. An output that
+    /// lies on a worker is fetched, which takes the time of its transfer.
     #[must_use]
     pub fn try_get(&self) -> Option<Result<T, TaskError>> {
         // Within a task it is an error that tells so.

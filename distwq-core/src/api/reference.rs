@@ -1,4 +1,5 @@
-//! What a handle and a call hold of a task. It knows nothing of types; [`Handle`](crate::Handle) adds them.
+//! What a handle and a call hold of a task. It knows nothing of types;
+//! [`Handle`](crate::Handle) adds them.
 
 use crate::codec::Payload;
 use crate::id::TaskId;
@@ -11,24 +12,28 @@ use std::time::Instant;
 
 /// Where the ends of tasks are asked for: the controller, seen from a handle.
 pub(crate) trait Outcomes: Send + Sync {
-    /// Gives the output of a task, waiting for it until `deadline`; without one, until the task ends.
+    /// Gives the output of a task, waiting for it until `deadline`; without one, until
+    /// the task ends.
     fn wait(&self, task: TaskId, deadline: Option<Instant>, into: &mut Payload) -> Result<(), TaskError>;
-    /// Whether the task has ended. Drives the engine for one turn, so that polling makes progress.
+    /// Whether the task has ended. Drives the engine for one turn, so that polling makes
+    /// progress.
     fn is_done(&self, task: TaskId) -> bool;
     /// What is known of the task.
     fn info(&self, task: TaskId) -> TaskInfo;
     /// The error for an output that does not decode.
     fn undecodable(&self, task: TaskId, message: String) -> TaskError;
-    /// There is one more reference to the task; those to a node of a graph count as one together. Notes that and does
-    /// nothing else, so it may happen anywhere.
+    /// There is one more reference to the task; those to a node of a graph count as one
+    /// together. Notes that and does nothing else, so it may happen anywhere.
     fn retained(&self, task: TaskId);
-    /// There is one reference less. Notes that and does nothing else, so it may happen anywhere.
+    /// There is one reference less. Notes that and does nothing else, so it may happen
+    /// anywhere.
     fn dropped(&self, task: TaskId);
     /// Which cluster this is.
     fn session(&self) -> u64;
 }
 
-/// A task that a cluster has taken. The controller counts these, and keeps the value while there is one.
+/// A task that a cluster has taken. The controller counts these, and keeps the value
+/// while there is one.
 pub(crate) struct Bound {
     task: TaskId,
     outcomes: Arc<dyn Outcomes>,
@@ -62,7 +67,8 @@ pub(crate) struct Node {
     pub(crate) index: u32,
 }
 
-/// Nodes whose references share their memory: few enough that a last handle keeps little of it.
+/// Nodes whose references share their memory: few enough that a last handle keeps little
+/// of it.
 const NODES_TOGETHER: usize = 64;
 
 /// All nodes of a graph, as references see them.
@@ -72,7 +78,8 @@ pub(crate) struct Nodes {
     len: u32,
 }
 
-/// Some nodes of one graph. The graph counts among those that refer to a node until it starts.
+/// Some nodes of one graph. The graph counts among those that refer to a node until it
+/// starts.
 struct Block {
     graph: u64,
     /// The node of the first cell.
@@ -240,8 +247,8 @@ pub(crate) enum State<'a> {
 }
 
 impl Reference {
-    /// Why no task can depend on this one: in the cluster of this session, where it is known, and in this graph, whose
-    /// nodes need not have started.
+    /// Why no task can depend on this one: in the cluster of this session, where it is
+    /// known, and in this graph, whose nodes need not have started.
     pub(crate) fn refusal(&self, session: Option<u64>, graph: Option<u64>) -> Option<Reason> {
         match self.state() {
             State::Bound(_, outcomes) => {

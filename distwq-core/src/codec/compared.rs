@@ -1,10 +1,11 @@
-//! Values on their way back, while they are compared with what was written: a layer between bincode and the types that
-//! reads a value where it was just encoded. What it finds is kept aside, because a type may turn errors into others of
-//! its own.
+//! Values on their way back, while they are compared with what was written: a layer
+//! between bincode and the types that reads a value where it was just encoded. What it
+//! finds is kept aside, because a type may turn errors into others of its own.
 //!
-//! A struct, a tuple struct and a variant that begins where one of its name was written is compared with that, by the
-//! names of its fields and by where it ends; all else by where values begin and end. So types that write one thing and
-//! read another of the same form pass.
+//! A struct, a tuple struct and a variant that begins where one of its name was written
+//! is compared with that, by the names of its fields and by where it ends; all else by
+//! where values begin and end. So types that write one thing and read another of the same
+//! form pass.
 
 use super::record::{Part, Record};
 use super::refused;
@@ -30,7 +31,8 @@ pub(super) struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// Of the `bytes` that `record` tells of, of which `read` says how many have been read.
+    /// Of the `bytes` that `record` tells of, of which `read` says how many have been
+    /// read.
     pub(super) fn new(record: &'a Record, bytes: &'a [u8], read: &'a Cell<usize>) -> Self {
         let (found, found_in_general) = (OnceCell::new(), OnceCell::new());
         Self { record, bytes, read, next: Cell::new(0), ty: Cell::new(""), found, found_in_general }
@@ -97,13 +99,15 @@ impl<'a> Comparison<'a> {
         let result = read();
         let fits = match &result {
             Ok(_) => self.read.get() == part.end,
-            // The names that are read include aliases, so that there are more of them says nothing by itself.
+            // The names that are read include aliases, so that there are more of them
+            // says nothing by itself.
             Err(_) => unwritten.is_empty(),
         };
         if fits || self.has_finding() { result } else { Err(other_fields()) }
     }
 
-    /// Reads a part of `len` fields without names and compares where it ends. A field that takes no room may be missing.
+    /// Reads a part of `len` fields without names and compares where it ends. A field
+    /// that takes no room may be missing.
     fn length<T, E: Error>(
         &self,
         name: &str,
@@ -128,8 +132,9 @@ impl<'a> Comparison<'a> {
         let is_it = |kind: &Kind| matches!(kind, Kind::Variant { name: written, .. } if *written == name);
         let Some(part) = self.begin(is_it) else { return Ok(None) };
         let Kind::Variant { index, variant, .. } = part.kind else { return Ok(None) };
-        // Aliases stand among the names that are read, so a variant may stand further behind than its number. One in front
-        // of it may have a name that differs in case alone (`m`, `M`).
+        // Aliases stand among the names that are read, so a variant may stand further
+        // behind than its number. One in front of it may have a name that differs in case
+        // alone (`m`, `M`).
         if read.iter().skip(index as usize).any(|name| refused::same_name(name, variant)) {
             return Ok(Some(part));
         }
@@ -148,7 +153,8 @@ struct Variants<'c, A> {
     part: Option<Part>,
 }
 
-/// Values without parts. Where one ends is where the next begins, so that needs no look of its own.
+/// Values without parts. Where one ends is where the next begins, so that needs no look
+/// of its own.
 macro_rules! plain {
     ($($method:ident($kind:literal))*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {

@@ -1,5 +1,5 @@
-//! A value in a form that describes itself: MessagePack with the names of fields. The only place that names the crate
-//! of that form.
+//! A value in a form that describes itself: MessagePack with the names of fields. The
+//! only place that names the crate of that form.
 
 use super::sites::Site;
 use super::watched::{Kind, Watch, Watched};
@@ -12,13 +12,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-/// A value that travels with the names of its fields, for types that need them: with serde's `untagged`, `flatten`,
-/// `tag`, `skip_serializing_if` or `skip_serializing`, and such as `serde_json::Value`. Everything else is smaller and
-/// faster without.
+/// A value that travels with the names of its fields, for types that need them: with
+/// serde's `untagged`, `flatten`, `tag`, `skip_serializing_if` or `skip_serializing`, and
+/// such as `serde_json::Value`. Everything else is smaller and faster without.
 ///
-/// It is written as MessagePack, by the crate `rmp-serde`, in the form for people (an IP address is a text). What that
-/// form cannot tell apart is refused when it is encoded: `Some(None)` from `None`, and `Some(())` from it.
-/// A value that is nested more than about 1,000 deep is encoded, but does not decode: the error says so where it is read.
+/// It is written as MessagePack, by the crate `rmp-serde`, in the form for people (an IP
+/// address is a text). What that form cannot tell apart is refused when it is encoded:
+/// `Some(None)` from `None`, and `Some(())` from it. A value that is nested more than
+/// about 1,000 deep is encoded, but does not decode: the error says so where it is read.
 ///
 /// # Examples
 /// ```
@@ -87,7 +88,8 @@ impl<T> DerefMut for Described<T> {
 impl<T: Serialize> Serialize for Described<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut bytes = Vec::new();
-        // For people, because serde reads what is flattened, untagged or tagged as if it were written so.
+        // For people, because serde reads what is flattened, untagged or tagged as if it
+        // were written so.
         let mut encoder = Encoder::new(&mut bytes).with_struct_map().with_human_readable();
         Watched(&self.0, Named { within_some: false })
             .serialize(&mut encoder)
@@ -120,7 +122,8 @@ impl<T: DeserializeOwned> Visitor<'_> for Description<T> {
     }
 }
 
-/// The watch of a value that travels with names. It only looks for nothing within something.
+/// The watch of a value that travels with names. It only looks for nothing within
+/// something.
 #[derive(Clone, Copy)]
 struct Named {
     within_some: bool,

@@ -1,8 +1,8 @@
-//! What travels from rank to rank: one or more messages of one direction, encoded one after another, with the large
-//! payloads beside them as attachments.
+//! What travels from rank to rank: one or more messages of one direction, encoded one
+//! after another, with the large payloads beside them as attachments.
 //!
-//! Frames from one rank arrive in the order in which they were sent, but a frame with attachments may be overtaken by
-//! later ones.
+//! Frames from one rank arrive in the order in which they were sent, but a frame with
+//! attachments may be overtaken by later ones.
 
 use crate::codec::{self, CodecError, Payload};
 use bytes::Bytes;
@@ -31,9 +31,9 @@ pub(crate) mod raw {
 /// Payloads of more bytes than this go beside the messages instead of within.
 pub(crate) const ATTACHED_BYTES_MIN: usize = 16 << 10;
 
-/// The mark of a message in the general encoding. The messages that every attempt costs begin
-/// with a header of fixed size and a mark of their own instead (`wire/attempt.rs`), which costs
-/// a fraction of what the general encoding does.
+/// The mark of a message in the general encoding. The messages that every attempt costs
+/// begin with a header of fixed size and a mark of their own instead (`wire/attempt.rs`),
+/// which costs a fraction of what the general encoding does.
 pub(crate) const GENERAL: u8 = 0;
 
 /// Encoded messages and the large payloads beside them.
@@ -83,8 +83,8 @@ impl<'a> Messages<'a> {
         Self(&frame.body)
     }
 
-    /// The next message, if `read` knows its header and says what it is and how many bytes it
-    /// took.
+    /// The next message, if `read` knows its header and says what it is and how many
+    /// bytes it took.
     #[inline]
     pub(crate) fn next_fixed<S>(&mut self, read: impl FnOnce(&'a [u8]) -> Option<(S, usize)>) -> Option<S> {
         let (message, used) = read(self.0)?;
@@ -98,7 +98,8 @@ impl<'a> Messages<'a> {
         self.0.is_empty()
     }
 
-    /// The next message, which is in its general encoding, or nothing at the end of the frame.
+    /// The next message, which is in its general encoding, or nothing at the end of the
+    /// frame.
     #[inline]
     pub(crate) fn next<M: Deserialize<'a>>(&mut self) -> Result<Option<M>, CodecError> {
         match self.0.split_first() {

@@ -6,7 +6,8 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Encoded bytes: a few in place, more behind a shared pointer, so that a clone never copies much.
+/// Encoded bytes: a few in place, more behind a shared pointer, so that a clone never
+/// copies much.
 #[derive(Clone)]
 pub struct Payload(pub(super) Repr);
 
@@ -69,7 +70,8 @@ impl Payload {
         }
     }
 
-    /// Makes it what `other` was, put together where it stays; `other` may keep what costs nothing.
+    /// Makes it what `other` was, put together where it stays; `other` may keep what
+    /// costs nothing.
     #[inline]
     pub(crate) fn take_from(&mut self, other: &mut Self) {
         match (&mut self.0, &other.0) {
@@ -80,8 +82,9 @@ impl Payload {
         }
     }
 
-    /// Makes it a copy of `bytes`, put together where it stays: a value made elsewhere is moved in larger pieces than
-    /// it was written in, and the processor must finish all writes before it can read one such piece.
+    /// Makes it a copy of `bytes`, put together where it stays: a value made elsewhere is
+    /// moved in larger pieces than it was written in, and the processor must finish all
+    /// writes before it can read one such piece.
     #[inline]
     pub(crate) fn set(&mut self, bytes: &[u8]) {
         self.unshare();
@@ -132,7 +135,8 @@ impl Payload {
     }
 }
 
-/// Appends the first `len` bytes: a copy of a size that the compiler knows, and the surplus cut off. No call, no loop.
+/// Appends the first `len` bytes: a copy of a size that the compiler knows, and the
+/// surplus cut off. No call, no loop.
 #[inline]
 pub(super) fn append_few(bytes: &[u8; INLINE_BYTES_MAX], len: u8, into: &mut Vec<u8>) {
     let end = into.len() + usize::from(len);

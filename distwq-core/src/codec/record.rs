@@ -6,7 +6,8 @@ use super::watched::{Kind, Watch};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{Cell, RefCell};
 
-/// How many parts of a kind are kept. A long sequence of structs is compared by its first ones; all share one type.
+/// How many parts of a kind are kept. A long sequence of structs is compared by its first
+/// ones; all share one type.
 const PARTS_OF_A_KIND_MAX: usize = 16;
 
 /// A value that is being written, or has been.
@@ -108,7 +109,8 @@ impl Record {
         self.inner.borrow().edges.has(place)
     }
 
-    /// The first part from the `next` one on that begins at `place` and is such a kind, with its number.
+    /// The first part from the `next` one on that begins at `place` and is such a kind,
+    /// with its number.
     pub(super) fn find(&self, next: usize, place: usize, is_it: impl Fn(&Kind) -> bool) -> Option<(usize, Part)> {
         let inner = self.inner.borrow();
         // They begin in order, so those before `place` are passed once only.

@@ -1,4 +1,5 @@
-//! Why a type cannot travel as it is: the texts, each with the type, the field and the way out.
+//! Why a type cannot travel as it is: the texts, each with the type, the field and the
+//! way out.
 
 use super::error::CodecError;
 use serde::ser::Error;
@@ -49,7 +50,8 @@ pub(super) fn names_beyond<'a>(these: &[&'a str], those: &[&str]) -> Vec<&'a str
     these.iter().copied().filter(|name| those.iter().all(|other| !same_name(name, other))).collect()
 }
 
-/// A struct, or a variant with fields, that writes fields that it does not read, or reads some that it does not write.
+/// A struct, or a variant with fields, that writes fields that it does not read, or reads
+/// some that it does not write.
 pub(super) fn other_fields(ty: &str, unread: &[&str], unwritten: &[&str]) -> String {
     let difference = match (unread.is_empty(), unwritten.is_empty()) {
         (true, false) => format!("reads {}, which it does not write", fields(unwritten)),
@@ -128,8 +130,8 @@ pub(super) fn title(name: &str, variant: Option<&str>, written_by: &str) -> Stri
     variant.map_or_else(|| ty.to_owned(), |variant| format!("{ty}::{variant}"))
 }
 
-/// How to call what serde calls `name` and is written by the Rust type `written_by`: by its path, where that is the type
-/// itself and not one around it.
+/// How to call what serde calls `name` and is written by the Rust type `written_by`: by
+/// its path, where that is the type itself and not one around it.
 pub(super) fn shown<'a>(name: &'a str, written_by: &'a str) -> &'a str {
     let peeled = peeled(written_by);
     let path = peeled.split('<').next().unwrap_or(peeled);
@@ -146,7 +148,8 @@ pub(super) fn peeled(mut ty: &str) -> &str {
         "alloc::rc::Rc<",
     ];
     loop {
-        // What serde derives for the names of variants is a type within a function of the trait.
+        // What serde derives for the names of variants is a type within a function of the
+        // trait.
         if let Some((inner, _)) = ty.split_once("> for ").and_then(|(_, rest)| rest.rsplit_once(">::deserialize::")) {
             ty = inner;
         }
@@ -158,7 +161,8 @@ pub(super) fn peeled(mut ty: &str) -> &str {
     }
 }
 
-/// Whether two names are one in different conventions (`maxSize`, `max_size`): a `rename_all` that differs moves nothing.
+/// Whether two names are one in different conventions (`maxSize`, `max_size`): a
+/// `rename_all` that differs moves nothing.
 pub(super) fn same_name(one: &str, other: &str) -> bool {
     let letters = |name: &str| -> Vec<char> {
         name.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()

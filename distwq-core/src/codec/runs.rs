@@ -1,13 +1,14 @@
-//! Bytes and texts on their way into memory of their own. A layer between the decoder and the types that are decoded:
-//! it takes a run as it lies in the input, so that no length is believed beyond the input, and copies it once into
-//! memory that is right for its size. All else passes through.
+//! Bytes and texts on their way into memory of their own. A layer between the decoder and
+//! the types that are decoded: it takes a run as it lies in the input, so that no length
+//! is believed beyond the input, and copies it once into memory that is right for its
+//! size. All else passes through.
 
 use crate::memory::buffers;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use std::fmt;
 
-/// Around a deserializer, visitor, seed or access: what it hands on is wrapped as well, so that the layer is there at
-/// every depth.
+/// Around a deserializer, visitor, seed or access: what it hands on is wrapped as well,
+/// so that the layer is there at every depth.
 pub(super) struct Runs<T>(pub(super) T);
 
 /// A visitor that is shown a run as it lies in the input.
@@ -32,7 +33,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Copied<V> {
     }
 }
 
-/// Methods of a deserializer that call nothing of the visitor but one `visit_*` with a plain value.
+/// Methods of a deserializer that call nothing of the visitor but one `visit_*` with a
+/// plain value.
 macro_rules! plain {
     ($($method:ident)*) => {$(
         #[inline]

@@ -1,8 +1,10 @@
-//! Which places of which types have been compared: a set that only grows, read without a lock.
+//! Which places of which types have been compared: a set that only grows, read without a
+//! lock.
 //!
-//! A place is a type that was encoded, or one variant of it. The set is asked for each value that is encoded, so it is a
-//! table of fixed size, and where a place lies in it is known when the program is compiled: asking is a load and a
-//! comparison. What does not fit is compared again each time.
+//! A place is a type that was encoded, or one variant of it. The set is asked for each
+//! value that is encoded, so it is a table of fixed size, and where a place lies in it is
+//! known when the program is compiled: asking is a load and a comparison. What does not
+//! fit is compared again each time.
 
 use std::any::TypeId;
 use std::hash::{Hash, Hasher};
@@ -23,7 +25,8 @@ impl Site {
     /// What `T` writes as one of its variants.
     #[inline(always)]
     pub(super) fn variant<T: ?Sized>(index: u32) -> Self {
-        // An odd multiple of the golden ratio spreads the variants of a type over the table.
+        // An odd multiple of the golden ratio spreads the variants of a type over the
+        // table.
         Self((number(typeid::of::<T>()) ^ (u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1)
     }
 
@@ -36,7 +39,8 @@ impl Site {
     /// Whether it has been compared.
     #[inline(always)]
     pub(super) fn is_known(self) -> bool {
-        // Relaxed: an entry tells nothing of other memory, and one that is seen late is compared once more.
+        // Relaxed: an entry tells nothing of other memory, and one that is seen late is
+        // compared once more.
         SLOTS[self.home()].load(Ordering::Relaxed) == self.0 || self.is_known_elsewhere()
     }
 

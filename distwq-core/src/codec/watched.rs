@@ -1,6 +1,7 @@
-//! Values on their way to the encoder: a layer between the types and bincode. It refuses what could not be read back,
-//! because values travel without names and marks, and tells a [`Watch`] what passes. All of it is inlined; what a watch
-//! does not look at costs nothing.
+//! Values on their way to the encoder: a layer between the types and bincode. It refuses
+//! what could not be read back, because values travel without names and marks, and tells
+//! a [`Watch`] what passes. All of it is inlined; what a watch does not look at costs
+//! nothing.
 
 use super::refused;
 use super::sites::Site;
@@ -13,12 +14,14 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::marker::PhantomData;
 
-/// Who is told of the parts of a value. An opened part is closed when all of it has been written.
+/// Who is told of the parts of a value. An opened part is closed when all of it has been
+/// written.
 pub(super) trait Watch: Copy {
     /// What an opened part is known by until it is closed.
     type Part: Copy;
 
-    /// Whether the values are written with names, so that nothing is refused for want of them.
+    /// Whether the values are written with names, so that nothing is refused for want of
+    /// them.
     const NAMES: bool = false;
 
     /// Whether the value may go on with this place.
@@ -133,7 +136,8 @@ struct Part<C, T: ?Sized, W: Watch> {
     part: Option<W::Part>,
     name: &'static str,
     variant: Option<&'static str>,
-    /// The next element is the first: a sequence and a map have one type of element as a rule.
+    /// The next element is the first: a sequence and a map have one type of element as a
+    /// rule.
     first: bool,
     of: PhantomData<fn(&T)>,
 }

@@ -1,4 +1,5 @@
-//! What makes two ranks the same program: the version of distwq, the functions, and the executable's content.
+//! What makes two ranks the same program: the version of distwq, the functions, and the
+//! executable's content.
 
 use crate::function::registry::Registry;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! What `#[remote]` makes: functions that every rank finds by a number, and how they are called with encoded arguments.
+//! What `#[remote]` makes: functions that every rank finds by a number, and how they are
+//! called with encoded arguments.
 
 pub(crate) mod argument;
 pub(crate) mod fingerprint;

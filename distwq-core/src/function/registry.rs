@@ -1,5 +1,5 @@
-//! Every `#[remote]` function of the program, collected at link time, so that every rank knows each of them by
-//! its place in one sorted table.
+//! Every `#[remote]` function of the program, collected at link time, so that every rank
+//! knows each of them by its place in one sorted table.
 
 use crate::function::remote::{Failure, Invocation};
 use crate::task::group::Group;
@@ -7,7 +7,8 @@ use rustc_hash::FxHashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The entries of the program, in the linker's order. Filled by `#[remote]`, read through [`Registry`].
+/// The entries of the program, in the linker's order. Filled by `#[remote]`, read through
+/// [`Registry`].
 #[linkme::distributed_slice]
 pub static DISTWQ_REMOTES: [Remote];
 
@@ -23,7 +24,8 @@ pub struct Remote {
     pub column: u32,
     /// How to run it from encoded arguments.
     pub body: Body,
-    /// Bit `i` is set when parameter `i` is a reference (`&T`): its value is decoded once per worker and shared.
+    /// Bit `i` is set when parameter `i` is a reference (`&T`): its value is decoded once
+    /// per worker and shared.
     pub shared: u64,
 }
 

@@ -1,5 +1,5 @@
-//! What the code that `#[remote]` generates calls: bounds on types, reading arguments, writing the output.
-//! Nobody else should need it.
+//! What the code that `#[remote]` generates calls: bounds on types, reading arguments,
+//! writing the output. Nobody else should need it.
 
 use crate::codec::{self, CodecError, Payload, PayloadWriter, Portable, Shareable};
 use crate::id::TaskId;
@@ -83,8 +83,9 @@ impl Resident {
         &self.payload
     }
 
-    /// The value as a `T`, decoded once for all who ask. The lock is held while one decodes, so that a second
-    /// one who asks at the same time waits instead of decoding again.
+    /// The value as a `T`, decoded once for all who ask. The lock is held while one
+    /// decodes, so that a second one who asks at the same time waits instead of decoding
+    /// again.
     fn shared<T: Shareable>(&self) -> Result<Arc<T>, CodecError> {
         let Some(decoded) = &self.decoded else {
             return codec::decode(self.payload.as_slice()).map(Arc::new);
@@ -100,8 +101,8 @@ impl Resident {
     }
 }
 
-/// An argument that is made of outputs of other tasks. `V` is what is known of one of them: on a
-/// worker its value, once that has come; on the wire where it is.
+/// An argument that is made of outputs of other tasks. `V` is what is known of one of
+/// them: on a worker its value, once that has come; on the wire where it is.
 #[derive(Serialize, serde::Deserialize, Debug)]
 pub(crate) struct InputArgument<V = Option<Resident>> {
     pub(crate) parameter: u16,
@@ -183,7 +184,8 @@ impl<'a> Invocation<'a> {
     /// Checks, behind the last argument, that nothing is left of what came as arguments.
     ///
     /// # Errors
-    /// [`Failure::Decode`] naming the last parameter: it or one before it read less than was written.
+    /// [`Failure::Decode`] naming the last parameter: it or one before it read less than
+    /// was written.
     #[inline]
     pub fn all_read(&self) -> Result<(), Failure> {
         if self.plain.is_empty() {
@@ -225,9 +227,10 @@ fn undecodable(parameter: u16, error: CodecError) -> Failure {
     Failure::Decode { parameter: parameter.into(), message: error.0 }
 }
 
-/// Turns the error of a function into a failure. Method resolution picks the most telling text: with the chain
-/// of sources where the type is an `Error` or a box of one, else what it displays. Generated code calls
-/// `(&&&ErrorText(&error)).failure()` with the three traits in scope.
+/// Turns the error of a function into a failure. Method resolution picks the most telling
+/// text: with the chain of sources where the type is an `Error` or a box of one, else
+/// what it displays. Generated code calls `(&&&ErrorText(&error)).failure()` with the
+/// three traits in scope.
 #[derive(Debug)]
 pub struct ErrorText<'a, E>(pub &'a E);
 

@@ -1,13 +1,14 @@
-//! What the code that `#[remote]` generates asks of return types: that a `Result` is known as one, and that its
-//! error can be told. Nobody else should need it.
+//! What the code that `#[remote]` generates asks of return types: that a `Result` is
+//! known as one, and that its error can be told. Nobody else should need it.
 
 use crate::function::remote::{ErrorText, Failure};
 use std::fmt::Display;
 use std::marker::PhantomData;
 
-/// A return type that is not written `Result`. Generated code calls `Returned::<R>::check()` with [`IsNoResult`] in
-/// scope: an alias of `Result` meets the inherent function and its bound, which nothing fulfils; any other type
-/// meets the one of the trait.
+/// A return type that is not written `Result`. Generated code calls
+/// `Returned::<R>::check()` with [`IsNoResult`] in scope: an alias of `Result` meets the
+/// inherent function and its bound, which nothing fulfils; any other type meets the one
+/// of the trait.
 #[derive(Debug)]
 pub struct Returned<R>(PhantomData<fn() -> R>);
 
@@ -58,8 +59,8 @@ impl<E> Clone for ErrorText<'_, E> {
 
 impl<E> Copy for ErrorText<'_, E> {}
 
-/// The last choice of `failure()`, for an error that cannot be told: there is one, so that [`tellable`] alone
-/// reports it.
+/// The last choice of `failure()`, for an error that cannot be told: there is one, so
+/// that [`tellable`] alone reports it.
 pub trait UntoldText {
     /// A failure that is never made, because the program does not compile.
     fn failure(self) -> Failure;

@@ -1,9 +1,11 @@
-//! What generated code asks of a type before it reads or writes values of it. Bounds alone would tell of each trait that
-//! is missing, twice for a type without serde's; here one is asked for after another, and the first that is missing is
-//! the one error. Common mistakes (`Arc`, `&Cluster`) have messages of their own.
+//! What generated code asks of a type before it reads or writes values of it. Bounds
+//! alone would tell of each trait that is missing, twice for a type without serde's; here
+//! one is asked for after another, and the first that is missing is the one error. Common
+//! mistakes (`Arc`, `&Cluster`) have messages of their own.
 //!
-//! All of it rests on how methods are found: an inherent one whose bounds do not hold is passed over, and the one of a
-//! trait in scope is found, which is there for its error alone.
+//! All of it rests on how methods are found: an inherent one whose bounds do not hold is
+//! passed over, and the one of a trait in scope is found, which is there for its error
+//! alone.
 
 use crate::codec::{Portable, Shareable};
 use crate::function::remote::{Failure, Invocation};
@@ -141,8 +143,8 @@ impl<T: Serialize> Written<T> {
     }
 }
 
-/// What is found of such a type that is not `Serialize`. The compiler does not know what it gives, and so says nothing
-/// of what is done with that.
+/// What is found of such a type that is not `Serialize`. The compiler does not know what
+/// it gives, and so says nothing of what is done with that.
 pub trait UnencodableAsWritten<T> {
     /// Does not compile.
     fn as_arc<I>(_: I) -> T::Unknown

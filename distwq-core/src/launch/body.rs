@@ -8,8 +8,9 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-/// What the body of a program may return: nothing, or a `Result<(), E>` whose error can be displayed. Of a boxed error
-/// the sources are told too; an error of another type says what its alternate form `{:#}` says.
+/// What the body of a program may return: nothing, or a `Result<(), E>` whose error can
+/// be displayed. Of a boxed error the sources are told too; an error of another type says
+/// what its alternate form `{:#}` says.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be what the body of a program returns",
     label = "return nothing, or a `Result<(), E>` whose error is `Display`"
@@ -32,14 +33,15 @@ impl<E: Display + 'static> BodyResult for Result<(), E> {
     fn into_result(self) -> Result<(), String> {
         self.map_err(|error| match boxed(&error) {
             Some(boxed) => with_sources(boxed),
-            // The alternate form is where some error types keep the chain of their sources.
+            // The alternate form is where some error types keep the chain of their
+            // sources.
             None => format!("{error:#}"),
         })
     }
 }
 
-/// The error in one of the usual boxes. These do not implement `Error`, while other types here need not, so that only
-/// the type itself tells which of both it is.
+/// The error in one of the usual boxes. These do not implement `Error`, while other types
+/// here need not, so that only the type itself tells which of both it is.
 fn boxed(error: &dyn Any) -> Option<&dyn Error> {
     if let Some(error) = error.downcast_ref::<Box<dyn Error>>() {
         Some(&**error)

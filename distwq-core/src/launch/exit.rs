@@ -6,7 +6,9 @@ use crate::runtime::fault;
 use std::thread;
 use std::time::Instant;
 
-/// Ends the other ranks, and leaves them in order if they follow in time: then the launcher has nothing to say. The engine may be in use by a thread that never gives it back, the one that exits included.
+/// Ends the other ranks, and leaves them in order if they follow in time: then the
+/// launcher has nothing to say. The engine may be in use by a thread that never gives it
+/// back, the one that exits included.
 pub(super) fn exit_all(driver: &Driver<ControllerEngine>, code: i32) {
     let deadline = Instant::now() + fault::OTHERS_LIMIT;
     let mut told = false;

@@ -9,8 +9,8 @@ pub(super) enum Launcher {
     Ranks,
 }
 
-/// Variables in which launchers tell a process how many ranks there are. `SLURM_NTASKS` is not among them: it is
-/// set in any batch script.
+/// Variables in which launchers tell a process how many ranks there are. `SLURM_NTASKS`
+/// is not among them: it is set in any batch script.
 const SIZES: [&str; 4] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"];
 
 /// Variables that tell a process its rank only.
@@ -30,7 +30,8 @@ impl Launcher {
         let rank = RANKS.iter().filter_map(number).max();
         match (size, rank) {
             (Some(0 | 1), _) | (None, None) => Self::None,
-            // A rank without a size: somebody counts ranks, so there may be several, and MPI itself knows.
+            // A rank without a size: somebody counts ranks, so there may be several, and
+            // MPI itself knows.
             (Some(_), _) | (None, Some(_)) => Self::Ranks,
         }
     }

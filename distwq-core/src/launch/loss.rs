@@ -1,4 +1,5 @@
-//! A rank that is gone, in the words of one that remains: its process was killed, or has ended in its last words.
+//! A rank that is gone, in the words of one that remains: its process was killed, or has
+//! ended in its last words.
 
 use crate::api::cluster::Inner;
 use crate::id::Rank;
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 /// The drive gives the engine to others between turns, so this is long.
 const ENGINE_LIMIT: Duration = Duration::from_millis(100);
 
-/// On the controller: says which workers have gone and what they had to do, before the launcher ends this rank too.
+/// On the controller: says which workers have gone and what they had to do, before the
+/// launcher ends this rank too.
 pub(super) fn watch_workers(processes: Vec<(Rank, Process)>, inner: Weak<Inner>) -> Option<Watch> {
     let tell = move |lost: &[(Rank, u32)]| {
         let Some(inner) = inner.upgrade() else { return };

@@ -1,5 +1,6 @@
-//! What the controller decides in the first exchange of a run: whether all ranks fit together, and what each is told.
-//! Who waits for it, and how long, is the affair of `runtime/handshake.rs`.
+//! What the controller decides in the first exchange of a run: whether all ranks fit
+//! together, and what each is told. Who waits for it, and how long, is the affair of
+//! `runtime/handshake.rs`.
 
 use crate::codec::CodecError;
 use crate::codec::frame::{Frame, Messages};
@@ -69,7 +70,8 @@ impl Greetings {
         })
     }
 
-    /// What each rank is told: the settings, and one rank of the controller's host what to watch; or why it is refused.
+    /// What each rank is told: the settings, and one rank of the controller's host what
+    /// to watch; or why it is refused.
     pub(crate) fn answers(&self, settings: Settings, difference: Option<&str>) -> impl Iterator<Item = (Rank, Frame)> {
         let process = &self.own.process;
         let is_beside =

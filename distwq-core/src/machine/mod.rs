@@ -1,10 +1,12 @@
-//! What decides: state machines without clock, lock, thread, transport or environment, which run no code of users.
+//! What decides: state machines without clock, lock, thread, transport or environment,
+//! which run no code of users.
 //!
-//! A machine is told what has happened to its rank, and when: `handle(now, input, &mut Outbox)`. All that follows lies in
-//! the outbox afterwards: messages, encoded already, values to drop, threads to wake, the end of the run. The same inputs
-//! at the same times give the same outbox. What runs a machine (`runtime/`) owns the transport and the clock: it passes on
-//! what came, sends what lies in the outbox, and calls again when [`next_deadline`](worker::Worker::next_deadline) has
-//! come, whatever else happens.
+//! A machine is told what has happened to its rank, and when: `handle(now, input, &mut
+//! Outbox)`. All that follows lies in the outbox afterwards: messages, encoded already,
+//! values to drop, threads to wake, the end of the run. The same inputs at the same times
+//! give the same outbox. What runs a machine (`runtime/`) owns the transport and the
+//! clock: it passes on what came, sends what lies in the outbox, and calls again when
+//! [`next_deadline`](worker::Worker::next_deadline) has come, whatever else happens.
 
 pub(crate) mod controller;
 pub(crate) mod handshake;

@@ -1,5 +1,5 @@
-//! What somebody who watches a run is told while it goes on, as plain data. The machine notes it in its outbox, and only
-//! if somebody listens; what drives it passes it on.
+//! What somebody who watches a run is told while it goes on, as plain data. The machine
+//! notes it in its outbox, and only if somebody listens; what drives it passes it on.
 
 use crate::id::Rank;
 
@@ -20,7 +20,8 @@ pub(crate) enum Notice {
     GroupBegan { epoch: u64, task: NamedTask, attempt: u32, members: Vec<Rank> },
     /// All members have theirs, and were told to begin.
     GroupEntered { epoch: u64 },
-    /// A member has reported a failure, its own or that it lost another one, and the others were told to leave.
+    /// A member has reported a failure, its own or that it lost another one, and the
+    /// others were told to leave.
     GroupFailed { epoch: u64, rank: Rank, error: String },
     /// A worker is gone, with so many tasks that it had.
     WorkerLost { rank: Rank, host: String, tasks: u32 },

@@ -34,7 +34,8 @@ impl Outgoing {
         self.frames.is_empty()
     }
 
-    /// Gives each frame and its receiver to `send`, in order, and takes buffers from `buffer` for those to come.
+    /// Gives each frame and its receiver to `send`, in order, and takes buffers from
+    /// `buffer` for those to come.
     pub(crate) fn take<C: ?Sized>(
         &mut self,
         carrier: &mut C,

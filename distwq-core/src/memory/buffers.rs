@@ -1,5 +1,6 @@
-//! Large buffers. Touching fresh memory costs several times what copying into touched memory does, so what stays with
-//! the library is used again, and what is fresh is asked for in huge pages.
+//! Large buffers. Touching fresh memory costs several times what copying into touched
+//! memory does, so what stays with the library is used again, and what is fresh is asked
+//! for in huge pages.
 
 #![allow(unsafe_code, reason = "advice to the system about memory goes by address; the block says what makes it sound")]
 
@@ -19,7 +20,8 @@ struct Kept {
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept { buffers: Vec::new(), bytes: 0 });
 
-/// An empty buffer with room for `bytes`: one that was used before if one fits without wasting much.
+/// An empty buffer with room for `bytes`: one that was used before if one fits without
+/// wasting much.
 pub(crate) fn take(bytes: usize) -> Vec<u8> {
     if bytes < LARGE_BYTES_MIN {
         return Vec::with_capacity(bytes);
@@ -40,7 +42,8 @@ pub(crate) fn take(bytes: usize) -> Vec<u8> {
     }
 }
 
-/// An empty buffer of its own with room for `bytes`: for what leaves the library and never comes back.
+/// An empty buffer of its own with room for `bytes`: for what leaves the library and
+/// never comes back.
 pub(crate) fn fresh(bytes: usize) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(bytes);
     if bytes >= HUGE_BYTES_MIN {
@@ -49,7 +52,8 @@ pub(crate) fn fresh(bytes: usize) -> Vec<u8> {
     buffer
 }
 
-/// Makes room in a vector, of which much is asked for in huge pages: for tables that grow to any size.
+/// Makes room in a vector, of which much is asked for in huge pages: for tables that grow
+/// to any size.
 #[inline]
 pub(crate) fn reserve<T>(vec: &mut Vec<T>, additional: usize) {
     if vec.capacity() - vec.len() < additional {
@@ -63,7 +67,8 @@ fn grow<T>(vec: &mut Vec<T>, additional: usize) {
     if wanted * size_of::<T>() < HUGE_BYTES_MIN {
         return vec.reserve(additional);
     }
-    // Advised before it is touched; memory that is advised in part could not be moved by its pages anyway.
+    // Advised before it is touched; memory that is advised in part could not be moved by
+    // its pages anyway.
     let mut grown = Vec::with_capacity(wanted);
     ask_for_huge_pages(&mut grown);
     grown.append(vec);
@@ -77,13 +82,16 @@ pub(crate) fn copy_of(bytes: &[u8]) -> Vec<u8> {
     buffer
 }
 
-/// From here on memory is asked for in huge pages: wherever such a buffer begins, a whole one lies within.
+/// From here on memory is asked for in huge pages: wherever such a buffer begins, a whole
+/// one lies within.
 const HUGE_BYTES_MIN: usize = 2 * HUGE_PAGE_BYTES;
 
-/// The usual size. Where huge pages are larger, the advice is for nothing; it is never wrong.
+/// The usual size. Where huge pages are larger, the advice is for nothing; it is never
+/// wrong.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// Lets the system back the room of `buffer` with huge pages where it is not touched yet: one page fault instead of 512.
+/// Lets the system back the room of `buffer` with huge pages where it is not touched yet:
+/// one page fault instead of 512.
 #[cfg(target_os = "linux")]
 pub(crate) fn ask_for_huge_pages<T>(buffer: &mut Vec<T>) {
     use rustix::mm::{Advice, madvise};
@@ -94,8 +102,9 @@ pub(crate) fn ask_for_huge_pages<T>(buffer: &mut Vec<T>) {
     let Some(len) = len.checked_sub(before).map(|len| len / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES) else {
         return;
     };
-    // SAFETY: the range lies within memory that `buffer` alone uses, `before` bytes behind its begin, and this advice
-    // changes how the system backs it, not what it holds.
+    // SAFETY: the range lies within memory that `buffer` alone uses, `before` bytes
+    // behind its begin, and this advice changes how the system backs it, not what it
+    // holds.
     let advised = unsafe { madvise(begin.add(before).cast(), len, Advice::LinuxHugepage) };
     // A system without huge pages says so, and gives small ones as always.
     let _ = advised;

@@ -105,8 +105,8 @@ pub enum TaskError {
         /// What it panicked with.
         message: Arc<str>,
     },
-    /// An argument could not be decoded, or the output not encoded, or the output not decoded where it was
-    /// asked for.
+    /// An argument could not be decoded, or the output not encoded, or the output not
+    /// decoded where it was asked for.
     #[error("{site} could not exchange its values: {message}")]
     Codec {
         /// Which task, where.
@@ -122,9 +122,11 @@ pub enum TaskError {
         /// Which value, and why.
         message: Arc<str>,
     },
-    /// The group of a collective task did not begin, or broke without a member that says why. What members return or
-    /// panic with is told as [`Failed`](Self::Failed) or [`Panicked`](Self::Panicked), also where they hand on the
-    /// [`GroupError`](crate::task::group::GroupError) that they got because another one had left.
+    /// The group of a collective task did not begin, or broke without a member that says
+    /// why. What members return or panic with is told as [`Failed`](Self::Failed) or
+    /// [`Panicked`](Self::Panicked), also where they hand on the
+    /// [`GroupError`](crate::task::group::GroupError) that they got because another one
+    /// had left.
     #[error("{site} lost a member of its group: {message}")]
     Group {
         /// Which task, where.
@@ -169,7 +171,8 @@ pub enum TaskError {
     /// The graph of the task has not been started.
     #[error("the task has not started: run or start its graph first")]
     NotStarted,
-    /// The time given to [`Handle::get_timeout`](crate::Handle::get_timeout) is over; the task goes on.
+    /// The time given to [`Handle::get_timeout`](crate::Handle::get_timeout) is over; the
+    /// task goes on.
     #[error("{site} has not ended within {waited_ms} ms; it goes on")]
     Timeout {
         /// Which task.
@@ -218,7 +221,8 @@ impl TaskError {
         }
     }
 
-    /// The error where it began: of the task itself, or of the one upstream that failed or was refused.
+    /// The error where it began: of the task itself, or of the one upstream that failed
+    /// or was refused.
     #[must_use]
     pub fn root(&self) -> &Self {
         let mut error = self;
@@ -313,10 +317,12 @@ pub enum Refusal {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The graph was not taken: nothing of it runs, and each of its handles has ended as refused.
+    /// The graph was not taken: nothing of it runs, and each of its handles has ended as
+    /// refused.
     #[error("nothing of the graph runs: {0}")]
     Refused(TaskError),
-    /// Some tasks failed. Those that depend on them did not run; all the others have values.
+    /// Some tasks failed. Those that depend on them did not run; all the others have
+    /// values.
     #[error("{}", describe(.failed, *.upstream))]
     Failed {
         /// The tasks that failed themselves, in the order of their ids.

@@ -1,4 +1,5 @@
-//! What is known of a task: when it was submitted, where it ran, how long, how often it was tried.
+//! What is known of a task: when it was submitted, where it ran, how long, how often it
+//! was tried.
 
 use crate::id::Rank;
 use std::time::Duration;
@@ -19,20 +20,22 @@ pub enum TaskState {
     Failed,
 }
 
-/// A picture of a task at the moment of asking. Times are nanoseconds since the Unix epoch by the clock of the
-/// host where it happened.
+/// A picture of a task at the moment of asking. Times are nanoseconds since the Unix
+/// epoch by the clock of the host where it happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct TaskInfo {
     /// The number of the task, counted from 1; 0 before it has one.
     pub id: u32,
-    /// The path of the function; of a value, `value`; of a task that was refused, its label or function.
+    /// The path of the function; of a value, `value`; of a task that was refused, its
+    /// label or function.
     pub function: String,
     /// The label of the call.
     pub label: Option<String>,
     /// How far it is.
     pub state: TaskState,
-    /// The ranks that ran the last attempt, in the order of the group; one of a single-rank task.
+    /// The ranks that ran the last attempt, in the order of the group; one of a
+    /// single-rank task.
     pub ranks: Vec<Rank>,
     /// The hosts of these ranks.
     pub hosts: Vec<String>,

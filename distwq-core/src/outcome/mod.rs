@@ -1,4 +1,5 @@
-//! How tasks end, and what is known of them and of a run: plain data, for machines to give and users to hold.
+//! How tasks end, and what is known of them and of a run: plain data, for machines to
+//! give and users to hold.
 
 pub(crate) mod error;
 pub(crate) mod info;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// What a cluster has done so far, and what it holds. Prints as a line for the whole and one for each rank.
+/// What a cluster has done so far, and what it holds. Prints as a line for the whole and
+/// one for each rank.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -38,8 +39,9 @@ pub struct RankStats {
     pub resident_bytes: u64,
     /// How many values live there.
     pub resident_values: u64,
-    /// The size of the buffers that are kept to be used again: 512 MiB at most of large ones in its process, which ranks
-    /// that share it each tell as a whole, and 64 MiB at most of small ones.
+    /// The size of the buffers that are kept to be used again: 512 MiB at most of large
+    /// ones in its process, which ranks that share it each tell as a whole, and 64 MiB at
+    /// most of small ones.
     pub kept_bytes: u64,
 }
 

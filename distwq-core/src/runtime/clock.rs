@@ -4,16 +4,18 @@ use rustix::time::{ClockId, clock_gettime};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// Now, in nanoseconds since the Unix epoch: the wall clock at the first call, and the steady clock from there.
+/// Now, in nanoseconds since the Unix epoch: the wall clock at the first call, and the
+/// steady clock from there.
 ///
-/// The steady clock is read without the detour by [`Instant`](std::time::Instant), whose differences take half as long
-/// as reading it: this is done for every task.
+/// The steady clock is read without the detour by [`Instant`](std::time::Instant), whose
+/// differences take half as long as reading it: this is done for every task.
 pub(crate) fn now_ns() -> u64 {
     static EPOCH_NS: OnceLock<u64> = OnceLock::new();
     EPOCH_NS.get_or_init(epoch_ns).wrapping_add(steady_ns())
 }
 
-/// The wall clock when the steady one was 0, as seen when both were read with the least time in between.
+/// The wall clock when the steady one was 0, as seen when both were read with the least
+/// time in between.
 fn epoch_ns() -> u64 {
     let read_both = || {
         let before = steady_ns();

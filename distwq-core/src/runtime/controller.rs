@@ -26,8 +26,8 @@ const WORKERS_TOGETHER: u32 = 4;
 /// A user who finds workers idle without this long a pause adds tasks in a burst.
 const BURST_NS: Ns = 10_000;
 
-/// What became of the references of users, noted by any thread in the order in which it happened. The lock is held for
-/// the moment of noting or taking only.
+/// What became of the references of users, noted by any thread in the order in which it
+/// happened. The lock is held for the moment of noting or taking only.
 pub(crate) type ReferenceNotes = Arc<Mutex<Vec<ReferenceNote>>>;
 
 /// So many notes want to be read although nobody takes a turn.
@@ -44,7 +44,8 @@ pub(crate) struct ControllerEngine {
     notes: ReferenceNotes,
     /// What was taken of them; empty in between.
     taken: Vec<ReferenceNote>,
-    /// When the last turn was taken, or a user added something while nothing was in flight.
+    /// When the last turn was taken, or a user added something while nothing was in
+    /// flight.
     now_ns: Ns,
     turns_in_passing: u64,
     submitted_since_turn: u32,
@@ -88,9 +89,10 @@ impl ControllerEngine {
         Arc::clone(&self.notes)
     }
 
-    /// The one door to the machine: whatever changes the state of the run passes here, in its order and with its time,
-    /// and what follows lies in the outbox then. What [observers](super::observer) are told of it are the notices there;
-    /// a log that is to be replayed would be written here.
+    /// The one door to the machine: whatever changes the state of the run passes here, in
+    /// its order and with its time, and what follows lies in the outbox then. What
+    /// [observers](super::observer) are told of it are the notices there; a log that is
+    /// to be replayed would be written here.
     #[inline(always)]
     fn handle(&mut self, input: Input<'_>) {
         self.machine.handle(self.now_ns, input, &mut self.out);
@@ -121,7 +123,8 @@ impl ControllerEngine {
         self.out.added
     }
 
-    /// Takes a value that a user gives. A large one is worth a turn, in which those that nobody holds any more go.
+    /// Takes a value that a user gives. A large one is worth a turn, in which those that
+    /// nobody holds any more go.
     pub(crate) fn submit_value(&mut self, payload: Payload, is_large: bool) -> TaskId {
         let task = self.add_value(payload);
         if is_large {
@@ -163,8 +166,8 @@ impl ControllerEngine {
         self.handle(Input::GraphForgotten { run });
     }
 
-    /// Puts the output of a task into its place, if it is here or there will be none. Otherwise it comes, and the calling
-    /// thread is woken for it.
+    /// Puts the output of a task into its place, if it is here or there will be none.
+    /// Otherwise it comes, and the calling thread is woken for it.
     pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
         let output = self.machine.output(task, into);
         if output.is_none() && !self.machine.is_awaited(task) {
@@ -174,11 +177,16 @@ impl ControllerEngine {
         output
     }
 
-    /// Counts the references of users, and lets go of what nobody holds any more. Sends nothing: this may be called
-    /// wherever a handle is dropped.
+    /// Counts the references of users, and lets go of what nobody holds any more. Sends
+    /// nothing: this may be called wherever a handle is dropped.
     pub(crate) fn count_references(&mut self) {
+        let mut notes = self.notes.lock();
+        if notes.is_empty() {
+            return;
+        }
         let mut taken = std::mem::take(&mut self.taken);
-        std::mem::swap(&mut *self.notes.lock(), &mut taken);
+        std::mem::swap(&mut *notes, &mut taken);
+        drop(notes);
         self.handle(Input::References { notes: &mut taken });
         taken.shrink_to(NOTES_KEPT);
         self.taken = taken;
@@ -215,7 +223,8 @@ impl ControllerEngine {
         is_due
     }
 
-    /// What is left to end, by what the workers have answered. Nothing if all has ended meanwhile.
+    /// What is left to end, by what the workers have answered. Nothing if all has ended
+    /// meanwhile.
     pub(crate) fn drain_report(&self) -> Option<String> {
         self.machine.drain_report(now_ns())
     }
@@ -227,7 +236,8 @@ impl ControllerEngine {
         self.deliver();
     }
 
-    /// Tells all workers that this process exits, and observers nothing any more: they could stand in the way.
+    /// Tells all workers that this process exits, and observers nothing any more: they
+    /// could stand in the way.
     pub(crate) fn exit(&mut self) {
         self.handle(Input::Exit);
         self.out.notices = Notices::default();
@@ -248,7 +258,8 @@ impl ControllerEngine {
         self.handle(Input::Closed);
     }
 
-    /// After a task was added: messages gather company, as many for each of a few workers as go well together.
+    /// After a task was added: messages gather company, as many for each of a few workers
+    /// as go well together.
     #[inline]
     fn submitted(&mut self) {
         self.submitted_since_turn += 1;
@@ -257,9 +268,10 @@ impl ControllerEngine {
         }
     }
 
-    /// Whether a task that a user adds goes at once to its worker, which has nothing else. So it does as long as that
-    /// happens now and then, and at the beginning of a burst, once for each worker. Within a burst a frame for each task
-    /// would cost more than the worker has to wait for company.
+    /// Whether a task that a user adds goes at once to its worker, which has nothing
+    /// else. So it does as long as that happens now and then, and at the beginning of a
+    /// burst, once for each worker. Within a burst a frame for each task would cost more
+    /// than the worker has to wait for company.
     fn goes_at_once(&mut self) -> bool {
         let now_ns = now_ns();
         if now_ns.saturating_sub(self.found_idle_ns) > BURST_NS {

@@ -1,12 +1,14 @@
-//! Whoever waits, drives. The engine of a rank sits behind one lock; a thread that has to wait for something
-//! runs the engine itself until it is there. So a short task runs on the very thread that received it, and a
-//! round trip costs no thread switch.
+//! Whoever waits, drives. The engine of a rank sits behind one lock; a thread that has to
+//! wait for something runs the engine itself until it is there. So a short task runs on
+//! the very thread that received it, and a round trip costs no thread switch.
 //!
-//! At most one thread drives; others who wait sleep until what they wait for has happened, or until the driver leaves
-//! and one of them has to take over. A driver that finds nothing for a while naps until the bell of its rank is rung: by
-//! the transport for what arrives, and here by threads of the rank that have been at the engine meanwhile. The lock is
-//! never held while a thread sleeps, runs a task or drops a user's value, and nobody drives who drops one. While nobody
-//! drives because all threads of the rank compute, its watcher does (see [`Driver::watch`]).
+//! At most one thread drives; others who wait sleep until what they wait for has
+//! happened, or until the driver leaves and one of them has to take over. A driver that
+//! finds nothing for a while naps until the bell of its rank is rung: by the transport
+//! for what arrives, and here by threads of the rank that have been at the engine
+//! meanwhile. The lock is never held while a thread sleeps, runs a task or drops a user's
+//! value, and nobody drives who drops one. While nobody drives because all threads of the
+//! rank compute, its watcher does (see [`Driver::watch`]).
 
 mod backoff;
 mod engine;
@@ -91,12 +93,14 @@ impl<E: Engine> State<E> {
         (self.worked, self.engine.turns_in_passing())
     }
 
-    /// Whether there is a driver that naps, and has to be woken by the caller: what was done here may need a turn.
+    /// Whether there is a driver that naps, and has to be woken by the caller: what was
+    /// done here may need a turn.
     fn take_nap(&mut self) -> bool {
         std::mem::take(&mut self.naps)
     }
 
-    /// The same of the watcher, which is woken only if there is something to send: nobody waits for the rest.
+    /// The same of the watcher, which is woken only if there is something to send: nobody
+    /// waits for the rest.
     fn take_watchers_nap(&mut self) -> bool {
         self.watcher_naps && self.engine.has_unsent() && std::mem::take(&mut self.watcher_naps)
     }
@@ -125,7 +129,8 @@ impl<E: Engine> Driver<E> {
         result
     }
 
-    /// Does the last thing with the engine, and drops on this thread what users' values are garbage then.
+    /// Does the last thing with the engine, and drops on this thread what users' values
+    /// are garbage then.
     pub(crate) fn end(&self, action: impl FnOnce(&mut E)) {
         let mut state = self.state.lock();
         action(&mut state.engine);
@@ -133,7 +138,8 @@ impl<E: Engine> Driver<E> {
         self.unlock(state);
     }
 
-    /// Does something with the engine if nobody else does at this moment, this thread included.
+    /// Does something with the engine if nobody else does at this moment, this thread
+    /// included.
     pub(crate) fn try_with(&self, action: impl FnOnce(&mut E)) {
         if let Some(mut state) = self.state.try_lock() {
             action(&mut state.engine);
@@ -141,8 +147,8 @@ impl<E: Engine> Driver<E> {
         }
     }
 
-    /// Drives until `check` gives something. Its answer must come in the end: the caller names why. What may change it
-    /// is what `awaited` names.
+    /// Drives until `check` gives something. Its answer must come in the end: the caller
+    /// names why. What may change it is what `awaited` names.
     pub(crate) fn wait<R>(&self, awaited: E::Awaited, check: impl FnMut(&mut E) -> Option<R>) -> R {
         self.wait_until(awaited, None, check).expect("without a deadline a wait ends with an answer")
     }
@@ -168,7 +174,8 @@ impl<E: Engine> Driver<E> {
                 if found.is_none() && !is_past(deadline) {
                     backoff.after(turn);
                     if awaited.may_drop_values() && state.engine.has_garbage() {
-                        // Others may have been at the engine meanwhile, and one of them may drive.
+                        // Others may have been at the engine meanwhile, and one of them
+                        // may drive.
                         drives = false;
                         self.drop_garbage(&mut state);
                     } else {
@@ -252,9 +259,10 @@ impl<E: Engine> Driver<E> {
         }
     }
 
-    /// Sleeps until the bell is rung, for `limit` at most. The first time it only announces that, so that there is one
-    /// more turn which sees what was not rung for; from that turn to the sleep the lock is held. `flag` is set meanwhile,
-    /// for threads of this rank to take when they ring.
+    /// Sleeps until the bell is rung, for `limit` at most. The first time it only
+    /// announces that, so that there is one more turn which sees what was not rung for;
+    /// from that turn to the sleep the lock is held. `flag` is set meanwhile, for threads
+    /// of this rank to take when they ring.
     fn nap<'a>(
         &'a self,
         state: &mut MutexGuard<'_, State<E>>,
@@ -278,8 +286,8 @@ impl<E: Engine> Driver<E> {
         Nap::Rung { from_outside }
     }
 
-    /// Drops what users' values are garbage, unlocked and with their panics caught, and does not drive meanwhile: a
-    /// `Drop` may take long. The watcher does it instead.
+    /// Drops what users' values are garbage, unlocked and with their panics caught, and
+    /// does not drive meanwhile: a `Drop` may take long. The watcher does it instead.
     fn drop_garbage(&self, state: &mut MutexGuard<'_, State<E>>) {
         let garbage = state.engine.take_garbage();
         state.driven = false;
@@ -291,7 +299,8 @@ impl<E: Engine> Driver<E> {
         state.dropping -= 1;
     }
 
-    /// Wakes all who wait here, asleep or not: what they wait for may have become impossible.
+    /// Wakes all who wait here, asleep or not: what they wait for may have become
+    /// impossible.
     pub(crate) fn wake_all(&self) {
         let mut state = self.state.lock();
         state.waiters.wake_all();
@@ -302,8 +311,9 @@ impl<E: Engine> Driver<E> {
         }
     }
 
-    /// Unlocks; wakes the threads that wait for what was done, the driver or the watcher if they nap, and the watcher if
-    /// it is parked and the rank is busy. Tells observers.
+    /// Unlocks; wakes the threads that wait for what was done, the driver or the watcher
+    /// if they nap, and the watcher if it is parked and the rank is busy. Tells
+    /// observers.
     #[inline]
     fn unlock(&self, state: MutexGuard<'_, State<E>>) {
         let unwatched = !state.driven && self.is_watcher_parked();

@@ -66,7 +66,8 @@ fn give_up(driver: &Driver<WorkerEngine>, text: &str) -> ! {
 /// The controller knows who is busy, and is to be the first to say so.
 const CONTROLLER_FIRST: Duration = Duration::from_millis(500);
 
-/// Joins the other ranks in the end of the run, serving them meanwhile. False if some did not come within the grace.
+/// Joins the other ranks in the end of the run, serving them meanwhile. False if some did
+/// not come within the grace.
 fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
     let deadline = Instant::now() + grace + CONTROLLER_FIRST;
     let closed = driver.wait_until(Awaited::Closed, Some(deadline), |engine| {
@@ -84,8 +85,8 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, slot: Slot) {
     let mut has_ended = false;
     loop {
         let now = if has_ended { attempt.ended_ns() } else { now_ns() };
-        // Only the first look may put off a turn, by the time at which the last task ended; after it the driver takes
-        // them.
+        // Only the first look may put off a turn, by the time at which the last task
+        // ended; after it the driver takes them.
         let mut first_look = Some(now);
         let next = driver.wait(Awaited::Task, |engine| {
             if std::mem::take(&mut has_ended) {
@@ -111,8 +112,8 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, slot: Slot) {
     }
 }
 
-/// Runs the function of a task: on the calling thread, with its panics contained. Writes the encoded output, or gives why there
-/// is none. The arguments are dropped here too.
+/// Runs the function of a task: on the calling thread, with its panics contained. Writes
+/// the encoded output, or gives why there is none. The arguments are dropped here too.
 fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Option<Box<Failure>> {
     let remote = task.remote.expect("a task that runs has a function");
     output.clear();
@@ -149,7 +150,8 @@ fn group_of(driver: &Arc<Driver<WorkerEngine>>, epoch: u64) -> Group {
     Group::new(Box::new(link), member, members)
 }
 
-/// How a group reaches the other members: through the engine of this rank, which goes on serving meanwhile.
+/// How a group reaches the other members: through the engine of this rank, which goes on
+/// serving meanwhile.
 struct Member {
     driver: Arc<Driver<WorkerEngine>>,
     epoch: u64,
@@ -160,8 +162,8 @@ impl Link for Member {
         self.driver.with(|engine| engine.send_in_group(self.epoch, to, key, &bytes))
     }
 
-    /// Ends with the message, or with an error once the member has left, any member has failed, all members wait for
-    /// each other, or the run ends.
+    /// Ends with the message, or with an error once the member has left, any member has
+    /// failed, all members wait for each other, or the run ends.
     fn receive(&self, from: usize, key: GroupKey) -> Result<Payload, GroupError> {
         self.driver.wait(Awaited::Group(self.epoch), |engine| engine.take_in_group(self.epoch, from, key))
     }
@@ -171,7 +173,8 @@ impl Link for Member {
         self.driver.with(|engine| engine.transport.main_thread().is_some())
     }
 
-    /// The lock is held on the thread that started MPI; this one waits for it and holds nothing.
+    /// The lock is held on the thread that started MPI; this one waits for it and holds
+    /// nothing.
     #[cfg(feature = "mpi")]
     fn raw(&self, action: &mut (dyn FnMut(&RawCommunicator) + Send)) -> Result<(), GroupError> {
         let main = self.driver.with(|engine| engine.transport.main_thread()).ok_or(GroupError::NotMpi)?;
@@ -196,8 +199,8 @@ impl Link for Member {
     }
 }
 
-/// Runs `action` with the raw communicator of a group. All its members are about to do the same, unless one of them has
-/// failed meanwhile.
+/// Runs `action` with the raw communicator of a group. All its members are about to do
+/// the same, unless one of them has failed meanwhile.
 #[cfg(feature = "mpi")]
 fn in_raw_mpi(
     engine: &mut WorkerEngine,

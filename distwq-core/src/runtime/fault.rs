@@ -1,5 +1,5 @@
-//! The last words of a rank: what cannot be repaired ends the whole run, saying what is known. The one place of
-//! the library that writes to standard error.
+//! The last words of a rank: what cannot be repaired ends the whole run, saying what is
+//! known. The one place of the library that writes to standard error.
 
 mod exit;
 mod signal;
@@ -22,12 +22,13 @@ use std::sync::{Once, OnceLock};
 /// The exit code of a run that was ended: `EX_SOFTWARE` of sysexits.
 pub(crate) const EXIT_CODE: i32 = 70;
 
-/// Says something on standard error, in the name of distwq. Tests do not capture it: the macros that they capture panic
-/// where standard error is closed.
+/// Says something on standard error, in the name of distwq. Tests do not capture it: the
+/// macros that they capture panic where standard error is closed.
 pub(crate) fn say(text: &str) {
     // In one piece: what other ranks say at the same time would come in between.
     let line = format!("distwq: {text}\n");
-    // Not by way of Rust's lock: a thread that waits for something that never comes now may hold it.
+    // Not by way of Rust's lock: a thread that waits for something that never comes now
+    // may hold it.
     let mut rest = line.as_bytes();
     while !rest.is_empty() {
         match retry_on_intr(|| rustix::io::write(rustix::stdio::stderr(), rest)) {
@@ -53,7 +54,8 @@ pub(crate) fn no_thread(which: &str, error: &std::io::Error) -> String {
     )
 }
 
-/// A frame that does not decode: the ranks do not speak the same protocol, or memory is damaged.
+/// A frame that does not decode: the ranks do not speak the same protocol, or memory is
+/// damaged.
 pub(crate) fn unreadable(transport: &mut dyn Transport, from: Rank, error: &CodecError) -> ! {
     end_run(transport, &format!("a frame from {from} cannot be read: {error}"))
 }
@@ -65,7 +67,8 @@ pub(crate) fn host() -> String {
     name.map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
-/// The process of the runs. A child that `fork` makes has all of this too, and is not part of any run.
+/// The process of the runs. A child that `fork` makes has all of this too, and is not
+/// part of any run.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// How many runs are under way in this process.
@@ -77,8 +80,8 @@ static OWN_RANK: OnceLock<Rank> = OnceLock::new();
 /// Asked for once: a signal handler cannot read files.
 static HOST: OnceLock<String> = OnceLock::new();
 
-/// From here on, a process that ends takes the whole run with it and says in which task it does. `rank` is what the
-/// process is, if it is one rank.
+/// From here on, a process that ends takes the whole run with it and says in which task
+/// it does. `rank` is what the process is, if it is one rank.
 pub(crate) fn arm(rank: Option<Rank>) {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
@@ -96,7 +99,8 @@ pub(crate) fn arm(rank: Option<Rank>) {
 
 /// The run has ended in order.
 pub(crate) fn disarm() {
-    // Another run of this process may have been ended meanwhile, and then none is under way.
+    // Another run of this process may have been ended meanwhile, and then none is under
+    // way.
     let less = |runs: usize| Some(runs.saturating_sub(1));
     let _ = ARMED.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
 }
@@ -106,7 +110,8 @@ pub(crate) fn is_armed() -> bool {
     ARMED.load(Ordering::SeqCst) > 0
 }
 
-/// Whether this process only is a child that a process with a run has made by `fork`. Without an allocation or a lock.
+/// Whether this process only is a child that a process with a run has made by `fork`.
+/// Without an allocation or a lock.
 fn is_forked() -> bool {
     PROCESS.load(Ordering::SeqCst) != std::process::id()
 }
@@ -120,7 +125,8 @@ fn rank_and_host(into: &mut dyn fmt::Write) -> fmt::Result {
     write!(into, " (host {})", HOST.get().map_or("unknown", String::as_str))
 }
 
-/// Ends this process at once, without what libraries do when a process exits: MPI might wait there.
+/// Ends this process at once, without what libraries do when a process exits: MPI might
+/// wait there.
 #[allow(unsafe_code, reason = "leaving without running further handlers is a C call")]
 pub(crate) fn exit_at_once(code: c_int) -> ! {
     // SAFETY: `_exit` ends the process at once and runs nothing else.

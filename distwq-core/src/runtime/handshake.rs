@@ -1,5 +1,5 @@
-//! The first exchange of a run: every worker says what it is, the controller says what holds for all, or refuses.
-//! Bounded in time on both sides.
+//! The first exchange of a run: every worker says what it is, the controller says what
+//! holds for all, or refuses. Bounded in time on both sides.
 
 use crate::codec::CodecError;
 use crate::codec::frame::{Frame, Messages};
@@ -20,8 +20,8 @@ pub(crate) enum HandshakeError {
     /// Two ranks run different programs.
     #[error("the ranks run different programs: {0}")]
     Different(String),
-    /// The controller has refused this rank. The launcher may end the others before they have said anything, so each
-    /// says it all.
+    /// The controller has refused this rank. The launcher may end the others before they
+    /// have said anything, so each says it all.
     #[error("{rank} was refused, the ranks run different programs: {reason}")]
     Refused { rank: Rank, reason: String },
     /// Ranks have not reported in time.
@@ -51,7 +51,8 @@ fn receive(transport: &mut dyn Transport, deadline: Instant) -> Option<(Rank, Fr
     }
 }
 
-/// The controller's side: waits for all other ranks, and gives them with what they said, in the order of the ranks.
+/// The controller's side: waits for all other ranks, and gives them with what they said,
+/// in the order of the ranks.
 pub(crate) fn gather(
     transport: &mut dyn Transport,
     own: &Fingerprint,

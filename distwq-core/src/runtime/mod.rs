@@ -1,5 +1,5 @@
-//! What runs the machines of `machine/`: the driver with its lock, the clock, the executors of a worker, the handshake, and
-//! the last words of a rank.
+//! What runs the machines of `machine/`: the driver with its lock, the clock, the
+//! executors of a worker, the handshake, and the last words of a rank.
 
 pub(crate) mod clock;
 mod controller;

@@ -1,11 +1,13 @@
-//! What a run tells subscribers of `tracing`: its own events, and the span of each attempt. The one place that names the
-//! crate.
+//! What a run tells subscribers of `tracing`: its own events, and the span of each
+//! attempt. The one place that names the crate.
 //!
-//! A subscriber is users' code. It is told with panics contained, and never under the lock of an engine: it may take
-//! long, or use the cluster. It is told nothing before a run is ended by force, because it could stand in the way of that:
-//! the [last words](crate::runtime::fault) say why.
+//! A subscriber is users' code. It is told with panics contained, and never under the
+//! lock of an engine: it may take long, or use the cluster. It is told nothing before a
+//! run is ended by force, because it could stand in the way of that: the [last
+//! words](crate::runtime::fault) say why.
 //!
-//! Without a subscriber an attempt pays one load and one comparison, and all else the same where it is rare.
+//! Without a subscriber an attempt pays one load and one comparison, and all else the
+//! same where it is rare.
 
 use crate::id::Rank;
 use crate::machine::{NamedTask, Notice};
@@ -20,7 +22,8 @@ use tracing::{Level, debug, info, info_span};
 /// The target of all events and spans, by which users filter them.
 const TARGET: &str = "distwq";
 
-/// Whether somebody may listen: a load and a comparison. To ask the subscribers themselves would run them under the lock.
+/// Whether somebody may listen: a load and a comparison. To ask the subscribers
+/// themselves would run them under the lock.
 #[inline]
 pub(crate) fn is_wanted() -> bool {
     Level::INFO <= LevelFilter::current()
@@ -36,7 +39,8 @@ fn emit(event: impl FnOnce()) {
 /// Runs `code` in the span of the attempt that this thread [runs](crate::task::current).
 #[inline]
 pub(crate) fn in_attempt<R>(code: impl FnOnce() -> R) -> R {
-    // Two ways, because a guard that may be none is looked at again in the end, and this is done for each task.
+    // Two ways, because a guard that may be none is looked at again in the end, and this
+    // is done for each task.
     if is_wanted() { in_span_of_attempt(code) } else { code() }
 }
 
@@ -57,7 +61,8 @@ fn in_span_of_attempt<R>(code: impl FnOnce() -> R) -> R {
     span.in_scope(code)
 }
 
-/// The span that this thread is in, to be entered where it lets another one do something for it.
+/// The span that this thread is in, to be entered where it lets another one do something
+/// for it.
 #[cfg(feature = "mpi")]
 pub(crate) fn current_span() -> tracing::Span {
     tracing::Span::current()

@@ -55,11 +55,12 @@ impl WorkerEngine {
         }
     }
 
-    /// The next thing to do for an executor, with the task in its place. While there is something, a turn is taken only
-    /// now and then.
+    /// The next thing to do for an executor, with the task in its place. While there is
+    /// something, a turn is taken only now and then.
     ///
-    /// `ended_ns` is when the last task of the executor has ended, if this is its first look since: then the clock need
-    /// not be read, and the next task begins at that time, or at that of the turn that was taken in between.
+    /// `ended_ns` is when the last task of the executor has ended, if this is its first
+    /// look since: then the clock need not be read, and the next task begins at that
+    /// time, or at that of the turn that was taken in between.
     #[inline]
     pub(super) fn next(&mut self, slot: Slot, ended_ns: Option<Ns>, attempt: &mut Attempt) -> Option<Next> {
         let is_due = ended_ns.is_some_and(|ended_ns| ended_ns.saturating_sub(self.turned_ns) > FLUSH_NS);
@@ -82,15 +83,16 @@ impl WorkerEngine {
         self.deliver();
     }
 
-    /// Nothing runs here any more. The controller is told at once: no turn is taken while users' values are dropped,
-    /// which may take long.
+    /// Nothing runs here any more. The controller is told at once: no turn is taken while
+    /// users' values are dropped, which may take long.
     pub(super) fn finish(&mut self) {
         self.machine.handle(now_ns(), Input::Finished, &mut self.out);
         self.deliver();
         self.flush();
     }
 
-    /// The place of this member in the group of a task that runs here, and how many members it has.
+    /// The place of this member in the group of a task that runs here, and how many
+    /// members it has.
     pub(super) fn place_in_group(&mut self, epoch: u64) -> (usize, usize) {
         self.machine.place_in_group(epoch)
     }
@@ -160,6 +162,8 @@ impl Engine for WorkerEngine {
     type Awaited = Awaited;
 
     fn turn(&mut self) -> Turn {
+        // First what the controller waits for: to look for more takes its time.
+        self.flush();
         let now = now_ns();
         self.turned_ns = now;
         let mut worked = false;

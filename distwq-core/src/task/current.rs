@@ -1,8 +1,9 @@
-//! The task that a thread runs: for the last words of a process that ends within one, and so that a task which uses the
-//! cluster that runs it is told so instead of waiting for a worker that it keeps busy itself.
+//! The task that a thread runs: for the last words of a process that ends within one, and
+//! so that a task which uses the cluster that runs it is told so instead of waiting for a
+//! worker that it keeps busy itself.
 //!
-//! It is read in signal handlers too: plain values in thread-local memory that needs no initialisation, nothing that
-//! allocates or locks.
+//! It is read in signal handlers too: plain values in thread-local memory that needs no
+//! initialisation, nothing that allocates or locks.
 
 use crate::id::{Rank, TaskId};
 use crate::outcome::error::INSTEAD;
@@ -15,8 +16,8 @@ thread_local! {
     static DESCRIPTION: Cell<Description> = const { Cell::new(Description::NONE) };
 }
 
-/// What few tasks have that people want to know: a label, an attempt after the first. It has a fixed size, so that a
-/// signal handler can read it.
+/// What few tasks have that people want to know: a label, an attempt after the first. It
+/// has a fixed size, so that a signal handler can read it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Description {
     label: [u8; LABEL_BYTES_MAX],
@@ -56,7 +57,8 @@ pub(crate) fn task() -> Option<(TaskId, &'static str)> {
     CURRENT.try_with(Cell::get).ok().flatten()
 }
 
-/// The same in words. An error if the thread runs none. Without an allocation or a lock of its own.
+/// The same in words. An error if the thread runs none. Without an allocation or a lock
+/// of its own.
 pub(crate) fn write_name(into: &mut dyn fmt::Write) -> fmt::Result {
     let (task, path) = task().ok_or(fmt::Error)?;
     let description = description();

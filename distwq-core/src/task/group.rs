@@ -1,6 +1,7 @@
-//! The communicator of one collective task: collectives and messages for values of any serialisable type, the
-//! same on every backend. They are built on messages between members, polled in turn with the engine, so that a
-//! rank that waits here still answers its peers and leaves with an error when a member has failed.
+//! The communicator of one collective task: collectives and messages for values of any
+//! serialisable type, the same on every backend. They are built on messages between
+//! members, polled in turn with the engine, so that a rank that waits here still answers
+//! its peers and leaves with an error when a member has failed.
 
 mod error;
 mod link;
@@ -15,20 +16,23 @@ pub(crate) use operation::Operation;
 use crate::codec::{self, Payload, Portable};
 use operation::Running;
 use rustc_hash::FxHashMap;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 
-/// The ranks that run one collective task together, as one of them sees it. Members are counted from 0; all of
-/// them call the same operations in the same order. Every operation gives an error instead of hanging when a
-/// member has failed or has returned early: hand it on with `?`.
+/// The ranks that run one collective task together, as one of them sees it. Members are
+/// counted from 0; all of them call the same operations in the same order. Every
+/// operation gives an error instead of hanging when a member has failed or has returned
+/// early: hand it on with `?`.
 ///
-/// On the local backend the members are threads, so collective code can be tested without MPI. Values are encoded on
-/// their way, on both backends. A group is only there within its task.
+/// On the local backend the members are threads, so collective code can be tested without
+/// MPI. Values are encoded on their way, on both backends. A group is only there within
+/// its task.
 ///
-/// A group belongs to the thread that runs the task, and is not `Sync`: it is the order of the operations that members
-/// agree on, and two threads have none. Threads that a task starts hand what they have to that thread, by a channel for
-/// example. So a member that waits is known to do nothing else with the group, and members that all wait for each other
-/// are told so ([`GroupError::Deadlock`]) instead of waiting for ever.
+/// A group belongs to the thread that runs the task, and is not `Sync`: it is the order
+/// of the operations that members agree on, and two threads have none. Threads that a
+/// task starts hand what they have to that thread, by a channel for example. So a member
+/// that waits is known to do nothing else with the group, and members that all wait for
+/// each other are told so ([`GroupError::Deadlock`]) instead of waiting for ever.
 ///
 /// # Examples
 /// ```
@@ -53,19 +57,22 @@ pub struct Group {
     link: Box<dyn Link>,
     rank: usize,
     size: usize,
-    // In cells: the thread of the task alone counts.
-    operations: Cell<u64>,
-    sent: Counters,
-    received: Counters,
+    // In a cell: the thread of the task alone counts.
+    counts: RefCell<Counts>,
 }
 
-/// By member, the number of the next message. Only members with which there was one are there.
-type Counters = RefCell<FxHashMap<usize, u64>>;
+/// Numbers that come next: that of the next operation, and by member that of the next
+/// message. Only members with which there was one are there.
+#[derive(Default)]
+struct Counts {
+    operation: u64,
+    sent: FxHashMap<usize, u64>,
+    received: FxHashMap<usize, u64>,
+}
 
 impl Group {
     pub(crate) fn new(link: Box<dyn Link>, rank: usize, size: usize) -> Self {
-        let (sent, received) = (Counters::default(), Counters::default());
-        Self { link, rank, size, operations: Cell::new(0), sent, received }
+        Self { link, rank, size, counts: RefCell::default() }
     }
 
     /// The number of this member, from 0 to `size() - 1`.
@@ -81,8 +88,7 @@ impl Group {
     }
 
     fn begin(&self, operation: Operation) -> Running<'_> {
-        let sequence = self.operations.get();
-        self.operations.set(sequence + 1);
+        let sequence = next(&mut self.counts.borrow_mut().operation);
         Running { link: &*self.link, operation, sequence }
     }
 
@@ -101,7 +107,8 @@ impl Group {
 
     /// Returns when all members are in this operation.
     fn meet(&self, operation: Operation) -> Result<(), GroupError> {
-        // Dissemination (Hensgen, Finkel and Manber 1988): after round k each has heard of 2^(k+1) members.
+        // Dissemination (Hensgen, Finkel and Manber 1988): after round k each has heard
+        // of 2^(k+1) members.
         let running = self.begin(operation);
         let mut distance = 1;
         let mut round = 0;
@@ -114,7 +121,8 @@ impl Group {
         Ok(())
     }
 
-    /// Gives every member the value of `root`, who calls it with `Some`, the others with `None`.
+    /// Gives every member the value of `root`, who calls it with `Some`, the others with
+    /// `None`.
     ///
     /// # Errors
     /// [`GroupError`] if a member failed or left, or if the value is missing at the root.
@@ -149,8 +157,8 @@ impl Group {
         running.decode(&bytes)
     }
 
-    /// The binomial tree below `root`: the children of the member at distance d are at d + 2^k for each 2^k
-    /// below the lowest set bit of d.
+    /// The binomial tree below `root`: the children of the member at distance d are at
+    /// d + 2^k for each 2^k below the lowest set bit of d.
     fn hand_down(&self, running: &Running<'_>, root: usize, bytes: &Payload) -> Result<(), GroupError> {
         let distance = (self.rank + self.size - root) % self.size;
         let reach = if distance == 0 { self.size.next_power_of_two() } else { 1 << distance.trailing_zeros() };
@@ -170,11 +178,12 @@ impl Group {
         running.receive((self.rank + self.size - step) % self.size, 0)
     }
 
-    /// Gives member `i` the value `values[i]` of `root`, who calls it with one value for each member, the others
-    /// with `None`.
+    /// Gives member `i` the value `values[i]` of `root`, who calls it with one value for
+    /// each member, the others with `None`.
     ///
     /// # Errors
-    /// [`GroupError`] if a member failed or left, or if the values are missing at the root or not one for each.
+    /// [`GroupError`] if a member failed or left, or if the values are missing at the
+    /// root or not one for each.
     ///
     /// # Examples
     /// ```
@@ -265,7 +274,8 @@ impl Group {
     /// # }
     /// ```
     pub fn all_gather<T: Portable>(&self, value: &T) -> Result<Vec<T>, GroupError> {
-        // Bruck et al. 1997: each round doubles the blocks that a member holds, its own first.
+        // Bruck et al. 1997: each round doubles the blocks that a member holds, its own
+        // first.
         let running = self.begin(Operation::AllGather);
         let mut blocks = Vec::with_capacity(self.size);
         blocks.push(running.encode(value)?);
@@ -291,8 +301,8 @@ impl Group {
         blocks.iter().map(|block| running.decode(block)).collect()
     }
 
-    /// Combines the values of all members, in their order, for `root`; the others get `None`. The operation has
-    /// to be associative; it need not be commutative.
+    /// Combines the values of all members, in their order, for `root`; the others get
+    /// `None`. The operation has to be associative; it need not be commutative.
     ///
     /// # Errors
     /// [`GroupError`] if a member failed or left.
@@ -358,8 +368,8 @@ impl Group {
         Ok(Some(total))
     }
 
-    /// Combines the values of all members, in their order, for all of them; each gets the same bits. The
-    /// operation has to be associative; it need not be commutative.
+    /// Combines the values of all members, in their order, for all of them; each gets the
+    /// same bits. The operation has to be associative; it need not be commutative.
     ///
     /// # Errors
     /// [`GroupError`] if a member failed or left.
@@ -386,7 +396,8 @@ impl Group {
         if !self.size.is_power_of_two() {
             return self.all_reduce_by_root(&running, value, combine);
         }
-        // Recursive doubling: the lower half stands left on both sides, so that both compute the same.
+        // Recursive doubling: the lower half stands left on both sides, so that both
+        // compute the same.
         let mut total = value;
         let mut step = 1;
         let mut round = 0;
@@ -407,7 +418,8 @@ impl Group {
         value: T,
         combine: impl FnMut(T, T) -> T,
     ) -> Result<T, GroupError> {
-        // The way down uses a round of its own in the keys, because two members may meet in both directions.
+        // The way down uses a round of its own in the keys, because two members may meet
+        // in both directions.
         const DOWN: u32 = 1;
         let down = |bytes: &Payload| -> Result<(), GroupError> {
             let reach = if self.rank == 0 { self.size.next_power_of_two() } else { 1 << self.rank.trailing_zeros() };
@@ -437,7 +449,8 @@ impl Group {
     /// Gives member `i` the value `values[i]` of each member, in their order.
     ///
     /// # Errors
-    /// [`GroupError`] if a member failed or left, or if the values are not one for each member.
+    /// [`GroupError`] if a member failed or left, or if the values are not one for each
+    /// member.
     ///
     /// # Examples
     /// ```
@@ -469,8 +482,8 @@ impl Group {
         Ok(received)
     }
 
-    /// Sends a value to one member, who takes it with [`recv`](Self::recv). Does not wait for it. Messages
-    /// between two members arrive in order.
+    /// Sends a value to one member, who takes it with [`recv`](Self::recv). Does not wait
+    /// for it. Messages between two members arrive in order.
     ///
     /// # Errors
     /// [`GroupError`] if a member failed, or if there is no such member.
@@ -491,26 +504,26 @@ impl Group {
     /// # }
     /// ```
     pub fn send<T: Portable>(&self, to: usize, value: &T) -> Result<(), GroupError> {
-        let running = self.message(&self.sent, self.member(to)?);
+        let to = self.member(to)?;
+        let running = self.message(next(self.counts.borrow_mut().sent.entry(to).or_default()));
         running.send(to, 0, running.encode(value)?)
     }
 
-    /// Takes the next value that member `from` has sent to this one, waiting for it. The type is that of what was sent.
+    /// Takes the next value that member `from` has sent to this one, waiting for it. The
+    /// type is that of what was sent.
     ///
     /// # Errors
-    /// [`GroupError`] if a member failed or left, if there is no such member, or if the value is not a `T`;
-    /// [`GroupError::Deadlock`] at once if `from` is this member and it has sent itself nothing that it has not taken.
+    /// [`GroupError`] if a member failed or left, if there is no such member, or if the
+    /// value is not a `T`; [`GroupError::Deadlock`] at once if `from` is this member and
+    /// it has sent itself nothing that it has not taken.
     pub fn recv<T: Portable>(&self, from: usize) -> Result<T, GroupError> {
-        let running = self.message(&self.received, self.member(from)?);
+        let from = self.member(from)?;
+        let running = self.message(next(self.counts.borrow_mut().received.entry(from).or_default()));
         running.decode(&running.receive(from, 0)?)
     }
 
-    /// The next message to or from a member.
-    fn message(&self, counters: &Counters, member: usize) -> Running<'_> {
-        let mut counters = counters.borrow_mut();
-        let next = counters.entry(member).or_default();
-        let sequence = *next;
-        *next += 1;
+    /// The message to or from a member that has this number.
+    fn message(&self, sequence: u64) -> Running<'_> {
         Running { link: &*self.link, operation: Operation::Message, sequence }
     }
 
@@ -520,6 +533,12 @@ impl Group {
         }
         Err(GroupError::Argument(format!("{operation} was given {count} values for a group of {}", self.size)))
     }
+}
+
+/// The number that comes next, and one more after it.
+fn next(number: &mut u64) -> u64 {
+    *number += 1;
+    *number - 1
 }
 
 fn missing(operation: &str, root: usize) -> GroupError {

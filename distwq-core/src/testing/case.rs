@@ -9,16 +9,21 @@ use crate::Config;
 pub struct Case {
     /// The test's full path, crate first: `concat!(module_path!(), "::", "name")`.
     pub name: &'static str,
-    /// The numbers of ranks, the controller included, on which the body runs under MPI. 1 means the local backend
-    /// within a launched process, as for any program that is started as a single rank.
+    /// The numbers of ranks, the controller included, on which the body runs under MPI. 1
+    /// means the local backend within a launched process, as for any program that is
+    /// started as a single rank.
     pub ranks: &'static [usize],
-    /// The number of workers on the local backend; otherwise one less than the largest number of ranks.
+    /// The number of workers on the local backend; otherwise one less than the largest
+    /// number of ranks.
     pub workers: Option<usize>,
-    /// How long one run of the body may take, the start of its ranks included; 60 s unless given.
+    /// How long one run of the body may take, the start of its ranks included; 60 s
+    /// unless given.
     pub time_limit: Option<Duration>,
-    /// Whether the body runs on every number of ranks even where `DISTWQ_TEST_RANKS=one` asks for a single one.
+    /// Whether the body runs on every number of ranks even where `DISTWQ_TEST_RANKS=one`
+    /// asks for a single one.
     pub every: bool,
-    /// The configuration for all runs, otherwise the default one; the number of workers is set on top of it.
+    /// The configuration for all runs, otherwise the default one; the number of workers
+    /// is set on top of it.
     pub config: Option<fn() -> Config>,
 }
 
@@ -45,7 +50,8 @@ impl Case {
         config.workers(self.local_workers())
     }
 
-    /// How long one run may take: `DISTWQ_TEST_TIME_LIMIT` can only lengthen what the test says.
+    /// How long one run may take: `DISTWQ_TEST_TIME_LIMIT` can only lengthen what the
+    /// test says.
     pub(super) fn time_limit(&self) -> Duration {
         let own = self.time_limit.unwrap_or(Duration::from_secs(60));
         let wished = env::var("DISTWQ_TEST_TIME_LIMIT").ok().and_then(|seconds| seconds.parse().ok());

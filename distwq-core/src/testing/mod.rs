@@ -1,17 +1,23 @@
-//! What `#[distwq::test]` runs: one body on the local backend and again under the MPI launcher.
+//! What `#[distwq::test]` runs: one body on the local backend and again under the MPI
+//! launcher.
 //!
-//! The attribute makes an ordinary test that calls [`run`] with its [`Case`]. Under `cargo test` that
+//! The attribute makes an ordinary test that calls [`run`] with its [`Case`]. Under
+//! `cargo test` that
 //!
-//! 1. runs the body in this process on the local backend, with as many workers as the largest number of ranks
-//!    leaves (one rank is the controller), or as many as the case says;
-//! 2. with the feature `mpi`, for each number of ranks, starts the test's own executable under `mpirun`, where
-//!    every rank runs this one test alone and the body runs over MPI.
+//! 1. runs the body in this process on the local backend, with as many workers as the
+//!    largest number of ranks leaves (one rank is the controller), or as many as the case
+//!    says;
+//! 2. with the feature `mpi`, for each number of ranks, starts the test's own executable
+//!    under `mpirun`, where every rank runs this one test alone and the body runs over
+//!    MPI.
 //!
-//! A run that fails or exceeds its time limit fails the test, with what each rank said and was doing. No process
-//! outlives it. A machine without an MPI launcher fails the tests of a build with the feature `mpi`: a test that
-//! silently did not run would be worse.
+//! A run that fails or exceeds its time limit fails the test, with what each rank said
+//! and was doing. No process outlives it. A machine without an MPI launcher fails the
+//! tests of a build with the feature `mpi`: a test that silently did not run would be
+//! worse.
 //!
-//! [`Launcher`] is the same machinery for whole programs: tests of exit codes, of killed ranks, of examples.
+//! [`Launcher`] is the same machinery for whole programs: tests of exit codes, of killed
+//! ranks, of examples.
 //!
 //! # Variables
 //!
@@ -33,8 +39,8 @@ pub use case::Case;
 pub use distwq_launch::{Ending, Family, LaunchError, Launched, Launcher, Mpirun, Output, RankOutput};
 pub use run::run;
 
-/// Whether the tests run in full (`DISTWQ_TEST_FULL=1`): then they also repeat what needs many repetitions, and
-/// send what takes minutes to send.
+/// Whether the tests run in full (`DISTWQ_TEST_FULL=1`): then they also repeat what needs
+/// many repetitions, and send what takes minutes to send.
 pub fn full() -> bool {
     std::env::var_os("DISTWQ_TEST_FULL").is_some_and(|value| value == "1")
 }

@@ -1,4 +1,5 @@
-//! The test's executable, started once more as a rank: it runs the body over MPI and ends the process.
+//! The test's executable, started once more as a rank: it runs the body over MPI and ends
+//! the process.
 
 use std::{
     env, fs, io,
@@ -21,13 +22,15 @@ const FOUND: &str = "DISTWQ_TEST_FOUND";
 /// How much longer than its launcher a rank waits before it ends itself.
 const OVERTIME: Duration = Duration::from_secs(20);
 
-/// Runs the body of a case in `ranks` processes, each of them this executable with this one test.
+/// Runs the body of a case in `ranks` processes, each of them this executable with this
+/// one test.
 pub(super) fn launch(case: &Case, ranks: usize) -> Result<Output, LaunchError> {
     let doing = "finding the test's own executable";
     let system = |source| LaunchError::System { doing: doing.into(), source };
     let executable = env::current_exe().map_err(system)?;
     if !executable.exists() {
-        // Its path ends in " (deleted)" then, and a launcher says no more than that there is no such file.
+        // Its path ends in " (deleted)" then, and a launcher says no more than that there
+        // is no such file.
         return Err(system(io::Error::other("a build has replaced it while the tests run; start them again")));
     }
     let found = FoundFile::new();
@@ -37,7 +40,8 @@ pub(super) fn launch(case: &Case, ranks: usize) -> Result<Output, LaunchError> {
         .arg("--include-ignored")
         .env(RANK_OF, case.name)
         .env(FOUND, &found.path)
-        // What the ranks say is read line by line; the colours of a terminal are not for it.
+        // What the ranks say is read line by line; the colours of a terminal are not for
+        // it.
         .env("NO_COLOR", "1")
         .time_limit(case.time_limit())
         .run()?;
@@ -52,7 +56,8 @@ pub(super) fn launch(case: &Case, ranks: usize) -> Result<Output, LaunchError> {
     Ok(output)
 }
 
-/// In a process that is a rank of this case: runs the body over MPI and ends the process. Otherwise nothing.
+/// In a process that is a rank of this case: runs the body over MPI and ends the process.
+/// Otherwise nothing.
 pub(super) fn serve_if_rank<R: BodyResult>(case: &Case, body: fn(&Cluster) -> R) {
     if env::var_os(RANK_OF).is_none_or(|name| name != case.name) {
         return;
@@ -66,8 +71,8 @@ pub(super) fn serve_if_rank<R: BodyResult>(case: &Case, body: fn(&Cluster) -> R)
     process::exit(if code == process::ExitCode::SUCCESS { 0 } else { 1 });
 }
 
-/// The launcher ends a rank that takes too long. If the launcher's own parent was killed nobody would, and the
-/// ranks of a test that hangs would stay for ever.
+/// The launcher ends a rank that takes too long. If the launcher's own parent was killed
+/// nobody would, and the ranks of a test that hangs would stay for ever.
 fn limit_own_life(case: &Case) {
     let limit = case.time_limit() + OVERTIME;
     let name = case.name;

@@ -11,14 +11,16 @@ use super::{Case, rank, tally};
 use crate::outcome::error::plural;
 use crate::{BodyResult, Cluster, launch, panics};
 
-/// Runs a test: its body on the local backend, then, with the feature `mpi`, under the MPI launcher for each
-/// number of ranks. `#[distwq::test]` calls it.
+/// Runs a test: its body on the local backend, then, with the feature `mpi`, under the
+/// MPI launcher for each number of ranks. `#[distwq::test]` calls it.
 ///
-/// In a process that was started as a rank of this very test it runs the body over MPI and does not return.
+/// In a process that was started as a rank of this very test it runs the body over MPI
+/// and does not return.
 ///
 /// # Panics
 ///
-/// If a run fails, ends with an error, or exceeds its time limit; the first one that does ends the test.
+/// If a run fails, ends with an error, or exceeds its time limit; the first one that does
+/// ends the test.
 #[track_caller]
 pub fn run<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
     rank::serve_if_rank(case, body);
@@ -52,8 +54,8 @@ impl Backends {
     }
 }
 
-/// On a thread of its own, so that a body that hangs fails its test and not the whole `cargo test`. What the body
-/// prints is captured all the same: threads inherit that.
+/// On a thread of its own, so that a body that hangs fails its test and not the whole
+/// `cargo test`. What the body prints is captured all the same: threads inherit that.
 #[track_caller]
 fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
     let started = Instant::now();

@@ -1,6 +1,6 @@
-//! What comes in from one rank where messages have a size that they must not exceed: decides which frame a piece belongs
-//! to, and in which order frames that become whole at any time are handed over. The other end is
-//! [`Departures`](super::Departures).
+//! What comes in from one rank where messages have a size that they must not exceed:
+//! decides which frame a piece belongs to, and in which order frames that become whole at
+//! any time are handed over. The other end is [`Departures`](super::Departures).
 
 use std::collections::VecDeque;
 
@@ -15,9 +15,10 @@ pub(super) trait Incoming {
 
 /// Frames of one rank that have begun to come and are not handed over yet.
 ///
-/// The fabric announces messages in the order in which they were sent, but their bytes may be here in another. A frame
-/// without attachments is handed over after all others without that were sent before it. One with attachments may be
-/// overtaken, but overtakes nothing itself.
+/// The fabric announces messages in the order in which they were sent, but their bytes
+/// may be here in another. A frame without attachments is handed over after all others
+/// without that were sent before it. One with attachments may be overtaken, but overtakes
+/// nothing itself.
 #[derive(Debug)]
 pub(super) struct Arrivals<F> {
     /// Frames without attachments.
@@ -39,7 +40,8 @@ impl<F: Incoming> Arrivals<F> {
         self.plain.is_empty() && self.attached.is_empty()
     }
 
-    /// Whether a frame without attachments that is here as a whole can be handed over at once.
+    /// Whether a frame without attachments that is here as a whole can be handed over at
+    /// once.
     #[inline]
     pub(super) fn are_in_order(&self) -> bool {
         self.plain.is_empty()
@@ -180,8 +182,9 @@ mod tests {
         ((mixed ^ (mixed >> 31)) % below as u64) as usize
     }
 
-    /// Sends frames of all kinds, whose messages go and whose bytes come at any time. Gives, in the order in which the
-    /// frames came, their numbers and how many attachments they have.
+    /// Sends frames of all kinds, whose messages go and whose bytes come at any time.
+    /// Gives, in the order in which the frames came, their numbers and how many
+    /// attachments they have.
     fn run(seed: u64) -> Vec<(u8, usize)> {
         let mut state = seed;
         let mut random = |below| random(&mut state, below);

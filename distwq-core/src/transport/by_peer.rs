@@ -1,8 +1,10 @@
-//! Something for each rank that this one has to do with: of a world of any size most ranks talk with few others.
+//! Something for each rank that this one has to do with: of a world of any size most
+//! ranks talk with few others.
 
 use crate::id::Rank;
 
-/// Things by rank. Four bytes for each rank of the world, and what is there for those that have something.
+/// Things by rank. Four bytes for each rank of the world, and what is there for those
+/// that have something.
 #[derive(Debug)]
 pub(super) struct ByPeer<T> {
     /// By rank, the place of its thing, or [`NONE`].

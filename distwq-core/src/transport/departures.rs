@@ -1,5 +1,6 @@
-//! What goes out to one rank where messages have a size that they must not exceed: frames are cut, and put in the order in
-//! which they go. The other end is [`Arrivals`](super::Arrivals).
+//! What goes out to one rank where messages have a size that they must not exceed: frames
+//! are cut, and put in the order in which they go. The other end is
+//! [`Arrivals`](super::Arrivals).
 
 use crate::codec::frame::Frame;
 use bytes::Bytes;
@@ -10,10 +11,11 @@ use std::collections::VecDeque;
 pub(super) enum Message {
     /// A frame without attachments, as a whole.
     Frame(Vec<u8>),
-    /// The lengths of a frame in pieces: of its body, and of each attachment. The pieces follow.
+    /// The lengths of a frame in pieces: of its body, and of each attachment. The pieces
+    /// follow.
     Head(Vec<u8>),
-    /// The next bytes of the frame whose head came last and that has no attachments, if it lacks some; else of the one
-    /// with attachments.
+    /// The next bytes of the frame whose head came last and that has no attachments, if
+    /// it lacks some; else of the one with attachments.
     Piece(Bytes),
 }
 
@@ -37,8 +39,9 @@ impl Message {
 
 /// Messages to one rank, in the order in which they go.
 ///
-/// Those of frames without attachments go first, in order, whole or in pieces. So they overtake frames with attachments,
-/// and whatever has gone out before the head of such a frame was sent before it.
+/// Those of frames without attachments go first, in order, whole or in pieces. So they
+/// overtake frames with attachments, and whatever has gone out before the head of such a
+/// frame was sent before it.
 #[derive(Default, Debug)]
 pub(super) struct Departures {
     plain: VecDeque<Message>,

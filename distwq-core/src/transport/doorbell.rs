@@ -1,12 +1,14 @@
-//! A doorbell that wakes the thread of a rank that sleeps: an eventcount. Who waits announces that, looks once more
-//! whether there is something to do, and sleeps; who has brought something rings, which costs next to nothing while
-//! nobody has announced itself.
+//! A doorbell that wakes the thread of a rank that sleeps: an eventcount. Who waits
+//! announces that, looks once more whether there is something to do, and sleeps; who has
+//! brought something rings, which costs next to nothing while nobody has announced
+//! itself.
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
-/// Rung by whoever has brought something for a rank; slept on by the thread of that rank that drives. While nobody
-/// listens, a ring costs a fence and a load, and no thread writes what the others read.
+/// Rung by whoever has brought something for a rank; slept on by the thread of that rank
+/// that drives. While nobody listens, a ring costs a fence and a load, and no thread
+/// writes what the others read.
 #[derive(Debug)]
 pub(crate) struct Doorbell {
     place: Place,
@@ -22,8 +24,8 @@ enum Place {
     Shared(&'static Words),
 }
 
-/// What a bell is in memory; all zeros at first. Two of them share no cache line, nor a pair of lines that processors
-/// fetch together.
+/// What a bell is in memory; all zeros at first. Two of them share no cache line, nor a
+/// pair of lines that processors fetch together.
 #[repr(C, align(128))]
 #[derive(Default, Debug)]
 pub(crate) struct Words {
@@ -32,8 +34,9 @@ pub(crate) struct Words {
     listeners: AtomicU32,
 }
 
-/// A thread that will sleep, or sleeps: from here on it is rung for. It has to look whether there is something to do
-/// before it sleeps, and again before it sleeps the next time.
+/// A thread that will sleep, or sleeps: from here on it is rung for. It has to look
+/// whether there is something to do before it sleeps, and again before it sleeps the next
+/// time.
 #[derive(Debug)]
 pub(crate) struct Listener<'a> {
     bell: &'a Doorbell,
@@ -53,10 +56,12 @@ impl Doorbell {
         Self { place: Place::Shared(words) }
     }
 
-    /// Wakes who listens, or keeps it awake. Called after what it is rung for has been done.
+    /// Wakes who listens, or keeps it awake. Called after what it is rung for has been
+    /// done.
     pub(crate) fn ring(&self) {
         let words = self.words();
-        // Pairs with the fence in `listen`: either this sees the listener, or the listener's look sees what was done.
+        // Pairs with the fence in `listen`: either this sees the listener, or the
+        // listener's look sees what was done.
         fence(Ordering::SeqCst);
         if words.listeners.load(Ordering::Relaxed) > 0 {
             words.rings.fetch_add(1, Ordering::Release);
@@ -81,8 +86,8 @@ impl Doorbell {
 }
 
 impl Listener<'_> {
-    /// Sleeps until the bell is rung, at once if it has been since this thread listens or slept last, for `limit` at
-    /// most. Says whether it was rung.
+    /// Sleeps until the bell is rung, at once if it has been since this thread listens or
+    /// slept last, for `limit` at most. Says whether it was rung.
     pub(crate) fn sleep(&mut self, limit: Duration) -> bool {
         let words = self.bell.words();
         if words.rings.load(Ordering::Acquire) == self.rings {
@@ -101,7 +106,8 @@ impl Drop for Listener<'_> {
 
 #[cfg(target_os = "linux")]
 impl Doorbell {
-    /// Waits while there are so many rings. It may also end for nothing: the caller looks again anyway.
+    /// Waits while there are so many rings. It may also end for nothing: the caller looks
+    /// again anyway.
     fn wait(&self, rings: u32, limit: Duration) {
         let limit = rustix::thread::Timespec::try_from(limit).ok();
         let _ = rustix::thread::futex::wait(&self.words().rings, self.flags(), rings, limit.as_ref());
@@ -156,7 +162,8 @@ mod tests {
         assert!(!bell.listen().sleep(Duration::from_millis(1)));
     }
 
-    /// Two threads hand a number to and fro, each asleep while the other has it: a lost ring would cost `LONG`.
+    /// Two threads hand a number to and fro, each asleep while the other has it: a lost
+    /// ring would cost `LONG`.
     #[test]
     fn no_ring_is_lost_between_threads() {
         const ROUNDS: u64 = 20_000;

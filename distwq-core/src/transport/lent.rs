@@ -8,12 +8,14 @@ pub(super) trait Operation {
     fn is_complete(&mut self) -> bool;
 }
 
-/// Memory together with the operations that use it. Nobody gets at it before all of them have been found complete.
+/// Memory together with the operations that use it. Nobody gets at it before all of them
+/// have been found complete.
 ///
-/// If it is dropped before, which happens when a run ends by its deadline, the memory is leaked: the library may still
-/// write to it. To wait for the operations instead might never end, because the other side may be gone. To cancel them is
-/// no way out either: a cancelled operation has to be waited for as well, and sends cannot be relied on to be cancelled
-/// (deprecated since MPI 4.0, section 3.8.4).
+/// If it is dropped before, which happens when a run ends by its deadline, the memory is
+/// leaked: the library may still write to it. To wait for the operations instead might
+/// never end, because the other side may be gone. To cancel them is no way out either: a
+/// cancelled operation has to be waited for as well, and sends cannot be relied on to be
+/// cancelled (deprecated since MPI 4.0, section 3.8.4).
 #[derive(Debug)]
 pub(super) struct Lent<M, O> {
     /// There until it is taken.
@@ -57,7 +59,8 @@ impl<M, O: Operation> Lent<M, O> {
 
 impl<M, O> Drop for Lent<M, O> {
     fn drop(&mut self) {
-        // What the operations are at is not asked for: the library may have been shut down.
+        // What the operations are at is not asked for: the library may have been shut
+        // down.
         if !self.pending.is_empty() {
             std::mem::forget(self.memory.take());
         }
@@ -82,7 +85,8 @@ mod tests {
 
     type Flags = [Rc<Cell<bool>>; 2];
 
-    /// Memory of which another owner sees whether it is still there, with two operations on it.
+    /// Memory of which another owner sees whether it is still there, with two operations
+    /// on it.
     fn lent(memory: &Rc<()>) -> (Lent<Rc<()>, Told>, Flags) {
         let complete = [Rc::default(), Rc::default()];
         let mut lent = Lent::new(Rc::clone(memory));

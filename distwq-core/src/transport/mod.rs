@@ -25,8 +25,8 @@ use crate::id::Rank;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One rank's end of the fabric. Nothing here waits: sends are taken and go out as they can, in order and
-/// without loss; `receive` gives what has come.
+/// One rank's end of the fabric. Nothing here waits: sends are taken and go out as they
+/// can, in order and without loss; `receive` gives what has come.
 pub(crate) trait Transport: Send {
     /// This rank.
     fn rank(&self) -> Rank;
@@ -34,8 +34,8 @@ pub(crate) trait Transport: Send {
     /// How many ranks there are.
     fn ranks(&self) -> u32;
 
-    /// Takes a frame to send. Frames to one rank arrive in this order, except that one with attachments may be
-    /// overtaken.
+    /// Takes a frame to send. Frames to one rank arrive in this order, except that one
+    /// with attachments may be overtaken.
     fn send(&mut self, to: Rank, frame: Frame);
 
     /// The next frame that has arrived whole, and who sent it.
@@ -44,7 +44,8 @@ pub(crate) trait Transport: Send {
     /// Moves on what is on its way in either direction.
     fn progress(&mut self) -> Flow;
 
-    /// Whether something that was taken to be sent has not gone out, and needs further calls to do so.
+    /// Whether something that was taken to be sent has not gone out, and needs further
+    /// calls to do so.
     fn is_sending(&self) -> bool;
 
     /// An empty buffer, used before if possible.
@@ -62,15 +63,16 @@ pub(crate) trait Transport: Send {
     /// After how long at most somebody has to look although the bell has not been rung.
     fn nap_max(&self) -> Duration;
 
-    /// Called once all is said: joins the others in the end of the run. Gives true when all have joined; until
-    /// then it is called again and frames still arrive.
+    /// Called once all is said: joins the others in the end of the run. Gives true when
+    /// all have joined; until then it is called again and frames still arrive.
     fn close(&mut self) -> bool;
 
     /// Ends all ranks at once.
     fn abort(&mut self, code: i32) -> !;
 
-    /// The raw communicator of a group, made by all its members together. Called on the main thread with the engine's
-    /// lock held. What was sent before arrives although nobody drives this rank from here on.
+    /// The raw communicator of a group, made by all its members together. Called on the
+    /// main thread with the engine's lock held. What was sent before arrives although
+    /// nobody drives this rank from here on.
     #[cfg(feature = "mpi")]
     fn raw_group(&mut self, members: &[Rank]) -> Option<RawCommunicator>;
 
@@ -78,8 +80,8 @@ pub(crate) trait Transport: Send {
     #[cfg(feature = "mpi")]
     fn main_thread(&self) -> Option<MainThread>;
 
-    /// Frees the raw communicator of a group, if there is one: all its members do so, in the order in which the
-    /// controller says it.
+    /// Frees the raw communicator of a group, if there is one: all its members do so, in
+    /// the order in which the controller says it.
     fn free_group(&mut self, members: &[Rank]);
 }
 
@@ -100,6 +102,7 @@ pub(crate) enum Flow {
 #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI brings things silently"))]
 const NAP_MAX_UNHEARD: Duration = Duration::from_millis(1);
 
-/// For a rank for which all others ring. Nothing should ever wait for this; it bounds what a ring that came too early
-/// could cost, and how late what depends on time alone is noticed.
+/// For a rank for which all others ring. Nothing should ever wait for this; it bounds
+/// what a ring that came too early could cost, and how late what depends on time alone is
+/// noticed.
 const NAP_MAX_RUNG: Duration = Duration::from_millis(100);

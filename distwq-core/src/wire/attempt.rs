@@ -1,7 +1,8 @@
 //! The two messages that every attempt costs: `Run`, to a worker, and `Done`, from it.
 //!
-//! Each is a header of fixed size, which is read where it lies in the frame, a few bytes of
-//! arguments or of the output, and a tail in the general encoding for what few attempts have:
+//! Each is a header of fixed size, which is read where it lies in the frame, a few bytes
+//! of arguments or of the output, and a tail in the general encoding for what few
+//! attempts have:
 //!
 //! ```text
 //! mark  count of bytes  fields            bytes        tail, if the mark says so
@@ -22,7 +23,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OfAttempt<'a, F> {
     fields: &'a F,
-    /// Behind a [`Run`] the arguments, behind a [`Done`] the output, unless the tail has them.
+    /// Behind a [`Run`] the arguments, behind a [`Done`] the output, unless the tail has
+    /// them.
     pub(crate) bytes: &'a [u8],
     /// Encoded; empty if there is none.
     tail: &'a [u8],
@@ -53,8 +55,8 @@ pub(crate) struct RunFields {
 /// What few [`Run`]s add.
 #[derive(Serialize, Deserialize, Debug)]
 pub(crate) struct RunTail<'a> {
-    /// Arguments that came as values, if they are not behind the header: they are too many
-    /// bytes.
+    /// Arguments that came as values, if they are not behind the header: they are too
+    /// many bytes.
     #[serde(borrow)]
     pub(crate) arguments: Option<Blob<'a>>,
     /// Arguments that are outputs of other tasks and were not put among those behind the
@@ -65,8 +67,8 @@ pub(crate) struct RunTail<'a> {
     pub(crate) label: Option<&'a str>,
     /// Counted from 1. Without a tail it is the first.
     pub(crate) attempt: u32,
-    /// The attempt is that of a member of this group: it has to fetch the inputs, say `Ready`,
-    /// and begin when told to `Enter`.
+    /// The attempt is that of a member of this group: it has to fetch the inputs, say
+    /// `Ready`, and begin when told to `Enter`.
     #[serde(borrow)]
     pub(crate) group: Option<GroupOfRun<'a>>,
 }
@@ -78,7 +80,8 @@ impl<'a> RunTail<'a> {
     }
 }
 
-/// The group that a member is to join. Its members are [encoded](super::members::Members).
+/// The group that a member is to join. Its members are
+/// [encoded](super::members::Members).
 #[derive(Serialize, Deserialize, Clone, Copy, Debug)]
 pub(crate) struct GroupOfRun<'a> {
     pub(crate) epoch: u64,
@@ -99,8 +102,8 @@ pub(crate) enum Source<'a> {
     Held { by: Rank },
 }
 
-/// What every [`Done`] says. Times are in nanoseconds, by the worker's clock since the Unix
-/// epoch.
+/// What every [`Done`] says. Times are in nanoseconds, by the worker's clock since the
+/// Unix epoch.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Debug)]
 #[repr(C)]
 pub(crate) struct DoneFields {
@@ -118,8 +121,8 @@ pub(crate) struct DoneTail<'a> {
     pub(crate) outcome: Result<Given<Blob<'a>>, Failure>,
 }
 
-/// The value that an attempt has given: its bytes, of which `B` says where they are, or how many
-/// of them stayed on the worker.
+/// The value that an attempt has given: its bytes, of which `B` says where they are, or
+/// how many of them stayed on the worker.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Given<B> {
     Here(B),
@@ -207,8 +210,8 @@ const TAIL: u8 = 1 << 7;
 /// Bytes of arguments or of an output that go behind a header at most.
 pub(crate) const BYTES_MAX: usize = u8::MAX as usize;
 
-/// Appends a message, with the bytes that `push` appends. If that is false, or they are too many,
-/// nothing is appended and this is false.
+/// Appends a message, with the bytes that `push` appends. If that is false, or they are
+/// too many, nothing is appended and this is false.
 #[inline(always)]
 pub(crate) fn push<F: Fields>(
     body: &mut Vec<u8>,

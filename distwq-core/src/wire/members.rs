@@ -1,10 +1,12 @@
-//! The ranks of the members of a group, as runs of consecutive ranks: few bytes for each member to be told, however many
-//! members there are; and a bit for each rank in between where they are scattered.
+//! The ranks of the members of a group, as runs of consecutive ranks: few bytes for each
+//! member to be told, however many members there are; and a bit for each rank in between
+//! where they are scattered.
 
 use crate::codec::CodecError;
 use crate::id::Rank;
 
-/// The ranks of the members, in their order. From the second on they ascend; the first may be any.
+/// The ranks of the members, in their order. From the second on they ascend; the first
+/// may be any.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Members {
     runs: Box<[Run]>,
@@ -94,7 +96,8 @@ impl Members {
         }
     }
 
-    /// For each run the ranks that are left out before it, and how many it has. The first two are counted from rank 0.
+    /// For each run the ranks that are left out before it, and how many it has. The first
+    /// two are counted from rank 0.
     fn encoded_runs(&self) -> Vec<u8> {
         let mut bytes = vec![RUNS];
         let mut from = 0;
@@ -117,12 +120,14 @@ impl Members {
         (highest >= lowest && self.is_sorted_from_second()).then(|| (lowest, (highest - lowest) as usize / 8 + 1))
     }
 
-    /// Whether all ranks from the second member on ascend, also where the first run goes on.
+    /// Whether all ranks from the second member on ascend, also where the first run goes
+    /// on.
     fn is_sorted_from_second(&self) -> bool {
         self.runs.len() < 2 || self.run_len(0) == 1 || self.runs[1].rank > self.runs[0].rank
     }
 
-    /// The first rank, the lowest of the others, and a bit for each rank from there on: that of a member is set.
+    /// The first rank, the lowest of the others, and a bit for each rank from there on:
+    /// that of a member is set.
     fn encoded_bitmap(&self, base: u32, bitmap_bytes: usize) -> Vec<u8> {
         let mut bytes = vec![BITMAP];
         let Rank(first) = self.rank(0);

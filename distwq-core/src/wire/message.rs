@@ -1,5 +1,5 @@
-//! What ranks say to each other besides the messages of [attempts](super::attempt): an enum for
-//! each direction. What carries it is a [`Frame`](crate::codec::frame::Frame).
+//! What ranks say to each other besides the messages of [attempts](super::attempt): an
+//! enum for each direction. What carries it is a [`Frame`](crate::codec::frame::Frame).
 
 use crate::codec::frame::{Blob, raw};
 use crate::config::Settings;
@@ -61,24 +61,29 @@ pub(crate) enum ToController<'a> {
     Ready { epoch: u64 },
     /// The answer to `Leave`: this rank is not stuck in raw MPI.
     Heard { epoch: u64 },
-    /// This member of a group waits for long, or answers `AskWait`; then it may have left.
+    /// This member of a group waits for long, or answers `AskWait`; then it may have
+    /// left.
     Waits(WaitReport),
-    /// The answer to `Report`; with each task that runs, for how many nanoseconds it does.
+    /// The answer to `Report`; with each task that runs, for how many nanoseconds it
+    /// does.
     Report { resident_bytes: u64, values: u64, kept_bytes: u64, running: Vec<(TaskId, u64)> },
     /// These values have not come, and this rank has none of them.
     Missing { values: Vec<TaskId> },
-    /// After `Stop`: nothing runs on this rank any more, and what had not begun never will.
+    /// After `Stop`: nothing runs on this rank any more, and what had not begun never
+    /// will.
     Stopped,
     /// What any rank may say to any other.
     #[serde(borrow)]
     Peer(ToPeer<'a>),
 }
 
-/// What a member of a group waits for, and how much it has exchanged with all others together.
+/// What a member of a group waits for, and how much it has exchanged with all others
+/// together.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct WaitReport {
     pub(crate) epoch: u64,
-    /// The member and the message that this one waits for; nothing if it does not wait, or has left.
+    /// The member and the message that this one waits for; nothing if it does not wait,
+    /// or has left.
     pub(crate) on: Option<(u32, GroupKey)>,
     /// How many messages it has sent, and how many have come to it, by now.
     pub(crate) sent: u64,
@@ -105,7 +110,8 @@ pub(crate) enum ToPeer<'a> {
         #[serde(borrow)]
         bytes: Blob<'a>,
     },
-    /// The sender has left the group without an error, after `sent` messages to this member, which waits for it.
+    /// The sender has left the group without an error, after `sent` messages to this
+    /// member, which waits for it.
     GroupLeft { epoch: u64, sent: u64 },
 }
 

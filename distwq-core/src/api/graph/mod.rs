@@ -1,4 +1,5 @@
-//! A graph of tasks before it runs: a description that needs no rank to be built, checked, drawn or measured.
+//! A graph of tasks before it runs: a description that needs no rank to be built,
+//! checked, drawn or measured.
 
 mod dot;
 mod edge;
@@ -27,8 +28,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use waiting::{Named, Waiting};
 
-/// Tasks and values with their dependencies, to be run by [`Cluster::run`](crate::Cluster::run). A graph runs
-/// once. Handles of a graph are arguments within it, and anywhere once it has started.
+/// Tasks and values with their dependencies, to be run by
+/// [`Cluster::run`](crate::Cluster::run). A graph runs once. Handles of a graph are
+/// arguments within it, and anywhere once it has started.
 ///
 /// # Examples
 /// ```
@@ -57,8 +59,8 @@ use waiting::{Named, Waiting};
 /// ```
 pub struct Graph {
     id: u64,
-    /// The functions and the edges: what there is to draw and to measure, also after the graph has run. A value has no
-    /// function.
+    /// The functions and the edges: what there is to draw and to measure, also after the
+    /// graph has run. A value has no function.
     nodes: DiGraph<Option<&'static Remote>, Edge>,
     /// Of those that have one.
     labels: FxHashMap<NodeIndex, Cow<'static, str>>,
@@ -114,9 +116,10 @@ impl Graph {
         }
     }
 
-    /// Adds a task. What can never run has ended as [`Refused`](crate::TaskError::Refused) when this returns, and
-    /// makes the whole graph be refused when it starts. What only a cluster can know, such as more ranks than it has
-    /// workers, is refused at the start.
+    /// Adds a task. What can never run has ended as
+    /// [`Refused`](crate::TaskError::Refused) when this returns, and makes the whole
+    /// graph be refused when it starts. What only a cluster can know, such as more ranks
+    /// than it has workers, is refused at the start.
     pub fn add<C: IsCall>(&mut self, mut call: C) -> Handle<C::Output> {
         Handle::new(self.add_task(&mut call.as_call().parts))
     }
@@ -137,8 +140,8 @@ impl Graph {
         Reference::Node(reference)
     }
 
-    /// Adds a value that tasks share: it is sent to a worker once, and decoded there once for all tasks that take
-    /// it by reference. It is encoded here and now.
+    /// Adds a value that tasks share: it is sent to a worker once, and decoded there once
+    /// for all tasks that take it by reference. It is encoded here and now.
     ///
     /// # Examples
     /// ```
@@ -170,8 +173,9 @@ impl Graph {
     /// Makes `later` start only after `earlier` has given its value.
     ///
     /// # Errors
-    /// [`OrderError::Cycle`] if `later` comes before `earlier` already, [`OrderError::Foreign`] if a handle is not of
-    /// this graph, [`OrderError::Started`] if the graph has started. The graph is then as it was.
+    /// [`OrderError::Cycle`] if `later` comes before `earlier` already,
+    /// [`OrderError::Foreign`] if a handle is not of this graph, [`OrderError::Started`]
+    /// if the graph has started. The graph is then as it was.
     ///
     /// # Examples
     /// ```
@@ -215,8 +219,9 @@ impl Graph {
         self.len() == 0
     }
 
-    /// How many tasks can run at the same time at most, by the levels of the graph: the largest number of tasks
-    /// that have the same number of tasks on the longest path before them.
+    /// How many tasks can run at the same time at most, by the levels of the graph: the
+    /// largest number of tasks that have the same number of tasks on the longest path
+    /// before them.
     #[must_use]
     pub fn width(&self) -> usize {
         let mut tasks_at = Vec::new();
@@ -229,8 +234,9 @@ impl Graph {
         tasks_at.into_iter().max().unwrap_or(0)
     }
 
-    /// The names of the tasks of a longest path, in order, each with its place in the graph: no run takes less time
-    /// than these one after another. The longest is that of most tasks; durations are not known before a run.
+    /// The names of the tasks of a longest path, in order, each with its place in the
+    /// graph: no run takes less time than these one after another. The longest is that of
+    /// most tasks; durations are not known before a run.
     #[must_use]
     pub fn critical_path(&self) -> Vec<String> {
         let levels = self.longest(Direction::Outgoing);
@@ -249,14 +255,16 @@ impl Graph {
         path
     }
 
-    /// The graph in the language of Graphviz, a node for each task (a box) and value (an ellipse); dashed edges order
-    /// without handing on a value. Also after the graph has run.
+    /// The graph in the language of Graphviz, a node for each task (a box) and value (an
+    /// ellipse); dashed edges order without handing on a value. Also after the graph has
+    /// run.
     #[must_use]
     pub fn to_dot(&self) -> String {
         dot::draw(self)
     }
 
-    /// For each node, the number of tasks on the longest path that leads to it or from it, itself not counted.
+    /// For each node, the number of tasks on the longest path that leads to it or from
+    /// it, itself not counted.
     fn longest(&self, direction: Direction) -> Vec<u32> {
         let order = self.topology.sorted(&self.nodes);
         match direction {
@@ -321,8 +329,9 @@ impl Graph {
         self.refusal.clone().or_else(|| self.started.then(twice))
     }
 
-    /// The first node that a cluster refuses: for what its call says besides its function and arguments, or for an input
-    /// that is not of this graph. Everything else was checked when it was added.
+    /// The first node that a cluster refuses: for what its call says besides its function
+    /// and arguments, or for an input that is not of this graph. Everything else was
+    /// checked when it was added.
     pub(crate) fn refused_by(
         &self,
         options: impl Fn(&Options) -> Option<Reason>,
@@ -340,8 +349,8 @@ impl Graph {
         self.take_waiting().nodes.refuse(step);
     }
 
-    /// Hands over each node, in an order in which dependencies come first, to become a task. From here on handles alone
-    /// keep the values; they ask for them at `outcomes`.
+    /// Hands over each node, in an order in which dependencies come first, to become a
+    /// task. From here on handles alone keep the values; they ask for them at `outcomes`.
     pub(crate) fn start(&mut self, outcomes: &Arc<dyn Outcomes>, mut take: impl FnMut(StartingNode<'_>) -> TaskId) {
         let mut waiting = self.take_waiting();
         let order = self.topology.is_reordered().then(|| self.topology.sorted(&self.nodes));

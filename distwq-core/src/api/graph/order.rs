@@ -1,15 +1,18 @@
-//! A topological order of the nodes of a graph, kept while edges are added. It tells of each new edge whether it closes
-//! a cycle.
+//! A topological order of the nodes of a graph, kept while edges are added. It tells of
+//! each new edge whether it closes a cycle.
 //!
-//! The key of a node is its level and then its place, the number under which it was added. Each edge leads to a larger
-//! key. All levels are 0 until an edge leads from a key to a smaller one. Then either its later node is raised above the
-//! earlier one, together with what comes after it as far as that is needed, or the earlier node is lowered below the
-//! later one, together with what comes before it. Both sides are searched in turns, an edge each, and the one that ends
-//! first is moved: so an edge costs what is at the smaller side, and nothing if it leads forwards. The search from both
-//! ends is that of Alpern, Hoover, Rosen, Sweeney and Zadeck 1990, "Incremental evaluation of computational circuits";
-//! that it visits each node once, in the order of the keys, is as in Pearce and Kelly 2006, "A dynamic topological sort
-//! algorithm for directed acyclic graphs". With places in one row instead of levels, as they have them, each edge of a
-//! row that is built from its end would shift all nodes behind it.
+//! The key of a node is its level and then its place, the number under which it was
+//! added. Each edge leads to a larger key. All levels are 0 until an edge leads from a
+//! key to a smaller one. Then either its later node is raised above the earlier one,
+//! together with what comes after it as far as that is needed, or the earlier node is
+//! lowered below the later one, together with what comes before it. Both sides are
+//! searched in turns, an edge each, and the one that ends first is moved: so an edge
+//! costs what is at the smaller side, and nothing if it leads forwards. The search from
+//! both ends is that of Alpern, Hoover, Rosen, Sweeney and Zadeck 1990, "Incremental
+//! evaluation of computational circuits"; that it visits each node once, in the order of
+//! the keys, is as in Pearce and Kelly 2006, "A dynamic topological sort algorithm for
+//! directed acyclic graphs". With places in one row instead of levels, as they have them,
+//! each edge of a row that is built from its end would shift all nodes behind it.
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex, WalkNeighbors};
@@ -24,7 +27,8 @@ pub(super) struct TopologicalOrder {
     levels: Vec<i64>,
 }
 
-/// A level and a place, or both negated: backwards the order is the same with the signs changed.
+/// A level and a place, or both negated: backwards the order is the same with the signs
+/// changed.
 type Key = (i64, i64);
 
 impl TopologicalOrder {
@@ -52,8 +56,8 @@ impl TopologicalOrder {
         }
     }
 
-    /// Makes the order one in which `earlier` comes before `later`. False, with nothing changed, if it comes after it by
-    /// the edges that there are.
+    /// Makes the order one in which `earlier` comes before `later`. False, with nothing
+    /// changed, if it comes after it by the edges that there are.
     pub(super) fn put_before<N, E>(&mut self, graph: &DiGraph<N, E>, earlier: NodeIndex, later: NodeIndex) -> bool {
         if self.key(earlier, FORWARDS) < self.key(later, FORWARDS) {
             return true;
@@ -88,16 +92,17 @@ impl TopologicalOrder {
 const FORWARDS: i64 = 1;
 const BACKWARDS: i64 = -1;
 
-/// The search at one side of a new edge for the nodes that have to move. Keys are those of its direction: seen
-/// backwards, lowering is raising.
+/// The search at one side of a new edge for the nodes that have to move. Keys are those
+/// of its direction: seen backwards, lowering is raising.
 struct Side {
     sign: i64,
     /// The other end of the edge: if it is found, the edge closes a cycle.
     other: NodeIndex,
     /// The nodes to move, with their new levels.
     moved: FxHashMap<NodeIndex, i64>,
-    /// Those whose neighbours have not been looked at, by their keys from before. The smallest one comes first: by then all
-    /// before it have their new levels, so that each node is visited once.
+    /// Those whose neighbours have not been looked at, by their keys from before. The
+    /// smallest one comes first: by then all before it have their new levels, so that
+    /// each node is visited once.
     waiting: BinaryHeap<Reverse<Key>>,
     /// The node whose neighbours are being looked at, as it is moved.
     current: Key,
@@ -182,8 +187,9 @@ mod tests {
         NodeIndex::new(((z ^ (z >> 31)) % below as u64) as usize)
     }
 
-    /// Random edges among nodes that are added meanwhile, with edges of their own: an edge is taken exactly if it closes
-    /// no cycle, and the order is one of all edges at any time.
+    /// Random edges among nodes that are added meanwhile, with edges of their own: an
+    /// edge is taken exactly if it closes no cycle, and the order is one of all edges at
+    /// any time.
     #[test]
     fn the_order_is_one_of_all_edges_and_refuses_those_that_close_a_cycle() {
         for seed in 0..60 {

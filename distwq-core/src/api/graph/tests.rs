@@ -77,7 +77,8 @@ fn an_explicit_edge_may_point_at_a_task_added_before() {
     assert_eq!((first.reference().task(), second.reference().task()), (TaskId::new(1, 2), TaskId::new(0, 1)));
 }
 
-/// Starts the graph and says of each node its label, its level and what explicit edges put before it.
+/// Starts the graph and says of each node its label, its level and what explicit edges
+/// put before it.
 fn started(graph: &mut Graph) -> Vec<(String, u32, Vec<TaskId>)> {
     let mut started = Vec::new();
     let outcomes: Arc<dyn Outcomes> = Arc::new(Nobody);
@@ -150,7 +151,8 @@ fn apart(count: usize) -> (Graph, Vec<Handle<u8>>) {
     (graph, nodes)
 }
 
-/// Orders a row of nodes by edges between neighbours, given in `order`; `reverse` turns each edge around.
+/// Orders a row of nodes by edges between neighbours, given in `order`; `reverse` turns
+/// each edge around.
 fn ordered_row(order: impl Iterator<Item = usize>, reverse: bool) -> (Graph, Vec<Handle<u8>>) {
     let (mut graph, nodes) = apart(ROW);
     for place in order {
@@ -162,7 +164,8 @@ fn ordered_row(order: impl Iterator<Item = usize>, reverse: bool) -> (Graph, Vec
 
 const ROW: usize = 40_000;
 
-/// However the edges of a row come, each costs the same. A search for each, along the row, takes minutes.
+/// However the edges of a row come, each costs the same. A search for each, along the
+/// row, takes minutes.
 #[test]
 fn edges_of_a_row_of_40_000_are_added_in_linear_time_in_every_order() {
     let begun = Instant::now();

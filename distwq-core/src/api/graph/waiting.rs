@@ -13,7 +13,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use rustc_hash::FxHashMap;
 
-/// The nodes of a graph that has not started, beside the graph itself. There may be millions: what few have lies apart.
+/// The nodes of a graph that has not started, beside the graph itself. There may be
+/// millions: what few have lies apart.
 pub(super) struct Waiting {
     pub(super) nodes: Nodes,
     /// By node, where its bytes end; they begin with the end of those of the node before.
@@ -143,8 +144,8 @@ impl Waiting {
         self.nodes.set_task(number, task);
     }
 
-    /// Puts the inputs of a node that are not of this graph between those that are, from the last to the first, so that
-    /// each is moved once.
+    /// Puts the inputs of a node that are not of this graph between those that are, from
+    /// the last to the first, so that each is moved once.
     fn insert_outside(&self, node: u32, inputs: &mut Vec<Input<TaskId>>) {
         let first = self.outside.partition_point(|other| other.node < node);
         let count = self.outside[first..].iter().take_while(|other| other.node == node).count();

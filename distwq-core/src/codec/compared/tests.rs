@@ -283,7 +283,8 @@ mod plain {
         is_refused(Tagged { value: 1 }, &["plain::Tagged`", "`type`"]);
     }
 
-    /// Written and read by hand: as one struct, as a tuple and a struct, as two structs of other names.
+    /// Written and read by hand: as one struct, as a tuple and a struct, as two structs
+    /// of other names.
     #[derive(Clone, Debug)]
     struct ByHand(u8, u16);
 

@@ -37,8 +37,8 @@ impl Controller {
         }
     }
 
-    /// A member's part of a collective task has ended. The first failure makes the other members leave; the task ends
-    /// when all have left.
+    /// A member's part of a collective task has ended. The first failure makes the other
+    /// members leave; the task ends when all have left.
     pub(super) fn member_done(&mut self, task: TaskId, worker: WorkerId, part: Part, out: &mut Outbox) {
         if let Some(follows) = self.groups.left(self.now, task, worker, part) {
             if let Some((_, failure)) = follows.failed {

@@ -35,12 +35,13 @@ pub(super) struct Whereabouts<'a> {
 }
 
 impl Whereabouts<'_> {
-    /// Tells a worker to run a task. Gives the values of which the worker will keep a copy.
+    /// Tells a worker to run a task. Gives the values of which the worker will keep a
+    /// copy.
     ///
-    /// Arguments that are few bytes, all of them here and for this task alone, go behind the
-    /// header: to the worker it makes no difference then whether they came as values or are
-    /// outputs of other tasks. Otherwise small inputs travel in the tail, and large ones are
-    /// named there with who holds them.
+    /// Arguments that are few bytes, all of them here and for this task alone, go behind
+    /// the header: to the worker it makes no difference then whether they came as values
+    /// or are outputs of other tasks. Otherwise small inputs travel in the tail, and
+    /// large ones are named there with who holds them.
     #[inline(always)]
     pub(super) fn run(&self, out: &mut Outbox, functions: &mut Functions, start: Start<'_>) -> Vec<TaskId> {
         let Start { task, worker, attempt, group } = start;
@@ -132,7 +133,8 @@ impl Whereabouts<'_> {
     }
 }
 
-/// What a task that starts is made of: its entry, its function, the arguments that came as values.
+/// What a task that starts is made of: its entry, its function, the arguments that came
+/// as values.
 #[inline]
 fn startable(table: &Table, task: TaskId) -> (&Entry, &'static Remote, &Payload) {
     let entry = table.get(task).expect("what starts has not gone");
@@ -142,7 +144,8 @@ fn startable(table: &Table, task: TaskId) -> (&Entry, &'static Remote, &Payload)
     }
 }
 
-/// The functions of the program, with the one that was looked up last: as a rule it is the next one too.
+/// The functions of the program, with the one that was looked up last: as a rule it is
+/// the next one too.
 #[derive(Debug)]
 pub(super) struct Functions {
     registry: &'static Registry,
@@ -177,8 +180,9 @@ fn push_few(plain: &Payload, body: &mut Vec<u8>) -> bool {
     are_few
 }
 
-/// Appends all arguments in the order of the parameters, as if all had come as values. Nothing if one is not here, is
-/// to be shared, or they are too many bytes; what was appended by then is left to the caller.
+/// Appends all arguments in the order of the parameters, as if all had come as values.
+/// Nothing if one is not here, is to be shared, or they are too many bytes; what was
+/// appended by then is left to the caller.
 fn push_arguments(
     table: &Table,
     remote: &Remote,

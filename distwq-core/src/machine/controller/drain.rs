@@ -1,5 +1,6 @@
-//! The last tasks of a run, in words: a run that waits for a task which never returns says so, first after the shutdown
-//! grace and then each minute. It decides when that is, and what is said; others wait and write.
+//! The last tasks of a run, in words: a run that waits for a task which never returns
+//! says so, first after the shutdown grace and then each minute. It decides when that is,
+//! and what is said; others wait and write.
 
 use crate::machine::Ns;
 use crate::outcome::error::plural;
@@ -31,7 +32,8 @@ impl Draining {
         self.begun + self.grace_ns + EVERY_NS * Ns::from(self.due)
     }
 
-    /// The reports that are due by now count as given: the one that is about to be, and those that were missed.
+    /// The reports that are due by now count as given: the one that is about to be, and
+    /// those that were missed.
     pub(super) fn take(&mut self, now: Ns) {
         while now >= self.next() {
             self.due += 1;

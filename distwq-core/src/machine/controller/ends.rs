@@ -60,8 +60,8 @@ impl Entry {
     }
 }
 
-/// What a task gives that has ended without a value. `failure` is that of its last attempt, `stall` says why nothing
-/// could move any more.
+/// What a task gives that has ended without a value. `failure` is that of its last
+/// attempt, `stall` says why nothing could move any more.
 pub(super) fn output_of(
     task: TaskId,
     end: End,
@@ -101,7 +101,8 @@ pub(super) fn output_of(
     Output::Failed(Arc::new(error))
 }
 
-/// Whether another attempt may do better: what does not decode here does not decode elsewhere.
+/// Whether another attempt may do better: what does not decode here does not decode
+/// elsewhere.
 pub(super) fn is_worth_a_retry(failure: &Failure) -> bool {
     !matches!(failure, Failure::Decode { .. })
 }

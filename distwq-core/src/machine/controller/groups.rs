@@ -1,4 +1,5 @@
-//! Collective tasks under way: all members get ready, then all enter, and the task ends when all have left.
+//! Collective tasks under way: all members get ready, then all enter, and the task ends
+//! when all have left.
 
 use super::outbox::Outbox;
 use super::waits::{Verdict, Waits};
@@ -51,7 +52,8 @@ struct MemberOf {
     member: u32,
 }
 
-/// The collective tasks under way. What a member says costs O(1), however many members there are.
+/// The collective tasks under way. What a member says costs O(1), however many members
+/// there are.
 #[derive(Default, Debug)]
 pub(super) struct Groups {
     attempts: FxHashMap<TaskId, Attempt>,
@@ -60,7 +62,8 @@ pub(super) struct Groups {
     epoch: u64,
     /// Groups that have a raw communicator, the last used one at the end.
     communicators: Vec<Box<[WorkerId]>>,
-    /// Groups that have a failed member, and since when, the first one in front. That one has silent members.
+    /// Groups that have a failed member, and since when, the first one in front. That one
+    /// has silent members.
     leaving: VecDeque<(Ns, TaskId, u64)>,
 }
 
@@ -136,7 +139,8 @@ pub(super) struct Part {
     pub(super) outcome: Result<Given<Payload>, Failure>,
 }
 
-/// A member that does not answer, because it sits in raw MPI and waits for one that will not come.
+/// A member that does not answer, because it sits in raw MPI and waits for one that will
+/// not come.
 #[derive(Debug)]
 pub(super) struct Stuck<'a> {
     pub(super) task: TaskId,
@@ -198,7 +202,8 @@ impl Groups {
         epoch
     }
 
-    /// The attempt with this epoch, and which member of it a worker is. What comes late finds none.
+    /// The attempt with this epoch, and which member of it a worker is. What comes late
+    /// finds none.
     fn of_epoch(&mut self, epoch: u64, worker: WorkerId) -> Option<(&mut Attempt, u32)> {
         let of = (*self.member_of.get(worker.index())?)?;
         let attempt = self.attempts.get_mut(&of.task)?;
@@ -308,9 +313,10 @@ impl Groups {
         }
     }
 
-    /// Communicators are few and dear: those used last are kept. One that a failed task has used may have operations
-    /// pending on it, and goes. Freeing is collective, so it is decided here: nobody uses it now, and all members
-    /// hear of it before they hear of a next group. Gives the members of the one that goes.
+    /// Communicators are few and dear: those used last are kept. One that a failed task
+    /// has used may have operations pending on it, and goes. Freeing is collective, so it
+    /// is decided here: nobody uses it now, and all members hear of it before they hear
+    /// of a next group. Gives the members of the one that goes.
     pub(super) fn used_communicator(&mut self, left: &Left) -> Option<Box<[WorkerId]>> {
         if !left.raw {
             return None;
@@ -323,7 +329,8 @@ impl Groups {
         if self.communicators.len() <= COMMUNICATORS_MAX {
             return None;
         }
-        // Not one that a task uses at this moment: its members would not all notice at the same place.
+        // Not one that a task uses at this moment: its members would not all notice at
+        // the same place.
         let in_use = |known: &[WorkerId]| self.attempts.values().any(|other| *other.members == *known);
         let oldest = self.communicators.iter().position(|known| !in_use(known));
         oldest.map(|index| self.communicators.remove(index))
@@ -334,7 +341,8 @@ impl Groups {
         self.leaving.front().map(|(since_ns, ..)| since_ns + grace_ns)
     }
 
-    /// A member of a group that has failed which has not answered for as long as the grace.
+    /// A member of a group that has failed which has not answered for as long as the
+    /// grace.
     pub(super) fn stuck(&self, now: Ns, grace_ns: Ns) -> Option<Stuck<'_>> {
         let (since_ns, task, _) = self.leaving.front()?;
         if now.saturating_sub(*since_ns) < grace_ns {
@@ -356,7 +364,8 @@ impl Leaving {
 }
 
 impl Attempt {
-    /// Keeps the failure that explains most: one of a member itself rather than that it lost another one.
+    /// Keeps the failure that explains most: one of a member itself rather than that it
+    /// lost another one.
     fn failed(&mut self, worker: WorkerId, failure: Failure) {
         let explains = |failure: &Failure| !matches!(failure, Failure::Group(_));
         let better = match &self.failure {

@@ -11,7 +11,8 @@ use crate::id::{Rank, RunId, TaskId};
 pub(crate) enum Input<'a> {
     /// A frame has come from a worker.
     Frame { from: Rank, frame: &'a Frame },
-    /// A user adds a task whose parts have been checked. [`Outbox::added`](super::Outbox::added) is its id then.
+    /// A user adds a task whose parts have been checked.
+    /// [`Outbox::added`](super::Outbox::added) is its id then.
     Task { new: &'a NewTask<'a>, plain: Plain<'a> },
     /// A user gives a value, whose id is found there too.
     Value { payload: Payload },
@@ -32,7 +33,8 @@ pub(crate) enum Input<'a> {
     Closing,
     /// What is left to end is to be told: asks all workers what they run.
     DrainReportDue,
-    /// A worker is gone: nothing that it was told or asked is answered. Frames of it may still come.
+    /// A worker is gone: nothing that it was told or asked is answered. Frames of it may
+    /// still come.
     #[cfg_attr(
         not(any(test, feature = "simulation")),
         allow(dead_code, reason = "what drives the machine ends the run when a process is lost")
@@ -40,7 +42,8 @@ pub(crate) enum Input<'a> {
     Lost { rank: Rank },
     /// A deadline may have come.
     Time,
-    /// The run is over. That is the last that this rank sends: ranks join in the end once what they have sent is out.
+    /// The run is over. That is the last that this rank sends: ranks join in the end once
+    /// what they have sent is out.
     Stop { failed: bool },
     /// The process exits. Like [`Stop`](Self::Stop), it is the last that this rank sends.
     Exit,
@@ -119,7 +122,8 @@ impl Plain<'_> {
     }
 }
 
-/// What threads of the user wait for. Of several the one with the greatest drives: it is likely to wait for longest.
+/// What threads of the user wait for. Of several the one with the greatest drives: it is
+/// likely to wait for longest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Awaited {
     /// The output of a task, or its end.

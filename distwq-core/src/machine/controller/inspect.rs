@@ -37,7 +37,8 @@ impl Controller {
         alone + usize::from(self.groups.of_member(worker).is_some())
     }
 
-    /// What is left that should have gone when all has ended and nobody holds a handle, in words.
+    /// What is left that should have gone when all has ended and nobody holds a handle,
+    /// in words.
     pub(crate) fn leftovers(&self) -> Option<String> {
         let left = [
             (self.pending(), "tasks that have not ended"),

@@ -1,5 +1,5 @@
-//! The loss of a worker: what it had to do is done elsewhere or ends, what it alone held is lost, and whoever waits for it
-//! is told.
+//! The loss of a worker: what it had to do is done elsewhere or ends, what it alone held
+//! is lost, and whoever waits for it is told.
 
 use super::Controller;
 use super::ends::{VALUE_GONE, WORKER_GONE};
@@ -42,8 +42,8 @@ impl Controller {
         self.note_drained(pending, out);
     }
 
-    /// What the others have asked of it never comes. In a frame of its own, which later ones do not overtake: they name
-    /// who has what it had.
+    /// What the others have asked of it never comes. In a frame of its own, which later
+    /// ones do not overtake: they name who has what it had.
     fn tell_others(&mut self, rank: Rank, out: &mut Outbox) {
         for other in self.workers.ids() {
             out.flush_to(other);
@@ -75,8 +75,8 @@ impl Controller {
         self.look_elsewhere(value, worker, out);
     }
 
-    /// Whoever wants a value that was to come from a worker gets it from another one. If none has it, its handles give an
-    /// error.
+    /// Whoever wants a value that was to come from a worker gets it from another one. If
+    /// none has it, its handles give an error.
     fn look_elsewhere(&mut self, value: TaskId, not_on: WorkerId, out: &mut Outbox) {
         // The oldest copy is the likeliest to have come.
         let other = self.scheduler.holders(value).filter(|holder| *holder != not_on).last();
@@ -101,8 +101,8 @@ impl Controller {
         }
     }
 
-    /// The group that it was a member of has failed, also if it had left: what it sent to others
-    /// before may be gone with it.
+    /// The group that it was a member of has failed, also if it had left: what it sent to
+    /// others before may be gone with it.
     fn fail_group(&mut self, worker: WorkerId, out: &mut Outbox) {
         if let Some(task) = self.groups.with_member(worker) {
             let outcome = Err(Failure::Lost(WORKER_GONE.to_owned()));

@@ -1,5 +1,6 @@
-//! The machine of the controller: it knows all tasks, asks the scheduler what to do, and tells the workers. Values pass
-//! it by, except small ones and those that its user asks for.
+//! The machine of the controller: it knows all tasks, asks the scheduler what to do, and
+//! tells the workers. Values pass it by, except small ones and those that its user asks
+//! for.
 
 mod collective;
 mod copies;
@@ -57,7 +58,8 @@ enum Phase {
     Open,
     /// No more tasks are taken; those that were go on.
     Draining,
-    /// The workers were told to stop. Nothing is sent any more, and what is not here never will be.
+    /// The workers were told to stop. Nothing is sent any more, and what is not here
+    /// never will be.
     Stopped,
     /// All ranks have joined in the end.
     Closed,
@@ -71,7 +73,8 @@ struct Counts {
     failed: u64,
 }
 
-/// Tasks whose last handle is gone are told of together, but so few that what follows stays in the cache.
+/// Tasks whose last handle is gone are told of together, but so few that what follows
+/// stays in the cache.
 const DROPPED_TOGETHER: usize = 64;
 
 /// The state of the controller.
@@ -133,8 +136,8 @@ impl Controller {
         (controller, out)
     }
 
-    /// Takes in what has happened: the one door through which all that changes the state of the run comes. All that
-    /// follows lies in `out` then.
+    /// Takes in what has happened: the one door through which all that changes the state
+    /// of the run comes. All that follows lies in `out` then.
     #[inline(always)]
     pub(crate) fn handle(&mut self, now: Ns, input: Input<'_>, out: &mut Outbox) {
         self.now = now;
@@ -199,7 +202,8 @@ impl Controller {
     /// When [`Input::Time`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
         if self.is_over() {
-            // Nobody hears of a `Leave` any more, and the shutdown grace bounds all that is left.
+            // Nobody hears of a `Leave` any more, and the shutdown grace bounds all that
+            // is left.
             return None;
         }
         if self.scheduler.is_stalled() {
@@ -229,8 +233,9 @@ impl Controller {
         self.runs.take(run)
     }
 
-    /// Puts the output of a task into its place, if it is here or there will be none. Otherwise the caller waits for it,
-    /// which the machine has to be [told](Input::Awaited).
+    /// Puts the output of a task into its place, if it is here or there will be none.
+    /// Otherwise the caller waits for it, which the machine has to be
+    /// [told](Input::Awaited).
     pub(crate) fn output(&self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
         if self.output_here(task, into) {
             return Some(Ok(()));
@@ -272,7 +277,8 @@ impl Controller {
         task
     }
 
-    /// Tells the scheduler of a task that depends on others or says more than its function and its arguments.
+    /// Tells the scheduler of a task that depends on others or says more than its
+    /// function and its arguments.
     fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
         let mut inputs = SmallVec::<[TaskId; 8]>::new();
         for input in new.inputs {
@@ -364,8 +370,8 @@ impl Controller {
         out.flush();
     }
 
-    /// A deadline may have come: of a member that does not leave raw MPI, of workers that have been
-    /// silent for long, or of tasks that can never move.
+    /// A deadline may have come: of a member that does not leave raw MPI, of workers that
+    /// have been silent for long, or of tasks that can never move.
     fn pass_time(&mut self, out: &mut Outbox) {
         if let Some(stuck) = self.groups.stuck(self.now, self.settings.collective_grace_ns) {
             out.end(End::Stuck(self.describe_stuck(&stuck)));
@@ -393,7 +399,8 @@ impl Controller {
         self.carry_out_all(Some(&message), out);
     }
 
-    /// Passes an event on and carries out what follows. Events that follow from that come after it.
+    /// Passes an event on and carries out what follows. Events that follow from that come
+    /// after it.
     #[inline(always)]
     fn tell_scheduler(&mut self, event: Event<'_>, out: &mut Outbox) {
         self.note_to_scheduler(event);
@@ -416,7 +423,8 @@ impl Controller {
     }
 
     fn carry_out_all(&mut self, stall: Option<&str>, out: &mut Outbox) {
-        // The scheduler is not entered from here but for copies, which lead to no actions.
+        // The scheduler is not entered from here but for copies, which lead to no
+        // actions.
         while let Some(action) = self.actions.take_next() {
             match *action {
                 Action::Start { task, worker, attempt } => self.start(task, worker, attempt, out),
@@ -483,14 +491,15 @@ impl Controller {
         let whereabouts = Whereabouts { table, workers, copies, here: *here, inline_bytes_max };
         for value in whereabouts.run(out, functions, start) {
             if self.copies.add(value, start.worker) {
-                // The scheduler must not be entered while its actions are carried out; a copy leads to none.
+                // The scheduler must not be entered while its actions are carried out; a
+                // copy leads to none.
                 self.note_to_scheduler(Event::Copied { task: value, worker: start.worker });
             }
         }
     }
 
-    /// A task has ended with what `give` puts into its entry: from now on its handles give that. False if there is no such
-    /// task.
+    /// A task has ended with what `give` puts into its entry: from now on its handles
+    /// give that. False if there is no such task.
     #[inline]
     fn ended(
         &mut self,

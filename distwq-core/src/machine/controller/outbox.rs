@@ -13,7 +13,8 @@ pub(crate) const BATCH_COUNT: u32 = 64;
 
 /// What is to be done outside the machine, until the driver has done it.
 pub(crate) struct Outbox {
-    /// By worker, what it is told next. It gathers until it is [flushed](Self::flush), or much.
+    /// By worker, what it is told next. It gathers until it is [flushed](Self::flush), or
+    /// much.
     next: Vec<Next>,
     /// Workers for which there is something, or was, some of them more than once.
     touched: Vec<WorkerId>,
@@ -94,14 +95,14 @@ impl Outbox {
         self.outgoing.drop_to(next.rank);
     }
 
-    /// The frame in which a worker is told something next, for the payloads of a message that
-    /// follows.
+    /// The frame in which a worker is told something next, for the payloads of a message
+    /// that follows.
     pub(super) fn frame(&mut self, worker: WorkerId) -> &mut Frame {
         &mut self.next[worker.index()].frame
     }
 
-    /// Gives a worker a task. `push` appends the arguments behind the header: if that is false,
-    /// or they are more bytes than go there, nothing is said and this is false.
+    /// Gives a worker a task. `push` appends the arguments behind the header: if that is
+    /// false, or they are more bytes than go there, nothing is said and this is false.
     #[inline(always)]
     pub(super) fn run(
         &mut self,

@@ -2,8 +2,8 @@
 
 use crate::id::TaskId;
 
-/// What became of a reference to a task. Those to a node of a graph are counted beside it, and only the last of them
-/// leaves a note.
+/// What became of a reference to a task. Those to a node of a graph are counted beside
+/// it, and only the last of them leaves a note.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReferenceNote {
     /// There is one more.

@@ -188,7 +188,8 @@ impl Controller {
         Ok(())
     }
 
-    /// The scheduler knows that an attempt has failed. If the task has not ended by that, it is tried again.
+    /// The scheduler knows that an attempt has failed. If the task has not ended by that,
+    /// it is tried again.
     pub(super) fn forget_failure(&mut self, task: TaskId, attempt: u32, out: &mut Outbox) {
         if let Some((failure, worker)) = self.failures.remove(&task) {
             let rank = self.workers.rank(worker);

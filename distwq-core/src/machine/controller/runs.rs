@@ -13,7 +13,8 @@ struct Run {
     outstanding: usize,
     failed: Vec<Arc<TaskError>>,
     upstream: usize,
-    /// Why the first of them did not: needed where all that failed is outside of the graph.
+    /// Why the first of them did not: needed where all that failed is outside of the
+    /// graph.
     cause: Option<Arc<TaskError>>,
 }
 
@@ -33,7 +34,8 @@ impl Runs {
         run
     }
 
-    /// Tells the run that a task belongs to, if it does, that it has ended. Gives the run if that is over then.
+    /// Tells the run that a task belongs to, if it does, that it has ended. Gives the run
+    /// if that is over then.
     #[inline]
     pub(super) fn ended(&mut self, task: &Entry) -> Option<RunId> {
         let id = task.run?;
@@ -61,7 +63,8 @@ impl Runs {
         self.runs.get(&run).is_none_or(|run| run.outstanding == 0)
     }
 
-    /// The failures of a graph that is over: those of tasks themselves, and how many did not run because of them.
+    /// The failures of a graph that is over: those of tasks themselves, and how many did
+    /// not run because of them.
     pub(super) fn take(&mut self, run: RunId) -> Result<(), RunError> {
         let run = self.runs.remove(&run).unwrap_or_default();
         if run.outstanding > 0 {

@@ -13,8 +13,8 @@ impl Slice {
     pub(super) const EMPTY: Self = Self { begin: 0, len: 0 };
 }
 
-/// Runs that come and go. The memory of one is used again for another of like length; when all have gone, what comes
-/// next lies in order again.
+/// Runs that come and go. The memory of one is used again for another of like length;
+/// when all have gone, what comes next lies in order again.
 #[derive(Debug)]
 pub(super) struct SliceArena<T> {
     items: Vec<T>,
@@ -33,7 +33,8 @@ impl<T> Default for SliceArena<T> {
 }
 
 impl<T: Copy> SliceArena<T> {
-    /// Makes room for runs whose lengths, rounded up to powers of two, are so many things in all.
+    /// Makes room for runs whose lengths, rounded up to powers of two, are so many things
+    /// in all.
     pub(super) fn reserve(&mut self, things: usize) {
         buffers::reserve(&mut self.items, things.saturating_sub(self.free_room));
     }

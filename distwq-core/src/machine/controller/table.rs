@@ -11,16 +11,19 @@ use crate::outcome::error::{PathStep, TaskError};
 use crate::wire::attempt::Given;
 use std::sync::Arc;
 
-/// What the controller knows of one task or value. There may be millions: what few have lies apart.
+/// What the controller knows of one task or value. There may be millions: what few have
+/// lies apart.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) serial: u32,
     /// The function; a value has none.
     pub(super) function: Option<&'static Remote>,
     pub(super) output: Output,
-    /// The arguments that came as values while the task has not ended; then its output, if the bytes are here.
+    /// The arguments that came as values while the task has not ended; then its output,
+    /// if the bytes are here.
     pub(super) payload: Payload,
-    /// The arguments that are outputs of other tasks, in the order of the parameters; none once the task has ended.
+    /// The arguments that are outputs of other tasks, in the order of the parameters;
+    /// none once the task has ended.
     inputs: Slice,
     pub(super) label: Option<Box<str>>,
     /// Who ran the last attempt.
@@ -136,7 +139,8 @@ impl Entry {
         self.label.as_deref()
     }
 
-    /// The task for people who look for it in a program: function, number, and label if it has one.
+    /// The task for people who look for it in a program: function, number, and label if
+    /// it has one.
     pub(super) fn full_name(&self) -> String {
         let label = self.label().map_or_else(String::new, |label| format!(" {label:?}"));
         format!("{} #{}{label}", self.path(), self.serial)
@@ -176,7 +180,8 @@ impl Entry {
 /// Entries by slot; slots are used again.
 #[derive(Default, Debug)]
 pub(super) struct Table {
-    /// Blocks of [`BLOCK`] entries, all but the last full: a table of any size grows without moving what it has.
+    /// Blocks of [`BLOCK`] entries, all but the last full: a table of any size grows
+    /// without moving what it has.
     blocks: Vec<Vec<Entry>>,
     free: Vec<TaskSlot>,
     serial: u32,
@@ -193,8 +198,8 @@ const BLOCK: usize = 64 << 10;
 const MANY: usize = 4 << 10;
 
 impl Table {
-    /// Makes an entry and gives its id. `fill` is given that of a task with one reference that never ran, and sets
-    /// its payload.
+    /// Makes an entry and gives its id. `fill` is given that of a task with one reference
+    /// that never ran, and sets its payload.
     #[inline]
     pub(super) fn insert(&mut self, inputs: &[Input<TaskId>], fill: impl FnOnce(&mut Entry)) -> TaskId {
         self.serial = self.serial.wrapping_add(1).max(1);
@@ -206,8 +211,8 @@ impl Table {
         slot.task(self.serial)
     }
 
-    /// Makes room for the inputs of tasks that come, each in a run of a power of two, and says how many of these tasks
-    /// will have slots that were never used.
+    /// Makes room for the inputs of tasks that come, each in a run of a power of two, and
+    /// says how many of these tasks will have slots that were never used.
     pub(super) fn reserve(&mut self, tasks: usize, inputs_room: usize) -> usize {
         self.inputs.reserve(inputs_room);
         tasks.saturating_sub(self.free.len())

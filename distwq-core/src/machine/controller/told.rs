@@ -1,4 +1,5 @@
-//! What the controller tells of its tasks and workers to those who ask. Nothing changes by that.
+//! What the controller tells of its tasks and workers to those who ask. Nothing changes
+//! by that.
 
 use super::Controller;
 use super::drain::{Left, SHOWN_MAX};
@@ -33,7 +34,8 @@ impl Controller {
         self.workers.in_flight()
     }
 
-    /// Whether all workers have answered when they were last asked what they hold and run.
+    /// Whether all workers have answered when they were last asked what they hold and
+    /// run.
     pub(crate) fn has_reports(&self) -> bool {
         self.workers.has_reports() || self.is_over()
     }
@@ -43,8 +45,8 @@ impl Controller {
         self.is_over() || self.runs.is_over(run)
     }
 
-    /// Whether what follows from somebody [waiting](super::Input::Awaited) for a task has been done,
-    /// by what is known of it now.
+    /// Whether what follows from somebody [waiting](super::Input::Awaited) for a task has
+    /// been done, by what is known of it now.
     pub(crate) fn is_awaited(&self, task: TaskId) -> bool {
         let done =
             |entry: &Entry| entry.watched && !matches!(entry.output, Output::Resident { copy: HomeCopy::None, .. });
@@ -97,7 +99,8 @@ impl Controller {
         })
     }
 
-    /// The figures of the run, as last reported. What the controller's process keeps is not known here, and 0.
+    /// The figures of the run, as last reported. What the controller's process keeps is
+    /// not known here, and 0.
     pub(crate) fn stats(&self) -> Stats {
         let held = self.table.iter().filter_map(|entry| entry.payload_here());
         let held = held.filter(|payload| payload.len() as u64 > self.settings.inline_bytes_max);
@@ -170,7 +173,8 @@ impl Controller {
         self.draining.as_ref().map(|draining| draining.next())
     }
 
-    /// What is left to end, by what the workers have answered. Nothing if all has ended meanwhile.
+    /// What is left to end, by what the workers have answered. Nothing if all has ended
+    /// meanwhile.
     pub(crate) fn drain_report(&self, now: Ns) -> Option<String> {
         let draining = self.draining.as_ref()?;
         let pending = self.pending();

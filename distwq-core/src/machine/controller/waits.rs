@@ -1,14 +1,19 @@
-//! Members of a group that all wait for each other: found by what each says it waits for and has exchanged in all.
+//! Members of a group that all wait for each other: found by what each says it waits for
+//! and has exchanged in all.
 //!
-//! A member that waits for long says for whom, how many messages it has sent in the group, and how many have come to it.
-//! When all who are inside wait for others who are, and as many messages have come as were sent, all members are asked,
-//! also those who have left: what is sent to them is late, but it is on its way too. If no answer differs from what was
-//! known before, then at the moment at which they were asked all waited and nothing was on its way: none can ever go on.
-//! One round would not be enough: counts of different moments may match by chance (Mattern 1987, "Algorithms for
-//! distributed termination detection", the four counters). Sums are enough because counts only grow: those that did not
-//! change between two reports were the same at every moment in between.
+//! A member that waits for long says for whom, how many messages it has sent in the
+//! group, and how many have come to it. When all who are inside wait for others who are,
+//! and as many messages have come as were sent, all members are asked, also those who
+//! have left: what is sent to them is late, but it is on its way too. If no answer
+//! differs from what was known before, then at the moment at which they were asked all
+//! waited and nothing was on its way: none can ever go on. One round would not be enough:
+//! counts of different moments may match by chance (Mattern 1987, "Algorithms for
+//! distributed termination detection", the four counters). Sums are enough because counts
+//! only grow: those that did not change between two reports were the same at every moment
+//! in between.
 //!
-//! A report costs O(1), however many members there are; a round costs a message to each member and one back.
+//! A report costs O(1), however many members there are; a round costs a message to each
+//! member and one back.
 
 use crate::id::GroupKey;
 use crate::task::group::Operation;
@@ -35,7 +40,8 @@ pub(super) struct Waits {
     received: u64,
     /// The last round in which all were asked.
     round: u32,
-    /// While not all have answered: who is missing, and whether anything has changed since they were asked.
+    /// While not all have answered: who is missing, and whether anything has changed
+    /// since they were asked.
     asking: Option<Asking>,
     /// They have been told that they wait for each other.
     is_over: bool,
@@ -47,7 +53,8 @@ struct Asking {
     changed: bool,
 }
 
-/// What one member has said, and who waits for it: a list that leads through those who do.
+/// What one member has said, and who waits for it: a list that leads through those who
+/// do.
 #[derive(Clone, Debug)]
 struct Member {
     /// Whether it has said anything; of one that has left: since then.
@@ -60,7 +67,8 @@ struct Member {
     answered: u32,
     /// The first of the members that wait for it.
     awaited_by: u32,
-    /// Its own neighbours among those that wait for the same one. Only if it [counts](Self::counts).
+    /// Its own neighbours among those that wait for the same one. Only if it
+    /// [counts](Self::counts).
     prev: u32,
     next: u32,
     /// It is inside, and waits for a member that is.
@@ -213,7 +221,8 @@ impl Waits {
             unchanged = !asking.changed;
             self.asking = None;
         }
-        // Who has left may have sent more than it has said, and what is on its way to it counts as well.
+        // Who has left may have sent more than it has said, and what is on its way to it
+        // counts as well.
         let is_quiet = self.unknown > 0 || self.sent == self.received;
         if self.is_over || self.inside == 0 || self.waiting < self.inside || !is_quiet {
             return Verdict::Wait;

@@ -22,7 +22,8 @@ pub(crate) struct WorkerState {
     pub(super) resident_bytes: u64,
     pub(super) resident_values: u64,
     pub(super) kept_bytes: u64,
-    /// What runs there and for how many nanoseconds; nothing while that has been asked for and not answered.
+    /// What runs there and for how many nanoseconds; nothing while that has been asked
+    /// for and not answered.
     pub(super) running: Option<Vec<(TaskId, u64)>>,
 }
 
@@ -77,8 +78,8 @@ impl Workers {
         self.states.iter().any(|state| state.rank == rank && state.is_lost)
     }
 
-    /// A worker is gone: what is in flight to and from it is settled. Gives it with the tasks that it had, or nothing if
-    /// it is none or was lost before.
+    /// A worker is gone: what is in flight to and from it is settled. Gives it with the
+    /// tasks that it had, or nothing if it is none or was lost before.
     pub(super) fn lose(&mut self, rank: Rank) -> Option<(WorkerId, u32)> {
         let worker = self.of_rank.remove(&rank)?;
         let state = &mut self.states[worker.index()];

@@ -4,8 +4,8 @@ use super::arena::{Lists, TaskList, WorkerList};
 use super::event::{Action, End};
 use crate::id::{TaskId, WorkerId};
 
-/// What the scheduler has decided and was not carried out. The lists of the actions lie here as
-/// well, in arenas: no action allocates anything.
+/// What the scheduler has decided and was not carried out. The lists of the actions lie
+/// here as well, in arenas: no action allocates anything.
 #[derive(Debug, Default)]
 pub struct Actions {
     all: Vec<Action>,
@@ -32,9 +32,10 @@ impl Actions {
 
     /// Takes the next one; after the last, the lists of all are forgotten.
     ///
-    /// It is given where it lies, and best matched there (`match *action`), field by field. A copy
-    /// of the whole would be loaded in larger pieces than it was just stored in, and for that the
-    /// processor waits until the stores are through (a failed store-to-load forwarding).
+    /// It is given where it lies, and best matched there (`match *action`), field by
+    /// field. A copy of the whole would be loaded in larger pieces than it was just
+    /// stored in, and for that the processor waits until the stores are through (a failed
+    /// store-to-load forwarding).
     #[inline]
     pub fn take_next(&mut self) -> Option<&Action> {
         if self.is_empty() {
@@ -54,13 +55,15 @@ impl Actions {
         self.tasks.clear();
     }
 
-    /// The workers of an action that was taken, until [`take_next`](Self::take_next) gives nothing.
+    /// The workers of an action that was taken, until [`take_next`](Self::take_next)
+    /// gives nothing.
     #[must_use]
     pub fn workers(&self, list: WorkerList) -> &[WorkerId] {
         self.workers.get(list)
     }
 
-    /// The tasks of an action that was taken, until [`take_next`](Self::take_next) gives nothing.
+    /// The tasks of an action that was taken, until [`take_next`](Self::take_next) gives
+    /// nothing.
     #[must_use]
     pub fn tasks(&self, list: TaskList) -> &[TaskId] {
         self.tasks.get(list)

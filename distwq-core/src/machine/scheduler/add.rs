@@ -48,9 +48,11 @@ impl Scheduler {
         doom
     }
 
-    /// Has a task wait for one that has not ended. Says how it ends if that one has no value.
+    /// Has a task wait for one that has not ended. Says how it ends if that one has no
+    /// value.
     fn link_after(&mut self, slot: TaskSlot, id: TaskId) -> Option<End> {
-        // One that is gone has ended; that it is named all the same breaks the calling order, and order is kept.
+        // One that is gone has ended; that it is named all the same breaks the calling
+        // order, and order is kept.
         let before = self.tasks.find(id)?;
         self.link_to(slot, before, id)
     }

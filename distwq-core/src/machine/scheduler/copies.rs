@@ -16,8 +16,8 @@ impl Scheduler {
         true
     }
 
-    /// A worker has no copy after all, as far as is known: it is not counted on, but told to let it
-    /// go as the others are.
+    /// A worker has no copy after all, as far as is known: it is not counted on, but told
+    /// to let it go as the others are.
     pub(super) fn not_copied(&mut self, id: TaskId, worker: WorkerId) -> bool {
         let Some(slot) = self.tasks.find(id) else { return false };
         if !self.tasks.cold(slot).copies.iter(&self.links).any(|copy| copy == worker) {
@@ -38,7 +38,8 @@ impl Scheduler {
         true
     }
 
-    /// The value of a task that stayed on a worker is at the controller as well, and cannot be lost.
+    /// The value of a task that stayed on a worker is at the controller as well, and
+    /// cannot be lost.
     pub(super) fn fetched(&mut self, id: TaskId) -> bool {
         let Some(slot) = self.tasks.find(id) else { return false };
         if self.tasks[slot].state != State::Done || !self.tasks[slot].is_resident() {

@@ -39,7 +39,8 @@ impl Scheduler {
         }
     }
 
-    /// A task, in no queue any more, ends without a value, and with it all that depend on it.
+    /// A task, in no queue any more, ends without a value, and with it all that depend on
+    /// it.
     pub(super) fn end(&mut self, slot: TaskSlot, end: End, actions: &mut Actions) {
         debug_assert!(self.ending.is_empty(), "no end leads to another call of this");
         self.tasks[slot].doom();
@@ -62,14 +63,16 @@ impl Scheduler {
         let Ties { inputs, dependents: mut waiting } = self.tasks.become_failure(slot);
         actions.ended(id, end);
         self.free_inputs(slot, inputs, actions);
-        // Newest first onto a stack: so the dependents end in the order in which they were added.
+        // Newest first onto a stack: so the dependents end in the order in which they
+        // were added.
         let mut is_named = false;
         while let Some(dependent) = waiting.pop(&mut self.links) {
             self.step();
             self.tasks[dependent].unblock();
             if self.tasks[dependent].state == State::Blocked {
                 if !std::mem::replace(&mut is_named, true) {
-                    // Their ends name it, so it goes behind them: until then it counts as blocked.
+                    // Their ends name it, so it goes behind them: until then it counts as
+                    // blocked.
                     self.tasks[slot].block();
                     self.ending.push((slot, None));
                 }

@@ -9,12 +9,13 @@ use crate::id::{TaskId, WorkerId};
 pub struct Settings {
     /// Most tasks that a worker is given beyond those that run, for each of its slots.
     pub prefetch_tasks_max: u32,
-    /// Work that is kept ahead at each worker, in nanoseconds: the longest time for which the
-    /// controller may take no turn while its body computes.
+    /// Work that is kept ahead at each worker, in nanoseconds: the longest time for which
+    /// the controller may take no turn while its body computes.
     pub prefetch_ns: u64,
     /// Queued work below which a take-back is not worth its messages, in nanoseconds.
     pub take_back_ns: u64,
-    /// After this long without a report the measured durations are no longer believed, in nanoseconds.
+    /// After this long without a report the measured durations are no longer believed, in
+    /// nanoseconds.
     pub silent_ns: u64,
     /// Speed at which values are taken to move between workers, in bytes per microsecond.
     pub move_bytes_per_us: u64,
@@ -38,13 +39,15 @@ impl Default for Settings {
 /// What is asked for with a task. Borrowed: adding a task allocates nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec<'a> {
-    /// Tasks whose outputs are arguments, in any order and with repetitions; they come first.
+    /// Tasks whose outputs are arguments, in any order and with repetitions; they come
+    /// first.
     pub inputs: &'a [TaskId],
     /// Tasks that only come first.
     pub after: &'a [TaskId],
-    /// A task that comes first and whose worker this one runs on, in all its attempts: the one that the last attempt
-    /// of that task ran on, of a collective task the first of its group. A collective task has that worker as the
-    /// first of its own group. No constraint if the target is a value that was given.
+    /// A task that comes first and whose worker this one runs on, in all its attempts:
+    /// the one that the last attempt of that task ran on, of a collective task the first
+    /// of its group. A collective task has that worker as the first of its own group. No
+    /// constraint if the target is a value that was given.
     pub follow: Option<TaskId>,
     /// Workers that it needs at once.
     pub ranks: u32,
@@ -87,7 +90,8 @@ pub enum Event<'a> {
         /// What is asked for.
         spec: &'a Spec<'a>,
     },
-    /// There is a value that no task made. It lies at the controller, and somebody holds a handle of it.
+    /// There is a value that no task made. It lies at the controller, and somebody holds
+    /// a handle of it.
     Value {
         /// Its id, with a free slot.
         task: TaskId,
@@ -129,7 +133,8 @@ pub enum Event<'a> {
     Returned {
         /// Who answers.
         worker: WorkerId,
-        /// Those of the tasks asked for that it had not begun, and now never will. The others go on.
+        /// Those of the tasks asked for that it had not begun, and now never will. The
+        /// others go on.
         tasks: &'a [TaskId],
     },
     /// A further copy of a value lies on a worker.
@@ -139,8 +144,9 @@ pub enum Event<'a> {
         /// Who has the copy.
         worker: WorkerId,
     },
-    /// A worker has no copy of a value after all: what was to bring it there is lost. It may still come, so the worker is
-    /// among the holders that the release of the value names, but nobody counts on it.
+    /// A worker has no copy of a value after all: what was to bring it there is lost. It
+    /// may still come, so the worker is among the holders that the release of the value
+    /// names, but nobody counts on it.
     Missing {
         /// The task that made the value.
         task: TaskId,
@@ -152,13 +158,14 @@ pub enum Event<'a> {
         /// The task that made the value.
         task: TaskId,
     },
-    /// The last handles of tasks are gone: nobody outside will ask for their values. Never cancels a task.
+    /// The last handles of tasks are gone: nobody outside will ask for their values.
+    /// Never cancels a task.
     Dropped {
         /// Which.
         tasks: &'a [TaskId],
     },
-    /// Several events come together: nothing starts before `Resume`, so that the most urgent of what is there then is
-    /// first, and finding it takes its time once.
+    /// Several events come together: nothing starts before `Resume`, so that the most
+    /// urgent of what is there then is first, and finding it takes its time once.
     Hold,
     /// All of them have come.
     Resume,
@@ -187,7 +194,8 @@ pub struct GroupFailure {
 }
 
 /// What the caller has to do. The lists of an action lie in the
-/// [`Actions`](super::Actions) that it came from, which give them: so it is a few numbers.
+/// [`Actions`](super::Actions) that it came from, which give them: so it is a few
+/// numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Action<Workers = WorkerList, Tasks = TaskList> {
@@ -227,7 +235,8 @@ pub enum Action<Workers = WorkerList, Tasks = TaskList> {
     Release {
         /// Which.
         task: TaskId,
-        /// The living workers that hold the value or may hold it; the controller may hold it besides.
+        /// The living workers that hold the value or may hold it; the controller may hold
+        /// it besides.
         holders: Workers,
     },
 }

@@ -1,11 +1,13 @@
 //! Wide tasks: workers are kept free for the first of them until it can start.
 //!
-//! Only one wide task, the first, holds a reservation. As soon as it is ready, and no single-rank task of strictly
-//! higher priority is, it reserves as many workers as it needs: idle ones first, then those that should be free
-//! soonest. A reserved worker gets nothing new, and what it has not begun is taken back; so the wide task starts after
-//! at most the work that had begun. Whenever another worker becomes idle while a reserved one still works, the two
-//! change places. All other workers go on with single-rank tasks. A reservation gives way to a wide task of strictly
-//! higher priority; single-rank tasks, of whatever priority, do not break it.
+//! Only one wide task, the first, holds a reservation. As soon as it is ready, and no
+//! single-rank task of strictly higher priority is, it reserves as many workers as it
+//! needs: idle ones first, then those that should be free soonest. A reserved worker gets
+//! nothing new, and what it has not begun is taken back; so the wide task starts after at
+//! most the work that had begun. Whenever another worker becomes idle while a reserved
+//! one still works, the two change places. All other workers go on with single-rank
+//! tasks. A reservation gives way to a wide task of strictly higher priority; single-rank
+//! tasks, of whatever priority, do not break it.
 
 use super::task::{State, priority_of};
 use super::workers::Standing;
@@ -61,7 +63,8 @@ impl Scheduler {
         self.reservation.is_none() && self.ready.key().is_none_or(|ready| priority_of(ready) <= priority_of(key))
     }
 
-    /// Reserves for the first wide task and starts it if all its workers are free; then for the next.
+    /// Reserves for the first wide task and starts it if all its workers are free; then
+    /// for the next.
     pub(super) fn arrange(&mut self, actions: &mut Actions) {
         loop {
             self.step();
@@ -90,7 +93,8 @@ impl Scheduler {
         self.reservation.as_mut().expect("a reservation is held")
     }
 
-    /// Ends a reservation that is not complete for the sake of a wide task of strictly higher priority.
+    /// Ends a reservation that is not complete for the sake of a wide task of strictly
+    /// higher priority.
     fn give_way(&mut self) {
         let Some(reservation) = &self.reservation else { return };
         let task = reservation.task;
@@ -102,8 +106,8 @@ impl Scheduler {
         }
     }
 
-    /// Makes a reservation for the first wide task. False if there are too few workers for it: to keep all of them
-    /// free would not help it and stop the others.
+    /// Makes a reservation for the first wide task. False if there are too few workers
+    /// for it: to keep all of them free would not help it and stop the others.
     fn reserve_next(&mut self, actions: &mut Actions) -> bool {
         let task = self.wide.pop(&mut self.tasks).expect("a wide task is due");
         let cold = self.tasks.cold(task);
@@ -141,14 +145,16 @@ impl Scheduler {
         }
     }
 
-    /// Workers still to be reserved, without the first of the group if it has to be a certain one.
+    /// Workers still to be reserved, without the first of the group if it has to be a
+    /// certain one.
     fn missing(&mut self) -> usize {
         let &mut Reservation { ranks, root, .. } = self.reserving();
         let root_to_come = root.is_some_and(|root| !self.is_reserved(root));
         (ranks as usize - usize::from(root_to_come)).saturating_sub(self.reserving().held())
     }
 
-    /// The idle members of the last group of this size: the communicator of the same ranks exists already.
+    /// The idle members of the last group of this size: the communicator of the same
+    /// ranks exists already.
     fn claim_last_group(&mut self, ranks: u32, actions: &mut Actions) {
         let Some(last) = self.last_groups.remove(&ranks) else { return };
         for &worker in &last {
@@ -162,7 +168,8 @@ impl Scheduler {
         self.last_groups.insert(ranks, last);
     }
 
-    /// Of many idle workers those that lie closest together: they are few bytes to tell, and likely share their hosts.
+    /// Of many idle workers those that lie closest together: they are few bytes to tell,
+    /// and likely share their hosts.
     fn claim_neighbours(&mut self, actions: &mut Actions) {
         let missing = self.missing();
         if missing < NEIGHBOURS_MIN {
@@ -263,7 +270,8 @@ impl Scheduler {
     fn start_group(&mut self, actions: &mut Actions) {
         let Reservation { task, ranks, root, mut empty, .. } =
             self.reservation.take().expect("a complete reservation is held");
-        // A fixed order gives the same set the same ranks each time, so its communicator fits.
+        // A fixed order gives the same set the same ranks each time, so its communicator
+        // fits.
         empty.sort_unstable_by_key(|&worker| (Some(worker) != root, worker));
         let members = empty.into_boxed_slice();
         for &worker in &members {
@@ -293,7 +301,8 @@ impl Scheduler {
         }
         let group = self.groups.remove(&slot).expect("a running collective task has a group");
         self.group_ended(slot, &group, result, actions);
-        // All are free before the first is fed: else that one would take what the others could begin at once.
+        // All are free before the first is fed: else that one would take what the others
+        // could begin at once.
         let living = |&worker: &WorkerId| self.workers.is_living(worker);
         let members: Vec<WorkerId> = group.members.iter().copied().filter(living).collect();
         for &worker in &members {
@@ -327,7 +336,8 @@ impl Scheduler {
         }
     }
 
-    /// A member of a running group is lost. The end of the group is reported when the others are out of it.
+    /// A member of a running group is lost. The end of the group is reported when the
+    /// others are out of it.
     pub(super) fn member_lost(&mut self, worker: WorkerId) {
         let of_worker = |group: &&mut Group| group.members.contains(&worker);
         self.groups.values_mut().find(of_worker).expect("a grouped worker is in a group").living -= 1;

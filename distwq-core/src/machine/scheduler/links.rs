@@ -4,8 +4,8 @@ use crate::id::Indexed;
 use crate::memory::buffers;
 use std::marker::PhantomData;
 
-/// The arena: cells of singly linked lists, without an allocation for each task. What a cell
-/// holds is known by the [`Stack`] that leads to it.
+/// The arena: cells of singly linked lists, without an allocation for each task. What a
+/// cell holds is known by the [`Stack`] that leads to it.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     cells: Vec<Cell>,
@@ -21,8 +21,8 @@ struct Cell {
     next: Link,
 }
 
-/// Where a list goes on: 0 is its end. Else a cell, by one more than its index, or the last
-/// item itself, packed and marked: most lists have no other and take no cell.
+/// Where a list goes on: 0 is its end. Else a cell, by one more than its index, or the
+/// last item itself, packed and marked: most lists have no other and take no cell.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Link(u32);
 
@@ -187,8 +187,8 @@ impl Links {
         self.free = link;
         self.used -= 1;
         if self.used == 0 {
-            // Cells were given back in the order in which tasks have ended. From here on they
-            // are taken in the order of memory again.
+            // Cells were given back in the order in which tasks have ended. From here on
+            // they are taken in the order of memory again.
             self.cells.clear();
             self.free = Link::END;
         }

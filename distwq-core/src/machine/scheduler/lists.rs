@@ -48,8 +48,8 @@ impl List<TaskSlot> {
         let task = &mut tasks[slot];
         let (before, next) = (task.take_before(), task.next);
         if Some(slot) == self.head {
-            // The common case leaves the new head alone, whose memory has not been used for
-            // long: the link back of a head is never followed.
+            // The common case leaves the new head alone, whose memory has not been used
+            // for long: the link back of a head is never followed.
             self.head = next;
             if next.is_none() {
                 self.tail = None;

@@ -6,7 +6,8 @@ use super::{Actions, End, Scheduler, Turn};
 use crate::id::{TaskSlot, WorkerId};
 
 impl Scheduler {
-    /// A worker is gone. Values that it alone held are found lost when a task that needs one would start.
+    /// A worker is gone. Values that it alone held are found lost when a task that needs
+    /// one would start.
     pub(super) fn lost(&mut self, worker: WorkerId, actions: &mut Actions) -> bool {
         if !self.workers.is_living(worker) {
             return false;
@@ -26,7 +27,8 @@ impl Scheduler {
         true
     }
 
-    /// What may have begun has used up an attempt; the rest goes back as if never started.
+    /// What may have begun has used up an attempt; the rest goes back as if never
+    /// started.
     fn lose_in_flight(&mut self, worker: WorkerId, actions: &mut Actions) {
         let state = &self.workers[worker];
         let begun = state.slots as usize;

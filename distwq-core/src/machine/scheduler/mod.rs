@@ -1,49 +1,60 @@
 //! Decides which task runs where and when: a pure state machine, events in, actions out.
 //!
-//! The controller owns one [`Scheduler`], tells it all that happens as an [`Event`] and carries out what it answers
-//! as [`Action`]s. The scheduler knows ids, sizes and durations. It never sees bytes, threads, messages or a clock:
-//! the time is an argument, in nanoseconds from any origin, and the same events at the same times always give the
+//! The controller owns one [`Scheduler`], tells it all that happens as an [`Event`] and
+//! carries out what it answers as [`Action`]s. The scheduler knows ids, sizes and
+//! durations. It never sees bytes, threads, messages or a clock: the time is an argument,
+//! in nanoseconds from any origin, and the same events at the same times always give the
 //! same actions.
 //!
 //! # Calling order
 //!
-//! - [`Scheduler::handle`] appends to [`Actions`]; the caller takes them when it likes, but carries them out in their
-//!   order. What goes to one worker must arrive there in order, and its reports come back in order.
-//! - [`Event::Added`] only names tasks that were added before: a graph is added in an order in which dependencies
-//!   come first. The caller says [`Event::Dropped`] of a task after the last `Added` that names it.
-//! - The caller allots ids. A slot is free again from [`Action::Release`] on; small dense slots keep the tables small.
-//! - A task ends by exactly one [`Action::Ended`] and goes by exactly one [`Action::Release`]. Values that were given
-//!   ([`Event::Value`]) are never reported as ended, but released like any other.
-//! - Each `Start` is answered by one `Finished`, `Failed` or `Returned`, or by the `Lost` of its worker. Each
-//!   `StartGroup` is answered by one `GroupFinished` when all its members are out of it or lost, after the `Lost` of
-//!   those. Each `TakeBack` is answered by one `Returned`, also by an empty one, or by the `Lost` of its worker.
-//! - `Copied` of a value comes before the report of the task that fetched it, and once per worker; `Missing` takes it
-//!   back, and another `Copied` may follow.
+//! - [`Scheduler::handle`] appends to [`Actions`]; the caller takes them when it likes,
+//!   but carries them out in their order. What goes to one worker must arrive there in
+//!   order, and its reports come back in order.
+//! - [`Event::Added`] only names tasks that were added before: a graph is added in an
+//!   order in which dependencies come first. The caller says [`Event::Dropped`] of a task
+//!   after the last `Added` that names it.
+//! - The caller allots ids. A slot is free again from [`Action::Release`] on; small dense
+//!   slots keep the tables small.
+//! - A task ends by exactly one [`Action::Ended`] and goes by exactly one
+//!   [`Action::Release`]. Values that were given ([`Event::Value`]) are never reported as
+//!   ended, but released like any other.
+//! - Each `Start` is answered by one `Finished`, `Failed` or `Returned`, or by the `Lost`
+//!   of its worker. Each `StartGroup` is answered by one `GroupFinished` when all its
+//!   members are out of it or lost, after the `Lost` of those. Each `TakeBack` is
+//!   answered by one `Returned`, also by an empty one, or by the `Lost` of its worker.
+//! - `Copied` of a value comes before the report of the task that fetched it, and once
+//!   per worker; `Missing` takes it back, and another `Copied` may follow.
 //! - A worker's index is never used again after `Lost`.
-//! - [`Event::Tick`] at [`Scheduler::next_deadline`] lets work move from workers that have been silent for long. When nothing moves
-//!   and [`Scheduler::pending`] is not 0, [`Scheduler::stalled`] says whether anything can, and [`Event::GiveUp`] ends
-//!   what cannot.
+//! - [`Event::Tick`] at [`Scheduler::next_deadline`] lets work move from workers that
+//!   have been silent for long. When nothing moves and [`Scheduler::pending`] is not 0,
+//!   [`Scheduler::stalled`] says whether anything can, and [`Event::GiveUp`] ends what
+//!   cannot.
 //!
-//! An event that does not fit the state (a report of a task that the worker does not hold) changes nothing and
-//! makes [`Scheduler::handle`] return false: its sender has broken the rules above.
+//! An event that does not fit the state (a report of a task that the worker does not
+//! hold) changes nothing and makes [`Scheduler::handle`] return false: its sender has
+//! broken the rules above.
 //!
 //! # What it decides
 //!
-//! - *Order.* Ready tasks by priority, then by `level` (the longest remaining path), then as they became ready.
-//! - *Place.* Where it is estimated to begin first: the time that the worker's queue needs plus the time to move
-//!   inputs that lie elsewhere. Only the holders of inputs and the least loaded worker are looked at; among equally
-//!   idle ones the most recently idle is taken, it still spins.
-//! - *Prefetch.* A worker gets as many tasks beyond its slots as fill [`Settings::prefetch_ns`] by its measured
-//!   durations. When one runs dry and nothing is ready, the later half of what another has queued is taken back,
-//!   if that is worth a message.
-//! - *Wide tasks.* Only the first ready one reserves workers (module `groups`), so it cannot starve and two cannot
-//!   each hold half.
-//! - *Retries.* On a worker that has not tried the task as long as one lives, else on any; under `follow` always on
-//!   the one worker.
+//! - *Order.* Ready tasks by priority, then by `level` (the longest remaining path), then
+//!   as they became ready.
+//! - *Place.* Where it is estimated to begin first: the time that the worker's queue
+//!   needs plus the time to move inputs that lie elsewhere. Only the holders of inputs
+//!   and the least loaded worker are looked at; among equally idle ones the most recently
+//!   idle is taken, it still spins.
+//! - *Prefetch.* A worker gets as many tasks beyond its slots as fill
+//!   [`Settings::prefetch_ns`] by its measured durations. When one runs dry and nothing
+//!   is ready, the later half of what another has queued is taken back, if that is worth
+//!   a message.
+//! - *Wide tasks.* Only the first ready one reserves workers (module `groups`), so it
+//!   cannot starve and two cannot each hold half.
+//! - *Retries.* On a worker that has not tried the task as long as one lives, else on
+//!   any; under `follow` always on the one worker.
 //!
-//! Each event costs O(1) or O(its degree in the graph), whatever the number of tasks and workers; [`Event::Lost`]
-//! alone may look at all tasks that wait for workers, and at all groups. Chains are followed by
-//! worklists, never by recursion.
+//! Each event costs O(1) or O(its degree in the graph), whatever the number of tasks and
+//! workers; [`Event::Lost`] alone may look at all tasks that wait for workers, and at all
+//! groups. Chains are followed by worklists, never by recursion.
 
 mod actions;
 mod add;
@@ -116,18 +127,21 @@ pub struct Scheduler {
     freed_while_held: Vec<WorkerId>,
     /// Collective tasks that run.
     groups: FxHashMap<TaskSlot, Group>,
-    /// The members of the last group of each size: taken again if they are free, their communicator exists.
+    /// The members of the last group of each size: taken again if they are free, their
+    /// communicator exists.
     last_groups: FxHashMap<u32, Box<[WorkerId]>>,
-    /// Workers whose own queue may have something for them; empty between events that are not held.
+    /// Workers whose own queue may have something for them; empty between events that are
+    /// not held.
     to_serve: Vec<WorkerId>,
     /// A worker has a free slot since this event; false between events.
     ran_dry: bool,
-    /// Tasks about to end without a value, each above one that it names; nothing marks where that may go. Empty between
-    /// events.
+    /// Tasks about to end without a value, each above one that it names; nothing marks
+    /// where that may go. Empty between events.
     ending: Vec<(TaskSlot, Option<End>)>,
     /// Holders looked at while a task is placed; empty in between.
     touched: Vec<WorkerId>,
-    /// Steps taken in loops, to prove in tests that work is linear in the size of a graph.
+    /// Steps taken in loops, to prove in tests that work is linear in the size of a
+    /// graph.
     #[cfg(test)]
     steps: u64,
 }
@@ -165,12 +179,12 @@ impl Scheduler {
 
     /// Takes in one event and appends what is to be done to `actions`.
     ///
-    /// `now_ns` never goes back. Returns false if the event does not fit the state; then nothing has changed, but
-    /// for those of the tasks of a `Dropped` that do fit.
+    /// `now_ns` never goes back. Returns false if the event does not fit the state; then
+    /// nothing has changed, but for those of the tasks of a `Dropped` that do fit.
     ///
     /// # Panics
-    /// If a slot is used for a new task before its release, if 2^31 slots are in use, or if a worker's index is
-    /// 2^24 - 1 or more.
+    /// If a slot is used for a new task before its release, if 2^31 slots are in use, or
+    /// if a worker's index is 2^24 - 1 or more.
     // Where the event is known at compile time, only its own arm is left.
     #[inline(always)]
     pub fn handle(&mut self, now_ns: u64, event: Event<'_>, actions: &mut Actions) -> bool {
@@ -195,11 +209,12 @@ impl Scheduler {
         }
     }
 
-    /// Makes room for so many tasks, some of them in slots that were never used, and for what they name: inputs, and
-    /// others that come first.
+    /// Makes room for so many tasks, some of them in slots that were never used, and for
+    /// what they name: inputs, and others that come first.
     pub fn reserve(&mut self, tasks: usize, new_slots: usize, named: usize) {
         self.tasks.reserve(new_slots);
-        // Each is noted with both tasks, and two numbers of a list need no room in the arena: at least so much is needed.
+        // Each is noted with both tasks, and two numbers of a list need no room in the
+        // arena: at least so much is needed.
         self.links.reserve(2 * named.saturating_sub(2 * tasks));
     }
 
@@ -209,7 +224,8 @@ impl Scheduler {
         self.pending
     }
 
-    /// Tasks that a worker has been given and has not reported, a collective one included.
+    /// Tasks that a worker has been given and has not reported, a collective one
+    /// included.
     #[must_use]
     pub fn in_flight(&self, worker: WorkerId) -> usize {
         self.workers.get(worker).map_or(0, |state| match state.standing {
@@ -224,7 +240,8 @@ impl Scheduler {
         self.workers.living as usize
     }
 
-    /// The living workers that hold the value of a task; none for a value that only the controller has.
+    /// The living workers that hold the value of a task; none for a value that only the
+    /// controller has.
     pub fn holders(&self, task: TaskId) -> impl Iterator<Item = WorkerId> + '_ {
         self.tasks.find(task).into_iter().flat_map(|slot| self.holders_of(slot))
     }

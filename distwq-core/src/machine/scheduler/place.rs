@@ -7,8 +7,8 @@ use super::workers::Standing;
 use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
-/// A value held by more workers than this is taken to be everywhere: it does not decide where a task goes, and
-/// looking for it stays cheap.
+/// A value held by more workers than this is taken to be everywhere: it does not decide
+/// where a task goes, and looking for it stays cheap.
 const HOLDERS_MAX: usize = 16;
 
 impl Scheduler {
@@ -47,7 +47,8 @@ impl Scheduler {
         }
     }
 
-    /// A worker has become less loaded: gives it to the wide task that waits for it, or finds it work.
+    /// A worker has become less loaded: gives it to the wide task that waits for it, or
+    /// finds it work.
     pub(super) fn freed(&mut self, worker: WorkerId, actions: &mut Actions) {
         if self.held {
             if self.freed_while_held.last() != Some(&worker) {
@@ -82,8 +83,9 @@ impl Scheduler {
     }
 
     fn feed(&mut self, worker: WorkerId, actions: &mut Actions) {
-        // While nobody else has room it takes what it can before it is sorted in again: under full load each report
-        // is answered by one start, and the lists of loads are never touched.
+        // While nobody else has room it takes what it can before it is sorted in again:
+        // under full load each report is answered by one start, and the lists of loads
+        // are never touched.
         if !self.workers.any_open() && !self.wide_is_due() {
             while self.workers[worker].has_room()
                 && let Some(slot) = self.pull(worker)
@@ -231,8 +233,8 @@ impl Scheduler {
         best.1
     }
 
-    /// What speaks against a worker: the estimated time until a task could begin there, then bytes it lacks, then
-    /// its load.
+    /// What speaks against a worker: the estimated time until a task could begin there,
+    /// then bytes it lacks, then its load.
     fn rank(&self, worker: WorkerId, held_bytes: u64) -> (u64, u64, u32) {
         let place = &self.workers[worker];
         let lacking_bytes = held_bytes.saturating_sub(self.workers.scores[worker.index()]);
@@ -245,8 +247,8 @@ impl Scheduler {
         bytes.saturating_mul(1_000) / self.settings.move_bytes_per_us.max(1)
     }
 
-    /// Adds up at each holder of inputs how many bytes of them it has, lists those holders in `touched`, and says
-    /// how many bytes lie on workers.
+    /// Adds up at each holder of inputs how many bytes of them it has, lists those
+    /// holders in `touched`, and says how many bytes lie on workers.
     fn score_holders(&mut self, slot: TaskSlot) -> u64 {
         let Self { tasks, links, workers, touched, .. } = self;
         let mut held_bytes = 0;
@@ -278,7 +280,8 @@ impl Scheduler {
     }
 }
 
-/// Size and holders of a value whose place matters: it is not empty, lies on a worker, and not on very many.
+/// Size and holders of a value whose place matters: it is not empty, lies on a worker,
+/// and not on very many.
 fn placed_bytes<'a>(
     tasks: &'a Tasks,
     links: &'a Links,

@@ -1,7 +1,8 @@
 //! A queue of tasks that could start: the greatest key first, within one key in order.
 //!
-//! The tasks of one key form a list through their own links. The list of the greatest key lies outside the map, so
-//! that the common cases (one key for all; a chain, whose keys come one at a time) never touch the map.
+//! The tasks of one key form a list through their own links. The list of the greatest key
+//! lies outside the map, so that the common cases (one key for all; a chain, whose keys
+//! come one at a time) never touch the map.
 
 use super::lists::List;
 use super::tasks::Tasks;
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 /// How many tasks of the first list may be looked at for a better fit.
 pub(super) const WINDOW: usize = 8;
 
-/// How often in a row a task other than the first may be taken before the first has its turn.
+/// How often in a row a task other than the first may be taken before the first has its
+/// turn.
 const PASSED_MAX: u32 = 16;
 
 /// Tasks by key.

@@ -1,4 +1,5 @@
-//! Reports of single-rank tasks, and the queue that a task goes to when it may start, for the first time or again.
+//! Reports of single-rank tasks, and the queue that a task goes to when it may start, for
+//! the first time or again.
 
 use super::task::State;
 use super::tasks::Cold;
@@ -49,7 +50,8 @@ impl Scheduler {
     #[inline]
     fn reported(&mut self, worker: WorkerId, id: TaskId, ran_ns: u64) -> Option<TaskSlot> {
         let slot = self.in_flight_on(worker, id)?;
-        // What the end of the task changes: asked for before the first of it is needed, it is waited for together.
+        // What the end of the task changes: asked for before the first of it is needed,
+        // it is waited for together.
         self.tasks.prefetch_ties(slot);
         self.workers.remove(&mut self.tasks, worker, slot);
         let state = &mut self.workers[worker];
@@ -66,7 +68,8 @@ impl Scheduler {
         (task.state == State::InFlight && task.worker() == Some(worker)).then_some(slot)
     }
 
-    /// A task has used up an attempt: it goes back to wait for the next one, which should not be on `worker`, or ends.
+    /// A task has used up an attempt: it goes back to wait for the next one, which should
+    /// not be on `worker`, or ends.
     pub(super) fn attempt_failed(
         &mut self,
         slot: TaskSlot,

@@ -12,10 +12,11 @@ impl Scheduler {
         }
     }
 
-    /// The first retry that may go to a worker with room, and that worker, if no ready task comes before it.
+    /// The first retry that may go to a worker with room, and that worker, if no ready
+    /// task comes before it.
     ///
-    /// Only the first few retries are looked at. That cannot starve one: a worker that has not tried the first of
-    /// them has room in the end, and then it goes there.
+    /// Only the first few retries are looked at. That cannot starve one: a worker that
+    /// has not tried the first of them has room in the end, and then it goes there.
     #[inline]
     pub(super) fn match_retry(&self) -> Option<(TaskSlot, WorkerId)> {
         if self.retries.is_empty() || self.retries.key() < self.ready.key() {
@@ -36,7 +37,8 @@ impl Scheduler {
 
     fn worker_for_retry(&self, slot: TaskSlot) -> Option<WorkerId> {
         let tried = self.tried_by(slot);
-        // One more than have tried: among so many there is one that has not, unless fewer have room.
+        // One more than have tried: among so many there is one that has not, unless fewer
+        // have room.
         let untried = self.workers.by_load().take(tried.len() + 1).find(|worker| !tried.contains(worker));
         untried.or_else(|| if self.all_have_tried(slot) { self.workers.least_loaded() } else { None })
     }

@@ -14,7 +14,8 @@ const WAITS_MAX: usize = 20;
 pub struct Stall {
     /// Tasks that have not ended.
     pub pending: usize,
-    /// Some of them, and what they wait for: first those that wait for workers, the cause of the others.
+    /// Some of them, and what they wait for: first those that wait for workers, the cause
+    /// of the others.
     pub waits: Vec<(TaskId, Waits)>,
 }
 
@@ -36,8 +37,8 @@ pub enum Waits {
 }
 
 impl Scheduler {
-    /// Whether nothing is in flight though tasks are pending. Between `Hold` and `Resume` that says
-    /// nothing yet.
+    /// Whether nothing is in flight though tasks are pending. Between `Hold` and `Resume`
+    /// that says nothing yet.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
         self.pending > 0 && self.workers.in_flight == 0 && self.groups.is_empty()
@@ -76,13 +77,15 @@ impl Scheduler {
         }
     }
 
-    /// Ends all pending tasks, also those in flight: whatever is reported of them later does not fit any more.
+    /// Ends all pending tasks, also those in flight: whatever is reported of them later
+    /// does not fit any more.
     pub(super) fn give_up(&mut self, actions: &mut Actions) -> bool {
         let pending: Vec<TaskSlot> =
             self.tasks.iter().filter(|(_, task)| task.state.is_pending()).map(|(slot, _)| slot).collect();
         self.forget_queues();
         for &slot in &pending {
-            // Not as one that waits for its dependencies: those would end it as a consequence of their end.
+            // Not as one that waits for its dependencies: those would end it as a
+            // consequence of their end.
             self.tasks[slot].doom();
         }
         for slot in pending {

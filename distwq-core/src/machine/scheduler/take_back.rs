@@ -1,20 +1,23 @@
-//! Work that was handed out too early is asked back: for a worker that has run dry, or because its worker is
-//! reserved.
+//! Work that was handed out too early is asked back: for a worker that has run dry, or
+//! because its worker is reserved.
 
 use super::{Actions, Scheduler, Turn};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
-/// How many loaded workers are looked at before the search is given up until the next occasion.
+/// How many loaded workers are looked at before the search is given up until the next
+/// occasion.
 const LOOKED_AT_MAX: usize = 4;
 
 impl Scheduler {
-    /// Time has passed: workers that have been silent for long may have become worth asking.
+    /// Time has passed: workers that have been silent for long may have become worth
+    /// asking.
     pub(super) fn tick(&mut self, actions: &mut Actions) -> bool {
         self.balance(actions);
         true
     }
 
-    /// Asks one loaded worker for half of what it has queued, if another has a free slot and nothing is ready.
+    /// Asks one loaded worker for half of what it has queued, if another has a free slot
+    /// and nothing is ready.
     pub(super) fn balance(&mut self, actions: &mut Actions) {
         if !self.ready.is_empty() || !self.workers.any_free_slot() {
             return;
@@ -32,8 +35,8 @@ impl Scheduler {
         }
     }
 
-    /// When a [`Tick`](super::Event::Tick) may next let work move, if nothing else happens. An
-    /// earlier one does nothing.
+    /// When a [`Tick`](super::Event::Tick) may next let work move, if nothing else
+    /// happens. An earlier one does nothing.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         if self.held || !self.ready.is_empty() || !self.workers.any_free_slot() {
@@ -55,8 +58,8 @@ impl Scheduler {
         Some(from_ns.max(state.ask_from_ns))
     }
 
-    /// Nothing can be had from a worker: it is asked again later, and the later the longer it has
-    /// been silent.
+    /// Nothing can be had from a worker: it is asked again later, and the later the
+    /// longer it has been silent.
     fn ask_later(&mut self, worker: WorkerId) {
         let pause_ns = self.settings.silent_ns.max(self.silent_ns(worker));
         self.workers[worker].ask_from_ns = self.now_ns.saturating_add(pause_ns);
@@ -67,8 +70,8 @@ impl Scheduler {
         self.now_ns.saturating_sub(self.workers[worker].reported_ns)
     }
 
-    /// Asks for the later half of a queue, without tasks that must stay or whose inputs cost more to move than
-    /// they would have to wait. False if there are none.
+    /// Asks for the later half of a queue, without tasks that must stay or whose inputs
+    /// cost more to move than they would have to wait. False if there are none.
     fn take_back_half(&mut self, worker: WorkerId, actions: &mut Actions) -> bool {
         let state = &self.workers[worker];
         let queued = state.queued() as usize;
@@ -114,7 +117,8 @@ impl Scheduler {
         }
         self.workers[worker].asked = false;
         if ids.is_empty() {
-            // It is ahead of what is known here; to ask again at once would only delay it.
+            // It is ahead of what is known here; to ask again at once would only delay
+            // it.
             self.ask_later(worker);
         }
         for id in ids.iter().rev() {
@@ -126,7 +130,8 @@ impl Scheduler {
         }
         self.freed(worker, actions);
         if !ids.is_empty() && self.is_reserved(worker) {
-            // The first question was for half of the queue only, asked before the reservation.
+            // The first question was for half of the queue only, asked before the
+            // reservation.
             self.take_back_all(worker, actions);
         }
         self.settle(actions);

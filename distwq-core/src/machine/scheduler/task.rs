@@ -1,13 +1,13 @@
 //! One task, in half a cache line.
 //!
-//! What belongs to one stage of its life only shares a field with another stage: the state says
-//! which of the two is there, and the methods give it by its own type.
+//! What belongs to one stage of its life only shares a field with another stage: the
+//! state says which of the two is there, and the methods give it by its own type.
 
 use super::Made;
 use crate::id::{Indexed, TaskSlot, WorkerId};
 
-/// A value that the controller has is sent to whoever needs it, wherever that is; from this size on it pays to use
-/// a copy that a worker has already.
+/// A value that the controller has is sent to whoever needs it, wherever that is; from
+/// this size on it pays to use a copy that a worker has already.
 const LARGE_BYTES: u64 = 64 * 1024;
 
 /// Where a task is in its life, and so in which list it is kept.
@@ -21,13 +21,15 @@ pub(super) enum State {
     Doomed,
     /// May start on any worker; in the queue of ready tasks.
     Ready,
-    /// Has failed before and wants a worker that has not tried it; in the queue of retries.
+    /// Has failed before and wants a worker that has not tried it; in the queue of
+    /// retries.
     Retry,
     /// May start on one worker only; in that worker's own queue.
     Pinned,
     /// A collective task that may start; in the queue of wide tasks.
     Wide,
-    /// A collective task that needs more workers than have joined so far; in a queue of its own.
+    /// A collective task that needs more workers than have joined so far; in a queue of
+    /// its own.
     TooWide,
     /// The collective task for which workers are kept free.
     Reserving,
@@ -86,23 +88,24 @@ const LEVELS_MAX: u32 = U24::MAX;
 #[repr(align(32))]
 pub(super) struct Task {
     pub(super) serial: u32,
-    /// Packed, the newest of the tasks whose outputs are arguments. Done: the lower half of the
-    /// size of the value.
+    /// Packed, the newest of the tasks whose outputs are arguments. Done: the lower half
+    /// of the size of the value.
     inputs: u32,
-    /// Packed, the newest of the tasks that wait for this one. Done: the upper half of that size.
+    /// Packed, the newest of the tasks that wait for this one. Done: the upper half of
+    /// that size.
     dependents: u32,
     /// Arguments of pending tasks that are this value, and [`HANDLE`].
     uses: u32,
-    /// In a list of tasks: packed, who is before it there; no matter what at the head. In none:
-    /// links from dependencies that have not ended.
+    /// In a list of tasks: packed, who is before it there; no matter what at the head. In
+    /// none: links from dependencies that have not ended.
     before: u32,
     /// In a list of tasks: who is next.
     pub(super) next: Option<TaskSlot>,
     /// Packed. In flight: with whom. Done: where it ran, none for a value that was given.
     worker: U24,
     pub(super) state: State,
-    /// One more than the level, which with a priority of 0 is the order key; 0 if the key lies
-    /// in [`Cold`](super::tasks::Cold) with all else.
+    /// One more than the level, which with a priority of 0 is the order key; 0 if the key
+    /// lies in [`Cold`](super::tasks::Cold) with all else.
     level: U24,
     kind: Kind,
 }
@@ -139,14 +142,16 @@ impl Task {
         kind: Kind::Narrow,
     };
 
-    /// A pending one that nothing has been done with, and that somebody holds a handle of.
+    /// A pending one that nothing has been done with, and that somebody holds a handle
+    /// of.
     #[inline]
     pub(super) fn new(serial: u32, is_collective: bool) -> Self {
         let kind = if is_collective { Kind::Collective } else { Kind::Narrow };
         Self { serial, uses: HANDLE, state: State::Blocked, kind, ..Self::VACANT }
     }
 
-    /// The newest of the tasks whose outputs are arguments. It has not ended with a value.
+    /// The newest of the tasks whose outputs are arguments. It has not ended with a
+    /// value.
     #[inline]
     pub(super) fn newest_input(&self) -> Option<TaskSlot> {
         debug_assert_ne!(self.state, State::Done, "the size of the value is there");
@@ -208,8 +213,8 @@ impl Task {
 
     /// It has ended, and neither a handle nor a pending task needs it.
     ///
-    /// One that has failed stays while links of pending dependencies lead to it: its slot must not be another's by
-    /// the time these end.
+    /// One that has failed stays while links of pending dependencies lead to it: its slot
+    /// must not be another's by the time these end.
     #[inline]
     pub(super) fn is_over(&self) -> bool {
         self.uses == 0 && matches!(self.state, State::Done | State::Failed) && self.before == 0
@@ -248,8 +253,8 @@ impl Task {
         self.before = TaskSlot::pack(before);
     }
 
-    /// It goes out of a list, and nothing blocks it. Who was before it; no matter what if it
-    /// was the head.
+    /// It goes out of a list, and nothing blocks it. Who was before it; no matter what if
+    /// it was the head.
     #[inline]
     pub(super) fn take_before(&mut self) -> Option<TaskSlot> {
         TaskSlot::unpack(std::mem::take(&mut self.before))
@@ -291,7 +296,8 @@ impl Task {
         u64::from(self.dependents) << 32 | u64::from(self.inputs)
     }
 
-    /// The value lies on a worker, or is so large that tasks should go where a copy of it is.
+    /// The value lies on a worker, or is so large that tasks should go where a copy of it
+    /// is.
     #[inline]
     pub(super) fn attracts_consumers(&self) -> bool {
         let bytes = self.bytes();
@@ -323,8 +329,8 @@ impl Task {
         self.state = State::Doomed;
     }
 
-    /// The order key, if its priority is 0 and the level is small. Else that lies apart, in
-    /// [`Cold`](super::tasks::Cold), with all that it has beyond others.
+    /// The order key, if its priority is 0 and the level is small. Else that lies apart,
+    /// in [`Cold`](super::tasks::Cold), with all that it has beyond others.
     #[inline]
     pub(super) fn key(&self) -> Option<u64> {
         Some(order_key(0, self.level.get().checked_sub(1)?))
@@ -346,9 +352,11 @@ impl Task {
     }
 }
 
-/// The key that sorts ready tasks: priority, then the length of the path that hangs on it.
+/// The key that sorts ready tasks: priority, then the length of the path that hangs on
+/// it.
 pub(super) const fn order_key(priority: i32, level: u32) -> u64 {
-    // Flipping the sign bit makes the order of the unsigned numbers that of the signed ones.
+    // Flipping the sign bit makes the order of the unsigned numbers that of the signed
+    // ones.
     let priority = priority.cast_unsigned() ^ (1 << 31);
     ((priority as u64) << 32) | level as u64
 }

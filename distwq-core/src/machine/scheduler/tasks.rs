@@ -1,8 +1,8 @@
 //! The table of tasks, indexed by slot.
 //!
-//! A scheduler waits for memory more than for anything else: with many workers, a task, its inputs and its dependents
-//! have left the caches by the time it ends. So a [`Task`] is half a cache line, and what few
-//! tasks have lies apart, in the cold part ([`Cold`]).
+//! A scheduler waits for memory more than for anything else: with many workers, a task,
+//! its inputs and its dependents have left the caches by the time it ends. So a [`Task`]
+//! is half a cache line, and what few tasks have lies apart, in the cold part ([`Cold`]).
 
 use super::links::{Chain, ITEMS_MAX, Links, Stack};
 use super::task::{State, Task, order_key};
@@ -97,8 +97,8 @@ impl Ties {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     table: Vec<Task>,
-    /// By slot as well; nothing of a task that has ended. It lies apart, so that it can be looked at together with the
-    /// task and not after it.
+    /// By slot as well; nothing of a task that has ended. It lies apart, so that it can
+    /// be looked at together with the task and not after it.
     behind: Vec<Behind>,
     /// By slot as well, in pages that are made when the first of their tasks needs one.
     cold: Vec<Option<Box<ColdPage>>>,
@@ -226,8 +226,8 @@ impl Tasks {
         ties
     }
 
-    /// Has the memory of the tasks fetched that a pending one is tied to, which are about to be looked at: of two inputs
-    /// and two dependents at most, as most tasks have.
+    /// Has the memory of the tasks fetched that a pending one is tied to, which are about
+    /// to be looked at: of two inputs and two dependents at most, as most tasks have.
     #[inline]
     pub(super) fn prefetch_ties(&self, slot: TaskSlot) {
         let Ties { inputs, dependents } = self.ties(slot);

@@ -1,4 +1,5 @@
-//! The full-state check: every fact that the state keeps twice must agree. For tests and debugging.
+//! The full-state check: every fact that the state keeps twice must agree. For tests and
+//! debugging.
 
 use super::task::State;
 use super::workers::Standing;
@@ -7,7 +8,8 @@ use crate::id::{Index, TaskSlot, WorkerId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 impl Scheduler {
-    /// Checks the whole state against itself. Looks at everything: never for a run at full speed.
+    /// Checks the whole state against itself. Looks at everything: never for a run at
+    /// full speed.
     ///
     /// # Panics
     /// If the state contradicts itself, which is a fault of the scheduler.

@@ -1,8 +1,9 @@
-//! The workers: what each has in flight, how much more it may get, and who has room, by load.
+//! The workers: what each has in flight, how much more it may get, and who has room, by
+//! load.
 //!
-//! Every worker that may get single-rank tasks is in the list of one bucket, with workers of like
-//! load; two bit sets say which buckets have members. So the least and the most loaded are found
-//! without a look at the others, however many there are.
+//! Every worker that may get single-rank tasks is in the list of one bucket, with workers
+//! of like load; two bit sets say which buckets have members. So the least and the most
+//! loaded are found without a look at the others, however many there are.
 
 use super::Settings;
 use super::lists::List;
@@ -10,15 +11,16 @@ use super::task::WORKERS_MAX;
 use super::tasks::Tasks;
 use crate::id::{Index, TaskSlot, WorkerId};
 
-/// Buckets of load: 0 is idle, 1 to 7 some slots free, from [`BUSY`] on all slots taken and more
-/// and more queued.
+/// Buckets of load: 0 is idle, 1 to 7 some slots free, from [`BUSY`] on all slots taken
+/// and more and more queued.
 const BUCKETS: u32 = 48;
 
-/// So many tasks queued for each slot have a bucket each; above, [`COARSE`] of them share one.
+/// So many tasks queued for each slot have a bucket each; above, [`COARSE`] of them share
+/// one.
 const FINE: u32 = 8;
 
-/// How far a worker is ahead matters less the farther it is, and a worker that keeps its bucket
-/// costs nothing.
+/// How far a worker is ahead matters less the farther it is, and a worker that keeps its
+/// bucket costs nothing.
 const COARSE: u32 = 8;
 
 /// The first bucket of workers without a free slot.
@@ -46,7 +48,8 @@ pub(super) enum Standing {
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Worker {
-    /// Tasks in flight, in the order in which they were started: the first `slots` count as begun.
+    /// Tasks in flight, in the order in which they were started: the first `slots` count
+    /// as begun.
     pub(super) tasks: List<TaskSlot>,
     pub(super) in_flight: u32,
     pub(super) slots: u32,
@@ -118,14 +121,16 @@ impl Worker {
     pub(super) fn learn(&mut self, ran_ns: u64, settings: &Settings) {
         let ran_ns = ran_ns.max(1);
         let mean_ns = self.mean_ns;
-        // Down faster than up: too little prefetch costs a round trip for each task, too much is taken back.
+        // Down faster than up: too little prefetch costs a round trip for each task, too
+        // much is taken back.
         self.mean_ns = match () {
             () if mean_ns == 0 => ran_ns,
             () if ran_ns < mean_ns => mean_ns - (mean_ns - ran_ns).div_ceil(2),
             () => mean_ns + (ran_ns - mean_ns) / 4,
         };
         let most = u64::from(settings.prefetch_tasks_max).max(1);
-        // The division is the dearest step of a report, and without it for tiny tasks the answer is the same.
+        // The division is the dearest step of a report, and without it for tiny tasks the
+        // answer is the same.
         let per_slot = if self.mean_ns.saturating_mul(most) <= settings.prefetch_ns {
             most
         } else {
@@ -223,7 +228,8 @@ impl Workers {
             return false;
         }
         let slots = slots.max(1);
-        // One task ahead until a duration is known: enough to hide a round trip, too little to hoard.
+        // One task ahead until a duration is known: enough to hide a round trip, too
+        // little to hoard.
         let capacity = slots.saturating_add(1);
         *state = Worker { slots, capacity, standing: Standing::Open, reported_ns: now_ns, ..Worker::UNKNOWN };
         self.living += 1;
@@ -268,7 +274,8 @@ impl Workers {
         self.open.present & ((1 << BUSY) - 1) != 0
     }
 
-    /// The least loaded worker with room; of several idle ones the one that became so last.
+    /// The least loaded worker with room; of several idle ones the one that became so
+    /// last.
     pub(super) fn least_loaded(&self) -> Option<WorkerId> {
         let bucket = self.open.present.trailing_zeros();
         if bucket < BUCKETS { self.open.lists[bucket as usize].head } else { None }
@@ -279,8 +286,9 @@ impl Workers {
         buckets(self.open.present).flat_map(|bucket| self.walk(self.open.lists[bucket as usize].head))
     }
 
-    /// All workers that take single-rank tasks, those with room or not, in the order in which they should become
-    /// free; of like load the one that has not changed for longest.
+    /// All workers that take single-rank tasks, those with room or not, in the order in
+    /// which they should become free; of like load the one that has not changed for
+    /// longest.
     pub(super) fn soonest_free(&self) -> impl Iterator<Item = WorkerId> {
         buckets(self.open.present | self.full.present).flat_map(|bucket| {
             let lists = [self.open.lists[bucket as usize], self.full.lists[bucket as usize]];
@@ -327,7 +335,8 @@ impl Workers {
         state.tasks.remove(tasks, slot);
     }
 
-    /// Puts a worker into the list where it belongs now. A worker whose bucket is as before keeps its place.
+    /// Puts a worker into the list where it belongs now. A worker whose bucket is as
+    /// before keeps its place.
     #[inline]
     pub(super) fn relist(&mut self, worker: WorkerId) {
         let state = &self[worker];
@@ -344,8 +353,8 @@ impl Workers {
         }
     }
 
-    /// Idle workers go to the head: the last to become idle still spins. Busy ones go to the tail: the first to get
-    /// so much work is the first to be through.
+    /// Idle workers go to the head: the last to become idle still spins. Busy ones go to
+    /// the tail: the first to get so much work is the first to be through.
     fn list(&mut self, worker: WorkerId, bucket: u8, full: bool) {
         let loads = if full { &mut self.full } else { &mut self.open };
         let list = &mut loads.lists[bucket as usize];

@@ -1,4 +1,5 @@
-//! What must hold, kept beside the machines and independent of them: of each task, of each group.
+//! What must hold, kept beside the machines and independent of them: of each task, of
+//! each group.
 
 use super::script::{Outcome, Script};
 use super::task::{Behaviour, Expected, Task};
@@ -20,7 +21,8 @@ pub(super) struct Party {
     left: Vec<Option<Result<(), ()>>>,
     /// Some member has asked for the raw communicator.
     raw: bool,
-    /// A member is lost: the others may be told of that at any time, and the controller tries again.
+    /// A member is lost: the others may be told of that at any time, and the controller
+    /// tries again.
     pub(super) broken: bool,
 }
 
@@ -40,7 +42,8 @@ pub(super) struct Book {
     pub(super) to_be_freed: Vec<usize>,
     /// Tasks whose groups have asked for one.
     with_raw: FxHashSet<usize>,
-    /// One of these tasks has lost a member: who of the others is told to free it is not known here.
+    /// One of these tasks has lost a member: who of the others is told to free it is not
+    /// known here.
     pub(super) may_be_freed: bool,
     pub(super) done: u64,
     pub(super) failed: u64,
@@ -64,7 +67,8 @@ impl Book {
         self.workers - self.lost.len() as u32
     }
 
-    /// Whether the value of a task was lost with its worker, unless another rank has a copy.
+    /// Whether the value of a task was lost with its worker, unless another rank has a
+    /// copy.
     pub(super) fn is_at_risk(&self, index: usize) -> bool {
         let model = &self.tasks[index];
         let was_there = model.ran_on.is_some_and(|worker| self.lost.contains(&worker));
@@ -97,8 +101,8 @@ impl Book {
         *counted = counted.checked_add_signed(change).expect("a handle is dropped once");
     }
 
-    /// A task begins on a worker; `group` is the epoch and the place of a member of a group. Gives the
-    /// number of the task.
+    /// A task begins on a worker; `group` is the epoch and the place of a member of a
+    /// group. Gives the number of the task.
     pub(super) fn begins(
         &mut self,
         worker: usize,
@@ -325,7 +329,8 @@ impl Book {
         }
     }
 
-    /// Whether somebody needs a task: a handle, a task that takes its output, or what it still waits for itself.
+    /// Whether somebody needs a task: a handle, a task that takes its output, or what it
+    /// still waits for itself.
     pub(super) fn is_needed(&self, index: usize, consumers: &[usize]) -> bool {
         let model = &self.tasks[index];
         let is_pending = |&other: &usize| !self.tasks[other].has_ended();

@@ -1,4 +1,5 @@
-//! The bytes of simulated values: each value and message has its own, so that no one can pass for another.
+//! The bytes of simulated values: each value and message has its own, so that no one can
+//! pass for another.
 
 use crate::codec::{self, Payload, PayloadWriter};
 

@@ -1,4 +1,5 @@
-//! The simulated controller: its machine, in turns. It stands for `runtime/controller.rs`.
+//! The simulated controller: its machine, in turns. It stands for
+//! `runtime/controller.rs`.
 
 use super::agenda::Happening;
 use super::book::Book;
@@ -106,7 +107,8 @@ impl World<'_> {
         }
     }
 
-    /// After anything that has happened to the controller: sends, wakes, checks, plans the next turn.
+    /// After anything that has happened to the controller: sends, wakes, checks, plans
+    /// the next turn.
     pub(super) fn after_controller(&mut self) {
         self.deliver_of_controller();
         let mut woken = Vec::new();

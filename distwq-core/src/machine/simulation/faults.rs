@@ -1,4 +1,5 @@
-//! What goes wrong around the machines: workers that die, a controller whose process exits, a frame that is torn.
+//! What goes wrong around the machines: workers that die, a controller whose process
+//! exits, a frame that is torn.
 
 use super::agenda::Happening;
 use super::network::CONTROLLER;
@@ -112,7 +113,8 @@ impl World<'_> {
         }
     }
 
-    /// A frame was read. If it was torn, that was found, unless it is that of a lost worker or its receiver has exited.
+    /// A frame was read. If it was torn, that was found, unless it is that of a lost
+    /// worker or its receiver has exited.
     pub(super) fn check_torn(&self, (from, to): (Rank, Rank), frame: &Frame) {
         let is_late = from != CONTROLLER && to == CONTROLLER && self.book.lost.contains(&(from.index() - 1));
         let has_exited = to != CONTROLLER && self.workers[to.index() - 1].is_dead;

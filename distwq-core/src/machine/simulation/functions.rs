@@ -1,4 +1,5 @@
-//! The remote functions of simulated programs. None is ever called: the simulation writes what they would give.
+//! The remote functions of simulated programs. None is ever called: the simulation writes
+//! what they would give.
 
 use super::random::Random;
 use crate::function::registry::{Body, Registry, Remote};

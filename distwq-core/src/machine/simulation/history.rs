@@ -1,4 +1,5 @@
-//! What has happened in a run: counts, a hash of all frames, and, where somebody will read them, the last events in words.
+//! What has happened in a run: counts, a hash of all frames, and, where somebody will
+//! read them, the last events in words.
 
 use crate::codec::frame::Frame;
 use crate::id::Rank;
@@ -40,7 +41,8 @@ pub struct Tally {
     pub exits: u64,
     /// Runs that ended with a frame that cannot be read.
     pub unreadable: u64,
-    /// Tasks that ended because nothing could move any more, or too few workers were left.
+    /// Tasks that ended because nothing could move any more, or too few workers were
+    /// left.
     pub stalled: u64,
     /// Tasks that ended because their worker was lost, or what they take.
     pub lost_tasks: u64,

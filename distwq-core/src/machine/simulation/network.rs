@@ -1,5 +1,6 @@
-//! The network: frames on their way, each with a delay of its own, within the promises of a transport. Frames from one
-//! rank to another arrive in the order in which they were sent, but one with attachments may be overtaken by later ones.
+//! The network: frames on their way, each with a delay of its own, within the promises of
+//! a transport. Frames from one rank to another arrive in the order in which they were
+//! sent, but one with attachments may be overtaken by later ones.
 
 use super::agenda::{Agenda, Happening};
 use super::history::History;

@@ -1,4 +1,5 @@
-//! How tasks may end, and whether they do: as they must, where no loss of a worker can explain anything else.
+//! How tasks may end, and whether they do: as they must, where no loss of a worker can
+//! explain anything else.
 
 use super::book::Book;
 use super::script::{Outcome, failure_text};
@@ -7,7 +8,8 @@ use crate::id::RunId;
 use crate::outcome::error::TaskError;
 
 impl Book {
-    /// The controller says that a task has ended so. Nothing is known of one that was gone at once.
+    /// The controller says that a task has ended so. Nothing is known of one that was
+    /// gone at once.
     pub(super) fn ended(&mut self, index: usize, attempts: Option<u32>, seen: Option<Seen>) {
         let model = &self.tasks[index];
         assert_eq!(model.running, 0, "{} ends while it runs", model.id);
@@ -47,8 +49,8 @@ impl Book {
         }
     }
 
-    /// A user gets this of a task: right bytes (true), wrong ones, or an error. It is how the task has ended, but a value
-    /// may be lost afterwards.
+    /// A user gets this of a task: right bytes (true), wrong ones, or an error. It is how
+    /// the task has ended, but a value may be lost afterwards.
     pub(super) fn check_got(&self, index: usize, result: &Result<bool, TaskError>) {
         let model = &self.tasks[index];
         match (&model.seen, result) {

@@ -11,7 +11,8 @@ use crate::function::remote::Failure;
 use crate::id::{RunId, TaskId};
 use crate::machine::controller::{self, GraphSize, NewTask, Options, Plain};
 
-/// Handles that a new task may take: the last ones, so that programs are deep as well as wide.
+/// Handles that a new task may take: the last ones, so that programs are deep as well as
+/// wide.
 const RECENT: usize = 10;
 
 /// What a call says.

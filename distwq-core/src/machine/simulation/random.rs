@@ -1,6 +1,7 @@
 //! Numbers from a seed, for this simulation and for that of the scheduler.
 
-/// A stream of numbers that depends on its seed alone (SplitMix64; Steele, Lea, Flood, OOPSLA 2014).
+/// A stream of numbers that depends on its seed alone (SplitMix64; Steele, Lea, Flood,
+/// OOPSLA 2014).
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 

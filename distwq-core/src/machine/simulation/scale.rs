@@ -1,8 +1,10 @@
-//! What a run costs by its number of workers: the real machines with the real frames between them, in simulated time, and
-//! the processor time and the bytes that each side needs. Nothing is random and nothing is checked but that all ends.
+//! What a run costs by its number of workers: the real machines with the real frames
+//! between them, in simulated time, and the processor time and the bytes that each side
+//! needs. Nothing is random and nothing is checked but that all ends.
 //!
-//! The network takes the same time for every frame. The controller gathers what comes for some microseconds before it
-//! looks, as one does that is never idle for long. What an MPI and a transport need is not in these figures.
+//! The network takes the same time for every frame. The controller gathers what comes for
+//! some microseconds before it looks, as one does that is never idle for long. What an
+//! MPI and a transport need is not in these figures.
 
 mod member;
 mod meter;

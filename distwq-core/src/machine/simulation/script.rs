@@ -105,8 +105,8 @@ struct Pending {
 }
 
 impl Script {
-    /// One in which all goes well: messages are thought of one after another, each received after it was sent, so
-    /// there is an order in which nobody waits for ever.
+    /// One in which all goes well: messages are thought of one after another, each
+    /// received after it was sent, so there is an order in which nobody waits for ever.
     pub(super) fn good(random: &mut Random, width: usize, name: u64) -> Self {
         let mut script = Self {
             members: vec![Vec::new(); width],
@@ -213,7 +213,8 @@ impl Script {
         }
     }
 
-    /// A member returns before it sends what another waits for. False if nobody waits for any.
+    /// A member returns before it sends what another waits for. False if nobody waits for
+    /// any.
     fn leave_early(&mut self, random: &mut Random) -> bool {
         let mut cuts = Vec::new();
         for (member, steps) in self.members.iter().enumerate() {
@@ -236,7 +237,8 @@ impl Script {
         self.members[member].iter().any(waits)
     }
 
-    /// Some members wait for each other in the end; the others return, or wait for one of these.
+    /// Some members wait for each other in the end; the others return, or wait for one of
+    /// these.
     fn wait_in_a_circle(&mut self, random: &mut Random) {
         let width = self.width();
         let mut members: Vec<usize> = (0..width).collect();

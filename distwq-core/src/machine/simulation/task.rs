@@ -1,4 +1,5 @@
-//! One task or value of a simulated program: what it is, what must become of it, and how far it is.
+//! One task or value of a simulated program: what it is, what must become of it, and how
+//! far it is.
 
 use super::content::{Content, Together};
 use super::script::{Outcome, Script, failure_text};
@@ -40,7 +41,8 @@ pub(super) enum Seen {
     Value,
     /// With an error.
     Error(TaskError),
-    /// It was gone at once, as nobody needed it; `gave` says whether it has given a value, where that is certain.
+    /// It was gone at once, as nobody needed it; `gave` says whether it has given a
+    /// value, where that is certain.
     Gone { gave: Option<bool> },
 }
 
@@ -74,7 +76,8 @@ pub(super) struct Task {
     pub(super) has_given: bool,
     /// The number of the last attempt that has failed by itself.
     pub(super) failed_at: u32,
-    /// The lost workers that had it when the controller heard of their loss, each with the attempt.
+    /// The lost workers that had it when the controller heard of their loss, each with
+    /// the attempt.
     pub(super) lost_with: Vec<(usize, u32)>,
     /// Executors that run it at this moment.
     pub(super) running: u32,
@@ -109,12 +112,14 @@ impl Task {
         }
     }
 
-    /// Whether it may have ended with a value where it should have failed, or the other way round.
+    /// Whether it may have ended with a value where it should have failed, or the other
+    /// way round.
     pub(super) fn deviates(&self) -> bool {
         self.has_ended() && self.has_value() != Some(matches!(self.expected, Expected::Value { .. }))
     }
 
-    /// What a group does in an attempt. Without losses there is one for each; more of them go like the last.
+    /// What a group does in an attempt. Without losses there is one for each; more of
+    /// them go like the last.
     pub(super) fn script(&self, attempt: u32) -> &Script {
         let Behaviour::Group(scripts) = &self.behaviour else { panic!("{} is no group", self.id) };
         let last = scripts.len() - 1;
@@ -127,8 +132,8 @@ impl Task {
         (attempt <= *failing).then_some(failure)
     }
 
-    /// How a task must end that comes after these, if they have ended or will end so, and nothing if it depends on what
-    /// it does itself.
+    /// How a task must end that comes after these, if they have ended or will end so, and
+    /// nothing if it depends on what it does itself.
     pub(super) fn expected_after<'a>(before: impl Iterator<Item = &'a Self>) -> Option<Expected> {
         let mut expected = None;
         for task in before {

@@ -1,5 +1,5 @@
-//! The user of a simulated run: what he adds, holds, waits for, and how he ends. It stands for `cluster.rs` and
-//! `handle.rs`.
+//! The user of a simulated run: what he adds, holds, waits for, and how he ends. It
+//! stands for `cluster.rs` and `handle.rs`.
 
 use super::agenda::Happening;
 use super::outcome::Failures;
@@ -76,7 +76,8 @@ impl World<'_> {
             return;
         }
         if self.random.percent(4) {
-            // Queues become long, and workers that run dry get what others have not begun.
+            // Queues become long, and workers that run dry get what others have not
+            // begun.
             for _ in 0..self.random.up_to(30) {
                 self.submit_task();
             }

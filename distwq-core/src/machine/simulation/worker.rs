@@ -1,5 +1,5 @@
-//! A simulated worker: its machine, and executors that do what the programs say. It stands for `runtime/worker.rs` and
-//! `runtime/executor.rs`.
+//! A simulated worker: its machine, and executors that do what the programs say. It
+//! stands for `runtime/worker.rs` and `runtime/executor.rs`.
 
 use super::agenda::Happening;
 use super::faults::Torn;
@@ -170,7 +170,8 @@ impl World<'_> {
         }
     }
 
-    /// Wakes the executors that wait for what has happened, drops garbage, and plans the next turn.
+    /// Wakes the executors that wait for what has happened, drops garbage, and plans the
+    /// next turn.
     fn after_worker(&mut self, worker: usize) {
         let this = &mut self.workers[worker];
         if this.is_dead {

@@ -117,7 +117,8 @@ pub(super) struct World<'h> {
     pub(super) phase: Phase,
     /// The frame that is torn, once it was sent.
     pub(super) torn: Torn,
-    /// The machine of the scheduler is looked through after each event, not only in the end.
+    /// The machine of the scheduler is looked through after each event, not only in the
+    /// end.
     thorough: bool,
 }
 
@@ -253,7 +254,8 @@ impl<'h> World<'h> {
         }
     }
 
-    /// Nothing will happen any more by itself: the user has all he waits for, and nothing is left anywhere.
+    /// Nothing will happen any more by itself: the user has all he waits for, and nothing
+    /// is left anywhere.
     fn all_is_quiet(&mut self) {
         assert!(self.is_user_done(), "nothing moves any more, and the user waits: {:?}", self.user);
         self.controller.machine.validate();

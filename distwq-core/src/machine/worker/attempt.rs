@@ -6,7 +6,8 @@ use crate::codec::PayloadWriter;
 use crate::function::remote::Failure;
 use crate::task::current::Description;
 
-/// One attempt on an executor, and what became of it: reused for one after another, so that none is moved.
+/// One attempt on an executor, and what became of it: reused for one after another, so
+/// that none is moved.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(super) ready: ReadyTask,
@@ -30,7 +31,8 @@ impl Attempt {
         failure: None,
     };
 
-    /// The task, with the group in which it is the part of this member and the buffer for its output.
+    /// The task, with the group in which it is the part of this member and the buffer for
+    /// its output.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut Task, Option<u64>, &mut PayloadWriter) {
         (&mut self.ready.task, self.ready.epoch, &mut self.output)

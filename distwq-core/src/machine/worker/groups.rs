@@ -1,5 +1,5 @@
-//! The group that a worker is a member of: one at a time, as the next one begins when all have left
-//! it.
+//! The group that a worker is a member of: one at a time, as the next one begins when all
+//! have left it.
 
 use super::membership::Membership;
 use crate::id::Rank;
@@ -11,10 +11,11 @@ use crate::wire::message::WaitReport;
 pub(super) struct Groups {
     /// The epoch of the group, and this member's side of it.
     current: Option<(u64, Box<Membership>)>,
-    /// The group that this rank has left last: others may still be inside, until the next one
-    /// begins here.
+    /// The group that this rank has left last: others may still be inside, until the next
+    /// one begins here.
     departed: Option<(u64, Box<Membership>)>,
-    /// The last group whose `Leave` has come while it was not here: its `Run` may still come.
+    /// The last group whose `Leave` has come while it was not here: its `Run` may still
+    /// come.
     ended_early: Option<u64>,
 }
 
@@ -28,8 +29,8 @@ impl Groups {
         self.get_mut(epoch).expect("a task that runs in a group has it until it ends")
     }
 
-    /// A group and which member of it a rank is. A message of one that this rank has left already is
-    /// late and means nothing.
+    /// A group and which member of it a rank is. A message of one that this rank has left
+    /// already is late and means nothing.
     pub(super) fn member(&mut self, epoch: u64, rank: Rank) -> Option<(&mut Membership, usize)> {
         let membership = self.get_mut(epoch)?;
         let member = membership.members.index_of(rank)?;
@@ -46,7 +47,8 @@ impl Groups {
         of_epoch(&mut self.current, epoch).or_else(|| of_epoch(&mut self.departed, epoch))
     }
 
-    /// A group begins. All have left the one before it: its members were not free until then.
+    /// A group begins. All have left the one before it: its members were not free until
+    /// then.
     pub(super) fn insert(&mut self, epoch: u64, membership: Membership) {
         debug_assert!(self.current.is_none(), "a rank is in one group at a time");
         self.departed = None;
@@ -65,8 +67,8 @@ impl Groups {
         self.current.take_if(|(current, _)| *current == epoch);
     }
 
-    /// A group that is not here will not begin: either its `Run` is still to come, or this rank has
-    /// left it.
+    /// A group that is not here will not begin: either its `Run` is still to come, or
+    /// this rank has left it.
     pub(super) fn end_early(&mut self, epoch: u64) {
         if self.departed(epoch).is_none() {
             self.ended_early = self.ended_early.max(Some(epoch));

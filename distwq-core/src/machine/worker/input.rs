@@ -8,7 +8,8 @@ use crate::id::{GroupKey, Rank, Slot};
 pub(crate) enum Input<'a> {
     /// A frame has come from another rank.
     Frame { from: Rank, frame: &'a Frame },
-    /// An executor takes the first task that is ready; the caller knows that there is one.
+    /// An executor takes the first task that is ready; the caller knows that there is
+    /// one.
     Begin { slot: Slot, attempt: &'a mut Attempt },
     /// What an executor has taken has ended.
     Ended { slot: Slot, attempt: &'a mut Attempt },
@@ -16,7 +17,8 @@ pub(crate) enum Input<'a> {
     Awaits { epoch: u64, from: usize, key: GroupKey },
     /// A deadline may have come.
     Time,
-    /// The controller is to be told what this rank holds and runs, as the [outbox](super::Outbox::take_asked) has asked.
+    /// The controller is to be told what this rank holds and runs, as the
+    /// [outbox](super::Outbox::take_asked) has asked.
     Reports { kept_bytes: u64 },
     /// All executors have returned: nothing runs here any more.
     Finished,

@@ -30,7 +30,8 @@ struct Fetch {
     /// Who was asked.
     holder: Rank,
     waiting: Vec<Gap>,
-    /// It was to be forgotten before the answer came: whoever waits gets it, nobody keeps it.
+    /// It was to be forgotten before the answer came: whoever waits gets it, nobody keeps
+    /// it.
     forgotten: bool,
 }
 
@@ -44,15 +45,17 @@ struct Gap {
 
 /// Tasks that wait for values, and values that are on their way.
 ///
-/// A value may come twice: a frame in pieces that brings it along with a task can be overtaken by a task that is told to
-/// ask for it. So where a value is (in the store, on its way, or both) is changed here alone, and these hold in any order
-/// of arrival:
+/// A value may come twice: a frame in pieces that brings it along with a task can be
+/// overtaken by a task that is told to ask for it. So where a value is (in the store, on
+/// its way, or both) is changed here alone, and these hold in any order of arrival:
 ///
 /// - nobody waits for a value that is in the store;
-/// - a value that was to be forgotten is not in the store, and does not come back with an answer that is late.
+/// - a value that was to be forgotten is not in the store, and does not come back with an
+///   answer that is late.
 ///
-/// The controller says `Forget` once, after all tasks that take the value have ended, and an id is used once. So nothing
-/// has to be remembered of a value that is neither here nor on its way.
+/// The controller says `Forget` once, after all tasks that take the value have ended, and
+/// an id is used once. So nothing has to be remembered of a value that is neither here
+/// nor on its way.
 #[derive(Default, Debug)]
 pub(crate) struct Inputs {
     waiting: FxHashMap<TaskId, Waiting>,
@@ -78,8 +81,8 @@ pub(crate) struct Failed {
 }
 
 impl Inputs {
-    /// Takes a task some of whose inputs are missing. `ask` is called for each value that nobody has asked for yet, and
-    /// says whom it asks.
+    /// Takes a task some of whose inputs are missing. `ask` is called for each value that
+    /// nobody has asked for yet, and says whom it asks.
     pub(crate) fn add(&mut self, task: Task, purpose: Purpose, mut ask: impl FnMut(TaskId) -> Rank) {
         let id = task.id;
         let mut missing = 0;
@@ -96,8 +99,9 @@ impl Inputs {
         self.waiting.insert(id, Waiting { task, missing, purpose });
     }
 
-    /// A value has come along with a task. Gives it as that task is to hold it, and the tasks that waited for it and now
-    /// have all their inputs. If it was asked for, the answer is still to come and will find nobody who waits.
+    /// A value has come along with a task. Gives it as that task is to hold it, and the
+    /// tasks that waited for it and now have all their inputs. If it was asked for, the
+    /// answer is still to come and will find nobody who waits.
     pub(crate) fn brought(
         &mut self,
         value: TaskId,
@@ -113,8 +117,8 @@ impl Inputs {
         (resident, ready)
     }
 
-    /// A value that was asked for has come. Gives the tasks that now have all their inputs; keeps the value unless it was
-    /// to be forgotten.
+    /// A value that was asked for has come. Gives the tasks that now have all their
+    /// inputs; keeps the value unless it was to be forgotten.
     pub(crate) fn arrived(&mut self, value: TaskId, resident: Resident, store: &mut Store) -> Vec<Gathered> {
         let Some(fetch) = self.fetches.remove(&value) else {
             return Vec::new();
@@ -123,7 +127,8 @@ impl Inputs {
         self.fill(&fetch.waiting, value, &resident)
     }
 
-    /// A value that was asked for cannot come from `holder`. Nothing if it was asked of another one meanwhile.
+    /// A value that was asked for cannot come from `holder`. Nothing if it was asked of
+    /// another one meanwhile.
     pub(crate) fn failed(&mut self, value: TaskId, holder: Rank, reason: &str, store: &Store) -> Option<Failed> {
         let asked = self.fetches.get(&value).is_some_and(|fetch| fetch.holder == holder);
         if !asked {
@@ -148,7 +153,8 @@ impl Inputs {
         values
     }
 
-    /// Nobody needs the value any more. Gives it if it is here: the caller drops it, outside the lock.
+    /// Nobody needs the value any more. Gives it if it is here: the caller drops it,
+    /// outside the lock.
     pub(crate) fn forget(&mut self, value: TaskId, store: &mut Store) -> Option<Resident> {
         if let Some(fetch) = self.fetches.get_mut(&value) {
             fetch.forgotten = true;
@@ -325,11 +331,13 @@ mod tests {
         all.push(before.to_vec());
         for step in [Step::Brought, Step::Asked, Step::GivenBack, Step::Answer, Step::NoAnswer, Step::Forget] {
             let can_be = match step {
-                // A value is not let go before the tasks that take it have come and ended.
+                // A value is not let go before the tasks that take it have come and
+                // ended.
                 Step::Brought | Step::Asked => !has(Step::Forget),
                 Step::GivenBack => has(Step::Asked),
                 Step::Answer | Step::NoAnswer => has(Step::Asked) && !answered,
-                // Task 9 has to have ended: with the value, without it, or by being given back.
+                // Task 9 has to have ended: with the value, without it, or by being given
+                // back.
                 Step::Forget => !has(Step::Asked) || has(Step::Brought) || has(Step::GivenBack) || answered,
             };
             if can_be && !has(step) {

@@ -1,4 +1,5 @@
-//! What a worker knows of one group that it is a member of: the messages that have come, and who has left.
+//! What a worker knows of one group that it is a member of: the messages that have come,
+//! and who has left.
 
 use super::task::Task;
 use crate::codec::Payload;
@@ -10,8 +11,9 @@ use crate::wire::message::WaitReport;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-/// A member's side of a group, from its `Run` until the member's part of the task has ended; and then what is left of it
-/// until the next group begins here, for members that wait for this one.
+/// A member's side of a group, from its `Run` until the member's part of the task has
+/// ended; and then what is left of it until the next group begins here, for members that
+/// wait for this one.
 ///
 /// It costs what the member does: nothing of it is there for each member of the group.
 #[derive(Debug)]
@@ -28,8 +30,8 @@ pub(crate) struct Membership {
     pub(crate) raw: bool,
     /// Messages that have come and were not taken.
     inbox: FxHashMap<(usize, GroupKey), Payload>,
-    /// By place in the order of operations, in which operations these messages are, but for those
-    /// from member to member, which have an order of their own.
+    /// By place in the order of operations, in which operations these messages are, but
+    /// for those from member to member, which have an order of their own.
     operations: FxHashMap<u64, SmallVec<[Untaken; 1]>>,
     /// The members with which it has exchanged something.
     peers: FxHashMap<usize, Peer>,
@@ -64,8 +66,9 @@ struct Untaken {
     count: usize,
 }
 
-/// A member that waits for this long says so, so that a circle of waits is found, and that it waits for one that has left.
-/// Twice as long after each such wait that has ended by itself: a group that waits often is not to tell it often.
+/// A member that waits for this long says so, so that a circle of waits is found, and
+/// that it waits for one that has left. Twice as long after each such wait that has ended
+/// by itself: a group that waits often is not to tell it often.
 const WAIT_TOLD_FIRST_NS: Ns = 50_000_000;
 
 /// At most so long.
@@ -165,7 +168,8 @@ impl Membership {
         (self.inbox, self.operations) = (FxHashMap::default(), FxHashMap::default());
     }
 
-    /// A message has come to this member, which has left. Whether the controller has to be told, because it has asked.
+    /// A message has come to this member, which has left. Whether the controller has to
+    /// be told, because it has asked.
     pub(crate) fn arrived_late(&mut self) -> bool {
         self.received += 1;
         self.told.is_some()
@@ -176,7 +180,8 @@ impl Membership {
         self.failed.as_ref()
     }
 
-    /// The member waits for this message from now on, until [`take`](Self::take) gives something.
+    /// The member waits for this message from now on, until [`take`](Self::take) gives
+    /// something.
     pub(crate) fn begin_wait(&mut self, now: Ns, from: usize, key: GroupKey) {
         if !self.awaits.is_some_and(|known| (known.from, known.key) == (from, key)) {
             self.awaits = Some(Await { from, key, told_at: now + self.told_after_ns });
@@ -209,14 +214,16 @@ impl Membership {
         (!is_known).then(|| self.tell(report))
     }
 
-    /// What the member waits for, and what it has exchanged; the answer to `AskWait` of this round, if it is one.
+    /// What the member waits for, and what it has exchanged; the answer to `AskWait` of
+    /// this round, if it is one.
     pub(crate) fn wait_report(&mut self, epoch: u64, answers: Option<u32>) -> WaitReport {
         let report = WaitReport { answers, ..self.now(epoch) };
         self.tell(report)
     }
 
     fn now(&self, epoch: u64) -> WaitReport {
-        // What ends the wait ends it at once, also while the member's thread has not looked yet.
+        // What ends the wait ends it at once, also while the member's thread has not
+        // looked yet.
         let on = self
             .waits
             .filter(|(from, key)| !self.inbox.contains_key(&(*from, *key)) && self.why_never(*from, *key).is_none());
@@ -234,8 +241,9 @@ impl Membership {
         self.failed.get_or_insert_with(|| GroupError::Deadlock { waits: waits.to_owned() });
     }
 
-    /// The message of `from` with this key, if it has come or cannot come any more. Then the member does not wait any
-    /// more, from this very moment: one that computes must never be counted among those that wait.
+    /// The message of `from` with this key, if it has come or cannot come any more. Then
+    /// the member does not wait any more, from this very moment: one that computes must
+    /// never be counted among those that wait.
     pub(crate) fn take(&mut self, from: usize, key: GroupKey) -> Option<Result<Payload, GroupError>> {
         let taken = self.look_for(from, key)?;
         self.end_wait();
@@ -262,7 +270,8 @@ impl Membership {
             });
         }
         if from == self.index {
-            // What a member sends itself is here at once, and while it waits it sends nothing.
+            // What a member sends itself is here at once, and while it waits it sends
+            // nothing.
             let operation = Operation::name_of(key.operation);
             let waits = format!("member {from} waits for itself in {operation}, and has sent itself nothing more");
             return Some(GroupError::Deadlock { waits });
@@ -272,9 +281,10 @@ impl Membership {
             .then(|| GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) })
     }
 
-    /// Who is in another operation, and in which, at the place in the order where this member is in that of `key`.
-    /// It need not be the member that this one waits for: that one may wait for somebody else. Messages from member
-    /// to member have an order of their own.
+    /// Who is in another operation, and in which, at the place in the order where this
+    /// member is in that of `key`. It need not be the member that this one waits for:
+    /// that one may wait for somebody else. Messages from member to member have an order
+    /// of their own.
     fn other_operation(&self, key: GroupKey) -> Option<(usize, u8)> {
         let message = Operation::Message as u8;
         if key.operation == message {
@@ -297,7 +307,8 @@ mod tests {
         GroupKey { operation: Operation::Message as u8, sequence, round: 0 }
     }
 
-    /// What the member, which waits for this message of the other one, has to say now, if it has: what it waits for.
+    /// What the member, which waits for this message of the other one, has to say now, if
+    /// it has: what it waits for.
     #[expect(clippy::option_option, reason = "it may say that it does not wait")]
     fn says(member: &mut Membership, now: Ns, key: GroupKey) -> Option<Option<(u32, GroupKey)>> {
         member.begin_wait(now, 1, key);

@@ -1,5 +1,6 @@
-//! The machine of a worker: it receives tasks, asks for their inputs at the ranks that hold them, gives them to
-//! executors, keeps what is large. It decides nothing about order or place.
+//! The machine of a worker: it receives tasks, asks for their inputs at the ranks that
+//! hold them, gives them to executors, keeps what is large. It decides nothing about
+//! order or place.
 
 mod attempt;
 mod descriptions;
@@ -154,7 +155,8 @@ impl Worker {
         self.running.count()
     }
 
-    /// The place of this member in the group of a task that runs here, and how many members it has.
+    /// The place of this member in the group of a task that runs here, and how many
+    /// members it has.
     pub(crate) fn place_in_group(&mut self, epoch: u64) -> (usize, usize) {
         let membership = self.groups.of_running(epoch);
         (membership.index, membership.members.len())
@@ -187,8 +189,9 @@ impl Worker {
         Ok(())
     }
 
-    /// A message of another member of a group, if it is here or cannot come any more. Otherwise the member waits for it,
-    /// which the machine has to be [told](Input::Awaits).
+    /// A message of another member of a group, if it is here or cannot come any more.
+    /// Otherwise the member waits for it, which the machine has to be
+    /// [told](Input::Awaits).
     pub(crate) fn take_in_group(
         &mut self,
         epoch: u64,
@@ -246,8 +249,8 @@ impl Worker {
         out.done(task, (started_ns, ran_ns), raw, outcome);
     }
 
-    /// This member's part of a group task has ended. The controller hears of it, and tells those whom it concerns. Says
-    /// whether it asked for the raw communicator.
+    /// This member's part of a group task has ended. The controller hears of it, and
+    /// tells those whom it concerns. Says whether it asked for the raw communicator.
     fn left_group(&mut self, epoch: u64, attempt: &mut Attempt) -> bool {
         let Some(membership) = self.groups.depart(epoch) else { return false };
         let Attempt { output, failure, .. } = attempt;
@@ -403,8 +406,8 @@ impl Worker {
         Ok(())
     }
 
-    /// After the end of a failed run: lets go of what has not begun, also of what `Stop` has overtaken, or whose inputs
-    /// have come only now.
+    /// After the end of a failed run: lets go of what has not begun, also of what `Stop`
+    /// has overtaken, or whose inputs have come only now.
     fn discard(&mut self, out: &mut Outbox) {
         let unbegun = (take(&mut self.ready), self.values.take_waiting());
         out.garbage.push(Box::new(unbegun));
@@ -425,7 +428,8 @@ impl Worker {
         }
     }
 
-    /// These values cannot come from a rank that was asked for them: the tasks that wait for them have failed.
+    /// These values cannot come from a rank that was asked for them: the tasks that wait
+    /// for them have failed.
     fn cannot_come(&mut self, values: &[TaskId], holder: Rank, out: &mut Outbox) {
         let failed = values.iter().filter_map(|value| Some((*value, self.values.refused(*value, holder)?)));
         let failed: Vec<(TaskId, Failed)> = failed.collect();
@@ -438,7 +442,8 @@ impl Worker {
         failed.into_iter().for_each(|(_, failed)| self.gathered(failed.tasks, out));
     }
 
-    /// A rank is gone, and with it what it was asked for, or what a message that is late will say that it has.
+    /// A rank is gone, and with it what it was asked for, or what a message that is late
+    /// will say that it has.
     fn lost(&mut self, rank: Rank, out: &mut Outbox) {
         self.lost.push(rank);
         let values = self.values.asked_of(rank);
@@ -477,13 +482,15 @@ impl Worker {
         out.garbage.push(Box::new(task));
     }
 
-    /// Gives back what has not begun: one pass over what is queued, however many are asked for.
+    /// Gives back what has not begun: one pass over what is queued, however many are
+    /// asked for.
     fn give_back(&mut self, mut asked: Vec<TaskId>, out: &mut Outbox) {
         let wanted = asked.iter().copied().collect();
         let mut given = self.ready.remove_all(&wanted);
         given.extend(asked.iter().filter_map(|&id| self.values.take_back(id)));
         let ids: FxHashSet<TaskId> = given.iter().map(|task| task.id).collect();
-        // In the order in which they were asked for, which is the one in which they were to run.
+        // In the order in which they were asked for, which is the one in which they were
+        // to run.
         asked.retain(|id| ids.contains(id));
         asked.iter().for_each(|id| drop(self.descriptions.take(*id)));
         // One by one: what a task holds may be dropped by users' code, which may panic.
@@ -511,8 +518,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The controller takes these values to be here or on their way: those that are neither it must
-    /// not count on.
+    /// The controller takes these values to be here or on their way: those that are
+    /// neither it must not count on.
     fn say_missing(&self, values: impl Iterator<Item = TaskId>, out: &mut Outbox) {
         let missing: Vec<TaskId> = values.filter(|value| !self.values.is_expected(*value)).collect();
         if !missing.is_empty() {
@@ -529,8 +536,8 @@ impl Worker {
         }
     }
 
-    /// A member of the group has failed: it will not begin, or no operation of it can succeed any more. That this rank
-    /// answers shows that it is not stuck.
+    /// A member of the group has failed: it will not begin, or no operation of it can
+    /// succeed any more. That this rank answers shows that it is not stuck.
     fn leave(&mut self, epoch: u64, (member, failure): (usize, &str), out: &mut Outbox) {
         out.tell(&ToController::Heard { epoch });
         let Some(membership) = self.groups.get_mut(epoch) else {

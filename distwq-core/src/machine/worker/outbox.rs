@@ -18,7 +18,8 @@ pub(crate) struct Outbox {
     reports: u32,
     /// Messages that go at once.
     pub(crate) outgoing: Outgoing,
-    /// The run is over: other ranks need nothing of this one, and those that have joined in the end would not take it.
+    /// The run is over: other ranks need nothing of this one, and those that have joined
+    /// in the end would not take it.
     closed: bool,
     freed: Vec<Vec<Rank>>,
     /// A report is to be given.
@@ -61,8 +62,9 @@ impl Outbox {
         self.reports += 1;
     }
 
-    /// Tells the controller how an attempt has ended; `raw`: it asked for the raw communicator of
-    /// its group. An output is taken if it does not fit behind the header.
+    /// Tells the controller how an attempt has ended; `raw`: it asked for the raw
+    /// communicator of its group. An output is taken if it does not fit behind the
+    /// header.
     #[inline(always)]
     pub(super) fn done(
         &mut self,
@@ -105,8 +107,8 @@ impl Outbox {
         attempt::push(&mut self.report.body, fields, |_| true, Some(&DoneTail { raw, outcome }));
     }
 
-    /// Says something to another rank, in a frame of its own, unless the run is over. `message` is given `payload` as it
-    /// travels.
+    /// Says something to another rank, in a frame of its own, unless the run is over.
+    /// `message` is given `payload` as it travels.
     pub(super) fn say<'a>(
         &mut self,
         to: Rank,
@@ -146,7 +148,8 @@ impl Outbox {
         self.reports
     }
 
-    /// Takes them, if there are some. What comes next goes into a buffer that `fresh` gives.
+    /// Takes them, if there are some. What comes next goes into a buffer that `fresh`
+    /// gives.
     pub(crate) fn take_reports(&mut self, fresh: impl FnOnce() -> Vec<u8>) -> Option<Frame> {
         (take(&mut self.reports) > 0)
             .then(|| std::mem::replace(&mut self.report, Frame { body: fresh(), attachments: Vec::new() }))
@@ -158,12 +161,14 @@ impl Outbox {
         !self.outgoing.is_empty() || !self.freed.is_empty()
     }
 
-    /// Takes the groups whose raw communicators are to be freed, in the order in which all members hear of it.
+    /// Takes the groups whose raw communicators are to be freed, in the order in which
+    /// all members hear of it.
     pub(crate) fn take_freed(&mut self) -> impl Iterator<Item = Vec<Rank>> + '_ {
         self.freed.drain(..)
     }
 
-    /// The controller wants to know what this rank holds and runs, a part of which the machine does not know.
+    /// The controller wants to know what this rank holds and runs, a part of which the
+    /// machine does not know.
     pub(super) fn ask_for_report(&mut self) {
         self.asked = true;
     }

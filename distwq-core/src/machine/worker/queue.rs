@@ -16,8 +16,8 @@ impl ReadyTask {
     /// One that holds nothing.
     pub(super) const NONE: Self = Self { task: Task::NONE, epoch: None };
 
-    /// Moves the task to `target`, field by field: a few of them have just been written, and the processor would have
-    /// to wait for that before it could read larger pieces.
+    /// Moves the task to `target`, field by field: a few of them have just been written,
+    /// and the processor would have to wait for that before it could read larger pieces.
     #[inline]
     fn move_to(&mut self, target: &mut Self) {
         debug_assert!(target.task.inputs.is_empty(), "what was here has run");
@@ -30,7 +30,8 @@ impl ReadyTask {
     }
 }
 
-/// Ready tasks in order. Those that have been taken leave empty entries in front, which are removed together.
+/// Ready tasks in order. Those that have been taken leave empty entries in front, which
+/// are removed together.
 #[derive(Default, Debug)]
 pub(super) struct Queue {
     tasks: Vec<ReadyTask>,
@@ -38,7 +39,8 @@ pub(super) struct Queue {
     taken: usize,
 }
 
-/// So many empty entries are worth moving the ready tasks behind them, if there are no more of these.
+/// So many empty entries are worth moving the ready tasks behind them, if there are no
+/// more of these.
 const EMPTY_MAX: usize = 64;
 
 impl Queue {
@@ -61,7 +63,8 @@ impl Queue {
         }
     }
 
-    /// Moves the first ready task to `target`, where nothing is left of the one before. False if there is none.
+    /// Moves the first ready task to `target`, where nothing is left of the one before.
+    /// False if there is none.
     #[inline]
     pub(super) fn take_first(&mut self, target: &mut ReadyTask) -> bool {
         let Some(first) = self.tasks.get_mut(self.taken) else { return false };
@@ -82,7 +85,8 @@ impl Queue {
         self.tasks.len() - self.taken
     }
 
-    /// Takes out those of these single-rank tasks that are here, in one pass however many are asked for.
+    /// Takes out those of these single-rank tasks that are here, in one pass however many
+    /// are asked for.
     pub(super) fn remove_all(&mut self, asked: &FxHashSet<TaskId>) -> Vec<Task> {
         let is_asked = |ready: &mut ReadyTask| ready.epoch.is_none() && asked.contains(&ready.task.id);
         self.tasks.extract_if(self.taken.., is_asked).map(|ready| ready.task).collect()

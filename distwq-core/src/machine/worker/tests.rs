@@ -83,7 +83,8 @@ fn id(number: u32) -> TaskId {
 /// Something that the controller says.
 enum Said<'a> {
     Message(ToWorker<'a>),
-    /// The task of this number is to be run, with these outputs of others as its arguments.
+    /// The task of this number is to be run, with these outputs of others as its
+    /// arguments.
     Run(u32, Vec<(u32, Source<'a>)>),
 }
 

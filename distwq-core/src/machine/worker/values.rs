@@ -1,4 +1,5 @@
-//! The values of a worker: how they come to its tasks, are kept, are lent to other ranks, and go.
+//! The values of a worker: how they come to its tasks, are kept, are lent to other ranks,
+//! and go.
 
 use super::inputs::{Failed, Gathered, Inputs, Purpose};
 use super::store::Store;
@@ -34,8 +35,8 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// Finds the inputs of a task: the values that are here are taken from the store, and small ones that travel with
-    /// the task are kept there if they are to be shared.
+    /// Finds the inputs of a task: the values that are here are taken from the store, and
+    /// small ones that travel with the task are kept there if they are to be shared.
     pub(super) fn find<'a>(
         &mut self,
         frame: &Frame,
@@ -69,7 +70,8 @@ impl Values {
         Ok(Found { inputs, missing, completed })
     }
 
-    /// Keeps a task until its missing values have come. Gives those that nobody has asked for yet.
+    /// Keeps a task until its missing values have come. Gives those that nobody has asked
+    /// for yet.
     pub(super) fn wait(&mut self, task: Task, purpose: Purpose, mut missing: Vec<Missing>) -> Vec<Missing> {
         missing.sort_unstable_by_key(|missing| missing.value);
         missing.dedup_by_key(|missing| missing.value);
@@ -89,7 +91,8 @@ impl Values {
         self.inputs.arrived(value, Resident::new(payload), &mut self.store)
     }
 
-    /// A rank does not have a value that it was asked for. Nothing if another one was asked meanwhile.
+    /// A rank does not have a value that it was asked for. Nothing if another one was
+    /// asked meanwhile.
     pub(super) fn refused(&mut self, value: TaskId, holder: Rank) -> Option<Failed> {
         self.inputs.failed(
             value,
@@ -119,7 +122,8 @@ impl Values {
         self.store.get(value).is_some() || self.inputs.is_asked(value)
     }
 
-    /// Nobody needs the value any more, here or on its way. Gives it if it is here, to be dropped outside.
+    /// Nobody needs the value any more, here or on its way. Gives it if it is here, to be
+    /// dropped outside.
     pub(super) fn forget(&mut self, value: TaskId) -> Option<Resident> {
         self.inputs.forget(value, &mut self.store)
     }

@@ -1,11 +1,13 @@
-//! How an error names the tasks between the one where it began and the one that it is about: a persistent list of steps
-//! whose front is shared by all that hang on it, and the path that users read, which is cut out of it when they ask.
+//! How an error names the tasks between the one where it began and the one that it is
+//! about: a persistent list of steps whose front is shared by all that hang on it, and
+//! the path that users read, which is cut out of it when they ask.
 
 use super::{Refusal, TaskError};
 use std::fmt;
 use std::sync::Arc;
 
-/// The tasks from the one that failed to one that did not run because of it. Longer paths keep both ends.
+/// The tasks from the one that failed to one that did not run because of it. Longer paths
+/// keep both ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamPath {
     /// The names in order; at most 20.
@@ -37,16 +39,17 @@ impl fmt::Display for UpstreamPath {
 /// How many steps are kept at each end of a path that is shortened.
 const END: usize = UpstreamPath::STEPS_MAX / 2;
 
-/// A task that gave no value, as a step on the way from the one where that began. It is a cell of a persistent list: a
-/// task that hangs on it adds one, and a chain of any length costs one each.
+/// A task that gave no value, as a step on the way from the one where that began. It is a
+/// cell of a persistent list: a task that hangs on it adds one, and a chain of any length
+/// costs one each.
 pub(crate) struct PathStep {
     name: Box<str>,
     /// The step before; none where it began.
     before: Option<Arc<PathStep>>,
     /// How many steps are before.
     place: usize,
-    /// The last step of the front that a shortened path keeps, so that the path is made without a walk over the middle.
-    /// Only steps behind it have it.
+    /// The last step of the front that a shortened path keeps, so that the path is made
+    /// without a walk over the middle. Only steps behind it have it.
     front: Option<Arc<PathStep>>,
     /// The error where it began.
     root: Arc<TaskError>,
@@ -110,7 +113,8 @@ impl PathStep {
         TaskError::refused(&self.name, reason)
     }
 
-    /// The path to this step, or to one of the name `last` behind it. Takes the same time for a path of any length.
+    /// The path to this step, or to one of the name `last` behind it. Takes the same time
+    /// for a path of any length.
     pub(crate) fn path_to(&self, last: Option<String>) -> UpstreamPath {
         let count = self.place + 1 + usize::from(last.is_some());
         let omitted = count.saturating_sub(UpstreamPath::STEPS_MAX);

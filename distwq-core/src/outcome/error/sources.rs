@@ -1,10 +1,10 @@
-//! The text of an error with the chain of its sources: what travels of the error of a task, and what a program says of
-//! that of its body.
+//! The text of an error with the chain of its sources: what travels of the error of a
+//! task, and what a program says of that of its body.
 
 use std::error::Error;
 
-/// The error and its sources, each behind a colon. A source that the text so far tells is not told again: many errors
-/// have the text of their source in their own.
+/// The error and its sources, each behind a colon. A source that the text so far tells is
+/// not told again: many errors have the text of their source in their own.
 pub(crate) fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();
     for source in std::iter::successors(error.source(), |error| (**error).source()) {

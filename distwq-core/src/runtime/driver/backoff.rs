@@ -11,19 +11,20 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// For a rank on a host where so many threads of this run wait. With more of them than cores, spinning takes the
-    /// core from whoever should answer.
+    /// For a rank on a host where so many threads of this run wait. With more of them
+    /// than cores, spinning takes the core from whoever should answer.
     pub(crate) fn among(threads_on_host: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // Longer than a round trip takes; past that, yielding costs little and lets others at a core that they share.
+        // Longer than a round trip takes; past that, yielding costs little and lets
+        // others at a core that they share.
         let spin = if threads_on_host > cores { 0 } else { 5 };
         Self { spin: Duration::from_micros(spin), yielding: Duration::from_micros(2_000) }
     }
 }
 
-/// A nap is this part of the time without work so far: two ranks that answer each other must not learn to nap from
-/// each other's naps, so each nap is short beside what led to it. So is what it costs if a ring comes before the message
-/// that it is for can be seen.
+/// A nap is this part of the time without work so far: two ranks that answer each other
+/// must not learn to nap from each other's naps, so each nap is short beside what led to
+/// it. So is what it costs if a ring comes before the message that it is for can be seen.
 const NAP_PART: u32 = 4;
 
 /// What a driver does between two turns.
@@ -58,7 +59,8 @@ impl Backoff {
         }
     }
 
-    /// Somebody has brought something that may not be seen yet: it is worth staying awake for a while.
+    /// Somebody has brought something that may not be seen yet: it is worth staying awake
+    /// for a while.
     pub(super) fn rung(&mut self) {
         self.idle_since = None;
     }
@@ -75,7 +77,8 @@ impl Backoff {
 
     pub(super) fn step(&mut self) -> Step {
         if self.turns == 0 {
-            // Something moves: at once again, but with more threads than cores the other side needs the core.
+            // Something moves: at once again, but with more threads than cores the other
+            // side needs the core.
             return if self.patience.spin.is_zero() { Step::Yield } else { Step::Again };
         }
         let since = *self.idle_since.get_or_insert_with(Instant::now);

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 /// The state of a rank, advanced in turns.
 pub(crate) trait Engine: Send {
-    /// What threads of the rank wait for. Of several that wait the one with the greatest drives.
+    /// What threads of the rank wait for. Of several that wait the one with the greatest
+    /// drives.
     type Awaited: Awaited;
 
     /// Receives all there is, decides, sends.
     fn turn(&mut self) -> Turn;
 
-    /// Whether turns are needed although nobody waits, because tasks run or messages flow.
+    /// Whether turns are needed although nobody waits, because tasks run or messages
+    /// flow.
     fn is_busy(&self) -> bool;
 
     /// Whether messages wait here for a turn to send them. Nobody rings for these.
@@ -30,7 +32,8 @@ pub(crate) trait Engine: Send {
         None
     }
 
-    /// Whether users' values have become garbage here. The controller has none: what it keeps of them is encoded.
+    /// Whether users' values have become garbage here. The controller has none: what it
+    /// keeps of them is encoded.
     fn has_garbage(&self) -> bool {
         false
     }
@@ -56,8 +59,8 @@ pub(crate) trait Engine: Send {
 
 /// What a thread waits for.
 pub(crate) trait Awaited: Copy + Ord + Debug + Send {
-    /// Whether a thread that waits for this may drop users' values meanwhile: its stack is as large as tasks were
-    /// promised, and it is not in the middle of a task.
+    /// Whether a thread that waits for this may drop users' values meanwhile: its stack
+    /// is as large as tasks were promised, and it is not in the middle of a task.
     fn may_drop_values(self) -> bool {
         false
     }

@@ -1,5 +1,6 @@
-//! The threads of a rank that wait without driving, by what they wait for. Each sleeps on a condition variable of its
-//! own, so that it is woken for what concerns it and for nothing else.
+//! The threads of a rank that wait without driving, by what they wait for. Each sleeps on
+//! a condition variable of its own, so that it is woken for what concerns it and for
+//! nothing else.
 
 use crate::machine::Happened;
 use parking_lot::Condvar;
@@ -57,15 +58,16 @@ impl<K: Copy + Ord> Waiters<K> {
         happened.take(self, Self::wake_all, Self::wake);
     }
 
-    /// Wakes the thread with the greatest key to drive. Keys are ordered by how long the wait is likely to last, so that
-    /// the driver changes rarely.
+    /// Wakes the thread with the greatest key to drive. Keys are ordered by how long the
+    /// wait is likely to last, so that the driver changes rarely.
     pub(super) fn appoint(&mut self) {
         if let Some((&ticket, _)) = self.asleep.last_key_value() {
             self.wake_one(ticket);
         }
     }
 
-    /// A thread begins to wait. It sleeps on the condition variable while it [is asleep](Self::is_asleep).
+    /// A thread begins to wait. It sleeps on the condition variable while it [is
+    /// asleep](Self::is_asleep).
     pub(super) fn add(&mut self, key: K) -> (Ticket<K>, Arc<Condvar>) {
         self.begun += 1;
         let ticket = Ticket { key, number: self.begun };

@@ -1,4 +1,5 @@
-//! The watcher of a rank: drives while nobody does, because all threads of the rank compute.
+//! The watcher of a rank: drives while nobody does, because all threads of the rank
+//! compute.
 
 use super::backoff::{Backoff, Step};
 use super::engine::{Engine, Turn};
@@ -13,16 +14,18 @@ use std::time::{Duration, Instant};
 /// How a watcher attends to what arrives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Attention {
-    /// The controller's: workers wait for its answers. It takes a turn at each ring and stays awake between those that
-    /// follow each other closely.
+    /// The controller's: workers wait for its answers. It takes a turn at each ring and
+    /// stays awake between those that follow each other closely.
     Prompt,
-    /// A worker's: what comes can wait for a moment, and the core is the executors'. It takes one turn a millisecond.
+    /// A worker's: what comes can wait for a moment, and the core is the executors'. It
+    /// takes one turn a millisecond.
     Sparing,
 }
 
 impl Attention {
-    /// For how long the watcher leaves turns to others, at first, when they take some, and after a turn that it took for
-    /// a thread of its own rank. So it is woken a few times in a burst, not once a task.
+    /// For how long the watcher leaves turns to others, at first, when they take some,
+    /// and after a turn that it took for a thread of its own rank. So it is woken a few
+    /// times in a burst, not once a task.
     fn nap_min(self) -> Duration {
         match self {
             Self::Prompt => Duration::from_micros(250),
@@ -31,31 +34,37 @@ impl Attention {
     }
 }
 
-/// For how long while others go on to take turns. A busy rank goes without a turn for as long, or twice if the others
-/// stop in the middle of it. Workers are handed out tasks for as long (`prefetch_ns` of the scheduler's settings).
+/// For how long while others go on to take turns. A busy rank goes without a turn for as
+/// long, or twice if the others stop in the middle of it. Workers are handed out tasks
+/// for as long (`prefetch_ns` of the scheduler's settings).
 const NAP_MAX: Duration = Duration::from_millis(2);
 
 /// While it listens to the bell it looks no more often than that by itself.
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(2);
 
-/// A watcher that was rung within this time stays awake for as long after its next turns: waking a thread takes tens of
-/// microseconds, much beside a task of a millisecond. (KVM's halt polling does the same for virtual processors.)
+/// A watcher that was rung within this time stays awake for as long after its next turns:
+/// waking a thread takes tens of microseconds, much beside a task of a millisecond.
+/// (KVM's halt polling does the same for virtual processors.)
 const AWAKE_MAX: Duration = Duration::from_millis(2);
 
-/// A yield that takes longer has lent the core to a thread that computes. To sleep is better then: a thread that wakes
-/// is given the core at once, one that yields gets it when the other's time slice is over.
+/// A yield that takes longer has lent the core to a thread that computes. To sleep is
+/// better then: a thread that wakes is given the core at once, one that yields gets it
+/// when the other's time slice is over.
 const YIELD_MAX: Duration = Duration::from_micros(200);
 
-/// For this long after such a yield the watcher stays awake only for what it was rung for and has not seen yet.
+/// For this long after such a yield the watcher stays awake only for what it was rung for
+/// and has not seen yet.
 const CORE_WANTED_FOR: Duration = Duration::from_millis(100);
 
 impl<E: Engine> Driver<E> {
-    /// The watcher's life, on a thread of its own, until [`end_watch`](Self::end_watch). What users' values are garbage
-    /// is dropped on another thread, with a stack of `stack_bytes`, so that a slow `Drop` does not stop the watcher.
+    /// The watcher's life, on a thread of its own, until [`end_watch`](Self::end_watch).
+    /// What users' values are garbage is dropped on another thread, with a stack of
+    /// `stack_bytes`, so that a slow `Drop` does not stop the watcher.
     ///
-    /// It sleeps without a timeout while the rank has nothing to do or somebody drives, and is woken by a thread that leaves the
-    /// engine of a busy rank without a driver. While others take turns it only looks now and then whether they still
-    /// do. When they do not, it drives.
+    /// It sleeps without a timeout while the rank has nothing to do or somebody drives,
+    /// and is woken by a thread that leaves the engine of a busy rank without a driver.
+    /// While others take turns it only looks now and then whether they still do. When
+    /// they do not, it drives.
     pub(crate) fn watch(&self, attention: Attention, stack_bytes: usize) {
         *self.watcher.thread.lock() = Some(thread::current());
         let mut dropper = Dropper::new(stack_bytes);
@@ -84,8 +93,8 @@ impl<E: Engine> Driver<E> {
         dropper.take(&mut self.state.lock());
     }
 
-    /// Drives until somebody else does or takes turns, the rank has nothing to do, or a thread of it has left something
-    /// to send: it may leave more in the next moment.
+    /// Drives until somebody else does or takes turns, the rank has nothing to do, or a
+    /// thread of it has left something to send: it may leave more in the next moment.
     fn attend(&self, state: &mut MutexGuard<'_, State<E>>, attention: Attention, dropper: &mut Dropper) {
         let mut awake = Awake::default();
         let mut backoff = Backoff::new(self.patience);
@@ -209,7 +218,8 @@ impl Dropper {
         Self { stack_bytes, thread: None }
     }
 
-    /// Takes what is garbage. If no thread can be started it stays where it is, for an executor.
+    /// Takes what is garbage. If no thread can be started it stays where it is, for an
+    /// executor.
     fn take<E: Engine>(&mut self, state: &mut State<E>) {
         if !state.engine.has_garbage() {
             return;
@@ -228,7 +238,8 @@ impl Dropper {
 }
 
 impl Drop for Dropper {
-    /// Returns when all has been dropped: the shutdown grace bounds a `Drop` of a user that does not return.
+    /// Returns when all has been dropped: the shutdown grace bounds a `Drop` of a user
+    /// that does not return.
     fn drop(&mut self) {
         if let Some((sender, thread)) = self.thread.take() {
             drop(sender);

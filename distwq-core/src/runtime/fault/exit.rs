@@ -1,6 +1,7 @@
-//! A process that exits while a run goes on. A task that calls `process::exit` would leave the others waiting, so it
-//! ends the run with a message. The body may exit: then all ranks end, and nothing is said. The code of
-//! the run is that of its controller's process; the others end with 0, see [`exit_with_others`].
+//! A process that exits while a run goes on. A task that calls `process::exit` would
+//! leave the others waiting, so it ends the run with a message. The body may exit: then
+//! all ranks end, and nothing is said. The code of the run is that of its controller's
+//! process; the others end with 0, see [`exit_with_others`].
 
 use super::{ARMED, EXIT_CODE, exit_at_once, is_forked, rank_and_host, say};
 use crate::task::current;
@@ -12,7 +13,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Ends the other ranks, by this code if they have to be aborted. What it returns to is the end of this process.
+/// Ends the other ranks, by this code if they have to be aborted. What it returns to is
+/// the end of this process.
 type EndOthers = Box<dyn FnOnce(c_int) + Send>;
 
 /// Who ends the run of this process.
@@ -27,12 +29,14 @@ enum End {
 
 static END: Mutex<End> = Mutex::new(End::Nobody);
 
-/// From here on a thread of this process that runs no task may exit; `end_others` makes the other ranks follow.
+/// From here on a thread of this process that runs no task may exit; `end_others` makes
+/// the other ranks follow.
 pub(crate) fn allow_exits(end_others: impl FnOnce(c_int) + Send + 'static) {
     *END.lock() = End::Open(Box::new(end_others));
 }
 
-/// The run ends in order from here on. If a thread is exiting, that is the end, and this does not return.
+/// The run ends in order from here on. If a thread is exiting, that is the end, and this
+/// does not return.
 pub(crate) fn forbid_exits() {
     let before = {
         let mut end = END.lock();
@@ -44,7 +48,8 @@ pub(crate) fn forbid_exits() {
     }
 }
 
-/// What a thread learns of a run may come from another one that exits: then this does not return.
+/// What a thread learns of a run may come from another one that exits: then this does not
+/// return.
 pub(crate) fn yield_to_exit() {
     let exiting = matches!(*END.lock(), End::Exiting);
     if exiting {
@@ -67,14 +72,15 @@ pub(super) fn register() {
         use std::ffi::c_void;
 
         unsafe extern "C" {
-            /// Like `atexit`, and tells the code. An extension of glibc that the crate libc lacks.
+            /// Like `atexit`, and tells the code. An extension of glibc that the crate
+            /// libc lacks.
             fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
         }
         extern "C" fn with_code(code: c_int, _argument: *mut c_void) {
             at_exit(code);
         }
-        // SAFETY: the function lives as long as the program and ignores its argument; what it does is sound on any thread
-        // while the process exits.
+        // SAFETY: the function lives as long as the program and ignores its argument;
+        // what it does is sound on any thread while the process exits.
         unsafe {
             on_exit(with_code, std::ptr::null_mut());
         }
@@ -82,7 +88,8 @@ pub(super) fn register() {
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     {
         extern "C" fn without_code() {
-            // Nobody tells the code here. It is needed in words only, and where the other ranks have to be aborted.
+            // Nobody tells the code here. It is needed in words only, and where the other
+            // ranks have to be aborted.
             at_exit(0);
         }
         // SAFETY: as above.
@@ -123,16 +130,19 @@ pub(crate) fn end_process(text: &str) -> ! {
     exit_at_once(EXIT_CODE)
 }
 
-/// The controller's process exits, and this one with it: it joins the others in leaving, so that launchers have nothing
-/// to say, and then ends, whatever still runs on other threads.
+/// The controller's process exits, and this one with it: it joins the others in leaving,
+/// so that launchers have nothing to say, and then ends, whatever still runs on other
+/// threads.
 ///
-/// It ends with 0 whatever the code of the controller: launchers give that of the one that differs, and the launcher of
-/// Open MPI 5 may hang if several ranks end with another code than 0 at once.
+/// It ends with 0 whatever the code of the controller: launchers give that of the one
+/// that differs, and the launcher of Open MPI 5 may hang if several ranks end with
+/// another code than 0 at once.
 pub(crate) fn exit_with_others(transport: &mut dyn Transport) -> ! {
     ARMED.store(0, Ordering::SeqCst);
     let deadline = Instant::now() + OTHERS_LIMIT + CONTROLLER_FIRST;
     loop {
-        // What still comes is for tasks that end here; taken, so that its senders can leave too.
+        // What still comes is for tasks that end here; taken, so that its senders can
+        // leave too.
         while transport.receive().is_some() {}
         transport.progress();
         if transport.close() {
@@ -156,8 +166,9 @@ const CONTROLLER_FIRST: Duration = Duration::from_secs(1);
 
 pub(crate) const LOOK: Duration = Duration::from_micros(200);
 
-/// Finalizes MPI once the ranks have left each other. If that does not return, the process ends with `code` even so, and
-/// also if what comes after it goes on for too long while the result lives.
+/// Finalizes MPI once the ranks have left each other. If that does not return, the
+/// process ends with `code` even so, and also if what comes after it goes on for too long
+/// while the result lives.
 pub(crate) fn finalize(code: c_int) -> Bound {
     let (over, waiting) = mpsc::channel();
     // Without such a thread there is no bound, and still an end as a rule.
@@ -177,7 +188,8 @@ pub(crate) struct Bound {
     _over: mpsc::Sender<()>,
 }
 
-/// How long a process may take to end once the ranks have left each other; there is nothing left to do then.
+/// How long a process may take to end once the ranks have left each other; there is
+/// nothing left to do then.
 const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The others do not follow an exit in time: ends them, with its code.

@@ -1,7 +1,9 @@
-//! The last words of a process that a signal ends within a task: an abort, a stack overflow, a bad access to memory.
+//! The last words of a process that a signal ends within a task: an abort, a stack
+//! overflow, a bad access to memory.
 //!
-//! These cannot be contained, but the task can be named. Whoever handled the signal before comes after, so core dumps,
-//! Rust's word about a stack overflow and the backtraces of an MPI library stay.
+//! These cannot be contained, but the task can be named. Whoever handled the signal
+//! before comes after, so core dumps, Rust's word about a stack overflow and the
+//! backtraces of an MPI library stay.
 
 use super::{ARMED, is_forked, rank_and_host};
 use crate::task::current;
@@ -25,13 +27,15 @@ static BEFORE: [OnceLock<libc::sigaction>; FAULTS.len()] = [const { OnceLock::ne
 /// Something has been told: an abort that follows from an overflow is not told again.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// From here on, a signal that ends the process within a task is told with it. Called once, before any task runs.
+/// From here on, a signal that ends the process within a task is told with it. Called
+/// once, before any task runs.
 #[allow(unsafe_code, reason = "signal handlers are set by C calls")]
 pub(super) fn tell_faults() {
     for ((signal, _), before) in FAULTS.iter().zip(&BEFORE) {
-        // SAFETY: an all-zero `sigaction` is a valid one; both calls get pointers to values that live for their time.
-        // The handler does only what POSIX allows in one, see there. It runs on the alternate stack where there is one,
-        // as after an overflow there is no other.
+        // SAFETY: an all-zero `sigaction` is a valid one; both calls get pointers to
+        // values that live for their time. The handler does only what POSIX allows in
+        // one, see there. It runs on the alternate stack where there is one, as after an
+        // overflow there is no other.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_fault as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize;
@@ -55,9 +59,10 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut
     }
     for ((other, _), before) in FAULTS.iter().zip(&BEFORE) {
         let Some(before) = before.get() else { continue };
-        // SAFETY: the action is one that was in force before. `info` is valid while the handler runs, as SA_SIGINFO
-        // promises. A fault of the processor happens again when this returns, with all that belongs to it (Rust looks
-        // at the address to tell an overflow); one that was sent is sent again, and is pending until then.
+        // SAFETY: the action is one that was in force before. `info` is valid while the
+        // handler runs, as SA_SIGINFO promises. A fault of the processor happens again
+        // when this returns, with all that belongs to it (Rust looks at the address to
+        // tell an overflow); one that was sent is sent again, and is pending until then.
         unsafe {
             libc::sigaction(*other, before, std::ptr::null_mut());
             if *other == signal && (*info).si_code <= 0 {
@@ -67,7 +72,8 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut
     }
 }
 
-/// Says which task the calling thread runs, and what happens to it. An error if it runs none.
+/// Says which task the calling thread runs, and what happens to it. An error if it runs
+/// none.
 fn last_words(signal: c_int, line: &mut Line) -> fmt::Result {
     current::task().ok_or(fmt::Error)?;
     let what = FAULTS.iter().find(|(fault, _)| *fault == signal).map_or("a signal", |(_, what)| what);
@@ -78,7 +84,8 @@ fn last_words(signal: c_int, line: &mut Line) -> fmt::Result {
     writeln!(line, " ends its process: {what}")
 }
 
-/// A line that is put together without an allocation: a handler runs on a small stack, and in the middle of anything.
+/// A line that is put together without an allocation: a handler runs on a small stack,
+/// and in the middle of anything.
 struct Line {
     bytes: [u8; Self::BYTES_MAX],
     used: usize,
@@ -94,7 +101,8 @@ impl Line {
     /// Writes it to standard error in one piece.
     #[allow(unsafe_code, reason = "only such C calls are allowed in a signal handler")]
     fn write(&self) {
-        // SAFETY: the pointer and the length are those of an array and of the part of it that is used.
+        // SAFETY: the pointer and the length are those of an array and of the part of it
+        // that is used.
         unsafe {
             libc::write(libc::STDERR_FILENO, self.bytes.as_ptr().cast(), self.used);
         }

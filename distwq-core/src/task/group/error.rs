@@ -47,7 +47,8 @@ pub enum GroupError {
         /// The size of the group.
         size: usize,
     },
-    /// A value that only the root gives was missing there, or given elsewhere, or of the wrong length.
+    /// A value that only the root gives was missing there, or given elsewhere, or of the
+    /// wrong length.
     #[error("{0}")]
     Argument(String),
     /// A value could not be encoded or decoded.
@@ -64,7 +65,8 @@ pub enum GroupError {
     /// The raw communicator was asked for where there is none.
     #[error("this group has no MPI communicator: its members are threads of one process")]
     NotMpi,
-    /// Safe code asked for the communicator in a run in which one thread at a time may call MPI.
+    /// Safe code asked for the communicator in a run in which one thread at a time may
+    /// call MPI.
     #[cfg(feature = "mpi")]
     #[error(transparent)]
     OneThread(#[from] crate::transport::OneThreadAtATime),

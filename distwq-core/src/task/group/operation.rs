@@ -1,4 +1,5 @@
-//! One operation of a group under way: its messages have keys of their own, so that none is taken for another.
+//! One operation of a group under way: its messages have keys of their own, so that none
+//! is taken for another.
 
 use super::error::GroupError;
 use super::link::Link;

@@ -1,11 +1,13 @@
 //! The bells of the ranks of this host, in memory that they share.
 //!
-//! The memory is a file without a name. The first rank of the host makes it, the others open it among the files of that
-//! process, and nothing has to be cleaned up, however the run ends. Where that cannot be (another system than Linux,
-//! ranks that do not see each other's processes), all ranks of the host agree to do without.
+//! The memory is a file without a name. The first rank of the host makes it, the others
+//! open it among the files of that process, and nothing has to be cleaned up, however the
+//! run ends. Where that cannot be (another system than Linux, ranks that do not see each
+//! other's processes), all ranks of the host agree to do without.
 //!
-//! `MPI_Win_allocate_shared` would give such memory too. But a rank of Open MPI that fails to make the window returns
-//! with an error while the others wait for it without end, and the window has to be freed by all together.
+//! `MPI_Win_allocate_shared` would give such memory too. But a rank of Open MPI that
+//! fails to make the window returns with an error while the others wait for it without
+//! end, and the window has to be freed by all together.
 
 use super::super::by_peer::ByPeer;
 use super::super::doorbell::Words;
@@ -26,7 +28,8 @@ pub(super) struct Doorbells {
 }
 
 impl Doorbells {
-    /// Makes the bells of a host; all its ranks call this together. `host` has them in the order of the world.
+    /// Makes the bells of a host; all its ranks call this together. `host` has them in
+    /// the order of the world.
     pub(super) fn share(world: &SimpleCommunicator, host: &SimpleCommunicator) -> Self {
         let mut own = Doorbell::default();
         let mut peers = ByPeer::new(world.size() as u32);
@@ -62,7 +65,8 @@ impl Doorbells {
     }
 }
 
-/// A place for each rank of the host, in its order, if all of them could map the same memory.
+/// A place for each rank of the host, in its order, if all of them could map the same
+/// memory.
 fn agree(host: &SimpleCommunicator) -> Option<&'static [Words]> {
     let count = host.size() as usize;
     if count < 2 {
@@ -99,7 +103,8 @@ mod memory {
 
     impl File {
         pub(super) fn create(count: usize) -> Option<Self> {
-            // Seen by nobody but those who look for it: a process of the same number elsewhere has no such file.
+            // Seen by nobody but those who look for it: a process of the same number
+            // elsewhere has no such file.
             let nonce = RandomState::new().hash_one(std::process::id());
             let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
             let file = fs::File::from(rustix::fs::memfd_create(label(nonce), flags).ok()?);
@@ -129,8 +134,9 @@ mod memory {
             if self.file.metadata().ok()?.len() < bytes as u64 {
                 return None;
             }
-            // SAFETY: the system chooses a free range, which is never unmapped. It is of zeros or of what other
-            // processes have written to the same atomics, aligned to a page, and the file cannot shrink below it.
+            // SAFETY: the system chooses a free range, which is never unmapped. It is of
+            // zeros or of what other processes have written to the same atomics, aligned
+            // to a page, and the file cannot shrink below it.
             unsafe {
                 let (access, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
                 let start = rustix::mm::mmap(std::ptr::null_mut(), bytes, access, shared, &self.file, 0).ok()?;

@@ -20,7 +20,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 /// An initialised MPI. Dropped on the thread that made it, it finalizes MPI.
 pub(crate) struct Environment {
     universe: Universe,
-    /// Two duplicates of the world: for what the transport sends, and to make the communicators of groups from.
+    /// Two duplicates of the world: for what the transport sends, and to make the
+    /// communicators of groups from.
     private: Option<[ManuallyDrop<SimpleCommunicator>; 2]>,
     controller: u32,
     piece_bytes: usize,
@@ -90,8 +91,9 @@ impl Environment {
         if ranks < 2 {
             return Err(MpiError::ForeignLauncher { ranks }.into());
         }
-        // Launchers do not hand on variables to all hosts, so rank 0 says who is the controller, how large the pieces
-        // are and who may call MPI. An error of it all have, and rank 0 tells it.
+        // Launchers do not hand on variables to all hosts, so rank 0 says who is the
+        // controller, how large the pieces are and who may call MPI. An error of it all
+        // have, and rank 0 tells it.
         let of_all = |error| StartError { error, is_told_elsewhere: world.rank() != 0 };
         let multiple = i64::from(config.mpi_thread_multiple);
         let mut shared = [i64::from(config.controller), config.piece_bytes as i64, multiple];
@@ -151,7 +153,8 @@ impl Environment {
         MpiTransport::new(frames.as_raw(), world.rank() as u32, world.size() as u32, self.piece_bytes, shared)
     }
 
-    /// Does `work` on a thread of its own, while this one, which has initialised MPI, runs what raw MPI asks for.
+    /// Does `work` on a thread of its own, while this one, which has initialised MPI,
+    /// runs what raw MPI asks for.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -167,14 +170,16 @@ impl Environment {
         RUNNING.load(Ordering::SeqCst)
     }
 
-    /// Finalizes MPI if it is running in this process, which is about to exit: nobody will drop the environment.
+    /// Finalizes MPI if it is running in this process, which is about to exit: nobody
+    /// will drop the environment.
     ///
-    /// The thread need not be the one that initialised MPI, as the standard wants it to be: that one may run a task that
-    /// never ends. Open MPI and MPICH do not mind, as long as no other thread calls MPI.
+    /// The thread need not be the one that initialised MPI, as the standard wants it to
+    /// be: that one may run a task that never ends. Open MPI and MPICH do not mind, as
+    /// long as no other thread calls MPI.
     pub(crate) fn finalize_if_running() {
         if RUNNING.swap(false, Ordering::SeqCst) {
-            // SAFETY: MPI runs. The caller has closed the transport, after which no other thread of this library calls
-            // MPI, and its engine does nothing more.
+            // SAFETY: MPI runs. The caller has closed the transport, after which no other
+            // thread of this library calls MPI, and its engine does nothing more.
             unsafe {
                 ffi::MPI_Finalize();
             }
@@ -202,8 +207,8 @@ impl Drop for Environment {
 /// Ends all ranks.
 pub(super) fn abort(code: i32) -> ! {
     RUNNING.store(false, Ordering::SeqCst);
-    // SAFETY: MPI runs, and aborting is allowed at any time, also while another thread is within MPI: nothing goes
-    // on after it.
+    // SAFETY: MPI runs, and aborting is allowed at any time, also while another thread is
+    // within MPI: nothing goes on after it.
     unsafe {
         ffi::MPI_Abort(ffi::RSMPI_COMM_WORLD, code);
     }

@@ -1,4 +1,5 @@
-//! The raw communicators of groups, made when they are asked for first and kept by their ranks.
+//! The raw communicators of groups, made when they are asked for first and kept by their
+//! ranks.
 
 use crate::id::Rank;
 use ::mpi::ffi;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 
 /// Communicators by the ranks of their members, in order.
 pub(super) struct Groups {
-    /// What they are made from. Nobody receives on it: members agree by messages that Open MPI sends where a receive of
-    /// any tag would take them.
+    /// What they are made from. Nobody receives on it: members agree by messages that
+    /// Open MPI sends where a receive of any tag would take them.
     parent: ffi::MPI_Comm,
     made: Made<Arc<SimpleCommunicator>>,
 }
@@ -37,7 +38,8 @@ impl Groups {
     /// Frees all of them, at the end.
     pub(super) fn free_all(&mut self) {
         self.made.clear();
-        // SAFETY: the communicator is theirs alone, and none is being made from it any more.
+        // SAFETY: the communicator is theirs alone, and none is being made from it any
+        // more.
         unsafe {
             ffi::MPI_Comm_free(&raw mut self.parent);
         }
@@ -46,12 +48,14 @@ impl Groups {
 
 /// What groups have made, in the order in which it was made.
 ///
-/// That order is the same on all ranks, as far as they share it: a rank is in one group at a time, groups start in one
-/// order, and all members of a group make its communicator within the same task. So ranks that free in this order never
-/// wait for each other in a circle, whatever their other groups are; freeing is collective.
+/// That order is the same on all ranks, as far as they share it: a rank is in one group
+/// at a time, groups start in one order, and all members of a group make its communicator
+/// within the same task. So ranks that free in this order never wait for each other in a
+/// circle, whatever their other groups are; freeing is collective.
 #[derive(Debug)]
 struct Made<C> {
-    // Few (`COMMUNICATORS_MAX` of the controller), and looked up once in a call of `with_mpi`.
+    // Few (`COMMUNICATORS_MAX` of the controller), and looked up once in a call of
+    // `with_mpi`.
     of_groups: Vec<(Box<[Rank]>, C)>,
 }
 
@@ -92,8 +96,9 @@ fn create(parent: ffi::MPI_Comm, members: &[Rank]) -> SimpleCommunicator {
     let mut all = MaybeUninit::uninit();
     let mut group = MaybeUninit::uninit();
     let mut comm = MaybeUninit::uninit();
-    // SAFETY: the ranks are members of the communicator, each once; every handle is written by the call that makes
-    // it before the next one reads it, and the groups are freed once.
+    // SAFETY: the ranks are members of the communicator, each once; every handle is
+    // written by the call that makes it before the next one reads it, and the groups are
+    // freed once.
     unsafe {
         ffi::MPI_Comm_group(parent, all.as_mut_ptr());
         ffi::MPI_Group_incl(all.assume_init(), ranks.len() as c_int, ranks.as_ptr(), group.as_mut_ptr());

@@ -1,6 +1,7 @@
-//! The thread that initialised MPI, lent to raw MPI. rsmpi commits derived datatypes there only, and many C libraries
-//! ask to be called there, but tasks run on executors. So on a worker this thread has nothing else to do than to run
-//! what executors ask for, one at a time, while they wait.
+//! The thread that initialised MPI, lent to raw MPI. rsmpi commits derived datatypes
+//! there only, and many C libraries ask to be called there, but tasks run on executors.
+//! So on a worker this thread has nothing else to do than to run what executors ask for,
+//! one at a time, while they wait.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -22,12 +23,13 @@ enum Message {
 pub(crate) struct MainThread(Sender<Message>);
 
 impl MainThread {
-    /// Runs `action`, which contains its panics, there and waits for its end. False if that thread serves nobody any more;
-    /// then it has not run.
+    /// Runs `action`, which contains its panics, there and waits for its end. False if
+    /// that thread serves nobody any more; then it has not run.
     pub(crate) fn run(&self, action: &mut (dyn FnMut() + Send)) -> bool {
-        // SAFETY: only the lifetime changes. The reference is used by nobody once this function returns: either it was
-        // not sent, or `recv` returns. It does so when the sender is used, which is after the last use of `action`, or
-        // dropped, which is after that or together with a message that nobody has read.
+        // SAFETY: only the lifetime changes. The reference is used by nobody once this
+        // function returns: either it was not sent, or `recv` returns. It does so when
+        // the sender is used, which is after the last use of `action`, or dropped, which
+        // is after that or together with a message that nobody has read.
         let action: Action = unsafe { std::mem::transmute(action) };
         let (done, ended) = channel();
         self.0.send(Message::Run(action, done)).is_ok() && ended.recv().is_ok()
@@ -52,7 +54,8 @@ impl Calls {
         self.main.clone()
     }
 
-    /// Does `work` on a thread of its own, and runs on this one what is asked for meanwhile.
+    /// Does `work` on a thread of its own, and runs on this one what is asked for
+    /// meanwhile.
     pub(super) fn serve_while<R: Send>(self, work: impl FnOnce() -> R + Send) -> io::Result<R> {
         let Self { messages, main } = self;
         thread::scope(|scope| {

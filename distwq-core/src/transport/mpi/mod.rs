@@ -1,8 +1,10 @@
-//! Ranks as processes of an MPI program. The one place that names MPI, and with the engine's lock held by whoever
-//! calls it: one thread at a time, which is what `MPI_THREAD_SERIALIZED` asks for.
+//! Ranks as processes of an MPI program. The one place that names MPI, and with the
+//! engine's lock held by whoever calls it: one thread at a time, which is what
+//! `MPI_THREAD_SERIALIZED` asks for.
 //!
-//! rsmpi's own requests borrow their buffers and abort when dropped early, so transfers are made with its raw
-//! bindings here, and own their buffers until they complete ([`Lent`](super::lent::Lent)).
+//! rsmpi's own requests borrow their buffers and abort when dropped early, so transfers
+//! are made with its raw bindings here, and own their buffers until they complete
+//! ([`Lent`](super::lent::Lent)).
 
 #![allow(unsafe_code, reason = "MPI is a C library; each block says what makes it sound")]
 
@@ -54,8 +56,9 @@ pub(crate) struct MpiTransport {
     closed: bool,
 }
 
-// SAFETY: the handles within are those of an MPI initialised with `MPI_THREAD_SERIALIZED` at least (checked in
-// `Environment::start`): any thread may use them, one at a time, and the transport is used through `&mut`.
+// SAFETY: the handles within are those of an MPI initialised with `MPI_THREAD_SERIALIZED`
+// at least (checked in `Environment::start`): any thread may use them, one at a time, and
+// the transport is used through `&mut`.
 unsafe impl Send for MpiTransport {}
 
 /// What a transport gets from the environment, beside its communicator.
@@ -80,8 +83,9 @@ impl Leftovers {
     /// Frees them, which all ranks do in one order.
     fn free(mut self) {
         self.groups.free_all();
-        // SAFETY: the communicator was the transport's own, and no operation on it is pending: all sends of this
-        // rank and the barrier are complete, and receives are only posted for messages that were matched.
+        // SAFETY: the communicator was the transport's own, and no operation on it is
+        // pending: all sends of this rank and the barrier are complete, and receives are
+        // only posted for messages that were matched.
         unsafe {
             ffi::MPI_Comm_free(&raw mut self.comm);
         }
@@ -176,9 +180,10 @@ impl Transport for MpiTransport {
         if self.barrier.is_some() { NAP_MAX_UNHEARD } else { self.bells.nap_max() }
     }
 
-    /// A rank enters the barrier when its own sends are complete, and sends nothing from then on; when the barrier
-    /// completes, those of all are. What was sent eagerly and not taken by then belongs to a run that has failed, and
-    /// goes with the communicator.
+    /// A rank enters the barrier when its own sends are complete, and sends nothing from
+    /// then on; when the barrier completes, those of all are. What was sent eagerly and
+    /// not taken by then belongs to a run that has failed, and goes with the
+    /// communicator.
     fn close(&mut self) -> bool {
         if self.closed {
             return true;

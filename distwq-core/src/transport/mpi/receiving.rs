@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 
-/// Messages up to this size are received at once: MPI has them whole, or nearly so. For larger ones it may have to
-/// wait for the sender, which this rank must not.
+/// Messages up to this size are received at once: MPI has them whole, or nearly so. For
+/// larger ones it may have to wait for the sender, which this rank must not.
 const EAGER_BYTES_MAX: usize = 4 << 10;
 
 /// So many looks in a row without a message are a quiet time.
@@ -130,8 +130,9 @@ impl Receiving {
         });
     }
 
-    /// The next message that MPI has. After a while without any it is asked several times: some MPI libraries look at
-    /// some of their sources at one call of several only, which counts when this rank naps between two looks.
+    /// The next message that MPI has. After a while without any it is asked several
+    /// times: some MPI libraries look at some of their sources at one call of several
+    /// only, which counts when this rank naps between two looks.
     fn look(&mut self) -> Option<Matched> {
         let looks = if self.empty_looks < QUIET_LOOKS { 1 } else { LOOKS_WHEN_QUIET };
         let found = (0..looks).find_map(|_| self.probe());
@@ -144,7 +145,8 @@ impl Receiving {
         let mut message = MaybeUninit::uninit();
         let mut status = MaybeUninit::<ffi::MPI_Status>::uninit();
         let mut len: c_int = 0;
-        // SAFETY: the communicator lives; message and status are written if the flag is set, and read only then.
+        // SAFETY: the communicator lives; message and status are written if the flag is
+        // set, and read only then.
         unsafe {
             ffi::MPI_Improbe(
                 ffi::RSMPI_ANY_SOURCE,
@@ -255,8 +257,9 @@ impl Part {
         let Self { buffer, len, announced } = self;
         buffer.lend(|buffer| {
             assert!(*announced + matched.len <= *len && *len <= buffer.capacity(), "there is room for a piece");
-            // SAFETY: there is room behind `announced`, each message has a range of its own, and `Lent` keeps the buffer,
-            // which neither moves its memory nor grows, until the request is complete.
+            // SAFETY: there is room behind `announced`, each message has a range of its
+            // own, and `Lent` keeps the buffer, which neither moves its memory nor grows,
+            // until the request is complete.
             unsafe {
                 let into = buffer.as_mut_ptr().add(*announced);
                 Request::receive(matched.message, into, matched.len)
@@ -280,7 +283,8 @@ fn receive_now(matched: &Matched, mut buffer: Vec<u8>) -> Vec<u8> {
     buffer.clear();
     buffer.reserve(matched.len);
     let mut message = matched.message;
-    // SAFETY: there is room for the message, and all of it is written when the call returns.
+    // SAFETY: there is room for the message, and all of it is written when the call
+    // returns.
     unsafe {
         ffi::MPI_Mrecv(
             buffer.as_mut_ptr().cast(),

@@ -48,8 +48,9 @@ impl Sending {
         buffer
     }
 
-    /// Moves on what is under way; hands back the buffers of messages that are complete. Names in `reached` who may
-    /// have got something only now: what MPI had no room for, or what has made room for more.
+    /// Moves on what is under way; hands back the buffers of messages that are complete.
+    /// Names in `reached` who may have got something only now: what MPI had no room for,
+    /// or what has made room for more.
     pub(super) fn progress(&mut self, mut recycle: impl FnMut(Vec<u8>), mut reached: impl FnMut(Rank)) {
         let Self { comm, peers, active, .. } = self;
         active.retain(|&rank| {
@@ -71,8 +72,9 @@ impl Sending {
         });
     }
 
-    /// Hands all frames without attachments that wait to MPI, however many it holds already: nobody drives this
-    /// rank for a while, and then only calls of MPI move on what is under way.
+    /// Hands all frames without attachments that wait to MPI, however many it holds
+    /// already: nobody drives this rank for a while, and then only calls of MPI move on
+    /// what is under way.
     pub(super) fn hand_over(&mut self) {
         for &rank in &self.active {
             let peer = self.peers.get_or_make(Rank(rank));
@@ -93,7 +95,8 @@ impl Peer {
         self.departures.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Hands messages to MPI while it may hold more of this rank. Gives the buffer of one that was complete at once.
+    /// Hands messages to MPI while it may hold more of this rank. Gives the buffer of one
+    /// that was complete at once.
     fn start(&mut self, comm: ffi::MPI_Comm, to: u32) -> Option<Vec<u8>> {
         let mut done = None;
         while self.in_flight.len() < IN_FLIGHT_MAX
@@ -120,8 +123,8 @@ fn send(comm: ffi::MPI_Comm, to: u32, message: Message) -> Lent<Message, Request
             Message::Piece(_) => tag::PIECE,
         };
         let bytes = message.bytes();
-        // SAFETY: the heap memory of a Vec or of Bytes does not move with its owner, which `Lent` keeps, unchanged, until
-        // the request is complete.
+        // SAFETY: the heap memory of a Vec or of Bytes does not move with its owner,
+        // which `Lent` keeps, unchanged, until the request is complete.
         unsafe { Request::send(comm, bytes.as_ptr(), bytes.len(), to, tag) }
     });
     sent

@@ -11,7 +11,8 @@ pub(super) mod tag {
     pub(in super::super) const PIECE: c_int = 3;
 }
 
-/// A length as MPI counts it. Pieces are below the limit of a C int (checked in `Config`).
+/// A length as MPI counts it. Pieces are below the limit of a C int (checked in
+/// `Config`).
 pub(super) fn count(bytes: usize) -> c_int {
     c_int::try_from(bytes).expect("a piece is smaller than the limit of a C int")
 }

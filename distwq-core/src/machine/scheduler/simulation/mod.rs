@@ -1,6 +1,8 @@
-//! The scheduler against a simulated run: random graphs, workers, delays, failures and losses from one seed.
+//! The scheduler against a simulated run: random graphs, workers, delays, failures and
+//! losses from one seed.
 //!
-//! A failure names its seed; `DISTWQ_SEED=n cargo test -p distwq-core simulation` runs that one alone.
+//! A failure names its seed; `DISTWQ_SEED=n cargo test -p distwq-core simulation` runs
+//! that one alone.
 
 mod model;
 mod places;

@@ -91,7 +91,8 @@ pub(super) struct Book {
     pub(super) workers: Vec<Seen>,
     pub(super) losses: bool,
     pub(super) tally: Tally,
-    /// Longest that a wide task may wait for its workers once it is the first, 0 if not known.
+    /// Longest that a wide task may wait for its workers once it is the first, 0 if not
+    /// known.
     pub(super) wide_wait_ns_max: u64,
 }
 

@@ -24,7 +24,8 @@ pub(super) struct Place {
 pub(super) struct Party {
     pub(super) members: Vec<WorkerId>,
     pub(super) arrived: BTreeSet<WorkerId>,
-    /// Changes whenever an end that was planned is not to be; never that of another party.
+    /// Changes whenever an end that was planned is not to be; never that of another
+    /// party.
     pub(super) epoch: u64,
     pub(super) broken: bool,
 }

@@ -1,4 +1,5 @@
-//! The world around the scheduler: what happens when, messages on their way, and the controller's part.
+//! The world around the scheduler: what happens when, messages on their way, and the
+//! controller's part.
 
 use super::super::actions::Whole;
 use super::super::{Action, Actions, Event, GroupFailure, Made, Scheduler, Settings};
@@ -136,7 +137,8 @@ impl World {
         self.book.tally
     }
 
-    /// Nothing is on its way any more: what is pending cannot run, and all else is settled.
+    /// Nothing is on its way any more: what is pending cannot run, and all else is
+    /// settled.
     fn wind_up(&mut self) {
         self.scheduler.validate();
         assert_eq!(self.scheduler.pending() > 0, self.scheduler.stalled().is_some(), "either done or stalled");
@@ -244,7 +246,8 @@ impl World {
         self.after(delay_ns, Happening::Told(report));
     }
 
-    /// A report comes in one message with those that would come soon after it. Says how many they were.
+    /// A report comes in one message with those that would come soon after it. Says how
+    /// many they were.
     fn told_several(&mut self, first: Report) -> u64 {
         self.tell(Event::Hold);
         self.told(first);

@@ -34,7 +34,8 @@ fn actions_come_in_their_order_also_when_more_come_meanwhile() {
     assert_eq!(actions.next(), None);
 }
 
-/// Two values on workers are released, and a group starts, before the first of these actions is taken.
+/// Two values on workers are released, and a group starts, before the first of these
+/// actions is taken.
 #[test]
 fn each_action_has_its_own_list_until_all_are_taken() {
     let mut play = Play::with_workers(3);

@@ -112,7 +112,8 @@ fn an_idle_worker_changes_places_with_a_busy_reserved_one() {
     let [a, b, c] = [W2, W1, W0].map(|worker| play.add_started(Spec::PLAIN, worker));
     let (w, actions) = play.add(wide(2));
     assert_eq!(actions, []);
-    // Reserved are the two that have been busy for longest, 2 and 1; then 0 is free before 1.
+    // Reserved are the two that have been busy for longest, 2 and 1; then 0 is free
+    // before 1.
     assert_eq!(play.finish(a, W2), [done(a)]);
     assert_eq!(play.finish(c, W0), [done(c), start_group(w, &[W0, W2])]);
     let x = play.add_started(Spec::PLAIN, W1);

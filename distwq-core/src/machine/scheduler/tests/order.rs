@@ -80,7 +80,8 @@ fn a_failed_task_keeps_its_slot_while_a_dependency_runs() {
     assert_eq!(play.finish(b, W0), [done(b), release(c, &[])]);
 }
 
-/// Ready tasks, in the order of addition: low, plain, long (a path of 5 hangs on it), high.
+/// Ready tasks, in the order of addition: low, plain, long (a path of 5 hangs on it),
+/// high.
 #[test]
 fn ready_tasks_go_by_priority_then_level_then_order() {
     let mut play = Play::with_workers(1);
@@ -95,7 +96,8 @@ fn ready_tasks_go_by_priority_then_level_then_order() {
     assert_eq!(play.finish(long, W0), [done(long), start(low, W0)]);
 }
 
-/// Levels around the largest that a plain task keeps with itself, and a priority that is below all of them.
+/// Levels around the largest that a plain task keeps with itself, and a priority that is
+/// below all of them.
 #[test]
 fn levels_of_any_size_and_negative_priorities_are_kept_in_full() {
     let mut play = Play::with_workers(1);

@@ -1,4 +1,5 @@
-//! Large graphs: the work grows with their size and no faster, and no chain is followed by recursion.
+//! Large graphs: the work grows with their size and no faster, and no chain is followed
+//! by recursion.
 
 use super::super::task::Task;
 use super::super::workers::Worker;

@@ -22,7 +22,8 @@ pub(super) enum Part {
     LastFails,
 }
 
-/// How long the members of [`Part::Late`] wait for the first, and those of [`Part::LastFails`] for the last.
+/// How long the members of [`Part::Late`] wait for the first, and those of
+/// [`Part::LastFails`] for the last.
 const LATE_NS: Ns = 2_000_000_000;
 
 /// One thing that a member does.

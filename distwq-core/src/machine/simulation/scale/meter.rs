@@ -31,8 +31,8 @@ impl Cost {
     }
 }
 
-/// Counts since it was [taken](Self::take) last. It counts the processor time of this thread, less what it takes to read
-/// that: others may run on the same processors.
+/// Counts since it was [taken](Self::take) last. It counts the processor time of this
+/// thread, less what it takes to read that: others may run on the same processors.
 #[derive(Debug)]
 pub(super) struct Meter {
     cost: Cost,

@@ -223,7 +223,8 @@ impl World {
         assert!(out.take_end().is_none(), "the run goes on");
     }
 
-    /// Sends what a worker has to say, lets its executor go on, and plans its next look at the time.
+    /// Sends what a worker has to say, lets its executor go on, and plans its next look
+    /// at the time.
     fn after_worker(&mut self, worker: usize) {
         let site = &mut self.sites[worker];
         let mut woken = false;
