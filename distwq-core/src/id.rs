@@ -134,6 +134,25 @@ pub(crate) trait Indexed: Copy + Eq {
     }
 }
 
+/// Makes a type that wraps an [`Index`] one of those that lists can hold.
+macro_rules! indexed {
+    ($($name:ident)*) => {$(
+        impl Indexed for $name {
+            #[inline]
+            fn of(index: Index) -> Self {
+                Self(index)
+            }
+
+            #[inline]
+            fn to_index(self) -> Index {
+                self.0
+            }
+        }
+    )*};
+}
+
+indexed!(TaskSlot WorkerId);
+
 /// A place in the controller's tables of tasks, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskSlot(Index);
@@ -164,18 +183,6 @@ impl TaskSlot {
     }
 }
 
-impl Indexed for TaskSlot {
-    #[inline]
-    fn of(index: Index) -> Self {
-        Self(index)
-    }
-
-    #[inline]
-    fn to_index(self) -> Index {
-        self.0
-    }
-}
-
 impl fmt::Debug for TaskSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -202,18 +209,6 @@ impl WorkerId {
     #[inline]
     pub const fn index(self) -> usize {
         self.0.get()
-    }
-}
-
-impl Indexed for WorkerId {
-    #[inline]
-    fn of(index: Index) -> Self {
-        Self(index)
-    }
-
-    #[inline]
-    fn to_index(self) -> Index {
-        self.0
     }
 }
 

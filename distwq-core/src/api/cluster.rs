@@ -8,7 +8,7 @@ use crate::api::reference::{Bound, Outcomes, Reference};
 use crate::codec::{self, Payload, Portable};
 use crate::function::argument::Input;
 use crate::id::{RunId, TaskId};
-use crate::machine::controller::{Awaited, NewTask, Options, Plain, ReferenceNote};
+use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote};
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::outcome::info::TaskInfo;
 use crate::outcome::stats::Stats;
@@ -284,7 +284,7 @@ impl Inner {
             inputs.push(Input { source: input.source.task(), position: input.position });
         }
         let Parts { remote, arguments, options } = parts;
-        let plain = Plain::Written(&mut arguments.plain);
+        let plain = Encoded::Written(&mut arguments.plain);
         let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, run: None };
         Ok(match options {
             None => engine.submit(&new, plain),

@@ -1,5 +1,5 @@
 //! What the controller decides in the first exchange of a run: whether all ranks fit
-//! together, and what each is told. Who waits for it, and how long, is the affair of
+//! together, and what each is told. Who waits for it, and how long, is up to
 //! `runtime/handshake.rs`.
 
 use crate::codec::CodecError;

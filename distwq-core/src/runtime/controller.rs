@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{RunId, TaskId};
 use crate::machine::controller::{
-    Awaited, BATCH_COUNT, Controller, End, GraphSize, Input, NewTask, Outbox, Plain, ReferenceNote, WorkerState,
+    Awaited, BATCH_COUNT, Controller, Encoded, End, GraphSize, Input, NewTask, Outbox, ReferenceNote, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::memory::buffers;
@@ -100,7 +100,7 @@ impl ControllerEngine {
 
     /// Takes one task, all of whose parts have been checked.
     #[inline(always)]
-    pub(crate) fn submit(&mut self, new: &NewTask<'_>, plain: Plain<'_>) -> TaskId {
+    pub(crate) fn submit(&mut self, new: &NewTask<'_>, plain: Encoded<'_>) -> TaskId {
         if self.machine.in_flight() == 0 {
             // While tasks flow, turns keep the time.
             self.now_ns = now_ns();
@@ -118,7 +118,7 @@ impl ControllerEngine {
 
     /// Takes a task of a graph.
     #[inline(always)]
-    pub(crate) fn add(&mut self, new: &NewTask<'_>, plain: Plain<'_>) -> TaskId {
+    pub(crate) fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>) -> TaskId {
         self.handle(Input::Task { new, plain });
         self.out.added
     }

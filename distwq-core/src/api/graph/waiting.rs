@@ -7,7 +7,7 @@ use crate::codec::{Payload, PayloadWriter};
 use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::registry::Remote;
 use crate::id::TaskId;
-use crate::machine::controller::Plain;
+use crate::machine::controller::Encoded;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
@@ -48,7 +48,7 @@ pub(crate) struct StartingNode<'a> {
     /// The function; a value has none.
     pub(crate) remote: Option<&'static Remote>,
     /// The arguments that came as values; of a value that.
-    pub(crate) plain: Plain<'a>,
+    pub(crate) plain: Encoded<'a>,
     pub(crate) inputs: &'a [Input<TaskId>],
     pub(crate) options: Option<&'a Options>,
     /// The tasks that explicit edges put before it.
@@ -136,9 +136,9 @@ impl Waiting {
         let plain = large.map_or_else(
             || {
                 let begin = node.index().checked_sub(1).map_or(0, |last| self.ends[last]);
-                Plain::Few(&self.bytes[begin..self.ends[node.index()]])
+                Encoded::Few(&self.bytes[begin..self.ends[node.index()]])
             },
-            Plain::Many,
+            Encoded::Many,
         );
         let task = take(StartingNode { remote: graph[node], plain, inputs, options, before, level });
         self.nodes.set_task(number, task);

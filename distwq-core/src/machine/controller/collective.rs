@@ -4,7 +4,7 @@ use super::Controller;
 use super::dispatch::Start;
 use super::ends::is_worth_a_retry;
 use super::groups::Part;
-use super::input::Plain;
+use super::input::Encoded;
 use super::outbox::Outbox;
 use super::reports::made;
 use super::table::RanOn;
@@ -40,12 +40,12 @@ impl Controller {
     /// A member's part of a collective task has ended. The first failure makes the other
     /// members leave; the task ends when all have left.
     pub(super) fn member_done(&mut self, task: TaskId, worker: WorkerId, part: Part, out: &mut Outbox) {
-        if let Some(follows) = self.groups.left(self.now, task, worker, part) {
-            if let Some((_, failure)) = follows.failed {
-                let (epoch, rank) = (follows.epoch, self.workers.rank(worker));
+        if let Some(replies) = self.groups.left(self.now, task, worker, part) {
+            if let Some((_, failure)) = replies.failed {
+                let (epoch, rank) = (replies.epoch, self.workers.rank(worker));
                 out.notices.note(|| Notice::GroupFailed { epoch, rank, error: failure.to_string() });
             }
-            follows.tell(out);
+            replies.tell(out);
         }
         let Some(mut left) = self.groups.take_left(task) else { return };
         out.notices.note(|| {
@@ -64,7 +64,7 @@ impl Controller {
         let times = (left.started_ns, left.ended_ns);
         let result = match (left.failure.take(), left.output.take()) {
             (None, Some(output)) => {
-                let given = output.map(Plain::Many);
+                let given = output.map(Encoded::Many);
                 let made = made(&given);
                 let first = left.members[0];
                 self.ended(task, Some(times), out, |entry| entry.give(given, first));

@@ -67,9 +67,9 @@ pub(super) struct Groups {
     leaving: VecDeque<(Ns, TaskId, u64)>,
 }
 
-/// What follows for the members of a group from what one of them has said.
+/// What members of a group are told because of what one of them has said.
 #[derive(Debug)]
-pub(super) struct Follows<'a> {
+pub(super) struct Replies<'a> {
     pub(super) epoch: u64,
     /// All members.
     members: &'a [WorkerId],
@@ -81,7 +81,7 @@ pub(super) struct Follows<'a> {
     verdict: Verdict,
 }
 
-impl Follows<'_> {
+impl Replies<'_> {
     /// Tells it to them.
     pub(super) fn tell(&self, out: &mut Outbox) {
         let epoch = self.epoch;
@@ -227,8 +227,8 @@ impl Groups {
         }
     }
 
-    /// A member waits for long, or answers that it does not. Gives what follows.
-    pub(super) fn waits(&mut self, worker: WorkerId, report: &WaitReport) -> Option<Follows<'_>> {
+    /// A member waits for long, or answers that it does not. Gives what replies.
+    pub(super) fn waits(&mut self, worker: WorkerId, report: &WaitReport) -> Option<Replies<'_>> {
         let (attempt, member) = self.of_epoch(report.epoch, worker)?;
         if attempt.leaving.is_some() {
             // All waits end by that.
@@ -236,19 +236,19 @@ impl Groups {
         }
         let Attempt { epoch, members, left, waits, .. } = attempt;
         let waits = waits.get_or_insert_with(|| Box::new(Waits::new(left)));
-        let mut follows =
-            Follows { epoch: *epoch, members, left, failed: None, has_left: None, verdict: Verdict::Wait };
+        let mut replies =
+            Replies { epoch: *epoch, members, left, failed: None, has_left: None, verdict: Verdict::Wait };
         match waits.report(member, report) {
             Verdict::HasLeft { member: other } => {
-                follows.has_left = Some((members[other as usize], vec![member]));
+                replies.has_left = Some((members[other as usize], vec![member]));
             }
-            verdict => follows.verdict = verdict,
+            verdict => replies.verdict = verdict,
         }
-        Some(follows)
+        Some(replies)
     }
 
-    /// A member's part has ended. Gives what follows for the others.
-    pub(super) fn left(&mut self, now: Ns, task: TaskId, worker: WorkerId, part: Part) -> Option<Follows<'_>> {
+    /// A member's part has ended. Gives what the others are told.
+    pub(super) fn left(&mut self, now: Ns, task: TaskId, worker: WorkerId, part: Part) -> Option<Replies<'_>> {
         let of = (*self.member_of.get(worker.index())?).filter(|of| of.task == task)?;
         let attempt = self.attempts.get_mut(&task).filter(|attempt| attempt.epoch == of.epoch)?;
         let member = of.member;
@@ -290,7 +290,7 @@ impl Groups {
         let failure = attempt.failure.as_ref().filter(|_| is_first_failure);
         let failed = failure.map(|(failure, _)| (member, failure));
         let Attempt { epoch, members, left, .. } = attempt;
-        Some(Follows { epoch: *epoch, members, left, failed, has_left, verdict })
+        Some(Replies { epoch: *epoch, members, left, failed, has_left, verdict })
     }
 
     /// Takes the attempt of a task out if all members have left.

@@ -13,7 +13,7 @@ pub(crate) enum Input<'a> {
     Frame { from: Rank, frame: &'a Frame },
     /// A user adds a task whose parts have been checked.
     /// [`Outbox::added`](super::Outbox::added) is its id then.
-    Task { new: &'a NewTask<'a>, plain: Plain<'a> },
+    Task { new: &'a NewTask<'a>, plain: Encoded<'a> },
     /// A user gives a value, whose id is found there too.
     Value { payload: Payload },
     /// A user starts a graph; its tasks and values follow one by one, dependencies first.
@@ -86,15 +86,16 @@ pub(crate) struct Options<'a> {
     pub(crate) retries: u32,
 }
 
-/// The arguments of a task that came as values, encoded one after another; or a value.
-pub(crate) enum Plain<'a> {
+/// Encoded bytes, wherever they are now: the arguments of a task that came as values, one
+/// after another; or a value.
+pub(crate) enum Encoded<'a> {
     /// Where they were written. They are taken out.
     Written(&'a mut PayloadWriter),
     Few(&'a [u8]),
     Many(Payload),
 }
 
-impl Plain<'_> {
+impl Encoded<'_> {
     /// How many bytes.
     #[inline]
     pub(crate) fn len(&self) -> usize {

@@ -24,7 +24,7 @@ mod told;
 mod waits;
 mod workers;
 
-pub(crate) use input::{Awaited, GraphSize, Input, NewTask, Options, Plain};
+pub(crate) use input::{Awaited, Encoded, GraphSize, Input, NewTask, Options};
 pub(crate) use outbox::{BATCH_COUNT, End, Outbox};
 pub(crate) use references::ReferenceNote;
 pub(crate) use workers::WorkerState;
@@ -254,7 +254,7 @@ impl Controller {
 
     /// Adds a task.
     #[inline]
-    fn add(&mut self, new: &NewTask<'_>, plain: Plain<'_>, out: &mut Outbox) -> TaskId {
+    fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
         let &NewTask { remote, inputs, options, before, level, run } = new;
         let collective = remote.is_collective();
         let every = if collective { self.workers.living() as u32 } else { 1 };

@@ -3,7 +3,7 @@
 use super::Controller;
 use super::ends::is_worth_a_retry;
 use super::groups::Part;
-use super::input::{Awaited, Plain};
+use super::input::{Awaited, Encoded};
 use super::outbox::{End, Outbox};
 use super::table::{Entry, HomeCopy, Output};
 use crate::codec::frame::{Frame, Messages};
@@ -79,8 +79,8 @@ impl Controller {
             }
             ToController::Heard { epoch } => self.groups.heard(epoch, worker),
             ToController::Waits(report) => {
-                if let Some(follows) = self.groups.waits(worker, &report) {
-                    follows.tell(out);
+                if let Some(replies) = self.groups.waits(worker, &report) {
+                    replies.tell(out);
                 }
             }
             ToController::Report { resident_bytes, values, kept_bytes, running } => {
@@ -113,7 +113,7 @@ impl Controller {
         self.workers.answered(worker, done.ran_ns())?;
         match done.tail()? {
             None if !self.groups.contains(done.task()) => {
-                self.given(worker, done, Given::Here(Plain::Few(done.bytes)), out)
+                self.given(worker, done, Given::Here(Encoded::Few(done.bytes)), out)
             }
             tail => self.done_with_tail(worker, frame, done, tail, out),
         }
@@ -131,15 +131,15 @@ impl Controller {
     ) -> Result<(), CodecError> {
         let task = done.task();
         let (raw, outcome) = match tail {
-            None => (false, Ok(Given::Here(Plain::Few(done.bytes)))),
+            None => (false, Ok(Given::Here(Encoded::Few(done.bytes)))),
             Some(DoneTail { raw, outcome: Ok(Given::Here(blob)) }) => {
-                (raw, Ok(Given::Here(Plain::Many(frame.payload(blob)?))))
+                (raw, Ok(Given::Here(Encoded::Many(frame.payload(blob)?))))
             }
             Some(DoneTail { raw, outcome: Ok(Given::Resident { bytes }) }) => (raw, Ok(Given::Resident { bytes })),
             Some(DoneTail { raw, outcome: Err(failure) }) => (raw, Err(failure)),
         };
         if self.groups.contains(task) {
-            let outcome = outcome.map(|given| given.map(Plain::into_payload));
+            let outcome = outcome.map(|given| given.map(Encoded::into_payload));
             self.member_done(task, worker, Part { times: done.times(), raw, outcome }, out);
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Controller {
         &mut self,
         worker: WorkerId,
         done: &Done<'_>,
-        given: Given<Plain<'_>>,
+        given: Given<Encoded<'_>>,
         out: &mut Outbox,
     ) -> Result<(), CodecError> {
         let (task, ran_ns) = (done.task(), done.ran_ns());
@@ -216,7 +216,7 @@ impl Controller {
 
 /// A value without its bytes, as the scheduler knows it.
 #[inline]
-pub(super) fn made(given: &Given<Plain<'_>>) -> Made {
+pub(super) fn made(given: &Given<Encoded<'_>>) -> Made {
     match *given {
         Given::Here(ref bytes) => Made { bytes: bytes.len() as u64, resident: false },
         Given::Resident { bytes } => Made { bytes, resident: true },

@@ -1,6 +1,6 @@
 //! All tasks and values that somebody still needs, by their slots.
 
-use super::input::Plain;
+use super::input::Encoded;
 use super::slices::{Slice, SliceArena};
 use crate::codec::Payload;
 use crate::function::argument::Input;
@@ -148,7 +148,7 @@ impl Entry {
 
     /// The task has given this, on a worker.
     #[inline(always)]
-    pub(super) fn give(&mut self, given: Given<Plain<'_>>, worker: WorkerId) {
+    pub(super) fn give(&mut self, given: Given<Encoded<'_>>, worker: WorkerId) {
         self.output = match given {
             Given::Here(bytes) => {
                 bytes.move_to(&mut self.payload);

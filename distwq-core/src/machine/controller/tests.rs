@@ -47,7 +47,7 @@ impl Play {
             sources.iter().map(|&source| crate::function::argument::Input { source, position }).collect();
         let options = Options { retries, ..Options::default() };
         let new = NewTask { remote, inputs: &inputs, options: Some(&options), before: &[], level: 0, run: None };
-        self.tell(Input::Task { new: &new, plain: Plain::Few(&[]) });
+        self.tell(Input::Task { new: &new, plain: Encoded::Few(&[]) });
         self.out.added
     }
 

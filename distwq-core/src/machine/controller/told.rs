@@ -18,7 +18,7 @@ use std::time::Duration;
 const WAITS_SHOWN_MAX: usize = 8;
 
 impl Controller {
-    /// How many workers there are, those not counted that were lost.
+    /// How many workers there are that were not lost.
     pub(crate) fn workers(&self) -> usize {
         self.workers.living()
     }

@@ -142,7 +142,7 @@ impl Workers {
     pub(super) fn answered(&mut self, worker: WorkerId, ran_ns: u64) -> Result<(), CodecError> {
         let state = &mut self.states[worker.index()];
         let Some(left) = state.in_flight.checked_sub(1) else {
-            return Err(CodecError("it had no task".to_owned()));
+            return Err(CodecError("it tells the end of an attempt that it was not given".to_owned()));
         };
         state.in_flight = left;
         state.attempts += 1;

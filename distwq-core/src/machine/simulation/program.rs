@@ -9,7 +9,7 @@ use crate::codec::Payload;
 use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::remote::Failure;
 use crate::id::{RunId, TaskId};
-use crate::machine::controller::{self, GraphSize, NewTask, Options, Plain};
+use crate::machine::controller::{self, Encoded, GraphSize, NewTask, Options};
 
 /// Handles that a new task may take: the last ones, so that programs are deep as well as
 /// wide.
@@ -182,7 +182,7 @@ impl World<'_> {
             level: if run.is_some() { self.random.below(4) as u32 } else { 0 },
             run,
         };
-        let plain = if self.random.percent(50) { Plain::Few(plain) } else { Plain::Many(Payload::copy_of(plain)) };
+        let plain = if self.random.percent(50) { Encoded::Few(plain) } else { Encoded::Many(Payload::copy_of(plain)) };
         self.tell(controller::Input::Task { new: &new, plain });
         self.controller.out.added
     }

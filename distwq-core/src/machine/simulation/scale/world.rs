@@ -13,7 +13,7 @@ use crate::function::registry::{Registry, Remote};
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot};
 use crate::machine::Ns;
-use crate::machine::controller::{self, Controller, NewTask, Options, Plain, ReferenceNote, WorkerState};
+use crate::machine::controller::{self, Controller, Encoded, NewTask, Options, ReferenceNote, WorkerState};
 use crate::machine::handshake::{Greetings, hello};
 use crate::machine::worker::{self, Attempt, Awaited, Next, Worker};
 use crate::peers::Process;
@@ -135,7 +135,7 @@ impl World {
     /// The user adds a task and keeps no handle of it.
     fn submit(&mut self, remote: &'static Remote, options: Option<&Options<'_>>) {
         let new = NewTask { remote, inputs: &[], options, before: &[], level: 1, run: None };
-        self.tell(controller::Input::Task { new: &new, plain: Plain::Few(&[0; 8]) });
+        self.tell(controller::Input::Task { new: &new, plain: Encoded::Few(&[0; 8]) });
         let mut notes = vec![ReferenceNote::Dropped(self.out.added)];
         self.tell(controller::Input::References { notes: &mut notes });
     }
