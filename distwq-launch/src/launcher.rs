@@ -135,7 +135,7 @@ impl Launcher {
         let turn = Turn::take()?;
         let identity = new_identity();
         let folder = OutputFolder::create(&identity)?;
-        let mut command = self.command_of_ranks(mpirun.as_ref());
+        let mut command = self.command_of_ranks(mpirun.as_ref(), &folder);
         command.args(["sh".as_ref(), "-c".as_ref(), OsStr::new(RANK_SCRIPT), "sh".as_ref(), folder.path().as_os_str()]);
         command.arg(&self.program).args(&self.args);
         let said = folder.path().join("launcher.output");
@@ -184,11 +184,12 @@ impl Launcher {
     }
 
     /// What starts the ranks; their own command line is still to be added.
-    fn command_of_ranks(&self, mpirun: Option<&Mpirun>) -> Command {
+    fn command_of_ranks(&self, mpirun: Option<&Mpirun>, folder: &OutputFolder) -> Command {
         match (mpirun, self.ranks) {
             (Some(mpirun), Some(ranks)) => {
                 let mut command = mpirun.command(ranks);
                 mpirun.quicken(&mut command);
+                mpirun.keep_files_in(folder.path(), &mut command);
                 command
             }
             // `env` takes the place of the launcher: it starts what follows it.
@@ -217,8 +218,8 @@ impl Launcher {
     }
 }
 
-/// The folder of one launch, in which each rank leaves its process number and its output;
-/// it goes when dropped.
+/// The folder of one launch, in which each rank leaves its process number and its output,
+/// and the launcher its own files; it goes when dropped.
 #[derive(Debug)]
 pub(crate) struct OutputFolder {
     path: PathBuf,

@@ -131,6 +131,21 @@ impl Mpirun {
             command.env("OMPI_MCA_btl", "^ofi");
         }
     }
+
+    /// Lets the launcher keep its files in this folder. Open MPI's are named for its
+    /// process number and stay behind when it is killed; a launcher that is given the same
+    /// number later finds them and ends at once, with code 213. A choice of the user's own
+    /// stands.
+    pub(crate) fn keep_files_in(&self, folder: &Path, command: &mut Command) {
+        let variable = match self.family {
+            Family::OpenMpi(major) if major >= 5 => "PRTE_MCA_prte_tmpdir_base",
+            Family::OpenMpi(_) => "OMPI_MCA_orte_tmpdir_base",
+            Family::Mpich | Family::Other => return,
+        };
+        if launched_by_mpi() || env::var_os(variable).is_none() {
+            command.env(variable, folder);
+        }
+    }
 }
 
 impl fmt::Display for Mpirun {

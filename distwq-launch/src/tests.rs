@@ -12,7 +12,8 @@ use crate::{Ending, LaunchError, Launcher, Mpirun, process};
 /// Starts the ranks, waits for them, ends with the last code that was not 0, and ends
 /// nobody when it is ended: the worst launcher that there can be.
 const STAND_IN: &str = r#"#!/bin/sh
-[ "$1" = --version ] && echo "HYDRA build details:" && echo "    Version: 0.0" && exit
+[ "$1" = --version ] && echo "VERSION" && exit
+while [ "$1" != -n ]; do shift; done
 count=$2; shift 2; rank=0; ranks=; code=0
 while [ $rank -lt $count ]; do PMI_RANK=$rank PMI_SIZE=$count "$@" & ranks="$ranks $!"; rank=$((rank + 1)); done
 for rank in $ranks; do wait $rank || code=$?; done
@@ -24,13 +25,20 @@ struct StandIn(PathBuf);
 
 impl StandIn {
     fn new(test: &str) -> Self {
+        Self::that_says("HYDRA build details:\n    Version: 0.0", test)
+    }
+
+    /// One that says this when it is asked for its version.
+    fn that_says(version: &str, test: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("distwq-stand-in-{test}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         // A shell writes the file. Had this process it open, a process started by another
         // test meanwhile could have it open too, and no system runs a program that
         // somebody may still write ("text file busy").
         let script = r#"printf %s "$1" >"$0" && chmod +x "$0""#;
-        let written = Command::new("sh").args(["-c", script]).arg(folder.join("mpirun")).arg(STAND_IN).status();
+        let mut written = Command::new("sh");
+        written.args(["-c", script]).arg(folder.join("mpirun"));
+        let written = written.arg(STAND_IN.replace("VERSION", version)).status();
         assert!(written.unwrap().success(), "no stand-in for mpirun could be written");
         Self(folder)
     }
@@ -89,6 +97,21 @@ fn a_launch_past_its_time_limit_is_ended_and_says_who_still_lived() {
     assert!(output.to_string().contains("[2] stuck"), "{output}");
     let alive = output.ranks.iter().filter_map(|rank| rank.process).filter(|&process| process::is_alive(process));
     assert_eq!(alive.count(), 0);
+}
+
+#[test]
+fn the_files_of_a_killed_launcher_go_with_its_launch() {
+    let folders = [("4.1.6", "OMPI_MCA_orte_tmpdir_base"), ("5.0.11", "PRTE_MCA_prte_tmpdir_base")];
+    for (version, variable) in folders {
+        let stand_in = StandIn::that_says(&format!("mpirun (Open MPI) {version}"), &format!("files-{version}"));
+        let script = format!("mkdir ${variable}/ompi.1 && echo ${variable}/ompi.1; sleep 100");
+        let mut launched = stand_in.shell(1, &script).time_limit(Duration::from_secs(5)).start().unwrap();
+        launched.wait_for(0, "ompi.1\n").unwrap();
+        let kept = PathBuf::from(launched.output(0).trim_end());
+        assert!(kept.is_dir(), "{} is no folder", kept.display());
+        drop(launched);
+        assert!(!kept.exists(), "{} has stayed behind", kept.display());
+    }
 }
 
 #[test]
