@@ -13,6 +13,7 @@ use crate::function::registry::Registry;
 use crate::id::Rank;
 use crate::machine::controller::{Awaited, WorkerState};
 use crate::panics;
+use crate::runtime::clock::now_ns;
 use crate::runtime::driver::{Attention, Driver, Engine as _, Patience};
 use crate::runtime::fault;
 use crate::runtime::handshake::{self, HandshakeError};
@@ -302,7 +303,7 @@ fn finish(driver: &Driver<ControllerEngine>, failed: bool, grace: Duration, over
     driver.wake_all();
     let deadline = Instant::now() + grace;
     let closed = driver.wait_until(Awaited::Closed, Some(deadline), |engine| {
-        engine.turn();
+        engine.turn(now_ns());
         engine.transport.close().then(|| engine.close())
     });
     if closed.is_some() {

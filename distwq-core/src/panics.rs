@@ -16,6 +16,7 @@ thread_local! {
 
 /// Runs `code`; a panic becomes the text that it was raised with, and where. A panic
 /// while its payload is dropped is caught too.
+#[inline]
 pub(crate) fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     install_hook();
     let outer = CAUGHT.replace(true);

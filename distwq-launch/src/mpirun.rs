@@ -133,9 +133,9 @@ impl Mpirun {
     }
 
     /// Lets the launcher keep its files in this folder. Open MPI's are named for its
-    /// process number and stay behind when it is killed; a launcher that is given the same
-    /// number later finds them and ends at once, with code 213. A choice of the user's own
-    /// stands.
+    /// process number and stay behind when it is killed; a launcher that is given the
+    /// same number later finds them and ends at once, with code 213. A choice of the
+    /// user's own stands.
     pub(crate) fn keep_files_in(&self, folder: &Path, command: &mut Command) {
         let variable = match self.family {
             Family::OpenMpi(major) if major >= 5 => "PRTE_MCA_prte_tmpdir_base",

@@ -85,7 +85,7 @@ impl Payload {
     /// Makes it a copy of `bytes`, put together where it stays: a value made elsewhere is
     /// moved in larger pieces than it was written in, and the processor must finish all
     /// writes before it can read one such piece.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&mut self, bytes: &[u8]) {
         self.unshare();
         match (&mut self.0, <&[u8; 8]>::try_from(bytes)) {

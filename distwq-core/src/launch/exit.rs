@@ -1,6 +1,7 @@
 //! A thread of the controller exits its process while the body runs: all ranks end.
 
 use crate::runtime::ControllerEngine;
+use crate::runtime::clock::now_ns;
 use crate::runtime::driver::{Driver, Engine as _};
 use crate::runtime::fault;
 use std::thread;
@@ -18,7 +19,7 @@ pub(super) fn exit_all(driver: &Driver<ControllerEngine>, code: i32) {
             if !std::mem::replace(&mut told, true) {
                 engine.exit();
             }
-            engine.turn();
+            engine.turn(now_ns());
             closed = engine.transport.close();
             if closed {
                 engine.close();

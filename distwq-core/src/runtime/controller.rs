@@ -168,6 +168,7 @@ impl ControllerEngine {
 
     /// Puts the output of a task into its place, if it is here or there will be none.
     /// Otherwise it comes, and the calling thread is woken for it.
+    #[inline]
     pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
         let output = self.machine.output(task, into);
         if output.is_none() && !self.machine.is_awaited(task) {
@@ -286,7 +287,7 @@ impl ControllerEngine {
     /// A turn that the caller takes instead of whoever drives.
     pub(crate) fn turn_now(&mut self) {
         self.turns_in_passing += 1;
-        self.turn();
+        self.turn(now_ns());
     }
 
     /// Sends what goes at once.
@@ -316,12 +317,12 @@ impl ControllerEngine {
 impl Engine for ControllerEngine {
     type Awaited = Awaited;
 
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self, now: Ns) -> Turn {
         if self.machine.is_closed() {
             return Turn::Idle;
         }
         self.submitted_since_turn = 0;
-        self.now_ns = now_ns();
+        self.now_ns = self.now_ns.max(now);
         self.out.notices.want(observer::is_wanted() && !self.machine.is_over());
         self.count_references();
         let mut worked = false;

@@ -25,7 +25,7 @@ use super::clock::now_ns;
 use super::observer;
 use crate::machine::{Garbage, Ns};
 use crate::transport::{Doorbell, Listener};
-use backoff::{Backoff, Step};
+use backoff::{Backoff, Core, Step};
 use parking::Watcher;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -62,12 +62,14 @@ struct State<E: Engine> {
     waiters: Waiters<E::Awaited>,
     /// Counts the turns of drivers in which something happened.
     worked: u64,
+    /// Whether the last driver that yielded has found somebody who wants the core.
+    core: Core,
 }
 
 impl<E: Engine> State<E> {
     /// Takes a turn, and wakes the threads that wait for what has happened in it.
-    fn turn(&mut self) -> Turn {
-        let turn = self.engine.turn();
+    fn turn(&mut self, now: Ns) -> Turn {
+        let turn = self.engine.turn(now);
         if turn == Turn::Worked {
             self.worked += 1;
             self.engine.wake(&mut self.waiters);
@@ -116,6 +118,7 @@ impl<E: Engine> Driver<E> {
             dropping: 0,
             waiters: Waiters::default(),
             worked: 0,
+            core: Core::default(),
         };
         Self { state: Mutex::new(state), bell, patience, watcher: Watcher::default() }
     }
@@ -164,26 +167,10 @@ impl<E: Engine> Driver<E> {
         let mut drives = false;
         let mut backoff = Backoff::new(self.patience);
         let mut listener = None;
+        // Whether something has happened in the last turn that nobody has looked at.
+        let mut has_worked = false;
         loop {
-            let mut found = check(&mut state.engine);
-            if found.is_none() && (drives || !state.driven) {
-                drives = true;
-                state.driven = true;
-                let turn = self.turn(&mut state);
-                found = check(&mut state.engine);
-                if found.is_none() && !is_past(deadline) {
-                    backoff.after(turn);
-                    if awaited.may_drop_values() && state.engine.has_garbage() {
-                        // Others may have been at the engine meanwhile, and one of them
-                        // may drive.
-                        drives = false;
-                        self.drop_garbage(&mut state);
-                    } else {
-                        self.pause(&mut state, &mut backoff, &mut listener, deadline);
-                    }
-                    continue;
-                }
-            }
+            let found = check(&mut state.engine);
             if found.is_some() || is_past(deadline) {
                 if drives {
                     state.driven = false;
@@ -195,13 +182,32 @@ impl<E: Engine> Driver<E> {
                 self.unlock(state);
                 return found;
             }
-            self.sleep(&mut state, awaited, deadline);
+            if state.driven && !drives {
+                self.sleep(&mut state, awaited, deadline);
+                continue;
+            }
+            if !std::mem::take(&mut has_worked) {
+                (drives, state.driven) = (true, true);
+                let turn = self.turn(&mut state, backoff.time());
+                backoff.after(turn);
+                has_worked = turn == Turn::Worked;
+                if has_worked {
+                    continue;
+                }
+            }
+            if awaited.may_drop_values() && state.engine.has_garbage() {
+                // Others may be at the engine meanwhile, and one of them may drive.
+                drives = false;
+                self.drop_garbage(&mut state);
+            } else {
+                self.pause(&mut state, &mut backoff, &mut listener, deadline);
+            }
         }
     }
 
     /// Takes a turn, and tells observers what they are to know, unlocked.
-    fn turn(&self, state: &mut MutexGuard<'_, State<E>>) -> Turn {
-        let turn = state.turn();
+    fn turn(&self, state: &mut MutexGuard<'_, State<E>>, now: Ns) -> Turn {
+        let turn = state.turn(now);
         if state.engine.has_notices() {
             let notices = state.engine.take_notices();
             MutexGuard::unlocked(state, || observer::tell(notices));
@@ -237,7 +243,7 @@ impl<E: Engine> Driver<E> {
         listener: &mut Option<Listener<'a>>,
         deadline: Option<Instant>,
     ) {
-        let step = backoff.step();
+        let step = backoff.step(state.core);
         if !matches!(step, Step::Nap(_)) {
             *listener = None;
         }
@@ -247,7 +253,7 @@ impl<E: Engine> Driver<E> {
                 MutexGuard::bump(state);
                 std::hint::spin_loop();
             }
-            Step::Yield => MutexGuard::unlocked(state, std::thread::yield_now),
+            Step::Yield => state.core = MutexGuard::unlocked(state, Core::yields),
             Step::Nap(nap) => {
                 let nap = state.nap_max(nap);
                 let left = deadline.map_or(nap, |at| at.saturating_duration_since(Instant::now()));

@@ -71,7 +71,7 @@ const CONTROLLER_FIRST: Duration = Duration::from_millis(500);
 fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
     let deadline = Instant::now() + grace + CONTROLLER_FIRST;
     let closed = driver.wait_until(Awaited::Closed, Some(deadline), |engine| {
-        engine.turn();
+        engine.turn(now_ns());
         engine.transport.close().then_some(())
     });
     closed.is_some()

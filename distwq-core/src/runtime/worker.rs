@@ -66,7 +66,7 @@ impl WorkerEngine {
         let is_due = ended_ns.is_some_and(|ended_ns| ended_ns.saturating_sub(self.turned_ns) > FLUSH_NS);
         if is_due || self.out.reports() >= FLUSH_COUNT {
             self.turns_in_passing += 1;
-            self.turn();
+            self.turn(now_ns());
         }
         let next = self.machine.next()?;
         if next == Next::Begin {
@@ -161,10 +161,10 @@ impl WorkerEngine {
 impl Engine for WorkerEngine {
     type Awaited = Awaited;
 
-    fn turn(&mut self) -> Turn {
+    fn turn(&mut self, now: Ns) -> Turn {
         // First what the controller waits for: to look for more takes its time.
         self.flush();
-        let now = now_ns();
+        let now = self.turned_ns.max(now);
         self.turned_ns = now;
         let mut worked = false;
         while let Some((from, frame)) = self.transport.receive() {

@@ -7,7 +7,7 @@ use super::groups::Part;
 use super::input::Encoded;
 use super::outbox::Outbox;
 use super::reports::made;
-use super::table::RanOn;
+use super::table::{Ended, RanOn};
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::Notice;
@@ -67,7 +67,7 @@ impl Controller {
                 let given = output.map(Encoded::Many);
                 let made = made(&given);
                 let first = left.members[0];
-                self.ended(task, Some(times), out, |entry| entry.give(given, first));
+                self.ended(task, Ended::Value { given, worker: first, times }, out);
                 Ok(made)
             }
             (failure, output) => {

@@ -183,6 +183,7 @@ fn push_few(plain: &Payload, body: &mut Vec<u8>) -> bool {
 /// Appends all arguments in the order of the parameters, as if all had come as values.
 /// Nothing if one is not here, is to be shared, or they are too many bytes; what was
 /// appended by then is left to the caller.
+#[inline(never)]
 fn push_arguments(
     table: &Table,
     remote: &Remote,

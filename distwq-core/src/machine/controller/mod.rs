@@ -48,7 +48,7 @@ use runs::Runs;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use table::{Entry, HomeCopy, Output, RanOn, Table};
+use table::{Ended, HomeCopy, Output, RanOn, Table};
 use workers::Workers;
 
 /// How far the run is.
@@ -236,10 +236,14 @@ impl Controller {
     /// Puts the output of a task into its place, if it is here or there will be none.
     /// Otherwise the caller waits for it, which the machine has to be
     /// [told](Input::Awaited).
+    #[inline]
     pub(crate) fn output(&self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {
-        if self.output_here(task, into) {
-            return Some(Ok(()));
-        }
+        if self.output_here(task, into) { Some(Ok(())) } else { self.no_output(task) }
+    }
+
+    /// Why there will be no output, if that is known.
+    #[inline(never)]
+    fn no_output(&self, task: TaskId) -> Option<Result<(), TaskError>> {
         let entry = self.table.get(task)?;
         let site = || entry.site(&self.workers, None);
         match &entry.output {
@@ -253,7 +257,7 @@ impl Controller {
     }
 
     /// Adds a task.
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
         let &NewTask { remote, inputs, options, before, level, run } = new;
         let collective = remote.is_collective();
@@ -279,6 +283,7 @@ impl Controller {
 
     /// Tells the scheduler of a task that depends on others or says more than its
     /// function and its arguments.
+    #[inline(never)]
     fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
         let mut inputs = SmallVec::<[TaskId; 8]>::new();
         for input in new.inputs {
@@ -456,10 +461,7 @@ impl Controller {
     fn end_without_value(&mut self, task: TaskId, end: scheduler::End, stall: Option<&str>, out: &mut Outbox) {
         let failure = self.failures.remove(&task);
         let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
-        self.ended(task, None, out, |entry| {
-            entry.output = output;
-            entry.payload = Payload::EMPTY;
-        });
+        self.ended(task, Ended::Nothing(output), out);
     }
 
     /// Tells the workers that hold a value to let it go.
@@ -470,7 +472,7 @@ impl Controller {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32, out: &mut Outbox) {
         let others = self.workers.given(worker);
         self.run(Start { task, worker, attempt, group: None }, out);
@@ -484,7 +486,7 @@ impl Controller {
     }
 
     /// Tells a worker to run a task.
-    #[inline(always)]
+    #[inline(never)]
     fn run(&mut self, start: Start<'_>, out: &mut Outbox) {
         let Self { table, workers, copies, functions, here, settings, .. } = self;
         let inline_bytes_max = settings.inline_bytes_max;
@@ -498,26 +500,24 @@ impl Controller {
         }
     }
 
-    /// A task has ended with what `give` puts into its entry: from now on its handles
-    /// give that. False if there is no such task.
-    #[inline]
-    fn ended(
-        &mut self,
-        task: TaskId,
-        times: Option<(Ns, Ns)>,
-        out: &mut Outbox,
-        give: impl FnOnce(&mut Entry),
-    ) -> bool {
+    /// A task has ended: from now on its handles give what it ended with. False if there
+    /// is no such task.
+    #[inline(always)]
+    fn ended(&mut self, task: TaskId, ended: Ended<'_>, out: &mut Outbox) -> bool {
         let Some(entry) = self.table.end(task) else { return false };
-        give(entry);
-        match times {
-            Some(times) => (entry.started_ns, entry.finished_ns) = times,
-            None if entry.finished_ns == 0 => entry.finished_ns = self.now,
-            None => {}
-        }
-        match entry.output {
-            Output::Here | Output::Resident { .. } => self.counts.done += 1,
-            Output::Pending | Output::Failed(_) | Output::Upstream(_) => self.counts.failed += 1,
+        match ended {
+            Ended::Value { given, worker, times } => {
+                entry.give(given, worker);
+                (entry.started_ns, entry.finished_ns) = times;
+                self.counts.done += 1;
+            }
+            Ended::Nothing(output) => {
+                (entry.output, entry.payload) = (output, Payload::EMPTY);
+                if entry.finished_ns == 0 {
+                    entry.finished_ns = self.now;
+                }
+                self.counts.failed += 1;
+            }
         }
         if entry.watched {
             out.happened.note(Awaited::Task(task));

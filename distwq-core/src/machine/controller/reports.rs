@@ -5,7 +5,7 @@ use super::ends::is_worth_a_retry;
 use super::groups::Part;
 use super::input::{Awaited, Encoded};
 use super::outbox::{End, Outbox};
-use super::table::{Entry, HomeCopy, Output};
+use super::table::{Ended, Entry, HomeCopy, Output};
 use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
 use crate::function::remote::Failure;
@@ -160,7 +160,7 @@ impl Controller {
     ) -> Result<(), CodecError> {
         let (task, ran_ns) = (done.task(), done.ran_ns());
         let made = made(&given);
-        if !self.ended(task, Some(done.times()), out, |entry| entry.give(given, worker)) {
+        if !self.ended(task, Ended::Value { given, worker, times: done.times() }, out) {
             return Err(unknown(task));
         }
         self.note_to_scheduler(Event::Finished { worker, task, made, ran_ns });

@@ -6,6 +6,7 @@ use crate::codec::Payload;
 use crate::function::argument::Input;
 use crate::function::registry::Remote;
 use crate::id::{RunId, TaskId, TaskSlot, WorkerId};
+use crate::machine::Ns;
 use crate::memory::buffers;
 use crate::outcome::error::{PathStep, TaskError};
 use crate::wire::attempt::Given;
@@ -72,6 +73,14 @@ pub(super) enum Output {
     Failed(Arc<TaskError>),
     /// Nothing, because of an error upstream: that of the task of this step.
     Upstream(Arc<PathStep>),
+}
+
+/// What a task has ended with.
+pub(super) enum Ended<'a> {
+    /// A value that this worker has given; when the attempt began and ended.
+    Value { given: Given<Encoded<'a>>, worker: WorkerId, times: (Ns, Ns) },
+    /// None, and why.
+    Nothing(Output),
 }
 
 /// Whether the bytes of a value that stayed on a worker are here as well.
@@ -219,6 +228,7 @@ impl Table {
     }
 
     /// A slot that was never used.
+    #[inline(never)]
     fn append(&mut self) -> TaskSlot {
         if self.blocks.last().is_none_or(|block| block.len() == BLOCK) {
             self.blocks.push(Vec::with_capacity(BLOCK));
@@ -253,7 +263,7 @@ impl Table {
     }
 
     /// The entry of a task that has ended: what only others need is gone.
-    #[inline]
+    #[inline(always)]
     pub(super) fn end(&mut self, task: TaskId) -> Option<&mut Entry> {
         let entry = find_mut(&mut self.blocks, task)?;
         self.inputs.remove(std::mem::replace(&mut entry.inputs, Slice::EMPTY));

@@ -16,6 +16,7 @@ pub(super) enum Turn {
 }
 
 impl Scheduler {
+    #[inline(always)]
     pub(super) fn finished(
         &mut self,
         worker: WorkerId,

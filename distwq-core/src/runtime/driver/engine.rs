@@ -11,8 +11,8 @@ pub(crate) trait Engine: Send {
     /// drives.
     type Awaited: Awaited;
 
-    /// Receives all there is, decides, sends.
-    fn turn(&mut self) -> Turn;
+    /// Receives all there is, decides, sends. `now` may be a moment ago.
+    fn turn(&mut self, now: Ns) -> Turn;
 
     /// Whether turns are needed although nobody waits, because tasks run or messages
     /// flow.

@@ -1,10 +1,11 @@
 //! The watcher of a rank: drives while nobody does, because all threads of the rank
 //! compute.
 
-use super::backoff::{Backoff, Step};
+use super::backoff::{Backoff, Core, Step};
 use super::engine::{Engine, Turn};
 use super::{Driver, Nap, State, drop_catching_panics};
 use crate::machine::Garbage;
+use crate::runtime::clock::now_ns;
 use parking_lot::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -101,7 +102,7 @@ impl<E: Engine> Driver<E> {
         let mut listener = None;
         let in_passing = state.engine.turns_in_passing();
         while !state.driven && state.engine.turns_in_passing() == in_passing && !self.has_watch_ended() {
-            let turn = self.turn(state);
+            let turn = self.turn(state, backoff.time());
             dropper.take(state);
             if !state.is_busy() {
                 return;
@@ -109,7 +110,7 @@ impl<E: Engine> Driver<E> {
             awake.after(turn);
             backoff.after(turn);
             backoff.set_yielding(awake.window());
-            let step = backoff.step();
+            let step = backoff.step(Core::Wanted);
             if !matches!(step, Step::Nap(_)) {
                 listener = None;
             }
@@ -124,7 +125,7 @@ impl<E: Engine> Driver<E> {
                     let Nap::Rung { from_outside } = nap else { continue };
                     if attention == Attention::Sparing || !from_outside {
                         if !state.driven {
-                            self.turn(state);
+                            self.turn(state, now_ns());
                             dropper.take(state);
                         }
                         return;
