@@ -106,13 +106,10 @@ impl Scheduler {
         for worker in self.workers.ids() {
             let state = &mut self.workers[worker];
             (state.tasks, state.in_flight, state.pinned, state.busy_at) = (List::EMPTY, 0, 0, None);
-            (state.asked, state.standing) = (
-                false,
-                match state.standing {
-                    Standing::Reserved | Standing::Grouped => Standing::Open,
-                    other => other,
-                },
-            );
+            // Whoever was asked to give something back still answers that.
+            if let Standing::Reserved | Standing::Grouped = state.standing {
+                state.standing = Standing::Open;
+            }
             self.workers.relist(worker);
         }
     }

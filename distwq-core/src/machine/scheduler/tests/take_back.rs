@@ -87,3 +87,28 @@ fn a_follower_is_not_asked_for() {
     assert_eq!(play.finish(a, W1), [done(a), start(b, W1), start(c, W1)]);
     assert_eq!(play.pass(1_000_000_000), []);
 }
+
+/// ```text
+/// a b c d        two on each worker
+/// e              needs three workers of two
+/// ```
+#[test]
+fn the_answer_to_a_question_from_before_all_was_given_up_does_not_answer_a_later_one() {
+    let (mut play, [a, b, c, d]) = two_and_two();
+    let e = play.add_waiting(wide(3));
+    play.finish(a, W1);
+    play.finish(c, W1);
+    assert_eq!(play.pass(1_000_000), [take_back(W0, &[d])]);
+    play.finish(b, W0);
+    play.finish(d, W0);
+    assert_eq!(play.feed(Event::GiveUp), [ended(e, End::Stalled)]);
+    let [f, g, h, i] = play.fill(2).try_into().expect("four tasks");
+    let places = [W0, W1].map(|worker| play.scheduler.in_flight_tasks(worker).collect::<Vec<_>>());
+    assert_eq!(places, [[f, h], [g, i]]);
+    play.finish(g, W1);
+    play.finish(i, W1);
+    assert_eq!(play.pass(1_000_000_000), [], "it has not answered yet");
+    assert_eq!(play.give_back(W0, &[]), []);
+    assert_eq!(play.pass(2_000_000_000), [take_back(W0, &[h])]);
+    assert_eq!(play.give_back(W0, &[h]), [start(h, W1)]);
+}
