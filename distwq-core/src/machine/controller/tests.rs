@@ -1,4 +1,5 @@
-//! A controller's machine that loses workers: inputs in, messages out.
+//! A controller's machine, and what it does when it loses workers: inputs in, messages
+//! out.
 
 use super::*;
 use crate::codec::frame::{Frame, Messages};
@@ -10,6 +11,8 @@ use crate::wire::message::ToController;
 
 const W1: Rank = Rank(1);
 const W2: Rank = Rank(2);
+const W3: Rank = Rank(3);
+const W4: Rank = Rank(4);
 
 /// So long that no task waits behind another one where a worker is idle.
 const LONG_NS: Ns = 1_000_000_000;
@@ -19,7 +22,7 @@ static SINGLE: Remote =
 static GROUP: Remote =
     Remote { path: "g", file: "g.rs", line: 1, column: 1, body: Body::Collective(|_, _| Ok(())), shared: 0 };
 
-/// A controller of two workers, which the test plays.
+/// A controller of two workers or more, which the test plays.
 struct Play {
     controller: Controller,
     out: Outbox,
@@ -27,12 +30,16 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
+        Self::with_workers(&[W1, W2])
+    }
+
+    fn with_workers(ranks: &[Rank]) -> Self {
         let registry = Registry::sorted(vec![&SINGLE, &GROUP]).expect("their paths differ");
         let settings = Config::new().slots(1).inline_bytes_max(1_000).settings();
-        let workers = [W1, W2].map(|rank| WorkerState::new(rank, format!("host{}", rank.0)));
+        let workers = ranks.iter().map(|&rank| WorkerState::new(rank, format!("host{}", rank.0)));
         let here = (Rank(0), "home".to_owned());
         let registry = Box::leak(Box::new(registry));
-        let (controller, out) = Controller::new(here, registry, workers.into(), settings);
+        let (controller, out) = Controller::new(here, registry, workers.collect(), settings);
         Self { controller, out }
     }
 
@@ -46,9 +53,21 @@ impl Play {
         let inputs: Vec<_> =
             sources.iter().map(|&source| crate::function::argument::Input { source, position }).collect();
         let options = Options { retries, ..Options::default() };
-        let new = NewTask { remote, inputs: &inputs, options: Some(&options), before: &[], level: 0, run: None };
-        self.tell(Input::Task { new: &new, plain: Encoded::Few(&[]) });
+        self.add_new(&NewTask { inputs: &inputs, options: Some(&options), ..plain(remote) })
+    }
+
+    fn add_new(&mut self, new: &NewTask<'_>) -> TaskId {
+        self.tell(Input::Task { new, plain: Encoded::Few(&[]) });
         self.out.added
+    }
+
+    /// Gives both workers a task to run and one ahead, and says which was told to run
+    /// which.
+    fn fill(&mut self) -> Vec<(Rank, TaskId)> {
+        let tasks = [(); 4].map(|()| self.add_new(&plain(&SINGLE)));
+        let told = self.told();
+        let rank_of = |task: &TaskId| told.iter().find(|(_, message)| *message == run(*task)).expect("it was sent").0;
+        tasks.iter().map(|task| (rank_of(task), *task)).collect()
     }
 
     /// A worker says that a task has ended so.
@@ -61,6 +80,11 @@ impl Play {
 
     fn kept(&mut self, from: Rank, task: TaskId) {
         self.done(from, task, Ok(Given::Resident { bytes: 5_000 }));
+    }
+
+    /// It has given a value without bytes.
+    fn finish(&mut self, from: Rank, task: TaskId) {
+        self.done(from, task, Ok(Given::Here(crate::codec::frame::Blob::Inline(&[]))));
     }
 
     fn say(&mut self, from: Rank, message: &ToController<'_>) {
@@ -79,7 +103,7 @@ impl Play {
             let mut messages = Messages::of(&frame);
             while !messages.is_empty() {
                 match messages.next_fixed(OfAttempt::<RunFields>::read) {
-                    Some(run) => told.push((to, format!("Run {}", run.task().serial()))),
+                    Some(message) => told.push((to, run(message.task()))),
                     None => told.push((to, format!("{:?}", messages.next::<ToWorker<'_>>().expect("it decodes")))),
                 }
             }
@@ -93,17 +117,38 @@ impl Play {
         self.told()
     }
 
+    /// Whom what has happened since wakes.
+    fn woken(&mut self) -> Vec<Awaited> {
+        let mut woken = Vec::new();
+        self.out.happened.take(&mut woken, |_| {}, |woken, key| woken.push(key));
+        woken
+    }
+
     /// What a handle of a task gives.
     fn error(&self, task: TaskId) -> Option<TaskError> {
         self.controller.output(task, &mut Payload::EMPTY.clone())?.err()
     }
 
+    /// The workers that were told to run a task, by the last messages.
+    fn members_of(&mut self, task: TaskId) -> Vec<Rank> {
+        self.told().into_iter().filter(|(_, message)| *message == run(task)).map(|(to, _)| to).collect()
+    }
+
     /// The worker that was told to run a task, by the last messages.
     fn worker_of(&mut self, task: TaskId) -> Rank {
-        let run = format!("Run {}", task.serial());
-        let told = self.told();
+        let (run, told) = (run(task), self.told());
         told.iter().find(|(_, message)| *message == run).unwrap_or_else(|| panic!("{run} in {told:?}")).0
     }
+}
+
+/// A task that says nothing but its function.
+fn plain(remote: &'static Remote) -> NewTask<'static> {
+    NewTask { remote, inputs: &[], options: None, before: &[], level: 0, run: None }
+}
+
+/// A message that gives a worker this task, as text.
+fn run(task: TaskId) -> String {
+    format!("Run {}", task.serial())
 }
 
 fn other(rank: Rank) -> Rank {
@@ -216,4 +261,64 @@ fn the_end_does_not_wait_for_a_lost_worker() {
     play.tell(Input::Lost { rank: W1 });
     play.say(W2, &ToController::Stopped);
     assert!(play.controller.who_is_busy().starts_with("all have stopped"));
+}
+
+/// All workers are busy. What waits goes by priority, then by the longest path that hangs
+/// on it, then as it came.
+#[test]
+fn what_a_task_says_of_its_order_decides_when_it_is_sent() {
+    let mut play = Play::new();
+    let busy = play.fill();
+    let urgent = Options { priority: 1, ..Options::default() };
+    let labelled = Options { label: Some("second"), ..Options::default() };
+    let tasks = [
+        play.add_new(&plain(&SINGLE)),
+        play.add_new(&NewTask { options: Some(&labelled), level: 2, ..plain(&SINGLE) }),
+        play.add_new(&NewTask { level: 3, ..plain(&SINGLE) }),
+        play.add_new(&NewTask { options: Some(&urgent), ..plain(&SINGLE) }),
+    ];
+    assert!(play.told().is_empty(), "nobody has room");
+    for ((rank, task), next) in busy.into_iter().zip(tasks.iter().rev()) {
+        play.finish(rank, task);
+        assert_eq!(play.told(), [(rank, run(*next))]);
+    }
+}
+
+#[test]
+fn who_waits_for_the_end_of_all_tasks_is_woken_by_the_last_one_alone() {
+    let mut play = Play::new();
+    let [one, last] = [(); 2].map(|()| play.add(&SINGLE, &[], 0));
+    let told = play.told();
+    let rank_of = |task| told.iter().find(|(_, message)| *message == run(task)).expect("it was sent").0;
+    let (first_rank, last_rank) = (rank_of(one), rank_of(last));
+    play.finish(first_rank, one);
+    assert_eq!(play.woken(), [], "one is left");
+    play.finish(last_rank, last);
+    assert_eq!(play.woken(), [Awaited::Drained]);
+    play.say(W1, &ToController::Missing { values: Vec::new() });
+    assert_eq!(play.woken(), [], "all had ended before");
+}
+
+/// The next attempt is that of the workers that were in a group of this size last.
+#[test]
+fn what_a_former_member_says_late_means_nothing_in_the_next_group() {
+    let mut play = Play::with_workers(&[W1, W2, W3, W4]);
+    let pair = Options { ranks: Some(2), retries: 1, ..Options::default() };
+    let pair = NewTask { options: Some(&pair), ..plain(&GROUP) };
+    let task = play.add_new(&pair);
+    let first = play.members_of(task);
+    let other = play.add_new(&pair);
+    for member in play.members_of(other) {
+        play.finish(member, other);
+    }
+    for &member in &first {
+        play.done(member, task, Err(Failure::Returned("it fails".to_owned())));
+    }
+    let second = play.members_of(task);
+    assert!(second.len() == 2 && first.iter().all(|member| !second.contains(member)), "{first:?} {second:?}");
+    play.say(first[0], &ToController::Ready { epoch: 1 });
+    play.say(second[0], &ToController::Ready { epoch: 3 });
+    assert_eq!(play.told(), [], "one of the members is not ready");
+    play.say(second[1], &ToController::Ready { epoch: 3 });
+    assert_eq!(play.told(), [0, 1].map(|member| (second[member], "Some(Enter { epoch: 3 })".to_owned())));
 }
