@@ -42,11 +42,10 @@ impl Controller {
         self.note_drained(pending, out);
     }
 
-    /// What the others have asked of it never comes. In a frame of its own, which later
-    /// ones do not overtake: they name who has what it had.
+    /// What the others have asked of it never comes. Not in one frame with a payload,
+    /// which later ones could overtake: they name who has what it had.
     fn tell_others(&mut self, rank: Rank, out: &mut Outbox) {
         for other in self.workers.ids() {
-            out.flush_to(other);
             out.post(other, &ToWorker::Lost { rank });
             out.flush_to(other);
         }
