@@ -38,8 +38,8 @@ pub(super) struct Book {
     workers: u32,
     /// Outputs of more bytes stay where they were made.
     inline_bytes_max: u64,
-    /// Raw communicators that are to be freed, once for each of these workers.
-    pub(super) to_be_freed: Vec<usize>,
+    /// Raw communicators that are to be freed: of which task, and on which worker.
+    pub(super) to_be_freed: Vec<(usize, usize)>,
     /// Tasks whose groups have asked for one.
     with_raw: FxHashSet<usize>,
     /// One of these tasks has lost a member: who of the others is told to free it is not
@@ -303,6 +303,8 @@ impl Book {
             party.broken = true;
         }
         self.may_be_freed |= self.with_raw.contains(&index);
+        // That it asked for the communicator may be lost with it.
+        self.to_be_freed.retain(|(task, _)| *task != index);
     }
 
     /// A member leaves its group.
@@ -325,7 +327,7 @@ impl Book {
         assert_eq!(has_failed, outcome != Outcome::Good, "epoch {epoch} goes as its script says");
         self.deadlocks += u64::from(outcome == Outcome::Deadlock);
         if party.raw && has_failed {
-            self.to_be_freed.extend(party.members.iter().flatten());
+            self.to_be_freed.extend(party.members.iter().flatten().map(|worker| (party.task, *worker)));
         }
     }
 

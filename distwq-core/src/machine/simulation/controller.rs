@@ -3,6 +3,7 @@
 
 use super::agenda::Happening;
 use super::book::Book;
+use super::copies::Whereabouts;
 use super::faults::Torn;
 use super::network::{CONTROLLER, told};
 use super::task::Seen;
@@ -65,6 +66,7 @@ impl World<'_> {
         self.count_references();
         while let Some((from, frame)) = self.controller.inbox.pop_front() {
             self.history.note(now, || format!("the controller reads from {from}: {}", told(CONTROLLER, &frame)));
+            self.note_copies_read(from, &frame);
             self.tell(Input::Frame { from, frame: &frame });
             self.deliver_of_controller();
             self.check_torn((from, CONTROLLER), &frame);
@@ -77,6 +79,7 @@ impl World<'_> {
         }
         self.controller.out.flush();
         self.after_controller();
+        self.check_copies_asked();
     }
 
     /// Counts what became of handles.
@@ -99,7 +102,11 @@ impl World<'_> {
         out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
         match out.take_end() {
             None => {}
-            Some(End::Unreadable { from, .. }) if self.torn.is(from, CONTROLLER) => self.torn = Torn::Read,
+            Some(End::Unreadable { from, .. }) if self.torn.is(from, CONTROLLER) => {
+                self.torn = Torn::Read;
+                // The run is over, whatever else its user does at this moment.
+                self.book.body_failed = true;
+            }
             Some(end) => panic!("the controller gives up: {end:?}"),
         }
         for (to, frame) in frames {
@@ -162,7 +169,9 @@ impl World<'_> {
             let seen = self.seen(index);
             self.history.note(self.agenda.now(), || format!("{id} has ended: {seen:?}"));
             let attempts = self.controller.machine.info(id).map(|info| info.attempts);
-            self.book.ended(index, attempts, seen);
+            let Self { book, workers, controller, copies, .. } = self;
+            let whereabouts = Whereabouts { workers, controller: &controller.machine, copies };
+            book.ended(index, attempts, seen, &whereabouts);
         }
         let (submitted, done, failed) = self.controller.machine.counts();
         let Book { done: seen_done, failed: seen_failed, open, .. } = self.book;

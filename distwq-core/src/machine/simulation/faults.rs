@@ -62,6 +62,7 @@ impl World<'_> {
         let after = match self.random.below(20) {
             0..4 => 0,
             4 => self.random.up_to(2_000_000_000),
+            5..12 => self.random.up_to(20 * self.shape.run_ns_max),
             _ => self.random.up_to(TOLD_AFTER_NS_MAX),
         };
         self.agenda.at(self.agenda.now() + after, Happening::ToldOfLoss(worker));

@@ -46,6 +46,8 @@ pub struct Tally {
     pub stalled: u64,
     /// Tasks that ended because their worker was lost, or what they take.
     pub lost_tasks: u64,
+    /// Values that workers said not to have, in runs in which others are lost.
+    pub denials: u64,
     /// A hash of all frames, in the order in which they were sent.
     pub hash: u64,
 }
@@ -68,6 +70,7 @@ impl std::ops::AddAssign for Tally {
         self.unreadable += other.unreadable;
         self.stalled += other.stalled;
         self.lost_tasks += other.lost_tasks;
+        self.denials += other.denials;
         self.hash = self.hash.rotate_left(1) ^ other.hash;
     }
 }

@@ -17,6 +17,7 @@ mod agenda;
 mod book;
 mod content;
 mod controller;
+mod copies;
 mod faults;
 mod functions;
 mod history;

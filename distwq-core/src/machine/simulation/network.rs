@@ -23,6 +23,8 @@ const SLOW_NS_MAX: Ns = 60_000_000;
 pub(super) struct Network {
     ranks: usize,
     delay_ns_max: Ns,
+    /// So many frames of 400 take a hundred times as long at most.
+    late: u64,
     /// The way from this rank to that one, if any, takes far longer than all others.
     slow: Option<(Rank, Rank)>,
     /// By sender and receiver, when the last frame without attachments arrives.
@@ -35,8 +37,11 @@ impl Network {
     pub(super) fn new(random: &mut Random, ranks: usize, delay_ns_max: Ns) -> Self {
         let mut any = || Rank(random.below(ranks as u64) as u32);
         let (from, to) = (any(), any());
+        // What the controller says decides what follows.
+        let from = if random.percent(40) { CONTROLLER } else { from };
         let slow = random.percent(40).then_some((from, to));
-        Self { ranks, delay_ns_max, slow, last: vec![0; ranks * ranks], latest: vec![0; ranks * ranks] }
+        let late = *random.pick(&[8, 80]).expect("there are some");
+        Self { ranks, delay_ns_max, late, slow, last: vec![0; ranks * ranks], latest: vec![0; ranks * ranks] }
     }
 
     /// Takes a frame, which arrives some time.
@@ -53,10 +58,11 @@ impl Network {
         history.note(now, || format!("{from} sends {to} {}", told(to, &frame)));
         let pair = from.index() * self.ranks + to.index();
         let usual_ns_max = if self.slow == Some((from, to)) { SLOW_NS_MAX } else { self.delay_ns_max };
-        let delay = match random.below(400) {
+        let number = random.below(400);
+        let delay = match number {
             // Something stands still for long, as machines do.
             0 => random.up_to(1_500_000_000),
-            1..8 => random.up_to(100 * self.delay_ns_max),
+            1.. if number <= self.late => random.up_to(100 * self.delay_ns_max),
             _ => random.up_to(usual_ns_max),
         };
         let mut at = (now + delay).max(self.last[pair]);

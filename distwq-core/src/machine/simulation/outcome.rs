@@ -2,6 +2,7 @@
 //! explain anything else.
 
 use super::book::Book;
+use super::copies::Whereabouts;
 use super::script::{Outcome, failure_text};
 use super::task::{Behaviour, Expected, Seen, Task};
 use crate::id::RunId;
@@ -10,14 +11,20 @@ use crate::outcome::error::TaskError;
 impl Book {
     /// The controller says that a task has ended so. Nothing is known of one that was
     /// gone at once.
-    pub(super) fn ended(&mut self, index: usize, attempts: Option<u32>, seen: Option<Seen>) {
+    pub(super) fn ended(
+        &mut self,
+        index: usize,
+        attempts: Option<u32>,
+        seen: Option<Seen>,
+        whereabouts: &Whereabouts<'_>,
+    ) {
         let model = &self.tasks[index];
         assert_eq!(model.running, 0, "{} ends while it runs", model.id);
         assert!(!model.has_ended(), "{} ends once", model.id);
         let is_excused = self.is_excused(index);
         match &seen {
             None => {}
-            Some(seen) if is_excused => self.check_causes(model, seen),
+            Some(seen) if is_excused => self.check_causes(model, seen, whereabouts),
             Some(seen) => self.check_expected(model, seen),
         }
         if !is_excused {
@@ -51,12 +58,13 @@ impl Book {
 
     /// A user gets this of a task: right bytes (true), wrong ones, or an error. It is how
     /// the task has ended, but a value may be lost afterwards.
-    pub(super) fn check_got(&self, index: usize, result: &Result<bool, TaskError>) {
+    pub(super) fn check_got(&self, index: usize, result: &Result<bool, TaskError>, whereabouts: &Whereabouts<'_>) {
         let model = &self.tasks[index];
         match (&model.seen, result) {
             (Some(Seen::Value), Ok(is_right)) => assert!(is_right, "the bytes of {}", model.id),
             (Some(Seen::Value), Err(error @ TaskError::ValueLost { .. })) => {
-                assert!(self.is_at_risk(index), "{} is not lost: {error}", model.id);
+                let is_lost = self.is_at_risk(index) && !whereabouts.has(model);
+                assert!(is_lost, "{} is not lost: {error}", model.id);
                 check_site(model, error);
             }
             (Some(Seen::Error(seen)), Err(error)) => assert_eq!(seen, error, "the error of {} stays", model.id),
@@ -82,7 +90,7 @@ impl Book {
     }
 
     /// A loss may have changed how a task ends: each error needs its cause all the same.
-    fn check_causes(&self, model: &Task, seen: &Seen) {
+    fn check_causes(&self, model: &Task, seen: &Seen, whereabouts: &Whereabouts<'_>) {
         let Seen::Error(error) = seen else { return };
         check_site(model, error);
         let site = error.site().expect("it has just been looked at");
@@ -99,11 +107,22 @@ impl Book {
             }
             TaskError::ValueLost { .. } => {
                 let mut inputs = model.inputs.iter().map(|input| self.index(input.source));
-                assert!(inputs.any(|input| self.is_at_risk(input)), "{error}, but all inputs are there");
+                let is_lost = |input| self.is_lost(input, (error, is_last), whereabouts);
+                assert!(inputs.any(is_lost), "{error}, but all inputs are there");
             }
             TaskError::Stalled { .. } => assert!(model.ranks > self.living(), "{error}, but there are workers for it"),
             _ => self.check_own_failure(model, site.attempts, is_last, error),
         }
+    }
+
+    /// Whether a task can have failed with this error because of an input.
+    fn is_lost(&self, input: usize, (error, is_last): (&TaskError, bool), whereabouts: &Whereabouts<'_>) -> bool {
+        let model = &self.tasks[input];
+        let has_lost = match whereabouts.who_did_not_have(model.id, error) {
+            Some(rank) => is_last && whereabouts.may_lack(model, rank),
+            None => !whereabouts.has(model),
+        };
+        has_lost && self.is_at_risk(input)
     }
 
     /// A task has failed by itself, at this attempt.

@@ -223,7 +223,8 @@ impl World<'_> {
             let position = ArgumentPosition { offset: plain.len() as u32, parameter, gathered: false };
             let taken = match random.below(10) {
                 0..4 => {
-                    let bytes = if random.percent(5) { random.up_to(30_000) } else { random.below(40) };
+                    let is_large = random.percent(self.shape.large_percent);
+                    let bytes = if is_large { 10_000 + random.up_to(20_000) } else { random.below(40) };
                     plain.resize(plain.len() + bytes as usize, random.below(256) as u8);
                     0
                 }

@@ -256,7 +256,7 @@ impl World<'_> {
             assert!(result.is_err() || result == Ok(true), "the bytes of {id}");
         } else {
             assert!(!matches!(result, Err(TaskError::Closed { .. })), "the run goes on");
-            self.book.check_got(index, &result);
+            self.book.check_got(index, &result, &self.whereabouts());
         }
         self.book.tasks[index].waits -= 1;
         true

@@ -11,7 +11,7 @@ use crate::codec::frame::Frame;
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::function::remote::Failure;
-use crate::id::{Rank, Slot};
+use crate::id::{Rank, Slot, TaskId};
 use crate::machine::Ns;
 use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ struct Executor {
 
 /// A worker with its executors, and what has come and was not read.
 pub(super) struct SimulatedWorker {
-    rank: Rank,
+    pub(super) rank: Rank,
     machine: Worker,
     out: Outbox,
     inbox: VecDeque<(Rank, Frame)>,
@@ -78,6 +78,16 @@ impl SimulatedWorker {
         unread.or(unsent).or_else(|| self.machine.leftovers())
     }
 
+    /// Whether it has a value.
+    pub(super) fn holds(&self, value: TaskId) -> bool {
+        self.machine.holds(value)
+    }
+
+    /// Whether it has a value, or has asked for it and got no answer.
+    pub(super) fn expects(&self, value: TaskId) -> bool {
+        self.machine.expects(value)
+    }
+
     /// Its process is gone. Gives the single-rank tasks that ran there.
     pub(super) fn die(&mut self) -> Vec<usize> {
         self.is_dead = true;
@@ -114,7 +124,9 @@ impl World<'_> {
         }
         this.turn = None;
         let clock = now + this.clock_ahead;
-        while let Some((from, frame)) = this.inbox.pop_front() {
+        while let Some((from, frame)) = self.workers[worker].inbox.pop_front() {
+            self.note_copies_read_by(from, self.workers[worker].rank, &frame);
+            let this = &mut self.workers[worker];
             self.history.note(now, || format!("{} reads from {from}: {}", this.rank, told(this.rank, &frame)));
             this.machine.handle(clock, Input::Frame { from, frame: &frame }, &mut this.out);
             if self.torn.is_mark_of(&frame) {
@@ -122,6 +134,7 @@ impl World<'_> {
                 return self.check_torn((from, self.workers[worker].rank), &frame);
             }
         }
+        let this = &mut self.workers[worker];
         if this.out.take_asked() {
             this.machine.handle(clock, Input::Reports { kept_bytes: 0 }, &mut this.out);
         }
@@ -139,7 +152,7 @@ impl World<'_> {
         let mut frames = Vec::new();
         this.out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
         for _ in this.out.take_freed() {
-            let planned = self.book.to_be_freed.iter().position(|freed| *freed == worker);
+            let planned = self.book.to_be_freed.iter().position(|(_, freed)| *freed == worker);
             match planned {
                 Some(planned) => drop(self.book.to_be_freed.swap_remove(planned)),
                 None => assert!(self.book.may_be_freed, "{rank} frees a communicator that is still in use"),

@@ -3,6 +3,7 @@
 use super::agenda::{Agenda, Happening};
 use super::book::Book;
 use super::controller::SimulatedController;
+use super::copies::Copies;
 use super::faults::Torn;
 use super::functions;
 use super::history::History;
@@ -38,6 +39,8 @@ pub(super) struct Shape {
     pub(super) failing_percent: u64,
     /// Tasks in a hundred that are collective.
     pub(super) wide_percent: u64,
+    /// Arguments in a hundred that are so large that their frames may be overtaken.
+    pub(super) large_percent: u64,
     /// Outputs of so many bytes at most.
     pub(super) output_bytes_max: u64,
     /// When the body fails, if it does.
@@ -55,29 +58,46 @@ pub(super) struct Shape {
 impl Shape {
     fn draw(random: &mut Random) -> Self {
         let workers = random.up_to(6) as u32;
-        Self {
+        let run_ns_max = *random.pick(&[5_000, 300_000, 3_000_000]).expect("there are some");
+        let shape = Self {
             workers,
             inline_bytes_max: *random.pick(&[0, 60, 300, 3_000, 40_000]).expect("there are some"),
-            run_ns_max: *random.pick(&[5_000, 300_000, 3_000_000]).expect("there are some"),
+            run_ns_max,
             latency_ns_max: *random.pick(&[2_000, 50_000, 1_000_000]).expect("there are some"),
             failing_percent: *random.pick(&[0, 15, 50]).expect("there are some"),
             wide_percent: *random.pick(&[0, 10, 40]).expect("there are some"),
+            large_percent: *random.pick(&[2, 2, 50]).expect("there are some"),
             output_bytes_max: *random.pick(&[20, 400, 4_000, 40_000]).expect("there are some"),
             fails_at: random.percent(12).then(|| BEGIN_NS + random.up_to(30_000_000)),
             ends_quietly: random.percent(60),
             exits_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
             tears_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
-            losses: Self::draw_losses(random, workers),
+            losses: if random.percent(25) { Self::draw_losses(random, workers, run_ns_max) } else { Vec::new() },
+        };
+        if random.percent(15) { shape.with_copies(random) } else { shape }
+    }
+
+    /// The same, but all values stay on workers, some of which are lost, and what is told
+    /// of copies may be overtaken.
+    fn with_copies(self, random: &mut Random) -> Self {
+        let workers = 2 + random.up_to(4) as u32;
+        Self {
+            workers,
+            inline_bytes_max: 0,
+            wide_percent: 40,
+            failing_percent: *random.pick(&[0, 15]).expect("there are some"),
+            large_percent: 50,
+            output_bytes_max: 400,
+            losses: Self::draw_losses(random, workers, self.run_ns_max),
+            ..self
         }
     }
 
-    /// None in most runs, in some all workers, at any time up to the end.
-    fn draw_losses(random: &mut Random, workers: u32) -> Vec<(usize, Ns)> {
-        if !random.percent(40) {
-            return Vec::new();
-        }
+    /// Some workers, rarely all, at any time up to the end. How long that is depends on
+    /// how long tasks run.
+    fn draw_losses(random: &mut Random, workers: u32, run_ns_max: Ns) -> Vec<(usize, Ns)> {
         let count = if random.percent(10) { u64::from(workers) } else { random.up_to(u64::from(workers)) };
-        let within_ns = *random.pick(&[1_000_000, 20_000_000, 200_000_000]).expect("there are some");
+        let within_ns = run_ns_max * random.pick(&[10, 30, 100]).expect("there are some");
         let mut left: Vec<usize> = (0..workers as usize).collect();
         let any = |_| left.swap_remove(random.below(left.len() as u64) as usize);
         let lost: Vec<usize> = (0..count).map(any).collect();
@@ -106,6 +126,7 @@ pub(super) struct World<'h> {
     pub(super) workers: Vec<SimulatedWorker>,
     pub(super) user: User,
     pub(super) book: Book,
+    pub(super) copies: Copies,
     /// By task, those that take its output.
     pub(super) consumers: Vec<Vec<usize>>,
     /// Tasks that have not ended, by what the controller says.
@@ -160,6 +181,7 @@ impl<'h> World<'h> {
             workers,
             user: User::new(random.up_to(24)),
             book: Book::new(shape.workers, shape.inline_bytes_max),
+            copies: Copies::default(),
             consumers: Vec::new(),
             unended: Vec::new(),
             ended: Vec::new(),
@@ -181,6 +203,7 @@ impl<'h> World<'h> {
         let is_lost = from == CONTROLLER && self.book.lost.contains(&(to.index() - 1));
         assert!(!is_lost, "the controller talks to {to}, which is lost: {}", told(to, &frame));
         self.tear(from, to, &mut frame);
+        self.note_copies_sent(from, to, &frame);
         let Self { network, agenda, random, history, .. } = self;
         network.send((agenda, random, history), (from, to), frame);
     }
@@ -297,8 +320,8 @@ impl<'h> World<'h> {
         }
         assert!(self.book.parties.is_empty(), "all groups have ended");
         let to_be_freed = self.book.to_be_freed.iter();
-        let not_freed: Vec<_> = to_be_freed.filter(|worker| !self.workers[**worker].is_dead).collect();
-        assert!(not_freed.is_empty(), "communicators are left on {not_freed:?}");
+        let not_freed: Vec<_> = to_be_freed.filter(|(_, worker)| !self.workers[*worker].is_dead).collect();
+        assert!(not_freed.is_empty(), "communicators are left, of tasks on workers: {not_freed:?}");
         let left = self.controller.machine.leftovers();
         assert!(left.is_none(), "the controller still has {left:?}");
         assert!(self.unended.is_empty() && self.unreleased.is_empty(), "all tasks have ended and gone");

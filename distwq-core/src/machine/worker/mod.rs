@@ -23,6 +23,8 @@ pub(crate) use attempt::Attempt;
 pub(crate) use input::{Awaited, Input, Next};
 pub(crate) use outbox::{End, Outbox};
 pub(crate) use task::Task;
+#[cfg(any(test, feature = "simulation"))]
+pub(crate) use values::not_there;
 
 use super::Ns;
 use crate::codec::frame::{Frame, Messages};

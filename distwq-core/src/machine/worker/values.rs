@@ -27,6 +27,11 @@ pub(super) struct Found {
     pub(super) completed: Vec<Gathered>,
 }
 
+/// What a task fails of that was to take a value from this rank.
+pub(crate) fn not_there(value: TaskId, holder: Rank) -> String {
+    format!("the output of task {value} is not on {holder} any more")
+}
+
 /// The values that are here, and the tasks that wait for others.
 #[derive(Default, Debug)]
 pub(super) struct Values {
@@ -94,12 +99,7 @@ impl Values {
     /// A rank does not have a value that it was asked for. Nothing if another one was
     /// asked meanwhile.
     pub(super) fn refused(&mut self, value: TaskId, holder: Rank) -> Option<Failed> {
-        self.inputs.failed(
-            value,
-            holder,
-            &format!("the output of task {value} is not on {holder} any more"),
-            &self.store,
-        )
+        self.inputs.failed(value, holder, &not_there(value, holder), &self.store)
     }
 
     /// The values that were asked of a rank and have not come.
