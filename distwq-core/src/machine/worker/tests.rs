@@ -5,7 +5,7 @@ use crate::codec::frame::Blob;
 use crate::config::Config;
 use crate::function::registry::Body;
 use crate::function::remote::InputArgument;
-use crate::wire::attempt::{self, RunFields, Source};
+use crate::wire::attempt::{self, Done, RunFields, Source};
 use smallvec::smallvec;
 use std::time::{Duration, Instant};
 
@@ -53,8 +53,18 @@ impl Told {
         let mut heard = Vec::new();
         for frame in frames.into_iter().chain(self.out.take_reports(Vec::new)) {
             let mut messages = Messages::of(&frame);
-            while let Some(message) = messages.next::<ToController<'_>>().expect("it decodes") {
-                heard.push(format!("{message:?}"));
+            while !messages.is_empty() {
+                match messages.next_fixed(Done::read) {
+                    Some(done) => {
+                        let tail = done.tail().expect("it decodes").expect("a failure is in the tail");
+                        heard.push(format!(
+                            "{:?} of {}",
+                            tail.outcome.expect_err("it has failed"),
+                            done.task().serial()
+                        ));
+                    }
+                    None => heard.push(format!("{:?}", messages.next::<ToController<'_>>().expect("it decodes"))),
+                }
             }
         }
         heard
@@ -100,12 +110,17 @@ fn run<'a>(task: u32, inputs: &[(u32, Source<'a>)]) -> Said<'a> {
 
 /// Appends a run of this task, which has a tail if it has inputs.
 fn push_run(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)]) {
+    push_run_in(body, task, inputs, None);
+}
+
+/// The same for a member of this group.
+fn push_run_in(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)], group: Option<GroupOfRun<'_>>) {
     let inputs = inputs.iter().map(|(value, source)| InputArgument {
         parameter: 0,
         gathered: false,
         values: smallvec![(id(*value), *source)],
     });
-    let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, None) };
+    let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, group) };
     let fields = RunFields::new(id(task), FunctionId(0));
     let tail = Some(&tail).filter(|tail| !tail.inputs.is_empty());
     assert!(attempt::push(body, fields, |_| true, tail));
@@ -117,6 +132,16 @@ fn inline(bytes: &[u8]) -> Source<'_> {
 
 fn value(number: u32, bytes: &[u8]) -> ToWorker<'_> {
     ToWorker::Peer(ToPeer::Value { value: id(number), bytes: Some(Blob::Inline(bytes)) })
+}
+
+/// What the controller hears, as text.
+fn said(message: &ToController<'_>) -> String {
+    format!("{:?}", Some(message))
+}
+
+/// This rank does not have these values.
+fn missing(values: &[u32]) -> String {
+    said(&ToController::Missing { values: values.iter().copied().map(id).collect() })
 }
 
 const HELD: Source<'static> = Source::Held { by: CONTROLLER };
@@ -178,7 +203,7 @@ fn what_is_given_back_is_named_in_the_order_in_which_it_was_asked_for() {
     assert_eq!(worker.next(), Some((Next::Begin, id(1))));
     worker.heard();
     worker.say([ToWorker::TakeBack { tasks: [1, 2, 4, 5, 99].map(id).to_vec() }]);
-    assert_eq!(worker.heard(), [format!("{:?}", ToController::Returned { tasks: [2, 4, 5].map(id).to_vec() })]);
+    assert_eq!(worker.heard(), [said(&ToController::Returned { tasks: [2, 4, 5].map(id).to_vec() })]);
     assert_eq!([worker.next(), worker.next()], [Some((Next::Begin, id(3))), None]);
 }
 
@@ -196,7 +221,48 @@ fn giving_back_costs_what_is_asked_and_what_is_queued_not_their_product() {
     let started = Instant::now();
     worker.say([ToWorker::TakeBack { tasks: asked.clone() }]);
     let took = started.elapsed();
-    assert_eq!(worker.heard(), [format!("{:?}", ToController::Returned { tasks: asked })]);
+    assert_eq!(worker.heard(), [said(&ToController::Returned { tasks: asked })]);
     assert!(took < Duration::from_secs(30), "giving back took {took:?}");
     assert_eq!(worker.next(), Some((Next::Begin, id(0))));
+}
+
+/// The task was sent before its controller knew of the loss, and comes after the word of
+/// it. The answer to a question would never come.
+#[test]
+fn what_is_to_come_from_a_rank_that_is_known_lost_is_not_waited_for() {
+    let mut worker = Told::new();
+    let lost = Rank(2);
+    worker.say([ToWorker::Lost { rank: lost }]);
+    worker.say([run(9, &[(1, Source::Held { by: lost })])]);
+    let failure = Failure::Input(not_there(id(1), lost));
+    assert_eq!(worker.heard(), [missing(&[1]), format!("{failure:?} of 9")]);
+}
+
+#[test]
+fn who_is_asked_for_a_value_that_will_not_come_says_so_to_the_controller() {
+    let mut worker = Told::new();
+    worker.say([run(9, &[(1, HELD)])]);
+    worker.heard();
+    let fetch = |number| ToWorker::Peer(ToPeer::Fetch { value: id(number) });
+    let none = |number| said(&ToController::Peer(ToPeer::Value { value: id(number), bytes: None }));
+    worker.say([fetch(1)]);
+    assert_eq!(worker.heard(), [none(1)], "it is on its way");
+    worker.say([fetch(2)]);
+    assert_eq!(worker.heard(), [none(2), missing(&[2])]);
+}
+
+/// The word that the group will not begin has overtaken the task.
+#[test]
+fn a_member_of_a_group_that_does_not_begin_says_that_it_does_not_fetch_the_inputs() {
+    let mut worker = Told::new();
+    worker.say([ToWorker::Leave { epoch: 7, member: 1, failure: "it fails" }]);
+    worker.heard();
+    let members = Members::of([WORKER, Rank(2)]).encoded();
+    let group = Some(GroupOfRun { epoch: 7, members: &members });
+    let inputs = [(1, HELD)];
+    let mut frame = Frame::default();
+    push_run_in(&mut frame.body, 9, &inputs, group);
+    worker.receive(&frame);
+    let failure = Failure::Group("the group did not begin".to_owned());
+    assert_eq!(worker.heard(), [missing(&[1]), format!("{failure:?} of 9")]);
 }
