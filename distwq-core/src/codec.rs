@@ -1,5 +1,5 @@
-//! How values become bytes and back. The only place that names the encoding (bincode over
-//! serde, fixed-width integers, little endian).
+//! How values become bytes and back. The one module that names the encoding (bincode
+//! over serde, fixed-width integers, little endian).
 
 mod compared;
 mod described;
@@ -229,8 +229,8 @@ impl PayloadWriter {
         self.append_compared::<R, T>(value, before)
     }
 
-    /// Appends a value that has a place which was not compared yet, behind the `before`
-    /// bytes that there are.
+    /// Appends a value of which a part was not compared yet, behind the `before` bytes
+    /// that there are.
     #[cold]
     fn append_compared<R: DeserializeOwned, T: Serialize + ?Sized>(
         &mut self,
@@ -290,15 +290,15 @@ impl PayloadWriter {
         }
     }
 
-    /// Moves what was written to its place; nothing is, afterwards.
+    /// Moves what was written to `target`; nothing is, afterwards.
     #[inline]
-    pub(crate) fn move_to(&mut self, place: &mut Payload) {
+    pub(crate) fn move_to(&mut self, target: &mut Payload) {
         if !self.large.is_empty() {
-            *place = Payload::from(std::mem::take(&mut self.large));
+            *target = Payload::from(std::mem::take(&mut self.large));
             return;
         }
-        place.unshare();
-        if let Repr::Inline { len, bytes } = &mut place.0 {
+        target.unshare();
+        if let Repr::Inline { len, bytes } = &mut target.0 {
             (*len, *bytes) = (std::mem::take(&mut self.small_len), self.small);
         }
     }
@@ -344,8 +344,8 @@ impl Writer for &mut PayloadWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         let (begin, end) = (usize::from(self.small_len), usize::from(self.small_len) + bytes.len());
         match self.small.get_mut(begin..end) {
-            Some(place) if self.large.is_empty() => {
-                place.copy_from_slice(bytes);
+            Some(room) if self.large.is_empty() => {
+                room.copy_from_slice(bytes);
                 self.small_len = end as u8;
             }
             _ if !self.large.is_empty() && bytes.len() <= self.large.capacity() - self.large.len() => {

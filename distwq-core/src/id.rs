@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroU32;
 
-/// One task of one run. The slot is its place in the controller's tables and is used
+/// One task of one run. The slot is its index in the controller's tables and is used
 /// again when the task is gone; the serial counts tasks from 1 and is what people see.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TaskId(
@@ -14,7 +14,7 @@ pub struct TaskId(
 );
 
 impl TaskId {
-    /// The task number `serial` at place `slot`.
+    /// The task number `serial` at index `slot`.
     #[must_use]
     #[inline]
     pub const fn new(slot: u32, serial: u32) -> Self {
@@ -45,7 +45,7 @@ impl TaskId {
         Self(bits)
     }
 
-    /// The place in the controller's tables; none of an id from outside that names no
+    /// The index in the controller's tables; none of an id from outside that names no
     /// index.
     #[must_use]
     #[inline]
@@ -95,7 +95,7 @@ impl Index {
         }
     }
 
-    /// The index as a place in a table.
+    /// The index, to look into a table with.
     #[inline]
     pub(crate) const fn get(self) -> usize {
         self.number() as usize
@@ -153,7 +153,7 @@ macro_rules! indexed {
 
 indexed!(TaskSlot WorkerId);
 
-/// A place in the controller's tables of tasks, counted from 0.
+/// An index into the controller's tables of tasks, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskSlot(Index);
 
@@ -168,14 +168,14 @@ impl TaskSlot {
         Self(Index::new(index))
     }
 
-    /// The index as a place in a table.
+    /// The index, to look into a table with.
     #[must_use]
     #[inline]
     pub const fn index(self) -> usize {
         self.0.get()
     }
 
-    /// The id of the task number `serial` at this place.
+    /// The id of the task number `serial` at this index.
     #[must_use]
     #[inline]
     pub const fn task(self, serial: u32) -> TaskId {
@@ -204,7 +204,7 @@ impl WorkerId {
         Self(Index::new(index))
     }
 
-    /// The index as a place in a table.
+    /// The index, to look into a table with.
     #[must_use]
     #[inline]
     pub const fn index(self) -> usize {
@@ -233,18 +233,18 @@ pub(crate) struct RunId(pub(crate) NonZeroU32);
 pub(crate) struct Slot(pub(crate) u32);
 
 impl Slot {
-    /// The index as a place in a table.
+    /// The index, to look into a table with.
     pub(crate) const fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// A rank of the run: the controller's or a worker's place in the communicator.
+/// A rank of the run: the controller's or a worker's number in the communicator.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Rank(pub u32);
 
 impl Rank {
-    /// The rank as a place in a table.
+    /// The rank, to look into a table with.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -257,7 +257,7 @@ impl fmt::Display for Rank {
     }
 }
 
-/// Which message within a group: the operation it belongs to, and its place there.
+/// Which message within a group: the operation it belongs to, and its number there.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct GroupKey {
     /// The kind of operation, so that two members in different ones notice.

@@ -90,14 +90,14 @@ impl Payload {
         self.unshare();
         match (&mut self.0, <&[u8; 8]>::try_from(bytes)) {
             // A number, as most small values: a copy of a size that the compiler knows.
-            (Repr::Inline { len, bytes: place }, Ok(number)) => {
+            (Repr::Inline { len, bytes: array }, Ok(number)) => {
                 *len = 8;
-                place[..8].copy_from_slice(number);
+                array[..8].copy_from_slice(number);
             }
             (Repr::Inline { len, .. }, Err(_)) if bytes.is_empty() => *len = 0,
-            (Repr::Inline { len, bytes: place }, Err(_)) if bytes.len() <= INLINE_BYTES_MAX => {
+            (Repr::Inline { len, bytes: array }, Err(_)) if bytes.len() <= INLINE_BYTES_MAX => {
                 *len = bytes.len() as u8;
-                place[..bytes.len()].copy_from_slice(bytes);
+                array[..bytes.len()].copy_from_slice(bytes);
             }
             _ => *self = Self::copy_of(bytes),
         }

@@ -65,16 +65,16 @@ impl Part {
     }
 }
 
-/// Places between bytes at which a value begins or ends: a bit for each.
+/// Offsets between bytes at which a value begins or ends: a bit for each.
 #[derive(Default)]
 struct Edges(Vec<u64>);
 
 impl Edges {
-    fn add(&mut self, place: usize) {
-        if self.0.len() <= place / 64 {
-            self.0.resize(place / 64 + 1, 0);
+    fn add(&mut self, offset: usize) {
+        if self.0.len() <= offset / 64 {
+            self.0.resize(offset / 64 + 1, 0);
         }
-        self.0[place / 64] |= 1 << (place % 64);
+        self.0[offset / 64] |= 1 << (offset % 64);
     }
 
     /// All from one to the other, both included.
@@ -87,8 +87,8 @@ impl Edges {
         }
     }
 
-    fn has(&self, place: usize) -> bool {
-        self.0.get(place / 64).is_some_and(|bits| bits & (1 << (place % 64)) != 0)
+    fn has(&self, offset: usize) -> bool {
+        self.0.get(offset / 64).is_some_and(|bits| bits & (1 << (offset % 64)) != 0)
     }
 }
 
@@ -100,22 +100,22 @@ impl Record {
         record
     }
 
-    /// All places that the value has passed have been compared.
+    /// All offsets that the value has passed have been compared.
     pub(super) fn add_sites(&self) {
         self.inner.borrow().sites.iter().for_each(|site| site.add());
     }
 
-    pub(super) fn is_edge(&self, place: usize) -> bool {
-        self.inner.borrow().edges.has(place)
+    pub(super) fn is_edge(&self, offset: usize) -> bool {
+        self.inner.borrow().edges.has(offset)
     }
 
-    /// The first part from the `next` one on that begins at `place` and is such a kind,
+    /// The first part from the `next` one on that begins at `offset` and is such a kind,
     /// with its number.
-    pub(super) fn find(&self, next: usize, place: usize, is_it: impl Fn(&Kind) -> bool) -> Option<(usize, Part)> {
+    pub(super) fn find(&self, next: usize, offset: usize, is_it: impl Fn(&Kind) -> bool) -> Option<(usize, Part)> {
         let inner = self.inner.borrow();
-        // They begin in order, so those before `place` are passed once only.
-        let begin = next + inner.parts[next..].partition_point(|part| part.begin < place);
-        let here = inner.parts.iter().enumerate().skip(begin).take_while(|(_, part)| part.begin == place);
+        // They begin in order, so those before `offset` are passed once only.
+        let begin = next + inner.parts[next..].partition_point(|part| part.begin < offset);
+        let here = inner.parts.iter().enumerate().skip(begin).take_while(|(_, part)| part.begin == offset);
         here.filter(|(_, part)| is_it(&part.kind)).map(|(index, part)| (index, part.clone())).next()
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         for (first, last) in [(0, 0), (0, 63), (1, 64), (63, 64), (64, 127), (5, 300), (130, 131)] {
             let mut edges = Edges::default();
             edges.add_all(first, last);
-            assert!((0..400).all(|place| edges.has(place) == (first..=last).contains(&place)), "{first}, {last}");
+            assert!((0..400).all(|offset| edges.has(offset) == (first..=last).contains(&offset)), "{first}, {last}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Every `#[remote]` function of the program, collected at link time, so that every rank
-//! knows each of them by its place in one sorted table.
+//! knows each of them by its index in one sorted table.
 
 use crate::function::remote::{Failure, Invocation};
 use crate::task::group::Group;
@@ -62,7 +62,7 @@ impl fmt::Debug for Remote {
     }
 }
 
-/// The place of a function in the sorted table: the same on every rank of one program.
+/// The index of a function in the sorted table: the same on every rank of one program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct FunctionId(pub u32);
 
@@ -70,8 +70,8 @@ pub struct FunctionId(pub u32);
 #[derive(Debug)]
 pub struct Registry {
     sorted: Vec<&'static Remote>,
-    /// The place of each entry by its address, which is cheaper to look up than its path.
-    places: FxHashMap<usize, FunctionId>,
+    /// The index of each entry by its address, which is cheaper to look up than its path.
+    by_address: FxHashMap<usize, FunctionId>,
 }
 
 /// Two functions have the same key, so that ranks could not tell them apart.
@@ -98,19 +98,19 @@ impl Registry {
             Some(pair) => Err(AmbiguousRemote(format!("{:?}", pair[0]))),
             None => {
                 let ids = (0..).map(FunctionId);
-                let places = remotes.iter().map(|remote| address(remote)).zip(ids).collect();
-                Ok(Self { sorted: remotes, places })
+                let by_address = remotes.iter().map(|remote| address(remote)).zip(ids).collect();
+                Ok(Self { sorted: remotes, by_address })
             }
         }
     }
 
-    /// The place of `remote`, which must be an entry of this program.
+    /// The index of `remote`, which must be an entry of this program.
     #[must_use]
     pub fn id_of(&self, remote: &'static Remote) -> Option<FunctionId> {
-        self.places.get(&address(remote)).copied()
+        self.by_address.get(&address(remote)).copied()
     }
 
-    /// The function at a place.
+    /// The function with an index.
     #[must_use]
     pub fn function(&self, id: FunctionId) -> Option<&'static Remote> {
         self.sorted.get(id.0 as usize).copied()

@@ -1,54 +1,53 @@
 //! Something for each rank that this one has to do with: of a world of any size most
 //! ranks talk with few others.
 
-use crate::id::Rank;
+use crate::id::{Index, Rank};
 
-/// Things by rank. Four bytes for each rank of the world, and what is there for those
-/// that have something.
+/// Entries by rank. Four bytes for each rank of the world, and the entries of those that
+/// have one.
 #[derive(Debug)]
 pub(super) struct ByPeer<T> {
-    /// By rank, the place of its thing, or [`NONE`].
-    places: Vec<u32>,
-    things: Vec<T>,
+    of_rank: Vec<Option<Index>>,
+    entries: Vec<T>,
 }
 
-/// No place.
-const NONE: u32 = u32::MAX;
-
 impl<T> ByPeer<T> {
-    /// Nothing for any of so many ranks.
+    /// No entry for any of so many ranks.
     pub(super) fn new(ranks: u32) -> Self {
-        Self { places: vec![NONE; ranks as usize], things: Vec::new() }
+        Self { of_rank: vec![None; ranks as usize], entries: Vec::new() }
     }
 
-    /// What there is for a rank.
+    /// The entry of a rank.
     #[inline]
     pub(super) fn get(&self, rank: Rank) -> Option<&T> {
-        self.things.get(self.places[rank.index()] as usize)
+        self.of_rank[rank.index()].map(|index| &self.entries[index.get()])
     }
 
-    /// What there is for a rank, which is made now if there was nothing.
+    /// The entry of a rank, which is made now if there was none.
     #[inline]
     pub(super) fn get_or_make(&mut self, rank: Rank) -> &mut T
     where
         T: Default,
     {
-        if self.places[rank.index()] == NONE {
-            self.insert(rank, T::default());
-        }
-        &mut self.things[self.places[rank.index()] as usize]
+        let index = match self.of_rank[rank.index()] {
+            Some(index) => index.get(),
+            None => self.insert(rank, T::default()),
+        };
+        &mut self.entries[index]
     }
 
-    /// Puts something there for a rank that has nothing.
+    /// Adds an entry for a rank that has none, and gives its index.
     #[cold]
-    pub(super) fn insert(&mut self, rank: Rank, thing: T) {
-        self.places[rank.index()] = self.things.len() as u32;
-        self.things.push(thing);
+    pub(super) fn insert(&mut self, rank: Rank, entry: T) -> usize {
+        let index = self.entries.len();
+        self.of_rank[rank.index()] = Some(Index::new(index as u32));
+        self.entries.push(entry);
+        index
     }
 
-    /// How many ranks have something.
+    /// How many ranks have an entry.
     pub(super) fn len(&self) -> usize {
-        self.things.len()
+        self.entries.len()
     }
 }
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 /// writes what the others read.
 #[derive(Debug)]
 pub(crate) struct Doorbell {
-    place: Place,
+    memory: Memory,
 }
 
 /// Where a bell lies.
 #[derive(Debug)]
-enum Place {
+enum Memory {
     /// In the memory of this process.
     Own(Words),
     /// In memory that processes share.
@@ -45,7 +45,7 @@ pub(crate) struct Listener<'a> {
 
 impl Default for Doorbell {
     fn default() -> Self {
-        Self { place: Place::Own(Words::default()) }
+        Self { memory: Memory::Own(Words::default()) }
     }
 }
 
@@ -53,7 +53,7 @@ impl Doorbell {
     /// A bell that lies where other processes can ring it.
     #[cfg(feature = "mpi")]
     pub(super) fn shared(words: &'static Words) -> Self {
-        Self { place: Place::Shared(words) }
+        Self { memory: Memory::Shared(words) }
     }
 
     /// Wakes who listens, or keeps it awake. Called after what it is rung for has been
@@ -78,9 +78,9 @@ impl Doorbell {
     }
 
     fn words(&self) -> &Words {
-        match &self.place {
-            Place::Own(words) => words,
-            Place::Shared(words) => words,
+        match &self.memory {
+            Memory::Own(words) => words,
+            Memory::Shared(words) => words,
         }
     }
 }
@@ -118,9 +118,9 @@ impl Doorbell {
     }
 
     fn flags(&self) -> rustix::thread::futex::Flags {
-        match self.place {
-            Place::Own(_) => rustix::thread::futex::Flags::PRIVATE,
-            Place::Shared(_) => rustix::thread::futex::Flags::empty(),
+        match self.memory {
+            Memory::Own(_) => rustix::thread::futex::Flags::PRIVATE,
+            Memory::Shared(_) => rustix::thread::futex::Flags::empty(),
         }
     }
 }

@@ -61,10 +61,10 @@ impl Members {
     /// The member of this rank, if it is one.
     pub(crate) fn index_of(&self, rank: Rank) -> Option<usize> {
         let Rank(rank) = rank;
-        let within = |place: usize| {
-            let run = self.runs.get(place)?;
+        let within = |index: usize| {
+            let run = self.runs.get(index)?;
             let offset = rank.checked_sub(run.rank)?;
-            (offset < self.run_len(place)).then_some((run.member + offset) as usize)
+            (offset < self.run_len(index)).then_some((run.member + offset) as usize)
         };
         within(0).or_else(|| {
             let after = self.runs.get(1..)?.partition_point(|run| run.rank <= rank);
@@ -74,17 +74,17 @@ impl Members {
 
     /// The ranks of all members, in their order.
     pub(crate) fn ranks(&self) -> impl Iterator<Item = Rank> + '_ {
-        let run = |(place, run): (usize, &Run)| run.rank..run.rank + self.run_len(place);
+        let run = |(index, run): (usize, &Run)| run.rank..run.rank + self.run_len(index);
         self.runs.iter().enumerate().flat_map(run).map(Rank)
     }
 
-    fn run_len(&self, place: usize) -> u32 {
-        self.runs.get(place + 1).map_or(self.count, |next| next.member) - self.runs[place].member
+    fn run_len(&self, index: usize) -> u32 {
+        self.runs.get(index + 1).map_or(self.count, |next| next.member) - self.runs[index].member
     }
 
     /// Whether each run but the first begins behind the one before it.
     fn ascend(&self) -> bool {
-        (2..self.runs.len()).all(|place| self.runs[place].rank > self.runs[place - 1].rank + self.run_len(place - 1))
+        (2..self.runs.len()).all(|index| self.runs[index].rank > self.runs[index - 1].rank + self.run_len(index - 1))
     }
 
     /// As it travels, in the shorter of two ways.
@@ -101,13 +101,13 @@ impl Members {
     fn encoded_runs(&self) -> Vec<u8> {
         let mut bytes = vec![RUNS];
         let mut from = 0;
-        for (place, run) in self.runs.iter().enumerate() {
-            if place < 2 {
+        for (index, run) in self.runs.iter().enumerate() {
+            if index < 2 {
                 from = 0;
             }
             push_number(&mut bytes, run.rank - from);
-            push_number(&mut bytes, self.run_len(place));
-            from = run.rank + self.run_len(place);
+            push_number(&mut bytes, self.run_len(index));
+            from = run.rank + self.run_len(index);
         }
         bytes
     }
@@ -176,9 +176,9 @@ impl Members {
         let (first, base) = (take_number(&mut bytes)?, take_number(&mut bytes)?);
         first.checked_add(1)?;
         base.checked_add(u32::try_from(bytes.len()).ok()?.checked_mul(8)?)?;
-        let byte_ranks = |(place, byte): (usize, &u8)| {
-            let (place, byte) = (base + 8 * place as u32, *byte);
-            (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| Rank(place + bit))
+        let byte_ranks = |(index, byte): (usize, &u8)| {
+            let (first, byte) = (base + 8 * index as u32, *byte);
+            (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| Rank(first + bit))
         };
         let others = bytes.iter().enumerate().flat_map(byte_ranks);
         Some(Self::gather([Rank(first)].into_iter().chain(others)))

@@ -147,10 +147,10 @@ impl Graph {
     /// ```
     /// # use distwq::prelude::*;
     /// # #[remote]
-    /// # fn look_up(table: &[f64], place: usize) -> f64 { table[place] }
+    /// # fn look_up(table: &[f64], index: usize) -> f64 { table[index] }
     /// # let mut graph = Graph::new();
     /// let table = graph.value(&vec![1.0, 2.0, 4.0]); // a Handle<Vec<f64>>
-    /// let found: Vec<_> = (0..3).map(|place| graph.add(look_up::call(&table, place))).collect();
+    /// let found: Vec<_> = (0..3).map(|index| graph.add(look_up::call(&table, index))).collect();
     /// # let _ = found;
     /// ```
     pub fn value<T: Portable>(&mut self, value: &T) -> Handle<T> {
@@ -359,8 +359,8 @@ impl Graph {
             None => self.longest_in(self.nodes.node_indices().rev(), Direction::Outgoing),
         };
         let mut named = Named::default();
-        for place in 0..levels.len() {
-            let node = order.as_ref().map_or(NodeIndex::new(place), |order| order[place]);
+        for index in 0..levels.len() {
+            let node = order.as_ref().map_or(NodeIndex::new(index), |order| order[index]);
             waiting.start(&self.nodes, node, levels[node.index()], &mut named, &mut take);
         }
         waiting.nodes.start(outcomes);

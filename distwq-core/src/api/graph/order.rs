@@ -1,7 +1,7 @@
 //! A topological order of the nodes of a graph, kept while edges are added. It tells of
 //! each new edge whether it closes a cycle.
 //!
-//! The key of a node is its level and then its place, the number under which it was
+//! The key of a node is its level and then its number, the one under which it was
 //! added. Each edge leads to a larger key. All levels are 0 until an edge leads from a
 //! key to a smaller one. Then either its later node is raised above the earlier one,
 //! together with what comes after it as far as that is needed, or the earlier node is
@@ -11,8 +11,8 @@
 //! both ends is that of Alpern, Hoover, Rosen, Sweeney and Zadeck 1990, "Incremental
 //! evaluation of computational circuits"; that it visits each node once, in the order of
 //! the keys, is as in Pearce and Kelly 2006, "A dynamic topological sort algorithm for
-//! directed acyclic graphs". With places in one row instead of levels, as they have them,
-//! each edge of a row that is built from its end would shift all nodes behind it.
+//! directed acyclic graphs". With positions in one row instead of levels, as they have
+//! them, each edge of a row that is built from its end would shift all nodes behind it.
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex, WalkNeighbors};
@@ -27,7 +27,7 @@ pub(super) struct TopologicalOrder {
     levels: Vec<i64>,
 }
 
-/// A level and a place, or both negated: backwards the order is the same with the signs
+/// A level and a number, or both negated: backwards the order is the same with the signs
 /// changed.
 type Key = (i64, i64);
 
@@ -127,14 +127,14 @@ impl Side {
         other: NodeIndex,
         node: NodeIndex,
     ) -> Self {
-        let place = order.key(node, sign).1;
-        let level = level_behind(order.key(other, sign), place);
+        let number = order.key(node, sign).1;
+        let level = level_behind(order.key(other, sign), number);
         Self {
             sign,
             other,
             moved: FxHashMap::from_iter([(node, level)]),
             waiting: BinaryHeap::new(),
-            current: (level, place),
+            current: (level, number),
             neighbors: neighbors(graph, node, sign),
         }
     }
@@ -142,9 +142,9 @@ impl Side {
     /// Looks at one edge, or goes on to the next node.
     fn step<N, E>(&mut self, order: &TopologicalOrder, graph: &DiGraph<N, E>) -> Step {
         let Some(next) = self.neighbors.next_node(graph) else {
-            let Some(Reverse((_, place))) = self.waiting.pop() else { return Step::Ends };
-            let node = NodeIndex::new((self.sign * place) as usize);
-            self.current = (self.moved[&node], place);
+            let Some(Reverse((_, number))) = self.waiting.pop() else { return Step::Ends };
+            let node = NodeIndex::new((self.sign * number) as usize);
+            self.current = (self.moved[&node], number);
             self.neighbors = neighbors(graph, node, self.sign);
             return Step::More;
         };
@@ -163,9 +163,9 @@ impl Side {
     }
 }
 
-/// The smallest level at which a node of this place has a larger key.
-fn level_behind(key: Key, place: i64) -> i64 {
-    key.0 + i64::from(place < key.1)
+/// The smallest level at which a node of this number has a larger key.
+fn level_behind(key: Key, number: i64) -> i64 {
+    key.0 + i64::from(number < key.1)
 }
 
 fn neighbors<N, E>(graph: &DiGraph<N, E>, node: NodeIndex, sign: i64) -> WalkNeighbors<u32> {
@@ -222,9 +222,9 @@ mod tests {
                 }
             }
             assert!(refused > 5 && order.is_reordered(), "seed {seed} tests little");
-            let places: FxHashMap<_, _> = order.sorted(&graph).into_iter().zip(0..).collect();
-            assert_eq!(places.len(), graph.node_count());
-            assert!(graph.raw_edges().iter().all(|edge| places[&edge.source()] < places[&edge.target()]));
+            let positions: FxHashMap<_, _> = order.sorted(&graph).into_iter().zip(0..).collect();
+            assert_eq!(positions.len(), graph.node_count());
+            assert!(graph.raw_edges().iter().all(|edge| positions[&edge.source()] < positions[&edge.target()]));
         }
     }
 }

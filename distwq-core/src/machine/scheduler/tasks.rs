@@ -109,7 +109,7 @@ const PAGE: usize = 256;
 
 type ColdPage = [Cold; PAGE];
 
-/// The page of a slot, and the place in it.
+/// The page of a slot, and the index in it.
 #[inline]
 const fn in_pages(slot: TaskSlot) -> (usize, usize) {
     (slot.index() / PAGE, slot.index() % PAGE)
@@ -153,9 +153,9 @@ impl Tasks {
             self.behind.resize(index + 1, Behind::NOTHING);
             self.cold.resize_with(self.table.len().div_ceil(PAGE), || None);
         }
-        let place = &mut self.table[index];
-        assert_eq!(place.state, State::Vacant, "slot of {id} is taken by #{}", place.serial);
-        *place = task;
+        let entry = &mut self.table[index];
+        assert_eq!(entry.state, State::Vacant, "slot of {id} is taken by #{}", entry.serial);
+        *entry = task;
         slot
     }
 
@@ -266,7 +266,7 @@ impl Tasks {
         assert!(newest, "lists of failed {slot:?}");
     }
 
-    /// The place of a pending task among those that are ready: the greater goes first.
+    /// The order of a pending task among those that are ready: the greater goes first.
     #[inline]
     pub(super) fn key(&self, slot: TaskSlot) -> u64 {
         let task = &self[slot];
@@ -280,16 +280,16 @@ impl Tasks {
         if self[slot].key().is_some() {
             return &Cold::NOTHING;
         }
-        let (page, place) = in_pages(slot);
-        &self.cold[page].as_ref().expect("a cold task has a page")[place]
+        let (page, index) = in_pages(slot);
+        &self.cold[page].as_ref().expect("a cold task has a page")[index]
     }
 
     /// From here on it is one of the few.
     pub(super) fn cold_mut(&mut self, slot: TaskSlot) -> &mut Cold {
         let task = &mut self.table[slot.index()];
-        let (page, place) = in_pages(slot);
+        let (page, index) = in_pages(slot);
         let page = self.cold[page].get_or_insert_with(|| Box::new([const { Cold::NOTHING }; PAGE]));
-        let cold = &mut page[place];
+        let cold = &mut page[index];
         if let Some(key) = task.key() {
             *cold = Cold { key, ..Cold::NOTHING };
             task.give_away_key();

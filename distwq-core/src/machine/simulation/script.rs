@@ -218,17 +218,17 @@ impl Script {
     fn leave_early(&mut self, random: &mut Random) -> bool {
         let mut cuts = Vec::new();
         for (member, steps) in self.members.iter().enumerate() {
-            for (place, step) in steps.iter().enumerate() {
+            for (at, step) in steps.iter().enumerate() {
                 if let Step::Send { to, key, .. } = step
                     && *to != member
                     && self.receives(*to, member, *key)
                 {
-                    cuts.push((member, place));
+                    cuts.push((member, at));
                 }
             }
         }
-        let Some((member, place)) = random.pick(&cuts).copied() else { return false };
-        self.members[member].truncate(place);
+        let Some((member, at)) = random.pick(&cuts).copied() else { return false };
+        self.members[member].truncate(at);
         true
     }
 
@@ -242,12 +242,12 @@ impl Script {
     fn wait_in_a_circle(&mut self, random: &mut Random) {
         let width = self.width();
         let mut members: Vec<usize> = (0..width).collect();
-        for place in 0..width {
-            members.swap(place, place + random.below((width - place) as u64) as usize);
+        for index in 0..width {
+            members.swap(index, index + random.below((width - index) as u64) as usize);
         }
         let size = width.min(2 + random.below(width as u64) as usize);
-        for place in 0..size {
-            self.wait_for_nothing(members[place], members[(place + 1) % size]);
+        for index in 0..size {
+            self.wait_for_nothing(members[index], members[(index + 1) % size]);
         }
         for &other in &members[size..] {
             if random.percent(50) {

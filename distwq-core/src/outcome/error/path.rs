@@ -47,7 +47,7 @@ pub(crate) struct PathStep {
     /// The step before; none where it began.
     before: Option<Arc<PathStep>>,
     /// How many steps are before.
-    place: usize,
+    depth: usize,
     /// The last step of the front that a shortened path keeps, so that the path is made
     /// without a walk over the middle. Only steps behind it have it.
     front: Option<Arc<PathStep>>,
@@ -72,16 +72,16 @@ impl From<Refusal> for Reason {
 impl PathStep {
     /// Where it began.
     pub(crate) fn first(name: &str, root: Arc<TaskError>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), before: None, place: 0, front: None, root })
+        Arc::new(Self { name: name.into(), before: None, depth: 0, front: None, root })
     }
 
     /// One that hangs on `before`.
     pub(crate) fn after(before: &Arc<Self>, name: &str) -> Arc<Self> {
-        let front = if before.place + 1 == END { Some(before) } else { before.front.as_ref() };
+        let front = if before.depth + 1 == END { Some(before) } else { before.front.as_ref() };
         Arc::new(Self {
             name: name.into(),
             before: Some(Arc::clone(before)),
-            place: before.place + 1,
+            depth: before.depth + 1,
             front: front.cloned(),
             root: Arc::clone(&before.root),
         })
@@ -116,7 +116,7 @@ impl PathStep {
     /// The path to this step, or to one of the name `last` behind it. Takes the same time
     /// for a path of any length.
     pub(crate) fn path_to(&self, last: Option<String>) -> UpstreamPath {
-        let count = self.place + 1 + usize::from(last.is_some());
+        let count = self.depth + 1 + usize::from(last.is_some());
         let omitted = count.saturating_sub(UpstreamPath::STEPS_MAX);
         let mut steps: Vec<String> = last.into_iter().collect();
         if let (1.., Some(front)) = (omitted, &self.front) {

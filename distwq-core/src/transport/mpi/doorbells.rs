@@ -65,7 +65,7 @@ impl Doorbells {
     }
 }
 
-/// A place for each rank of the host, in its order, if all of them could map the same
+/// Words for each rank of the host, in its order, if all of them could map the same
 /// memory.
 fn agree(host: &SimpleCommunicator) -> Option<&'static [Words]> {
     let count = host.size() as usize;
@@ -73,9 +73,9 @@ fn agree(host: &SimpleCommunicator) -> Option<&'static [Words]> {
         return None;
     }
     let file = if host.rank() == 0 { memory::File::create(count) } else { None };
-    let mut place = file.as_ref().map_or([0; 3], memory::File::place);
-    host.process_at_rank(0).broadcast_into(&mut place[..]);
-    let file = file.or_else(|| memory::File::open(place));
+    let mut address = file.as_ref().map_or([0; 3], memory::File::address);
+    host.process_at_rank(0).broadcast_into(&mut address[..]);
+    let file = file.or_else(|| memory::File::open(address));
     let words = file.as_ref().and_then(|file| file.map(count));
     let mut all = false;
     host.all_reduce_into(&words.is_some(), &mut all, SystemOperation::logical_and());
@@ -114,7 +114,7 @@ mod memory {
         }
 
         /// What another process needs to open it.
-        pub(super) fn place(&self) -> [u64; 3] {
+        pub(super) fn address(&self) -> [u64; 3] {
             [std::process::id().into(), self.file.as_raw_fd() as u64, self.nonce]
         }
 
@@ -163,11 +163,11 @@ mod memory {
             None
         }
 
-        pub(super) fn place(&self) -> [u64; 3] {
+        pub(super) fn address(&self) -> [u64; 3] {
             match *self {}
         }
 
-        pub(super) fn open(_place: [u64; 3]) -> Option<Self> {
+        pub(super) fn open(_address: [u64; 3]) -> Option<Self> {
             None
         }
 
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn who_sleeps_on_one_mapping_is_woken_through_another() {
         let made = File::create(3).expect("this system has memory files");
-        let opened = File::open(made.place()).expect("it is a file of this process");
+        let opened = File::open(made.address()).expect("it is a file of this process");
         let own = Doorbell::shared(&made.map(3).expect("it can be mapped")[2]);
         let other = Doorbell::shared(&opened.map(3).expect("it can be mapped twice")[2]);
         drop((made, opened));
@@ -198,9 +198,9 @@ mod tests {
     #[test]
     fn another_file_of_that_number_is_not_taken_for_it() {
         let made = File::create(1).expect("this system has memory files");
-        let [process, number, nonce] = made.place();
+        let [process, number, nonce] = made.address();
         assert!(File::open([process, number, nonce ^ 1]).is_none());
         assert!(File::open([0, 0, 0]).is_none());
-        assert!(made.map(2).is_none(), "it has one place");
+        assert!(made.map(2).is_none(), "it has room for one");
     }
 }
