@@ -1,6 +1,5 @@
 //! What it takes to run a task, as a worker is told.
 
-use super::copies::Copies;
 use super::outbox::Outbox;
 use super::table::{Entry, Output, Table};
 use super::workers::Workers;
@@ -10,6 +9,7 @@ use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::registry::{FunctionId, Registry, Remote};
 use crate::function::remote::InputArgument;
 use crate::id::{Rank, TaskId, WorkerId};
+use crate::machine::scheduler::Scheduler;
 use crate::wire::attempt::{BYTES_MAX, GroupOfRun, RunFields, RunTail, Source};
 use smallvec::SmallVec;
 use std::ptr;
@@ -29,7 +29,7 @@ pub(super) struct Start<'a> {
 pub(super) struct Whereabouts<'a> {
     pub(super) table: &'a Table,
     pub(super) workers: &'a Workers,
-    pub(super) copies: &'a Copies,
+    pub(super) scheduler: &'a Scheduler,
     pub(super) here: Rank,
     pub(super) inline_bytes_max: u64,
 }
@@ -107,7 +107,7 @@ impl Whereabouts<'_> {
         copied: &mut Vec<TaskId>,
     ) -> Source<'_> {
         let entry = self.table.get(value).expect("an input does not go before its consumer");
-        let is_there = || self.copies.has(value, worker);
+        let is_there = || self.scheduler.has_copy(value, worker);
         match &entry.output {
             Output::Here if entry.payload.len() as u64 <= self.inline_bytes_max && !(shared && is_there()) => {
                 if shared {

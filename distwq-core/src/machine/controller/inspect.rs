@@ -26,9 +26,6 @@ impl Controller {
         for (worker, state) in self.workers.iter() {
             assert_eq!(state.in_flight() as usize, self.in_flight_of(worker), "in flight on {worker}");
         }
-        for (value, worker) in self.copies.iter() {
-            assert!(self.scheduler.holders(value).any(|holder| holder == worker), "{worker} holds {value}");
-        }
     }
 
     /// How many tasks a worker has, as the scheduler and the groups know it.
@@ -45,7 +42,7 @@ impl Controller {
             (self.in_flight(), "tasks and questions in flight"),
             (self.table.iter().count(), "tasks and values"),
             (self.table.slices(), "lists of inputs"),
-            (self.copies.iter().count(), "copies"),
+            (self.scheduler.copies(), "copies"),
             (self.groups.len(), "groups"),
             (self.runs.len(), "graphs"),
             (self.failures.len(), "failures"),

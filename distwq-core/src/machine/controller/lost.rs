@@ -29,7 +29,6 @@ impl Controller {
         }
         let pending = self.pending();
         self.tell_others(rank, out);
-        self.copies.lose(worker);
         let values = self.table.on_worker(worker);
         self.keep_what_is_here(&values);
         self.note_to_scheduler(Event::Lost { worker });
@@ -68,7 +67,7 @@ impl Controller {
         if self.is_over() {
             return;
         }
-        if self.copies.remove(value, worker) {
+        if self.scheduler.has_copy(value, worker) {
             self.note_to_scheduler(Event::Missing { task: value, worker });
         }
         self.look_elsewhere(value, worker, out);

@@ -3,7 +3,6 @@
 //! for.
 
 mod collective;
-mod copies;
 mod dispatch;
 mod drain;
 mod ends;
@@ -38,7 +37,6 @@ use crate::function::remote::Failure;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
 use crate::wire::message::{ToPeer, ToWorker};
-use copies::Copies;
 use dispatch::{Functions, Start, Whereabouts};
 use drain::Draining;
 use ends::upstream;
@@ -90,7 +88,6 @@ pub(crate) struct Controller {
     actions: Actions,
     functions: Functions,
     table: Table,
-    copies: Copies,
     workers: Workers,
     groups: Groups,
     runs: Runs,
@@ -121,7 +118,6 @@ impl Controller {
             actions: Actions::default(),
             functions: Functions::new(registry),
             table: Table::default(),
-            copies: Copies::default(),
             workers: Workers::new(workers),
             groups: Groups::default(),
             runs: Runs::default(),
@@ -467,7 +463,6 @@ impl Controller {
     /// Tells the workers that hold a value to let it go.
     fn forget_at(&mut self, value: TaskId, holders: WorkerList, out: &mut Outbox) {
         for &holder in self.actions.workers(holders) {
-            self.copies.remove(value, holder);
             out.post(holder, &ToWorker::Forget { values: vec![value] });
         }
     }
@@ -488,15 +483,13 @@ impl Controller {
     /// Tells a worker to run a task.
     #[inline(never)]
     fn run(&mut self, start: Start<'_>, out: &mut Outbox) {
-        let Self { table, workers, copies, functions, here, settings, .. } = self;
+        let Self { table, workers, scheduler, functions, here, settings, .. } = self;
         let inline_bytes_max = settings.inline_bytes_max;
-        let whereabouts = Whereabouts { table, workers, copies, here: *here, inline_bytes_max };
+        let whereabouts = Whereabouts { table, workers, scheduler, here: *here, inline_bytes_max };
         for value in whereabouts.run(out, functions, start) {
-            if self.copies.add(value, start.worker) {
-                // The scheduler must not be entered while its actions are carried out; a
-                // copy leads to none.
-                self.note_to_scheduler(Event::Copied { task: value, worker: start.worker });
-            }
+            // The scheduler must not be entered while its actions are carried out; a copy
+            // leads to none.
+            self.note_to_scheduler(Event::Copied { task: value, worker: start.worker });
         }
     }
 

@@ -3,24 +3,41 @@
 use super::Scheduler;
 use super::links::Stack;
 use super::task::State;
-use crate::id::{TaskId, WorkerId};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 
 impl Scheduler {
-    /// A further copy of a value lies on a worker.
+    /// Whether a worker is known to hold a copy of a value, or will by what it was told.
+    pub fn has_copy(&self, id: TaskId, worker: WorkerId) -> bool {
+        self.tasks.find(id).is_some_and(|slot| self.copies.contains(&(slot, worker)))
+    }
+
+    /// How many copies are known.
+    #[cfg(any(test, feature = "simulation"))]
+    pub fn copies(&self) -> usize {
+        self.copies.len()
+    }
+
+    /// A copy of a value lies on a worker.
     pub(super) fn copied(&mut self, id: TaskId, worker: WorkerId) -> bool {
         let Some(slot) = self.tasks.find(id) else { return false };
         if self.tasks[slot].state != State::Done || !self.workers.is_living(worker) {
             return false;
         }
-        self.tasks.cold_mut(slot).copies.push(&mut self.links, worker);
+        self.add_copy(slot, worker);
         true
+    }
+
+    fn add_copy(&mut self, slot: TaskSlot, worker: WorkerId) {
+        if self.copies.insert((slot, worker)) {
+            self.tasks.cold_mut(slot).copies.push(&mut self.links, worker);
+        }
     }
 
     /// A worker has no copy after all, as far as is known: it is not counted on, but told
     /// to let it go as the others are.
     pub(super) fn not_copied(&mut self, id: TaskId, worker: WorkerId) -> bool {
         let Some(slot) = self.tasks.find(id) else { return false };
-        if !self.tasks.cold(slot).copies.iter(&self.links).any(|copy| copy == worker) {
+        if !self.copies.remove(&(slot, worker)) {
             return false;
         }
         let mut rest = std::mem::replace(&mut self.tasks.cold_mut(slot).copies, Stack::EMPTY);
@@ -49,7 +66,7 @@ impl Scheduler {
         self.tasks[slot].come_home();
         // The maker holds a copy from here on.
         if let Some(maker) = maker.filter(|&maker| self.workers.is_living(maker)) {
-            self.tasks.cold_mut(slot).copies.push(&mut self.links, maker);
+            self.add_copy(slot, maker);
         }
         true
     }

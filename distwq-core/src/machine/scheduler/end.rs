@@ -119,8 +119,9 @@ impl Scheduler {
     fn release_copies(&mut self, slot: TaskSlot) -> SmallVec<[WorkerId; 16]> {
         let mut holders: SmallVec<[WorkerId; 16]> = self.holders_of(slot).collect();
         let Cold { mut copies, mut doubtful, .. } = *self.tasks.cold(slot);
-        while copies.pop(&mut self.links).is_some() {
+        while let Some(worker) = copies.pop(&mut self.links) {
             self.step();
+            self.copies.remove(&(slot, worker));
         }
         while let Some(worker) = doubtful.pop(&mut self.links) {
             self.step();

@@ -92,7 +92,7 @@ use groups::{Group, Reservation};
 use links::Links;
 use ready::Queue;
 use report::Turn;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use task::State;
 use tasks::Tasks;
@@ -130,6 +130,9 @@ pub struct Scheduler {
     /// The members of the last group of each size: taken again if they are free, their
     /// communicator exists.
     last_groups: FxHashMap<u32, Box<[WorkerId]>>,
+    /// All copies of values that are counted on. The tasks have them as lists; this finds
+    /// one of thousands at once.
+    copies: FxHashSet<(TaskSlot, WorkerId)>,
     /// Workers whose own queue may have something for them; empty between events that are
     /// not held.
     to_serve: Vec<WorkerId>,
@@ -168,6 +171,7 @@ impl Scheduler {
             freed_while_held: Vec::new(),
             groups: FxHashMap::default(),
             last_groups: FxHashMap::default(),
+            copies: FxHashSet::default(),
             to_serve: Vec::new(),
             ran_dry: false,
             ending: Vec::new(),

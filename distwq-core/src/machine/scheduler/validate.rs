@@ -27,7 +27,7 @@ impl Scheduler {
     /// Counts of links, by what they lead to.
     fn validate_links(&self) {
         let (mut blockers, mut needed) = (FxHashMap::<TaskSlot, u32>::default(), FxHashMap::<TaskSlot, u32>::default());
-        let mut links = 0;
+        let (mut links, mut copies) = (0, 0);
         for (slot, _) in self.tasks.iter() {
             for dependent in self.tasks.dependents(slot, &self.links) {
                 *blockers.entry(dependent).or_default() += 1;
@@ -43,9 +43,14 @@ impl Scheduler {
             for list in [cold.copies, cold.doubtful] {
                 links += list.iter(&self.links).count().saturating_sub(1);
             }
+            for worker in cold.copies.iter(&self.links) {
+                assert!(self.copies.contains(&(slot, worker)), "the copy of {slot:?} on {worker} is found");
+                copies += 1;
+            }
             self.tasks.validate_behind(slot);
         }
         assert_eq!(links, self.links.used(), "every cell is in a list");
+        assert_eq!(copies, self.copies.len(), "every copy is in a list");
         for (slot, task) in self.tasks.iter() {
             assert_eq!(task.blockers(), blockers.get(&slot).copied().unwrap_or_default(), "blockers of {slot:?}");
             assert_eq!(task.needed(), needed.get(&slot).copied().unwrap_or_default(), "needs of {slot:?}");
