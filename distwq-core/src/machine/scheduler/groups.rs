@@ -36,15 +36,6 @@ pub(super) struct Reservation {
     pub(super) busy: Vec<WorkerId>,
 }
 
-/// A collective task that runs.
-#[derive(Debug)]
-pub(super) struct Group {
-    /// In the order of the ranks of the group.
-    pub(super) members: Box<[WorkerId]>,
-    /// Members not lost.
-    pub(super) living: u32,
-}
-
 impl Reservation {
     fn held(&self) -> usize {
         self.empty.len() + self.busy.len()
@@ -286,7 +277,7 @@ impl Scheduler {
         }
         self.last_groups.insert(ranks, members.clone());
         actions.start_group(self.tasks.id(task), &members, attempt);
-        self.groups.insert(task, Group { members, living: ranks });
+        self.groups.insert(task, members);
     }
 
     pub(super) fn group_finished(
@@ -299,12 +290,12 @@ impl Scheduler {
         if self.tasks[slot].state != State::Running {
             return false;
         }
-        let group = self.groups.remove(&slot).expect("a running collective task has a group");
-        self.group_ended(slot, &group, result, actions);
+        let members = self.groups.remove(&slot).expect("a running collective task has a group");
+        self.group_ended(slot, members[0], result, actions);
         // All are free before the first is fed: else that one would take what the others
         // could begin at once.
         let living = |&worker: &WorkerId| self.workers.is_living(worker);
-        let members: Vec<WorkerId> = group.members.iter().copied().filter(living).collect();
+        let members: Vec<WorkerId> = members.iter().copied().filter(living).collect();
         for &worker in &members {
             self.step();
             self.workers[worker].reported_ns = self.now_ns;
@@ -320,11 +311,10 @@ impl Scheduler {
     fn group_ended(
         &mut self,
         slot: TaskSlot,
-        group: &Group,
+        root: WorkerId,
         result: Result<Made, GroupFailure>,
         actions: &mut Actions,
     ) {
-        let root = group.members[0];
         match result {
             Ok(made) if !made.resident || self.workers.is_living(root) => self.done(slot, root, made, actions),
             failed => {
@@ -334,12 +324,5 @@ impl Scheduler {
                 self.attempt_failed(slot, None, retry, end, actions);
             }
         }
-    }
-
-    /// A member of a running group is lost. The end of the group is reported when the
-    /// others are out of it.
-    pub(super) fn member_lost(&mut self, worker: WorkerId) {
-        let of_worker = |group: &&mut Group| group.members.contains(&worker);
-        self.groups.values_mut().find(of_worker).expect("a grouped worker is in a group").living -= 1;
     }
 }

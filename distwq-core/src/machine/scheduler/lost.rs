@@ -12,14 +12,10 @@ impl Scheduler {
         if !self.workers.is_living(worker) {
             return false;
         }
-        let standing = self.workers[worker].standing;
-        if standing == Standing::Reserved {
+        if self.workers[worker].standing == Standing::Reserved {
             self.unreserve_lost(worker);
         }
         self.workers.lose(worker);
-        if standing == Standing::Grouped {
-            self.member_lost(worker);
-        }
         self.lose_in_flight(worker, actions);
         self.lose_pinned(worker, actions);
         self.end_infeasible(actions);

@@ -88,7 +88,7 @@ pub use event::{Action, End, Event, GroupFailure, Made, Settings, Spec};
 pub use stall::{Stall, Waits};
 
 use crate::id::{TaskId, TaskSlot, WorkerId};
-use groups::{Group, Reservation};
+use groups::Reservation;
 use links::Links;
 use ready::Queue;
 use report::Turn;
@@ -125,8 +125,9 @@ pub struct Scheduler {
     held: bool,
     /// Workers that have become less loaded meanwhile.
     freed_while_held: Vec<WorkerId>,
-    /// Collective tasks that run.
-    groups: FxHashMap<TaskSlot, Group>,
+    /// Collective tasks that run, and their members in the order of the ranks of the
+    /// group. The end of a group is reported when all that are not lost are out of it.
+    groups: FxHashMap<TaskSlot, Box<[WorkerId]>>,
     /// The members of the last group of each size: taken again if they are free, their
     /// communicator exists.
     last_groups: FxHashMap<u32, Box<[WorkerId]>>,

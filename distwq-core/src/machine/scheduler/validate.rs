@@ -116,15 +116,14 @@ impl Scheduler {
         let (mut grouped, mut members) = (0, FxHashSet::<WorkerId>::default());
         for (&slot, group) in &self.groups {
             assert_eq!(self.tasks[slot].state, State::Running, "task of a group");
-            let living = group.members.iter().filter(|member| self.workers.is_living(**member));
+            let living = group.iter().filter(|member| self.workers.is_living(**member));
             for &member in living.clone() {
                 let state = &self.workers[member];
                 let all = (state.standing, state.busy_at, state.in_flight);
                 assert_eq!(all, (Standing::Grouped, None, 0), "member {member} of a group");
                 assert!(members.insert(member), "{member} is in one group");
             }
-            assert_eq!(living.count(), group.living as usize, "living members");
-            grouped += group.living as usize;
+            grouped += living.count();
         }
         assert_eq!(self.groups.len(), self.count(State::Running), "running collective tasks");
         let standing = |standing| self.workers.iter().filter(|(_, state)| state.standing == standing).count();
