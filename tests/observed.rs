@@ -30,6 +30,11 @@ static EVENTS: Mutex<Vec<Told>> = Mutex::new(Vec::new());
 const ASKING: &str = "asking";
 static ASKED: Mutex<Option<Handle<Fields>>> = Mutex::new(None);
 
+/// The label of tasks of which the recorder takes an event to wait for the handle in
+/// [`AWAITED`].
+const WAITING: &str = "waiting";
+static AWAITED: Mutex<Option<Handle<()>>> = Mutex::new(None);
+
 thread_local! {
     /// The spans that the thread is in.
     static ENTERED: RefCell<Vec<Id>> = const { RefCell::new(Vec::new()) };
@@ -85,6 +90,10 @@ impl Subscriber for Recorder {
         if is_asking && let Some(handle) = &*locked(&ASKED) {
             // Takes the lock of the engine, and a turn; the answer does not matter.
             let _ = handle.is_done();
+        }
+        if is_of(&texts.0, WAITING) {
+            let awaited = locked(&AWAITED).take();
+            awaited.map(|handle| handle.get()).transpose().expect("it ends");
         }
         locked(&EVENTS).push(Told { target: event.metadata().target().to_owned(), fields: texts.0, span });
         assert!(!is_asking, "this subscriber panics");
@@ -274,6 +283,26 @@ fn a_subscriber_may_use_the_cluster_and_may_panic(cluster: &Cluster) -> Outcome 
     until_told(2, "group began", |fields| is_of(fields, ASKING));
     until_told(1, "attempt failed, retrying", |fields| is_of(fields, ASKING));
     *locked(&ASKED) = None;
+    Ok(())
+}
+
+/// Lets some time pass in which other tasks begin and end.
+#[remote]
+fn takes_a_while() {
+    thread::sleep(Duration::from_millis(300));
+}
+
+#[distwq::test(ranks = [3], workers = 2)]
+fn a_subscriber_may_wait_for_a_task_while_others_go_on(cluster: &Cluster) -> Outcome {
+    record();
+    cluster.submit(records::call().ranks(2)).get()?;
+    let slow = cluster.submit(takes_a_while::call());
+    *locked(&AWAITED) = Some(slow.clone());
+    let words = format!("awaited {}", std::process::id());
+    let retried = cluster.submit(says_at_last::call(words).label(WAITING).retries(1));
+    assert_eq!(&*retried.get()?["attempt"], "2");
+    until_told(1, "attempt failed, retrying", |fields| is_of(fields, WAITING));
+    assert!(slow.is_done(), "the event is noted when the subscriber has waited");
     Ok(())
 }
 

@@ -57,8 +57,8 @@ struct State<E: Engine> {
     naps: bool,
     /// The same of the watcher.
     watcher_naps: bool,
-    /// Threads that drop users' values, and would drive instead.
-    dropping: u32,
+    /// Threads that run code of users, and would drive instead.
+    away: u32,
     waiters: Waiters<E::Awaited>,
     /// Counts the turns of drivers in which something happened.
     worked: u64,
@@ -80,7 +80,7 @@ impl<E: Engine> State<E> {
     /// Whether turns are needed although nobody drives.
     fn is_busy(&self) -> bool {
         let engine = &self.engine;
-        engine.is_busy() || engine.has_unsent() || self.dropping > 0 || engine.next_deadline().is_some()
+        engine.is_busy() || engine.has_unsent() || self.away > 0 || engine.next_deadline().is_some()
     }
 
     /// For how long a thread may nap, if it would for `nap`.
@@ -115,7 +115,7 @@ impl<E: Engine> Driver<E> {
             driven: false,
             naps: false,
             watcher_naps: false,
-            dropping: 0,
+            away: 0,
             waiters: Waiters::default(),
             worked: 0,
             core: Core::default(),
@@ -188,31 +188,35 @@ impl<E: Engine> Driver<E> {
             }
             if !std::mem::take(&mut has_worked) {
                 (drives, state.driven) = (true, true);
-                let turn = self.turn(&mut state, backoff.time());
+                let turn = state.turn(backoff.time());
                 backoff.after(turn);
+                if state.engine.has_notices() {
+                    drives = false;
+                    self.tell_observers(&mut state);
+                    continue;
+                }
                 has_worked = turn == Turn::Worked;
                 if has_worked {
                     continue;
                 }
             }
-            if awaited.may_drop_values() && state.engine.has_garbage() {
-                // Others may be at the engine meanwhile, and one of them may drive.
-                drives = false;
-                self.drop_garbage(&mut state);
-            } else {
-                self.pause(&mut state, &mut backoff, &mut listener, deadline);
+            match state.engine.has_garbage() {
+                true if awaited.may_drop_values() => {
+                    drives = false;
+                    self.drop_garbage(&mut state);
+                    continue;
+                }
+                true => self.wake_watcher(),
+                false => {}
             }
+            self.pause(&mut state, &mut backoff, &mut listener, deadline);
         }
     }
 
-    /// Takes a turn, and tells observers what they are to know, unlocked.
-    fn turn(&self, state: &mut MutexGuard<'_, State<E>>, now: Ns) -> Turn {
-        let turn = state.turn(now);
-        if state.engine.has_notices() {
-            let notices = state.engine.take_notices();
-            MutexGuard::unlocked(state, || observer::tell(notices));
-        }
-        turn
+    /// Tells observers what they are to know.
+    fn tell_observers(&self, state: &mut MutexGuard<'_, State<E>>) {
+        let notices = state.engine.take_notices();
+        self.run_code_of_users(state, || observer::tell(notices));
     }
 
     /// Waits until it is woken, or until `deadline`.
@@ -292,17 +296,22 @@ impl<E: Engine> Driver<E> {
         Nap::Rung { from_outside }
     }
 
-    /// Drops what users' values are garbage, unlocked and with their panics caught, and
-    /// does not drive meanwhile: a `Drop` may take long. The watcher does it instead.
+    /// Drops what users' values are garbage, with their panics caught.
     fn drop_garbage(&self, state: &mut MutexGuard<'_, State<E>>) {
         let garbage = state.engine.take_garbage();
+        self.run_code_of_users(state, || drop_catching_panics(garbage));
+    }
+
+    /// Runs code of users, unlocked, and does not drive meanwhile: it may take long, or
+    /// wait for a task. The watcher drives instead, or who comes first.
+    fn run_code_of_users(&self, state: &mut MutexGuard<'_, State<E>>, code: impl FnOnce()) {
         state.driven = false;
-        state.dropping += 1;
+        state.away += 1;
         MutexGuard::unlocked(state, || {
             self.wake_watcher();
-            drop_catching_panics(garbage);
+            code();
         });
-        state.dropping -= 1;
+        state.away -= 1;
     }
 
     /// Wakes all who wait here, asleep or not: what they wait for may have become

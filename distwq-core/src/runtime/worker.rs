@@ -118,7 +118,8 @@ impl WorkerEngine {
         key: GroupKey,
     ) -> Option<Result<Payload, GroupError>> {
         let taken = self.machine.take_in_group(epoch, from, key);
-        if taken.is_none() {
+        // Once for each wait: this is asked again and again.
+        if taken.is_none() && !self.machine.is_awaiting(epoch, from, key) {
             self.machine.handle(now_ns(), Input::Awaits { epoch, from, key }, &mut self.out);
         }
         taken

@@ -74,6 +74,9 @@ impl Controller {
                 if let Some(Given::Resident { .. }) = output {
                     // The first member kept its output before another one failed.
                     out.post(left.members[0], &ToWorker::Forget { values: vec![task] });
+                    // Not in one frame with a large payload: overtaken, it would reach
+                    // the value of the next attempt.
+                    out.flush_to(left.members[0]);
                 }
                 let (failure, worker) = failure.expect("a member that gives nothing has failed");
                 let retry = is_worth_a_retry(&failure);

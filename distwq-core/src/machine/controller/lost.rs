@@ -41,8 +41,9 @@ impl Controller {
         self.note_drained(pending, out);
     }
 
-    /// What the others have asked of it never comes. Not in one frame with a payload,
-    /// which later ones could overtake: they name who has what it had.
+    /// What the others have asked of it never comes. They hear that at once, in a frame
+    /// without large payloads: no later one overtakes it, and later ones name who has
+    /// what it had.
     fn tell_others(&mut self, rank: Rank, out: &mut Outbox) {
         for other in self.workers.ids() {
             out.post(other, &ToWorker::Lost { rank });

@@ -30,7 +30,7 @@ pub(crate) use workers::WorkerState;
 
 use super::scheduler::{self, Action, Actions, Event, Scheduler, Spec, Stall, TaskList, WorkerList};
 use super::{Notice, Ns};
-use crate::codec::Payload;
+use crate::codec::{CodecError, Payload};
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::function::remote::Failure;
@@ -412,7 +412,17 @@ impl Controller {
     #[inline(always)]
     fn note_to_scheduler(&mut self, event: Event<'_>) {
         let fits = self.scheduler.handle(self.now, event, &mut self.actions);
-        debug_assert!(fits, "the workers keep to the protocol");
+        debug_assert!(fits, "the controller keeps to the calling order");
+    }
+
+    /// The same with what a worker has said.
+    ///
+    /// # Errors
+    /// If it does not fit what the worker was given: what it says next could not be
+    /// trusted.
+    #[inline(always)]
+    fn report_to_scheduler(&mut self, event: Event<'_>) -> Result<(), CodecError> {
+        if self.scheduler.handle(self.now, event, &mut self.actions) { Ok(()) } else { Err(misfit()) }
     }
 
     /// Carries out all actions, in order, those included that follow from them.
@@ -520,4 +530,9 @@ impl Controller {
         }
         true
     }
+}
+
+#[cold]
+fn misfit() -> CodecError {
+    CodecError("it reports on a task that it does not have".to_owned())
 }

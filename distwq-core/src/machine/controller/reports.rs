@@ -66,10 +66,11 @@ impl Controller {
     ) -> Result<(), CodecError> {
         match message {
             ToController::Returned { tasks } => {
-                self.workers.returned(worker, tasks.len());
+                self.workers.returned(worker, tasks.len())?;
                 let rank = self.workers.rank(worker);
                 out.notices.note(|| Notice::Returned { rank, count: tasks.len() });
-                self.tell_scheduler(Event::Returned { worker, tasks: &tasks }, out);
+                self.report_to_scheduler(Event::Returned { worker, tasks: &tasks })?;
+                self.carry_out(out);
             }
             ToController::Ready { epoch } => {
                 if let Some(members) = self.groups.ready(epoch, worker) {
@@ -95,7 +96,7 @@ impl Controller {
             }
             ToController::Peer(ToPeer::Value { value, bytes }) => {
                 let payload = bytes.map(|blob| frame.payload(blob)).transpose()?;
-                self.fetched(value, worker, payload, out);
+                self.fetched(value, worker, payload, out)?;
             }
             ToController::Missing { values } => {
                 values.into_iter().for_each(|value| self.missing(value, worker, out));
@@ -163,8 +164,7 @@ impl Controller {
         if !self.ended(task, Ended::Value { given, worker, times: done.times() }, out) {
             return Err(unknown(task));
         }
-        self.note_to_scheduler(Event::Finished { worker, task, made, ran_ns });
-        Ok(())
+        self.report_to_scheduler(Event::Finished { worker, task, made, ran_ns })
     }
 
     /// An attempt has failed.
@@ -183,7 +183,8 @@ impl Controller {
         self.carry_out(out);
         self.failures.insert(task, (failure, worker));
         let ran_ns = times.1 - times.0;
-        self.tell_scheduler(Event::Failed { worker, task, ran_ns, retry }, out);
+        self.report_to_scheduler(Event::Failed { worker, task, ran_ns, retry })?;
+        self.carry_out(out);
         self.forget_failure(task, attempt, out);
         Ok(())
     }
@@ -201,9 +202,18 @@ impl Controller {
     }
 
     /// A value that a user waits for has come, or is not where it was thought to be.
-    fn fetched(&mut self, value: TaskId, worker: WorkerId, payload: Option<Payload>, out: &mut Outbox) {
-        self.workers.told(worker);
-        let Some(payload) = payload else { return self.missing(value, worker, out) };
+    fn fetched(
+        &mut self,
+        value: TaskId,
+        worker: WorkerId,
+        payload: Option<Payload>,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        self.workers.told(worker)?;
+        let Some(payload) = payload else {
+            self.missing(value, worker, out);
+            return Ok(());
+        };
         out.happened.note(Awaited::Task(value));
         if let Some(entry) = self.table.get_mut(value)
             && let Output::Resident { copy, .. } = &mut entry.output
@@ -211,6 +221,7 @@ impl Controller {
             *copy = HomeCopy::Here;
             entry.payload = payload;
         }
+        Ok(())
     }
 }
 

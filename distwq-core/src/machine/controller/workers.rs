@@ -152,9 +152,17 @@ impl Workers {
     }
 
     /// A worker has given back so many tasks.
-    pub(super) fn returned(&mut self, worker: WorkerId, tasks: usize) {
+    ///
+    /// # Errors
+    /// If it had fewer.
+    pub(super) fn returned(&mut self, worker: WorkerId, tasks: usize) -> Result<(), CodecError> {
+        let state = &mut self.states[worker.index()];
+        let Some(left) = (state.in_flight as usize).checked_sub(tasks) else {
+            return Err(CodecError("it gives back more tasks than it was given".to_owned()));
+        };
+        state.in_flight = left as u32;
         self.in_flight -= tasks;
-        self.states[worker.index()].in_flight -= tasks as u32;
+        Ok(())
     }
 
     /// A worker was asked for a value.
@@ -164,9 +172,17 @@ impl Workers {
     }
 
     /// It has answered.
-    pub(super) fn told(&mut self, worker: WorkerId) {
+    ///
+    /// # Errors
+    /// If it was not asked.
+    pub(super) fn told(&mut self, worker: WorkerId) -> Result<(), CodecError> {
+        let state = &mut self.states[worker.index()];
+        let Some(left) = state.asked.checked_sub(1) else {
+            return Err(CodecError("it gives a value that it was not asked for".to_owned()));
+        };
+        state.asked = left;
         self.in_flight -= 1;
-        self.states[worker.index()].asked -= 1;
+        Ok(())
     }
 
     /// All were asked for a report.

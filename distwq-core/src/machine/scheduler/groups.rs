@@ -197,10 +197,10 @@ impl Scheduler {
 
     /// Takes a worker out of the busy reserved ones.
     fn remove_busy(&mut self, worker: WorkerId) {
-        let at = self.workers[worker].busy_at.take().expect("a busy reserved worker knows its state");
+        let at = self.workers[worker].busy_at.take().expect("a busy reserved worker has its index among them");
         let busy = &mut self.reserving().busy;
         let removed = busy.swap_remove(at.get());
-        debug_assert_eq!(removed, worker, "its state is its own");
+        debug_assert_eq!(removed, worker, "the index is its own");
         if let Some(&moved) = busy.get(at.get()) {
             self.workers[moved].busy_at = Some(at);
         }

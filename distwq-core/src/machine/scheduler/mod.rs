@@ -23,8 +23,8 @@
 //!   of its worker. Each `StartGroup` is answered by one `GroupFinished` when all its
 //!   members are out of it or lost, after the `Lost` of those. Each `TakeBack` is
 //!   answered by one `Returned`, also by an empty one, or by the `Lost` of its worker.
-//! - `Copied` of a value comes before the report of the task that fetched it, and once
-//!   per worker; `Missing` takes it back, and another `Copied` may follow.
+//! - `Copied` of a value comes before the report of the task that fetched it; to say it
+//!   again changes nothing. `Missing` takes it back, and another `Copied` may follow.
 //! - A worker's index is never used again after `Lost`.
 //! - [`Event::Tick`] at [`Scheduler::next_deadline`] lets work move from workers that
 //!   have been silent for long. When nothing moves and [`Scheduler::pending`] is not 0,

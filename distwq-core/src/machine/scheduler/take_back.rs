@@ -23,8 +23,8 @@ impl Scheduler {
             return;
         }
         let mut loaded = [None; LOOKED_AT_MAX];
-        for (state, worker) in loaded.iter_mut().zip(self.workers.most_loaded()) {
-            *state = Some(worker);
+        for (entry, worker) in loaded.iter_mut().zip(self.workers.most_loaded()) {
+            *entry = Some(worker);
         }
         for worker in loaded.into_iter().flatten() {
             self.step();

@@ -183,9 +183,14 @@ impl Membership {
     /// The member waits for this message from now on, until [`take`](Self::take) gives
     /// something.
     pub(crate) fn begin_wait(&mut self, now: Ns, from: usize, key: GroupKey) {
-        if !self.awaits.is_some_and(|known| (known.from, known.key) == (from, key)) {
+        if !self.is_awaiting(from, key) {
             self.awaits = Some(Await { from, key, told_at: now + self.told_after_ns });
         }
+    }
+
+    /// Whether it is known that the member waits for this message.
+    pub(crate) fn is_awaiting(&self, from: usize, key: GroupKey) -> bool {
+        self.awaits.is_some_and(|known| (known.from, known.key) == (from, key))
     }
 
     /// The member waits for nothing.

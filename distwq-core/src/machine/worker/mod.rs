@@ -208,6 +208,11 @@ impl Worker {
         membership.take(from, key)
     }
 
+    /// Whether the machine has been [told](Input::Awaits) that the member waits for this.
+    pub(crate) fn is_awaiting(&mut self, epoch: u64, from: usize, key: GroupKey) -> bool {
+        self.groups.of_running(epoch).is_awaiting(from, key)
+    }
+
     /// This member is about to use the raw communicator of its group; gives all members.
     ///
     /// # Errors

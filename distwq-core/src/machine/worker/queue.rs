@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_come_in_order_however_many_wait() {
+    fn tasks_come_in_order_however_many_wait() {
         for waiting in [1, 2, 63, 64, 65, 500] {
             let mut queue = Queue::default();
             let mut next = 0;

@@ -102,8 +102,12 @@ impl<E: Engine> Driver<E> {
         let mut listener = None;
         let in_passing = state.engine.turns_in_passing();
         while !state.driven && state.engine.turns_in_passing() == in_passing && !self.has_watch_ended() {
-            let turn = self.turn(state, backoff.time());
+            let turn = state.turn(backoff.time());
             dropper.take(state);
+            if state.engine.has_notices() {
+                self.tell_observers(state);
+                continue;
+            }
             if !state.is_busy() {
                 return;
             }
@@ -125,7 +129,7 @@ impl<E: Engine> Driver<E> {
                     let Nap::Rung { from_outside } = nap else { continue };
                     if attention == Attention::Sparing || !from_outside {
                         if !state.driven {
-                            self.turn(state, now_ns());
+                            state.turn(now_ns());
                             dropper.take(state);
                         }
                         return;
