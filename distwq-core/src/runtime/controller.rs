@@ -158,7 +158,9 @@ impl ControllerEngine {
 
     /// How a graph went that is over.
     pub(crate) fn take_run(&mut self, run: RunId) -> Result<(), RunError> {
-        self.machine.take_run(run)
+        let result = self.machine.result_of_run(run);
+        self.forget_run(run);
+        result
     }
 
     /// Nobody will ask how the graph as a whole went.

@@ -224,9 +224,10 @@ impl Controller {
         self.phase == Phase::Closed
     }
 
-    /// The failures of a graph that is over, which is forgotten.
-    pub(crate) fn take_run(&mut self, run: RunId) -> Result<(), RunError> {
-        self.runs.take(run)
+    /// How a graph went that is over. It is kept until it is
+    /// [forgotten](Input::GraphForgotten).
+    pub(crate) fn result_of_run(&self, run: RunId) -> Result<(), RunError> {
+        self.runs.result(run)
     }
 
     /// Puts the output of a task into its place, if it is here or there will be none.

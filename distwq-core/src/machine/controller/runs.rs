@@ -65,12 +65,12 @@ impl Runs {
 
     /// The failures of a graph that is over: those of tasks themselves, and how many did
     /// not run because of them.
-    pub(super) fn take(&mut self, run: RunId) -> Result<(), RunError> {
-        let run = self.runs.remove(&run).unwrap_or_default();
+    pub(super) fn result(&self, run: RunId) -> Result<(), RunError> {
+        let Some(run) = self.runs.get(&run) else { return Ok(()) };
         if run.outstanding > 0 {
             return Err(RunError::Closed { outstanding: run.outstanding });
         }
-        let outside = run.cause.filter(|_| run.failed.is_empty());
+        let outside = run.cause.clone().filter(|_| run.failed.is_empty());
         let mut failed: Vec<TaskError> = run.failed.iter().chain(&outside).map(|error| (**error).clone()).collect();
         if failed.is_empty() {
             return Ok(());

@@ -231,7 +231,8 @@ impl World<'_> {
                 assert!(report.is_none_or(|report| report.contains("task")), "it names what is left");
             }
             Wait::Run(run) => {
-                let result = machine.take_run(run);
+                let result = machine.result_of_run(run);
+                self.tell(Input::GraphForgotten { run });
                 self.check_run(run, result);
             }
             Wait::Drained => self.user.is_drained = true,
