@@ -279,7 +279,7 @@ impl Scheduler {
     }
 
     fn joined(&mut self, worker: WorkerId, slots: u32, actions: &mut Actions) -> bool {
-        if !self.workers.join(worker, slots, self.now_ns) {
+        if !self.workers.join(worker, slots) {
             return false;
         }
         if worker.index() >= self.pinned.len() {

@@ -216,7 +216,7 @@ impl std::ops::IndexMut<WorkerId> for Workers {
 
 impl Workers {
     /// Takes in a new worker; false if it is known already.
-    pub(super) fn join(&mut self, worker: WorkerId, slots: u32, now_ns: u64) -> bool {
+    pub(super) fn join(&mut self, worker: WorkerId, slots: u32) -> bool {
         let index = worker.index();
         assert!(index < WORKERS_MAX, "fewer than 2^24 workers have joined");
         if index >= self.table.len() {
@@ -231,7 +231,7 @@ impl Workers {
         // One task ahead until a duration is known: enough to hide a round trip, too
         // little to hoard.
         let capacity = slots.saturating_add(1);
-        *state = Worker { slots, capacity, standing: Standing::Open, reported_ns: now_ns, ..Worker::UNKNOWN };
+        *state = Worker { slots, capacity, standing: Standing::Open, ..Worker::UNKNOWN };
         self.living += 1;
         true
     }

@@ -3,6 +3,7 @@
 mod actions;
 mod groups;
 mod lists;
+mod load;
 mod lost;
 mod order;
 mod place;
@@ -33,9 +34,14 @@ struct Play {
 impl Play {
     /// With so many workers of one slot each.
     fn with_workers(count: u32) -> Self {
-        let mut play = Self { scheduler: Scheduler::new(Settings::default()), now_ns: 0, added: 0 };
-        for worker in 0..count {
-            assert_eq!(play.join(WorkerId::new(worker), 1), []);
+        Self::with_slots(Settings::default(), (0..count).map(|_| 1))
+    }
+
+    /// With workers of so many slots.
+    fn with_slots(settings: Settings, slots: impl IntoIterator<Item = u32>) -> Self {
+        let mut play = Self { scheduler: Scheduler::new(settings), now_ns: 0, added: 0 };
+        for (slots, worker) in slots.into_iter().zip(0..) {
+            assert_eq!(play.join(WorkerId::new(worker), slots), []);
         }
         play
     }
@@ -96,6 +102,17 @@ impl Play {
     /// The task has succeeded after a long run; its value stayed there.
     fn finish_resident(&mut self, task: TaskId, worker: WorkerId, bytes: u64) -> Vec<Whole> {
         self.feed(Event::Finished { worker, task, made: Made { bytes, resident: true }, ran_ns: LONG_NS })
+    }
+
+    /// The task has succeeded after it ran for so long; its value is empty and came
+    /// along.
+    fn finish_after(&mut self, ran_ns: u64, task: TaskId, worker: WorkerId) -> Vec<Whole> {
+        self.feed(Event::Finished { worker, task, made: Made { bytes: 0, resident: false }, ran_ns })
+    }
+
+    /// The task that a worker has had in flight for longest.
+    fn first_on(&self, worker: WorkerId) -> TaskId {
+        self.scheduler.in_flight_tasks(worker).next().expect("it has one")
     }
 
     fn fail(&mut self, task: TaskId, worker: WorkerId) -> Vec<Whole> {
