@@ -107,6 +107,19 @@ fn a_reserved_worker_is_asked_for_the_rest_once_it_has_answered() {
 }
 
 #[test]
+fn a_reserved_worker_that_has_begun_all_is_not_asked_again() {
+    let mut play = Play::with_workers(2);
+    let [a, b, c, d] = play.fill(2)[..] else { unreachable!() };
+    let (w, actions) = play.add(wide(2));
+    assert_eq!(actions, [take_back(W1, &[c]), take_back(W0, &[d])]);
+    assert_eq!([play.give_back(W0, &[]), play.give_back(W1, &[])], [[], []]);
+    for (task, worker) in [(a, W1), (b, W0), (c, W1)] {
+        assert_eq!(play.finish(task, worker), [done(task)]);
+    }
+    assert_eq!(play.finish(d, W0), [done(d), start_group(w, &[W0, W1])]);
+}
+
+#[test]
 fn an_idle_worker_changes_places_with_a_busy_reserved_one() {
     let mut play = Play::with_workers(3);
     let [a, b, c] = [W2, W1, W0].map(|worker| play.add_started(Spec::PLAIN, worker));

@@ -1,6 +1,7 @@
 //! Events in, actions compared: one rule a test, the graph drawn above it.
 
 mod actions;
+mod choice;
 mod groups;
 mod lists;
 mod load;
@@ -24,9 +25,11 @@ const W3: WorkerId = WorkerId::new(3);
 /// A long run: after one of these a worker gets one task ahead, as before any.
 const LONG_NS: u64 = 10_000_000;
 
-/// A scheduler that is fed by hand, and checked as a whole after every event.
+/// A scheduler that is fed by hand, and checked as a whole after every event but while
+/// events are held.
 struct Play {
     scheduler: Scheduler,
+    held: bool,
     now_ns: u64,
     added: u32,
 }
@@ -39,7 +42,7 @@ impl Play {
 
     /// With workers of so many slots.
     fn with_slots(settings: Settings, slots: impl IntoIterator<Item = u32>) -> Self {
-        let mut play = Self { scheduler: Scheduler::new(settings), now_ns: 0, added: 0 };
+        let mut play = Self { scheduler: Scheduler::new(settings), held: false, now_ns: 0, added: 0 };
         for (slots, worker) in slots.into_iter().zip(0..) {
             assert_eq!(play.join(WorkerId::new(worker), slots), []);
         }
@@ -49,7 +52,10 @@ impl Play {
     fn feed(&mut self, event: Event<'_>) -> Vec<Whole> {
         let mut actions = Actions::default();
         assert!(self.scheduler.handle(self.now_ns, event, &mut actions), "{event:?} fits");
-        self.scheduler.validate();
+        self.held = matches!(event, Event::Hold) || (self.held && !matches!(event, Event::Resume));
+        if !self.held {
+            self.scheduler.validate();
+        }
         actions.collect()
     }
 

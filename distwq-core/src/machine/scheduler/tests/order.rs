@@ -148,6 +148,21 @@ fn a_task_for_no_worker_needs_one_all_the_same() {
 }
 
 #[test]
+fn where_something_runs_nothing_is_stalled() {
+    let mut play = Play::with_workers(2);
+    assert_eq!(play.scheduler.stalled(), None, "there is no task");
+    let a = play.add_started(Spec::PLAIN, W1);
+    assert_eq!(play.scheduler.stalled(), None);
+    play.add_waiting(wide(3));
+    assert_eq!(play.scheduler.stalled(), None);
+    play.finish(a, W1);
+    assert!(play.scheduler.stalled().is_some());
+    let (b, actions) = play.add(Spec { ranks: 2, ..Spec::PLAIN });
+    assert_eq!(actions, [start_group(b, &[W0, W1])], "what needs two is collective");
+    assert_eq!(play.scheduler.stalled(), None);
+}
+
+#[test]
 fn while_events_are_held_a_follower_waits_for_its_worker() {
     let mut play = Play::with_workers(1);
     let a = play.add_started(Spec::PLAIN, W0);
