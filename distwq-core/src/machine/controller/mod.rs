@@ -150,8 +150,9 @@ impl Controller {
             Input::Task { .. } | Input::Frame { .. } => unreachable!("these happen for each task"),
             Input::Value { payload } => out.added = self.add_value(payload, out),
             Input::GraphBegins { size } => {
-                let new_slots = self.table.reserve(size.tasks + size.values, size.inputs_room);
-                self.scheduler.reserve(size.tasks + size.values, new_slots, size.dependencies);
+                let entries = size.tasks + size.values;
+                let new_slots = self.table.reserve(entries, size.inputs_room);
+                self.scheduler.reserve(entries, new_slots, size.dependencies);
                 self.tell_scheduler(Event::Hold, out);
                 out.run = Some(self.runs.begin(size.tasks));
             }

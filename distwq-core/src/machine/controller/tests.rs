@@ -1,6 +1,11 @@
 //! A controller's machine, and what it does when it loses workers: inputs in, messages
 //! out.
 
+mod graphs;
+mod groups;
+mod outbox;
+mod told;
+
 use super::*;
 use crate::codec::frame::{Frame, Messages};
 use crate::config::Config;
@@ -19,6 +24,9 @@ const LONG_NS: Ns = 1_000_000_000;
 
 static SINGLE: Remote =
     Remote { path: "f", file: "f.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 0 };
+/// Its argument is shared by all tasks of a worker that take it.
+static SHARING: Remote =
+    Remote { path: "s", file: "s.rs", line: 1, column: 1, body: Body::Single(|_| Ok(())), shared: 1 };
 static GROUP: Remote =
     Remote { path: "g", file: "g.rs", line: 1, column: 1, body: Body::Collective(|_, _| Ok(())), shared: 0 };
 
@@ -26,6 +34,7 @@ static GROUP: Remote =
 struct Play {
     controller: Controller,
     out: Outbox,
+    now: Ns,
 }
 
 impl Play {
@@ -34,17 +43,21 @@ impl Play {
     }
 
     fn with_workers(ranks: &[Rank]) -> Self {
-        let registry = Registry::sorted(vec![&SINGLE, &GROUP]).expect("their paths differ");
-        let settings = Config::new().slots(1).inline_bytes_max(1_000).settings();
+        Self::with_config(ranks, Config::new().inline_bytes_max(1_000))
+    }
+
+    fn with_config(ranks: &[Rank], config: Config) -> Self {
+        let registry = Registry::sorted(vec![&SINGLE, &SHARING, &GROUP]).expect("their paths differ");
+        let settings = config.slots(1).settings();
         let workers = ranks.iter().map(|&rank| WorkerState::new(rank, format!("host{}", rank.0)));
         let here = (Rank(0), "home".to_owned());
         let registry = Box::leak(Box::new(registry));
         let (controller, out) = Controller::new(here, registry, workers.collect(), settings);
-        Self { controller, out }
+        Self { controller, out, now: 1 }
     }
 
     fn tell(&mut self, input: Input<'_>) {
-        self.controller.handle(1, input, &mut self.out);
+        self.controller.handle(self.now, input, &mut self.out);
         self.controller.validate();
     }
 
@@ -72,10 +85,34 @@ impl Play {
 
     /// A worker says that a task has ended so.
     fn done(&mut self, from: Rank, task: TaskId, outcome: Result<Given<crate::codec::frame::Blob<'_>>, Failure>) {
+        self.done_at(from, task, (1, LONG_NS), false, outcome);
+    }
+
+    /// The same with when it began and how long it took; `raw`: it has used the raw
+    /// communicator of its group.
+    fn done_at(
+        &mut self,
+        from: Rank,
+        task: TaskId,
+        (started_ns, ran_ns): (Ns, Ns),
+        raw: bool,
+        outcome: Result<Given<crate::codec::frame::Blob<'_>>, Failure>,
+    ) {
         let mut frame = Frame::default();
-        let tail = DoneTail { raw: false, outcome };
-        attempt::push(&mut frame.body, DoneFields::new(task, 1, LONG_NS), |_| true, Some(&tail));
+        let tail = DoneTail { raw, outcome };
+        attempt::push(&mut frame.body, DoneFields::new(task, started_ns, ran_ns), |_| true, Some(&tail));
         self.tell(Input::Frame { from, frame: &frame });
+    }
+
+    /// It has failed with this text.
+    fn fail(&mut self, from: Rank, task: TaskId, text: &str) {
+        self.done(from, task, Err(Failure::Returned(text.to_owned())));
+    }
+
+    /// A user gives a value of so many bytes.
+    fn give(&mut self, bytes: usize) -> TaskId {
+        self.tell(Input::Value { payload: Payload::copy_of(&vec![7; bytes]) });
+        self.out.added
     }
 
     fn kept(&mut self, from: Rank, task: TaskId) {

@@ -1,0 +1,148 @@
+//! Graphs, references and values: how a graph has gone, and what draws tasks.
+
+use super::*;
+use crate::outcome::error::RunError;
+
+fn size(tasks: usize, values: usize) -> GraphSize {
+    GraphSize { tasks, values, dependencies: 1, inputs_room: 1 }
+}
+
+/// A graph of so many tasks begins.
+fn begin(play: &mut Play, tasks: usize) -> RunId {
+    play.tell(Input::GraphBegins { size: size(tasks, 0) });
+    play.out.run.take().expect("it was started")
+}
+
+fn add_to(play: &mut Play, run: RunId, before: &[TaskId]) -> TaskId {
+    play.add_new(&NewTask { before, run: Some(run), ..plain(&SINGLE) })
+}
+
+/// ```text
+/// a → b, c       d after a task outside, which has failed
+/// ```
+#[test]
+fn a_graph_tells_who_has_failed_and_how_many_did_not_run_for_that() {
+    let mut play = Play::new();
+    let outside = play.add(&SINGLE, &[], 0);
+    let on = play.worker_of(outside);
+    play.fail(on, outside, "outside");
+    play.woken();
+
+    let run = begin(&mut play, 3);
+    let a = add_to(&mut play, run, &[]);
+    let [b, c] = [(); 2].map(|()| add_to(&mut play, run, &[a]));
+    assert_eq!((play.told(), play.woken()), (vec![], vec![]), "the graph is not complete");
+    play.tell(Input::GraphEnds);
+    let on = play.worker_of(a);
+    assert!(!play.controller.has_run_ended(run));
+    play.fail(on, a, "inside");
+    assert_eq!(play.woken(), [Awaited::Run(run), Awaited::Drained]);
+    assert!(play.controller.has_run_ended(run));
+    let errors = [b, c].map(|task| play.error(task).expect("it has ended").to_string());
+    assert!(errors.iter().all(|error| error.contains("inside")), "{errors:?}");
+    let Err(RunError::Failed { failed, upstream }) = play.controller.result_of_run(run) else { panic!("a has failed") };
+    assert_eq!((failed.len(), failed[0].message(), upstream), (1, Some("inside"), 2));
+
+    let run = begin(&mut play, 1);
+    add_to(&mut play, run, &[outside]);
+    play.tell(Input::GraphEnds);
+    let Err(RunError::Failed { failed, upstream }) = play.controller.result_of_run(run) else {
+        panic!("d did not run")
+    };
+    assert_eq!((failed.len(), failed[0].message(), upstream), (1, Some("outside"), 1));
+}
+
+#[test]
+fn how_a_graph_has_gone_is_kept_until_nobody_will_ask() {
+    let mut play = Play::new();
+    let run = begin(&mut play, 1);
+    let task = add_to(&mut play, run, &[]);
+    play.tell(Input::GraphEnds);
+    let on = play.worker_of(task);
+    play.finish(on, task);
+    play.tell(Input::References { notes: &mut vec![ReferenceNote::Dropped(task)] });
+    assert_eq!([play.controller.result_of_run(run), play.controller.result_of_run(run)], [Ok(()), Ok(())]);
+    assert_eq!(play.controller.leftovers().as_deref(), Some("1 graphs"));
+    play.tell(Input::GraphForgotten { run });
+    assert_eq!(play.controller.leftovers(), None);
+}
+
+#[test]
+fn a_graph_that_the_end_has_cut_off_tells_how_much_is_left() {
+    let mut play = Play::new();
+    let run = begin(&mut play, 2);
+    let [a, _] = [(); 2].map(|()| add_to(&mut play, run, &[]));
+    play.tell(Input::GraphEnds);
+    let on = play.worker_of(a);
+    play.finish(on, a);
+    assert!(!play.controller.has_run_ended(run));
+    play.tell(Input::Stop { failed: true });
+    assert!(play.controller.has_run_ended(run));
+    assert_eq!(play.controller.result_of_run(run), Err(RunError::Closed { outstanding: 1 }));
+}
+
+#[test]
+fn a_graph_may_have_more_values_than_tasks() {
+    let mut play = Play::new();
+    play.tell(Input::GraphBegins { size: size(1, 2) });
+    let run = play.out.run.take().expect("it was started");
+    let [value, _] = [1, 2].map(|bytes| play.give(bytes));
+    let task = add_to(&mut play, run, &[value]);
+    play.tell(Input::GraphEnds);
+    let on = play.worker_of(task);
+    play.finish(on, task);
+    assert_eq!(play.controller.result_of_run(run), Ok(()));
+}
+
+#[test]
+fn a_value_goes_with_its_last_reference() {
+    let mut play = Play::new();
+    let task = play.add(&SINGLE, &[], 0);
+    let on = play.worker_of(task);
+    play.kept(on, task);
+    let [retained, dropped] = [ReferenceNote::Retained(task), ReferenceNote::Dropped(task)];
+    for notes in [vec![retained, retained, dropped], vec![dropped]] {
+        play.tell(Input::References { notes: &mut notes.clone() });
+        assert_eq!((play.told(), play.controller.knows(task)), (vec![], true));
+    }
+    play.tell(Input::References { notes: &mut vec![dropped] });
+    let forget = format!("{:?}", Some(ToWorker::Forget { values: vec![task] }));
+    assert_eq!((play.told(), play.controller.knows(task)), (vec![(on, forget)], false));
+}
+
+/// Many go together, some of them twice as many as are told of at once.
+#[test]
+fn all_whose_references_are_gone_go() {
+    let mut play = Play::new();
+    let values: Vec<TaskId> = (0..130).map(|_| play.give(1)).collect();
+    let mut notes = values.iter().map(|value| ReferenceNote::Dropped(*value)).collect();
+    play.tell(Input::References { notes: &mut notes });
+    assert_eq!((notes.len(), play.controller.leftovers()), (0, None));
+}
+
+/// ```text
+/// a (comes along, and is shared) → b, c       b has brought a copy of it to one worker
+/// ```
+#[test]
+fn a_large_value_that_came_along_draws_tasks_to_its_copies() {
+    for (bytes, is_drawn) in [(64 << 10, true), ((64 << 10) - 1, false)] {
+        let mut play = Play::with_config(&[W1, W2], Config::new().inline_bytes_max(100_000));
+        let a = play.add(&SINGLE, &[], 0);
+        let on_a = play.worker_of(a);
+        let value = vec![7; bytes];
+        play.done(on_a, a, Ok(Given::Here(crate::codec::frame::Blob::Inline(&value))));
+        let b = play.add(&SHARING, &[a], 0);
+        let on_b = play.worker_of(b);
+        play.finish(on_b, b);
+        // The other one becomes idle last, and would be the next.
+        let fillers = [(); 2].map(|()| play.add(&SINGLE, &[], 0));
+        let told = play.told();
+        for on in [on_b, other(on_b)] {
+            let filler = fillers.into_iter().find(|filler| told.contains(&(on, run(*filler)))).expect("each has one");
+            play.finish(on, filler);
+        }
+        let c = play.add(&SHARING, &[a], 0);
+        let expected = if is_drawn { on_b } else { other(on_b) };
+        assert_eq!(play.worker_of(c), expected, "{bytes} bytes");
+    }
+}

@@ -1,0 +1,89 @@
+//! What waits in the outbox, and for how long.
+
+use super::*;
+
+const FIRST: WorkerId = WorkerId::new(0);
+const SECOND: WorkerId = WorkerId::new(1);
+
+fn outbox() -> Outbox {
+    Outbox::new([W1, W2].into_iter())
+}
+
+#[test]
+fn messages_to_a_worker_gather_until_they_are_many_or_flushed() {
+    let mut out = outbox();
+    for _ in 1..BATCH_COUNT {
+        out.post(FIRST, &ToWorker::Report);
+        assert_eq!((out.outgoing.is_empty(), out.has_unsent()), (true, true));
+    }
+    out.post(FIRST, &ToWorker::Report);
+    assert_eq!((out.outgoing.is_empty(), out.has_unsent()), (false, false));
+    out.post(SECOND, &ToWorker::Report);
+    assert!(out.has_unsent());
+    out.flush();
+    assert!(!out.has_unsent());
+    out.flush();
+    assert_eq!(receivers(&mut out), [W1, W2], "a frame each");
+}
+
+#[test]
+fn a_lost_worker_gets_neither_what_waited_for_it_nor_anything_later() {
+    let mut out = outbox();
+    for worker in [FIRST, SECOND] {
+        out.post(worker, &ToWorker::Report);
+        out.flush_to(worker);
+        out.post(worker, &ToWorker::Report);
+    }
+    out.lose(FIRST);
+    assert!(out.has_unsent(), "what is for the other one");
+    out.post(FIRST, &ToWorker::Report);
+    out.flush_to(SECOND);
+    assert!(!out.has_unsent());
+    out.lose(SECOND);
+    assert!(!out.has_unsent());
+    out.flush();
+    assert_eq!(receivers(&mut out), []);
+}
+
+#[test]
+fn nothing_is_said_after_the_end() {
+    let mut out = outbox();
+    out.post(FIRST, &ToWorker::Report);
+    out.close();
+    out.post(SECOND, &ToWorker::Report);
+    out.flush();
+    assert_eq!((out.has_unsent(), receivers(&mut out)), (false, vec![W1]));
+}
+
+#[test]
+fn the_first_reason_to_end_is_the_one_that_is_told() {
+    let mut out = outbox();
+    for text in ["one", "two"] {
+        out.end(End::Stuck(text.to_owned()));
+    }
+    assert!(matches!(out.take_end(), Some(End::Stuck(text)) if text == "one"));
+    assert!(out.take_end().is_none());
+}
+
+/// A user that adds one task may wait for it next. Those of a graph are many.
+#[test]
+fn a_worker_that_had_nothing_is_told_of_if_a_user_has_added_one_task() {
+    let mut play = Play::with_workers(&[W3]);
+    play.add(&SINGLE, &[], 0);
+    assert_eq!(play.out.idle_started.take(), Some(FIRST));
+    play.add(&SINGLE, &[], 0);
+    assert_eq!(play.out.idle_started, None, "it had one");
+    let mut play = Play::with_workers(&[W3]);
+    play.tell(Input::GraphBegins { size: GraphSize { tasks: 1, values: 0, dependencies: 0, inputs_room: 0 } });
+    let run = play.out.run.take();
+    play.add_new(&NewTask { run, ..plain(&SINGLE) });
+    play.tell(Input::GraphEnds);
+    assert_eq!(play.out.idle_started, None);
+}
+
+/// To whom the frames go that lie in an outbox.
+fn receivers(out: &mut Outbox) -> Vec<Rank> {
+    let mut receivers = Vec::new();
+    out.outgoing.take(&mut receivers, |receivers, to, _| receivers.push(to), |_| Vec::new());
+    receivers
+}
