@@ -405,4 +405,77 @@ mod tests {
         };
         assert!(waits.starts_with("member 0 waits for itself in recv"), "{waits}");
     }
+
+    /// This message of an operation, by its place in the order of operations.
+    fn in_operation(operation: Operation, sequence: u64, round: u32) -> GroupKey {
+        GroupKey { operation: operation as u8, sequence, round }
+    }
+
+    #[test]
+    fn who_is_in_another_operation_is_noticed_until_all_its_messages_are_taken() {
+        let mut member = member_of_two();
+        let (barrier, gather) = (Operation::Barrier, Operation::Gather);
+        for round in [0, 1] {
+            member.arrived(1, in_operation(barrier, 5, round), Payload::EMPTY);
+        }
+        let mismatch = |member: &mut Membership, key| match member.take(1, key) {
+            Some(Err(GroupError::Mismatch { member, here, there })) => Some((member, here, there)),
+            None => None,
+            other => panic!("{other:?}"),
+        };
+        let expected = Some((1, Operation::name_of(gather as u8), Operation::name_of(barrier as u8)));
+        for round in [0, 1] {
+            assert_eq!(mismatch(&mut member, in_operation(gather, 5, 0)), expected, "round {round} is there");
+            assert_eq!(mismatch(&mut member, in_operation(gather, 6, 0)), None, "that is another place");
+            assert_eq!(mismatch(&mut member, key(5)), None, "messages have an order of their own");
+            assert!(matches!(member.take(1, in_operation(barrier, 5, round)), Some(Ok(_))));
+        }
+        assert_eq!(mismatch(&mut member, in_operation(gather, 5, 0)), None);
+        member.arrived(1, key(7), Payload::EMPTY);
+        assert_eq!(mismatch(&mut member, in_operation(gather, 7, 0)), None);
+    }
+
+    #[test]
+    fn what_is_sent_is_counted_for_each_member_and_nothing_goes_after_a_failure() {
+        let mut member = member_of_two();
+        for to in [1, 0, 1, 1] {
+            assert_eq!(member.sending(to), Ok(Rank(to as u32 + 1)));
+        }
+        member.member_failed(1, "first");
+        member.member_failed(0, "second");
+        member.deadlocked("third");
+        let first = GroupError::MemberFailed { member: 1, message: "first".to_owned() };
+        assert_eq!((member.sending(1), member.failure()), (Err(first.clone()), Some(&first)));
+        assert_eq!([0, 1, 2].map(|to| member.sent_to(to)), [1, 3, 0]);
+        assert_eq!(member.wait_report(1, None).sent, 4);
+    }
+
+    #[test]
+    fn a_wait_is_told_at_a_time_that_is_set_when_it_begins() {
+        let mut member = member_of_two();
+        member.begin_wait(10, 1, key(0));
+        member.begin_wait(20, 1, key(0));
+        assert_eq!(member.next_deadline(), Some(10 + WAIT_TOLD_FIRST_NS), "it is the same one");
+        member.begin_wait(30, 1, key(1));
+        assert_eq!(member.next_deadline(), Some(30 + WAIT_TOLD_FIRST_NS));
+        let now = 40 + WAIT_TOLD_FIRST_NS;
+        assert!(member.overdue_report(now, 1).is_some());
+        assert_eq!(member.next_deadline(), Some(now + WAIT_TOLD_AGAIN_NS));
+        member.end_wait();
+        assert_eq!(member.next_deadline(), None);
+    }
+
+    #[test]
+    fn what_was_said_in_an_answer_is_not_said_again() {
+        let mut member = member_of_two();
+        says(&mut member, 0, key(0));
+        assert!(says(&mut member, WAIT_TOLD_FIRST_NS, key(0)).is_some());
+        assert_eq!(member.wait_report(1, Some(3)).answers, Some(3));
+        assert_eq!(says(&mut member, WAIT_TOLD_FIRST_NS + WAIT_TOLD_AGAIN_NS, key(0)), None);
+        // Who has not said anything does not say that it does not wait.
+        let mut member = member_of_two();
+        says(&mut member, 0, key(0));
+        member.arrived(1, key(0), Payload::EMPTY);
+        assert_eq!(says(&mut member, WAIT_TOLD_FIRST_NS, key(0)), None);
+    }
 }

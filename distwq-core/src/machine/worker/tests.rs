@@ -1,5 +1,8 @@
 //! A worker's machine: messages in, messages out.
 
+mod attempts;
+mod groups;
+
 use super::*;
 use crate::codec::frame::Blob;
 use crate::config::Config;
@@ -122,7 +125,7 @@ fn push_run_in(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)], grou
     });
     let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, group) };
     let fields = RunFields::new(id(task), FunctionId(0));
-    let tail = Some(&tail).filter(|tail| !tail.inputs.is_empty());
+    let tail = Some(&tail).filter(|tail| !tail.inputs.is_empty() || group.is_some());
     assert!(attempt::push(body, fields, |_| true, tail));
 }
 
