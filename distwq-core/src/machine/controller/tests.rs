@@ -1,6 +1,8 @@
 //! A controller's machine, and what it does when it loses workers: inputs in, messages
 //! out.
 
+mod dispatch;
+mod ends;
 mod graphs;
 mod groups;
 mod outbox;
