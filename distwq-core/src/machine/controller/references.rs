@@ -43,3 +43,22 @@ impl Unreferenced {
         self.tasks = tasks;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_many_is_kept_and_that_of_very_many_is_not() {
+        for (tasks, kept) in [(1_000, 1_000), (2 * KEPT, KEPT)] {
+            let mut unreferenced = Unreferenced::default();
+            (0..tasks).for_each(|slot| unreferenced.add(TaskId::new(slot as u32, 1)));
+            assert!(!unreferenced.is_empty());
+            let taken = unreferenced.take();
+            assert_eq!((taken.len(), unreferenced.is_empty()), (tasks, true));
+            unreferenced.give_back(taken);
+            let room = unreferenced.tasks.capacity();
+            assert!(unreferenced.is_empty() && room >= kept && room < 2 * kept, "{room} of {tasks}");
+        }
+    }
+}

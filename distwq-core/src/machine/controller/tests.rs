@@ -6,6 +6,7 @@ mod ends;
 mod graphs;
 mod groups;
 mod outbox;
+mod table;
 mod told;
 
 use super::*;

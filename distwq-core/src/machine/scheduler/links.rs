@@ -159,6 +159,12 @@ impl Links {
         self.used
     }
 
+    /// How many cells there is room for without more memory.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.cells.capacity()
+    }
+
     /// A link to a cell that holds this.
     fn cell_for(&mut self, item: u32, next: Link) -> Link {
         self.used += 1;

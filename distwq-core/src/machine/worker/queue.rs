@@ -188,4 +188,17 @@ mod tests {
         let left: Vec<u32> = std::iter::from_fn(|| take(&mut queue)).collect();
         assert_eq!(left, (10..100).filter(|number| number % 2 == 0).collect::<Vec<_>>());
     }
+
+    /// Of so many tasks so many are taken; how many entries are left.
+    #[test]
+    fn empty_entries_go_when_they_are_many_and_half_of_all() {
+        for (tasks, taken, left) in
+            [(1_000, 64, 1_000), (1_000, 499, 1_000), (1_000, 500, 500), (100, 63, 100), (100, 64, 36), (100, 100, 0)]
+        {
+            let mut queue = Queue::default();
+            (0..tasks).for_each(|number| *queue.push_back() = ready(number));
+            (0..taken).for_each(|number| assert_eq!(take(&mut queue), Some(number)));
+            assert_eq!((queue.tasks.len(), queue.len()), (left, (tasks - taken) as usize), "{taken} of {tasks}");
+        }
+    }
 }

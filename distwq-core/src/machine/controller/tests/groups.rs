@@ -1,5 +1,6 @@
 //! Collective tasks: who is told what, which failure is told, and who is stuck.
 
+use super::super::groups::{Groups, Part};
 use super::*;
 
 fn enter(epoch: u64) -> String {
@@ -163,4 +164,30 @@ fn the_output_of_a_group_that_has_failed_is_forgotten() {
     play.fail(members[1], task, "it fails");
     let forget = format!("{:?}", Some(ToWorker::Forget { values: vec![task] }));
     assert_eq!(play.told(), [(members[0], forget)]);
+}
+
+/// A group of this worker alone begins, uses its raw communicator, and ends. Whose
+/// communicator is freed for that.
+fn use_raw(groups: &mut Groups, worker: u32, fails: bool) -> Option<Box<[WorkerId]>> {
+    let (task, worker) = (TaskId::new(worker, worker + 1), WorkerId::new(worker));
+    groups.begin(task, [worker].into());
+    let outcome = if fails { Err(Failure::Returned("it fails".to_owned())) } else { Ok(Given::Resident { bytes: 1 }) };
+    groups.left(1, task, worker, Part { times: (1, 2), raw: true, outcome });
+    let left = groups.take_left(task).expect("all have left");
+    groups.used_communicator(&left)
+}
+
+#[test]
+fn of_too_many_communicators_the_one_that_was_not_used_for_longest_is_freed() {
+    let mut groups = Groups::default();
+    let freed = |worker| Some([WorkerId::new(worker)].into());
+    for worker in 0..256 {
+        assert_eq!(use_raw(&mut groups, worker, false), None);
+    }
+    assert_eq!(use_raw(&mut groups, 0, false), None, "it is there already, and was used last now");
+    groups.begin(TaskId::new(999, 1_000), [WorkerId::new(1)].into());
+    assert_eq!(use_raw(&mut groups, 256, false), freed(2), "that of worker 1 is in use");
+    assert_eq!(use_raw(&mut groups, 3, true), freed(3), "one that a failed task has used goes at once");
+    assert_eq!(use_raw(&mut groups, 257, false), None, "one may come for it");
+    assert_eq!(use_raw(&mut groups, 258, false), freed(4));
 }

@@ -76,3 +76,19 @@ fn a_chain_of_any_length_gives_its_items_from_either_end_and_leaves_nothing() {
         assert_eq!((reversed.pop(&mut links), links.used()), (None, 0));
     }
 }
+
+/// All cells are in use but for four that were given back.
+#[test]
+fn room_is_made_for_what_does_not_fit_into_what_is_free() {
+    let mut links = Links::default();
+    let mut all = list(&mut links, &[0; 2]);
+    while links.used() < links.room() || links.used() < 16 {
+        all.push(&mut links, TaskSlot::new(0));
+    }
+    let room = links.room();
+    (0..4).for_each(|_| assert!(all.pop(&mut links).is_some()));
+    links.reserve(4);
+    assert_eq!(links.room(), room);
+    links.reserve(5);
+    assert!(links.room() > room);
+}

@@ -109,3 +109,13 @@ fn an_action_is_three_words_and_no_slot_and_no_worker_take_no_room() {
     assert_eq!(size_of::<Action>(), 24);
     assert_eq!([size_of::<Option<TaskSlot>>(), size_of::<Option<WorkerId>>()], [4, 4]);
 }
+
+/// Two that a task names take no room, and the others two links each.
+#[test]
+fn room_is_made_for_what_the_tasks_of_a_graph_name() {
+    for (tasks, named, room) in [(10, 50, 60), (10, 23, 6), (10, 20, 0), (10, 0, 0)] {
+        let mut scheduler = Scheduler::new(Settings::default());
+        scheduler.reserve(tasks, tasks, named);
+        assert_eq!(scheduler.links.room(), room, "{named} named by {tasks}");
+    }
+}
