@@ -365,4 +365,140 @@ mod tests {
         }
         panic!("it is a circle");
     }
+
+    /// What is known of a member, where all is counted anew each time.
+    #[derive(Clone, Default)]
+    struct Plain {
+        is_known: bool,
+        has_left: bool,
+        on: Option<(u32, GroupKey)>,
+        sent: u64,
+        received: u64,
+        answered: u32,
+    }
+
+    /// The same as [`Waits`], with a look at all members at each step.
+    #[derive(Default)]
+    struct Model {
+        members: Vec<Plain>,
+        round: u32,
+        /// While all are asked: whether anything has changed since.
+        asking: Option<bool>,
+        is_over: bool,
+    }
+
+    impl Model {
+        fn report(&mut self, member: u32, report: &WaitReport) -> Verdict {
+            let state = &mut self.members[member as usize];
+            let on = report.on.filter(|_| !state.has_left);
+            let before = std::mem::replace(&mut state.on, on);
+            let said = (true, on, report.sent, report.received);
+            if (state.is_known, before, state.sent, state.received) != said {
+                (state.is_known, _, state.sent, state.received) = said;
+                self.asking = self.asking.map(|_| true);
+            }
+            if self.asking.is_some() && report.answers == Some(self.round) {
+                state.answered = self.round;
+            }
+            let step = self.next_step();
+            match on.filter(|(other, _)| self.has_left(*other)) {
+                Some((member, _)) if step == Verdict::Wait && before != on => Verdict::HasLeft { member },
+                _ => step,
+            }
+        }
+
+        fn leaves(&mut self, member: u32) -> (Vec<u32>, Verdict) {
+            let answered = self.members[member as usize].answered;
+            self.members[member as usize] = Plain { has_left: true, answered, ..Plain::default() };
+            self.asking = self.asking.map(|_| true);
+            let waits = |other: &u32| self.members[*other as usize].on.is_some_and(|(on, _)| on == member);
+            let waiting = (0..self.members.len() as u32).filter(waits).collect();
+            (waiting, self.next_step())
+        }
+
+        fn has_left(&self, member: u32) -> bool {
+            self.members.get(member as usize).is_some_and(|state| state.has_left)
+        }
+
+        fn next_step(&mut self) -> Verdict {
+            let all = &self.members;
+            if self.asking.is_some() && all.iter().any(|state| state.answered != self.round) {
+                return Verdict::Wait;
+            }
+            let unchanged = self.asking.take() == Some(false);
+            let is_inside = |member: &u32| all.get(*member as usize).is_some_and(|state| !state.has_left);
+            let goes_on = |state: &&Plain| !state.has_left && state.on.is_none_or(|(on, _)| !is_inside(&on));
+            let can_wait = all.iter().any(|state| !state.has_left) && all.iter().filter(goes_on).count() == 0;
+            let on_their_way = |state: &Plain| state.sent as i64 - state.received as i64;
+            let is_unknown = all.iter().any(|state| state.has_left && !state.is_known);
+            let is_quiet = is_unknown || all.iter().map(on_their_way).sum::<i64>() == 0;
+            if self.is_over || !can_wait || !is_quiet {
+                return Verdict::Wait;
+            }
+            if unchanged {
+                self.is_over = true;
+                return Verdict::Deadlock(String::new());
+            }
+            self.round += 1;
+            self.asking = Some(false);
+            Verdict::Ask { round: self.round }
+        }
+    }
+
+    /// Members wait, exchange messages, answer and leave at random.
+    #[test]
+    fn what_follows_is_what_a_look_at_all_members_would_tell() {
+        let mut seed = 1_u64;
+        let mut random = |below: u32| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as u32 % below
+        };
+        let without_text = |verdict| match verdict {
+            Verdict::Deadlock(_) => Verdict::Deadlock(String::new()),
+            other => other,
+        };
+        let mut seen = [0; 3];
+        for _ in 0..3_000 {
+            let members = 1 + random(4);
+            let left: Vec<bool> = (0..members).map(|_| random(8) == 0).collect();
+            let mut group = Waits::new(&left);
+            let plain = |has_left: &bool| Plain { has_left: *has_left, ..Plain::default() };
+            let mut model = Model { members: left.iter().map(plain).collect(), ..Model::default() };
+            let (mut exchanged, mut under_way) = (vec![(0, 0); members as usize], 0_u64);
+            for _ in 0..40 {
+                let member = random(members);
+                if random(20) == 0 && !model.has_left(member) {
+                    let (mut waiting, verdict) = group.leaves(member);
+                    waiting.sort_unstable();
+                    assert_eq!((waiting, without_text(verdict)), model.leaves(member));
+                    continue;
+                }
+                let (sent, received) = &mut exchanged[member as usize];
+                match random(12) {
+                    0 => (*sent, under_way) = (*sent + 1, under_way + 1),
+                    1..6 if under_way > 0 => (*received, under_way) = (*received + 1, under_way - 1),
+                    _ => {}
+                }
+                let (sent, received) = (*sent, *received);
+                let answers = [None, Some(model.round), Some(model.round), model.round.checked_sub(1)];
+                let answers = answers[random(4) as usize];
+                let report = match random(12) {
+                    0 => has_left(sent, received, answers),
+                    // Now and then for somebody who is not there.
+                    1 => waits(members, sent, received, answers),
+                    2 => waits(random(members), sent, received, answers),
+                    _ => waits((member + 1) % members, sent, received, answers),
+                };
+                let verdict = without_text(group.report(member, &report));
+                match verdict {
+                    Verdict::Wait => {}
+                    Verdict::Ask { .. } => seen[0] += 1,
+                    Verdict::HasLeft { .. } => seen[1] += 1,
+                    Verdict::Deadlock(_) => seen[2] += 1,
+                }
+                assert_eq!(verdict, model.report(member, &report));
+            }
+        }
+        assert!(seen.iter().all(|times| *times > 300), "asked, left, deadlocked: {seen:?}");
+    }
 }

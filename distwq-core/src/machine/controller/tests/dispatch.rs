@@ -123,3 +123,50 @@ fn a_value_that_stayed_on_a_worker_is_told_with_who_has_it() {
     let holders = play.controller.scheduler.holders(value).map(|worker| play.controller.workers.rank(worker));
     assert_eq!(holders.collect::<Vec<_>>(), [maker, other(maker)], "who made it needs no copy");
 }
+
+#[test]
+fn each_task_is_told_with_its_own_function() {
+    let mut play = Play::with_workers(&[W3]);
+    for remote in [&SINGLE, &SHARING] {
+        play.add(remote, &[], 0);
+    }
+    play.out.flush();
+    let mut functions = Vec::new();
+    let note = |functions: &mut Vec<u32>, _, frame| {
+        let mut messages = Messages::of(&frame);
+        functions.extend(std::iter::from_fn(|| {
+            messages.next_fixed(OfAttempt::<RunFields>::read).map(|run| run.function().0)
+        }));
+    };
+    play.out.outgoing.take(&mut functions, note, |_| Vec::new());
+    assert_eq!(functions, [0, 2], "in the order of their paths");
+}
+
+/// ```text
+/// 8, [a, b], c, 9        the first and the last came as values
+/// ```
+#[test]
+fn arguments_that_are_outputs_go_between_the_others_with_how_many_a_parameter_takes() {
+    let mut play = Play::new();
+    let [a, b, c] = [[1; 2], [2; 2], [3; 2]].map(|bytes| {
+        play.tell(Input::Value { payload: Payload::copy_of(&bytes) });
+        play.out.added
+    });
+    let input = |source, parameter, gathered| crate::function::argument::Input {
+        source,
+        position: ArgumentPosition { offset: 1, parameter, gathered },
+    };
+    let inputs = [input(a, 1, true), input(b, 1, true), input(c, 2, false)];
+    let new = NewTask { inputs: &inputs, ..plain(&SINGLE) };
+    play.tell(Input::Task { new: &new, plain: Encoded::Few(&[8, 9]) });
+    play.out.flush();
+    let mut bodies = Vec::new();
+    let note = |bodies: &mut Vec<Vec<u8>>, _, frame| {
+        let run = Messages::of(&frame).next_fixed(OfAttempt::<RunFields>::read).expect("it is a run");
+        bodies.push(run.bytes.to_vec());
+    };
+    play.out.outgoing.take(&mut bodies, note, |_| Vec::new());
+    let mut count = Vec::new();
+    crate::codec::encode_sequence_length(2, &mut count);
+    assert_eq!(bodies, [[&[8][..], &count, &[1, 1, 2, 2, 3, 3, 9]].concat()]);
+}

@@ -51,6 +51,43 @@ fn a_group_of_one_size_gets_the_same_workers_again() {
     assert_eq!(actions, [start_group(b, &[W2, W3])]);
 }
 
+/// Four idle workers get a task each, which these finish one after another: the last of
+/// them is idle last. Gives the tasks by worker.
+fn busy_but_for(play: &mut Play, finish: &[WorkerId]) -> [TaskId; 4] {
+    let mut tasks = [TaskId::new(0, 0); 4];
+    for _ in 0..4 {
+        let (task, actions) = play.add(Spec::PLAIN);
+        let [Action::Start { worker, .. }] = actions[..] else { panic!("{actions:?}") };
+        tasks[worker.index()] = task;
+    }
+    for worker in finish {
+        play.finish(tasks[worker.index()], *worker);
+    }
+    tasks
+}
+
+#[test]
+fn the_last_group_of_each_size_is_known_but_only_who_is_idle_and_missing_is_taken() {
+    let mut play = Play::with_workers(4);
+    let group = |play: &mut Play, spec: Spec<'_>, members: &[WorkerId]| {
+        let (task, actions) = play.add(spec);
+        assert_eq!(actions, [start_group(task, members)]);
+        assert_eq!(group_done(play, task), [done(task)]);
+    };
+    group(&mut play, wide(2), &[W2, W3]);
+    group(&mut play, wide(3), &[W1, W2, W3]);
+    for (ranks, members) in [(2, &[W2, W3][..]), (3, &[W1, W2, W3])] {
+        busy_but_for(&mut play, &[W3, W2, W1, W0]);
+        group(&mut play, wide(ranks), members);
+    }
+    // One has to be the first of the group, and was not in the last one.
+    let [leader, ..] = busy_but_for(&mut play, &[W3, W2, W1, W0]);
+    group(&mut play, Spec { follow: Some(leader), ..wide(2) }, &[W0, W2]);
+    // The others go by who was idle last.
+    busy_but_for(&mut play, &[W0, W1, W3]);
+    group(&mut play, wide(2), &[W0, W3]);
+}
+
 /// Workers become idle far from their neighbours, ten stay busy.
 #[test]
 fn a_large_group_takes_idle_workers_that_are_neighbours() {

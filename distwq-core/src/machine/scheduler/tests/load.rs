@@ -28,6 +28,7 @@ fn of_two_workers_the_one_that_should_be_through_first_is_next() {
         ([4, 4], [3, 2], W1),
         ([4, 2], [3, 2], W0),
         ([2, 4], [1, 1], W1),
+        ([16, 1], [15, 2], W0),
         ([1, 1], [2, 3], W0),
         ([1, 1], [9, 8], W1),
         // One waits for each slot of the one, two for that of the other.
