@@ -148,6 +148,22 @@ mod tests {
     }
 
     #[test]
+    fn room_is_made_for_what_does_not_fit_into_what_is_free() {
+        let mut arena = SliceArena::default();
+        let first = arena.add(&[0; 3]);
+        while arena.items.len() < arena.items.capacity() {
+            arena.add(&[0; 3]);
+        }
+        let room = arena.items.capacity();
+        arena.remove(first);
+        arena.reserve(4);
+        assert_eq!(arena.items.capacity(), room, "what has gone leaves room for four");
+        arena.add(&[0; 3]);
+        arena.reserve(1);
+        assert!(arena.items.capacity() > room);
+    }
+
+    #[test]
     fn when_all_have_gone_what_comes_lies_in_order() {
         let mut arena = SliceArena::default();
         let gone: Vec<Slice> = (0..10).map(|item| arena.add(&[item, item])).collect();

@@ -87,6 +87,17 @@ fn as_time_passes_work_is_asked_back_and_given_to_who_has_none() {
     assert_eq!(play.controller.next_deadline(), None, "time changes nothing after the end");
 }
 
+/// A failed attempt is measured like any other: it took a tenth of a millisecond, and
+/// twenty of these are sent ahead.
+#[test]
+fn how_long_a_failed_attempt_ran_is_learned() {
+    let mut play = Play::with_workers(&[W3]);
+    let [first, ..] = [(); 40].map(|()| play.add(&SINGLE, &[], 0));
+    assert_eq!(play.controller.in_flight(), 2);
+    play.done_at(W3, first, (7_000_000_000, 100_000), false, Err(Failure::Returned("it fails".to_owned())));
+    assert_eq!(play.controller.in_flight(), 1 + 20);
+}
+
 /// Each loss settles what was asked of that worker.
 #[test]
 fn reports_are_complete_when_all_that_live_have_answered() {

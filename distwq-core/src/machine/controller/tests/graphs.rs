@@ -121,6 +121,32 @@ fn all_whose_references_are_gone_go() {
 }
 
 /// ```text
+/// a → b, c       one of b and c runs where a is not
+/// ```
+/// A user waits for a. The worker that was to get a copy has none.
+#[test]
+fn who_lacks_a_copy_changes_nothing_for_those_who_wait_for_the_value_itself() {
+    let mut play = Play::new();
+    let a = play.add(&SINGLE, &[], 0);
+    let maker = play.worker_of(a);
+    play.kept(maker, a);
+    for _ in 0..2 {
+        play.add(&SINGLE, &[a], 0);
+    }
+    play.tell(Input::Awaited { task: a });
+    play.told();
+    assert_eq!((play.controller.in_flight(), play.controller.scheduler.holders(a).count()), (3, 2));
+    play.say(other(maker), &ToController::Missing { values: vec![a] });
+    assert_eq!((play.told(), play.controller.in_flight()), (vec![], 3), "the maker has been asked");
+    assert_eq!(play.controller.scheduler.holders(a).count(), 1);
+    let bytes = Some(crate::codec::frame::Blob::Inline(&[7; 9]));
+    play.say(maker, &ToController::Peer(ToPeer::Value { value: a, bytes }));
+    // It has let it go, as far as it knows; what is here stays.
+    play.say(maker, &ToController::Missing { values: vec![a] });
+    assert!(play.controller.output_here(a, &mut Payload::EMPTY.clone()));
+}
+
+/// ```text
 /// a (comes along, and is shared) → b, c       b has brought a copy of it to one worker
 /// ```
 #[test]
