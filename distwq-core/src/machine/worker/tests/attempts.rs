@@ -43,6 +43,14 @@ fn what_has_a_label_or_is_tried_again_is_described() {
     }
 }
 
+#[test]
+fn a_task_is_written_by_its_number_and_function() {
+    let mut worker = Told::new();
+    worker.say([run(1, &[])]);
+    let mut attempt = begin(&mut worker, 0);
+    assert_eq!(format!("{:?}", attempt.parts().0), format!("{} f", id(1)));
+}
+
 /// How many bytes, whether they stay here, and whether they go behind the header.
 #[test]
 fn an_output_goes_to_the_controller_up_to_the_limit_and_else_stays() {
