@@ -150,7 +150,7 @@ impl Worker {
             }
             (in_flight, slots) => (in_flight - slots) / slots,
         };
-        let bucket = if queued < FINE { queued } else { FINE + (queued - FINE) / COARSE };
+        let bucket = queued.min(FINE) + queued.saturating_sub(FINE) / COARSE;
         (BUSY + bucket).min(BUCKETS - 1)
     }
 }
