@@ -298,3 +298,19 @@ fn a_wide_task_is_infeasible_when_too_few_workers_are_left() {
     assert_eq!(ends, expected);
     assert_eq!(play.finish(a, W2), [done(a), start_group(x, &[W0, W2])]);
 }
+
+/// Both have one task running and one ahead. Worker 1 may have more, worker 0 not.
+#[test]
+fn a_busy_worker_is_reserved_whether_those_of_like_load_have_room_or_not() {
+    let mut play = Play::with_workers(2);
+    let [a, b] = [W1, W0].map(|worker| play.add_started(Spec::PLAIN, worker));
+    play.finish_after(1, a, W1);
+    play.finish(b, W0);
+    let mut ahead = None;
+    for (leader, worker) in [(a, W1), (a, W1), (b, W0), (b, W0)] {
+        let task = play.add_started(Spec { follow: Some(leader), ..Spec::PLAIN }, worker);
+        ahead = if worker == W1 { Some(task) } else { ahead };
+    }
+    let (_, actions) = play.add(wide(1));
+    assert_eq!(actions, [take_back(W1, &[ahead.expect("worker 1 has one")])]);
+}
