@@ -417,14 +417,14 @@ impl Controller {
         debug_assert!(fits, "the controller keeps to the calling order");
     }
 
-    /// The same with what a worker has said.
+    /// The same with what a worker has said of these tasks.
     ///
     /// # Errors
     /// If it does not fit what the worker was given: what it says next could not be
     /// trusted.
     #[inline(always)]
-    fn report_to_scheduler(&mut self, event: Event<'_>) -> Result<(), CodecError> {
-        if self.scheduler.handle(self.now, event, &mut self.actions) { Ok(()) } else { Err(misfit()) }
+    fn report_to_scheduler(&mut self, tasks: &[TaskId], event: Event<'_>) -> Result<(), CodecError> {
+        if self.scheduler.handle(self.now, event, &mut self.actions) { Ok(()) } else { Err(misfit(tasks)) }
     }
 
     /// Carries out all actions, in order, those included that follow from them.
@@ -535,6 +535,6 @@ impl Controller {
 }
 
 #[cold]
-fn misfit() -> CodecError {
-    CodecError("it reports on a task that it does not have".to_owned())
+fn misfit(tasks: &[TaskId]) -> CodecError {
+    CodecError(format!("it reports on {tasks:?}, of which it does not have all"))
 }

@@ -69,7 +69,7 @@ impl Controller {
                 self.workers.returned(worker, tasks.len())?;
                 let rank = self.workers.rank(worker);
                 out.notices.note(|| Notice::Returned { rank, count: tasks.len() });
-                self.report_to_scheduler(Event::Returned { worker, tasks: &tasks })?;
+                self.report_to_scheduler(&tasks, Event::Returned { worker, tasks: &tasks })?;
                 self.carry_out(out);
             }
             ToController::Ready { epoch } => {
@@ -164,7 +164,7 @@ impl Controller {
         if !self.ended(task, Ended::Value { given, worker, times: done.times() }, out) {
             return Err(unknown(task));
         }
-        self.report_to_scheduler(Event::Finished { worker, task, made, ran_ns })
+        self.report_to_scheduler(&[task], Event::Finished { worker, task, made, ran_ns })
     }
 
     /// An attempt has failed.
@@ -183,7 +183,7 @@ impl Controller {
         self.carry_out(out);
         self.failures.insert(task, (failure, worker));
         let ran_ns = times.1 - times.0;
-        self.report_to_scheduler(Event::Failed { worker, task, ran_ns, retry })?;
+        self.report_to_scheduler(&[task], Event::Failed { worker, task, ran_ns, retry })?;
         self.carry_out(out);
         self.forget_failure(task, attempt, out);
         Ok(())
