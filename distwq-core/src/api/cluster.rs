@@ -14,7 +14,6 @@ use crate::outcome::info::TaskInfo;
 use crate::outcome::stats::Stats;
 use crate::panics;
 use crate::runtime::driver::Driver;
-use crate::runtime::fault;
 use crate::runtime::observer;
 use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
 use crate::task::current;
@@ -72,9 +71,6 @@ pub(crate) struct Inner {
 
 /// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a report on what is left to end waits for such answers.
-const DRAIN_REPORT_LIMIT: Duration = Duration::from_secs(1);
 
 impl Cluster {
     pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, inline_bytes_max: u64) -> Self {
@@ -293,30 +289,12 @@ impl Inner {
     }
 
     /// Waits until all tasks have ended. Ends because every task ends; while one does
-    /// not, says now and then which.
+    /// not, the machine says now and then which.
     fn drain(&self) {
-        let drained = |engine: &mut ControllerEngine| {
+        self.driver.wait(Awaited::Drained, |engine| {
             let machine = engine.machine();
             (machine.pending() == 0 || machine.is_over()).then_some(())
-        };
-        loop {
-            let report = self.driver.with(|engine| engine.next_drain_report());
-            if self.driver.wait_until(Awaited::Drained, report, drained).is_some() {
-                return;
-            }
-            // Of several threads that wait here one says it.
-            if self.driver.with(|engine| engine.begin_drain_report()) {
-                let deadline = Instant::now() + DRAIN_REPORT_LIMIT;
-                self.driver.wait_until(Awaited::Reports, Some(deadline), |engine| {
-                    engine.machine().has_reports().then_some(())
-                });
-                let left = self.driver.with(|engine| engine.drain_report());
-                if let Some(text) = &left {
-                    fault::say(text);
-                    observer::drain_report(text);
-                }
-            }
-        }
+        });
     }
 
     /// Leaves a note for the next turn. When they are many they are read if the engine is

@@ -1,5 +1,6 @@
 //! What somebody who watches a run is told while it goes on, as plain data. The machine
-//! notes it in its outbox, and only if somebody listens; what drives it passes it on.
+//! notes it in its outbox, as a rule only if somebody listens; what drives it passes it
+//! on.
 
 use crate::id::Rank;
 
@@ -8,6 +9,8 @@ use crate::id::Rank;
 pub(crate) enum Notice {
     /// No tasks are taken any more; so many are still to end.
     Closing { pending: usize },
+    /// These tasks are left to end, in words: for people, also if nobody listens.
+    Left { tasks: String },
     /// Nothing could move any more, and all that waited has ended.
     Stalled { waits: String },
     /// An attempt has failed, and there will be another one.
@@ -58,6 +61,11 @@ impl Notices {
         if self.wanted {
             self.list.push(notice());
         }
+    }
+
+    /// Notes what is for people, also if nobody listens.
+    pub(super) fn tell(&mut self, notice: Notice) {
+        self.list.push(notice);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -15,16 +15,13 @@ use crate::memory::buffers;
 use crate::outcome::error::{RunError, TaskError};
 use crate::outcome::stats::Stats;
 use crate::runtime::fault;
-use crate::transport::{Flow, Transport};
+use crate::transport::Transport;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A turn waits for company for so many workers at most.
 const WORKERS_TOGETHER: u32 = 4;
-
-/// A user who finds workers idle without this long a pause adds tasks in a burst.
-const BURST_NS: Ns = 10_000;
 
 /// What became of the references of users, noted by any thread in the order in which it
 /// happened. The lock is held for the moment of noting or taking only.
@@ -49,10 +46,6 @@ pub(crate) struct ControllerEngine {
     now_ns: Ns,
     turns_in_passing: u64,
     submitted_since_turn: u32,
-    /// When a user last added a task for an idle worker.
-    found_idle_ns: Ns,
-    /// Frames that may still go out at once because their worker is idle.
-    prompts: usize,
 }
 
 impl driver::Awaited for Awaited {}
@@ -74,8 +67,6 @@ impl ControllerEngine {
             now_ns: now_ns(),
             turns_in_passing: 0,
             submitted_since_turn: 0,
-            found_idle_ns: 0,
-            prompts: 0,
         }
     }
 
@@ -101,16 +92,11 @@ impl ControllerEngine {
     /// Takes one task, all of whose parts have been checked.
     #[inline(always)]
     pub(crate) fn submit(&mut self, new: &NewTask<'_>, plain: Encoded<'_>) -> TaskId {
-        if self.machine.in_flight() == 0 {
+        if self.machine.has_idle_worker() {
             // While tasks flow, turns keep the time.
-            self.now_ns = now_ns();
+            self.now_ns = self.now_ns.max(now_ns());
         }
         let task = self.add(new, plain);
-        if let Some(worker) = self.out.idle_started.take()
-            && self.goes_at_once()
-        {
-            self.out.flush_to(worker);
-        }
         self.deliver();
         self.submitted();
         task
@@ -209,29 +195,6 @@ impl ControllerEngine {
         self.handle(Input::Closing);
     }
 
-    /// When it is next to be said what is left to end. Nothing while tasks are taken.
-    pub(crate) fn next_drain_report(&self) -> Option<Instant> {
-        let left = self.machine.next_drain_report()?.saturating_sub(now_ns());
-        Some(Instant::now() + Duration::from_nanos(left))
-    }
-
-    /// Whether that is now, for the caller to say. Asks all workers what they run.
-    pub(crate) fn begin_drain_report(&mut self) -> bool {
-        self.now_ns = now_ns();
-        let is_due = self.machine.next_drain_report().is_some_and(|next| next <= self.now_ns);
-        if is_due {
-            self.handle(Input::DrainReportDue);
-            self.deliver();
-        }
-        is_due
-    }
-
-    /// What is left to end, by what the workers have answered. Nothing if all has ended
-    /// meanwhile.
-    pub(crate) fn drain_report(&self) -> Option<String> {
-        self.machine.drain_report(now_ns())
-    }
-
     /// Tells all workers that the run is over.
     pub(crate) fn stop(&mut self, failed: bool) {
         self.count_references();
@@ -271,21 +234,6 @@ impl ControllerEngine {
         }
     }
 
-    /// Whether a task that a user adds goes at once to its worker, which has nothing
-    /// else. So it does as long as that happens now and then, and at the beginning of a
-    /// burst, once for each worker. Within a burst a frame for each task would cost more
-    /// than the worker has to wait for company.
-    fn goes_at_once(&mut self) -> bool {
-        let now_ns = now_ns();
-        if now_ns.saturating_sub(self.found_idle_ns) > BURST_NS {
-            self.prompts = self.machine.workers();
-        }
-        self.found_idle_ns = now_ns;
-        let left = self.prompts.checked_sub(1);
-        self.prompts = left.unwrap_or(0);
-        left.is_some()
-    }
-
     /// A turn that the caller takes instead of whoever drives.
     pub(crate) fn turn_now(&mut self) {
         self.turns_in_passing += 1;
@@ -296,14 +244,8 @@ impl ControllerEngine {
     #[inline(always)]
     fn deliver(&mut self) {
         if !self.out.outgoing.is_empty() {
-            self.deliver_all();
+            driver::send_all(&mut self.out.outgoing, &mut *self.transport);
         }
-    }
-
-    #[inline(never)]
-    fn deliver_all(&mut self) {
-        let transport = &mut *self.transport;
-        self.out.outgoing.take(transport, |to, rank, frame| to.send(rank, frame), |from| from.buffer());
     }
 
     /// Ends the run if that is to be.
@@ -335,18 +277,11 @@ impl Engine for ControllerEngine {
             self.transport.recycle(frame.body);
             self.deliver();
         }
-        if self.machine.next_deadline().is_some_and(|deadline| deadline <= self.now_ns) {
-            self.handle(Input::Time);
-            self.end_if_told();
-        }
-        self.out.flush();
+        self.handle(Input::TurnEnds);
+        self.end_if_told();
         self.deliver();
         let flow = self.transport.progress();
-        match (worked || !self.out.happened.is_empty(), flow) {
-            (true, _) => Turn::Worked,
-            (false, Flow::Moving) => Turn::Moving,
-            (false, Flow::Still) => Turn::Idle,
-        }
+        Turn::of(worked || !self.out.happened.is_empty(), flow)
     }
 
     fn is_busy(&self) -> bool {

@@ -17,7 +17,7 @@ mod waiters;
 mod watcher;
 
 pub(crate) use backoff::Patience;
-pub(crate) use engine::{Awaited, Engine, Turn};
+pub(crate) use engine::{Awaited, Engine, Turn, send_all};
 pub(crate) use waiters::Waiters;
 pub(crate) use watcher::Attention;
 

@@ -14,6 +14,7 @@ use crate::machine::{NamedTask, Notice};
 use crate::outcome::error::PathStep;
 use crate::outcome::stats::Stats;
 use crate::panics;
+use crate::runtime::fault;
 use crate::task::current;
 use std::fmt::Display;
 use tracing::level_filters::LevelFilter;
@@ -94,11 +95,6 @@ pub(crate) fn worker_ends(rank: Rank) {
     emit(|| debug!(target: TARGET, rank = rank.0, "worker ends"));
 }
 
-/// A run cannot end yet, and this is left.
-pub(crate) fn drain_report(left: &str) {
-    emit(|| info!(target: TARGET, left, "run waits for its last tasks"));
-}
-
 /// All is over: why, and what was done.
 pub(crate) fn run_ends(why: &str, has_failed: bool, stats: impl FnOnce() -> Stats) {
     emit(|| {
@@ -115,6 +111,9 @@ pub(crate) fn refused(step: &PathStep) {
 /// What the machine of the controller has noted.
 pub(crate) fn tell(notices: Vec<Notice>) {
     for notice in notices {
+        if let Notice::Left { tasks } = &notice {
+            fault::say(tasks);
+        }
         emit(|| tell_one(notice));
     }
 }
@@ -122,6 +121,7 @@ pub(crate) fn tell(notices: Vec<Notice>) {
 fn tell_one(notice: Notice) {
     match notice {
         Notice::Closing { pending } => info!(target: TARGET, pending, "closing"),
+        Notice::Left { tasks: left } => info!(target: TARGET, left, "run waits for its last tasks"),
         Notice::Stalled { waits } => info!(target: TARGET, waits, "stalled"),
         Notice::Retried { task, attempt, rank, error } => {
             let NamedTask { number: task, function, label } = task;

@@ -11,7 +11,7 @@ use crate::machine::{Garbage, Ns};
 use crate::memory::buffers;
 use crate::runtime::fault;
 use crate::task::group::GroupError;
-use crate::transport::{Flow, Transport};
+use crate::transport::Transport;
 use std::mem::take;
 use std::time::Duration;
 
@@ -26,7 +26,6 @@ pub(crate) struct WorkerEngine {
     pub(super) transport: Box<dyn Transport>,
     machine: Worker,
     out: Outbox,
-    controller: Rank,
     /// When the last turn was taken.
     turned_ns: Ns,
     turns_in_passing: u64,
@@ -48,7 +47,6 @@ impl WorkerEngine {
         Self {
             machine: Worker::new(transport.rank(), functions, settings),
             out: Outbox::new(controller),
-            controller,
             transport,
             turned_ns: 0,
             turns_in_passing: 0,
@@ -88,7 +86,6 @@ impl WorkerEngine {
     pub(super) fn finish(&mut self) {
         self.machine.handle(now_ns(), Input::Finished, &mut self.out);
         self.deliver();
-        self.flush();
     }
 
     /// The place of this member in the group of a task that runs here, and how many
@@ -140,21 +137,9 @@ impl WorkerEngine {
     }
 
     fn deliver_all(&mut self) {
-        let transport = &mut *self.transport;
-        self.out.outgoing.take(
-            transport,
-            |transport, to, frame| transport.send(to, frame),
-            |transport| transport.buffer(),
-        );
+        driver::send_all(&mut self.out.outgoing, &mut *self.transport);
         for members in self.out.take_freed() {
             self.transport.free_group(&members);
-        }
-    }
-
-    /// Sends what the controller is to be told.
-    fn flush(&mut self) {
-        if let Some(frame) = self.out.take_reports(|| self.transport.buffer()) {
-            self.transport.send(self.controller, frame);
         }
     }
 }
@@ -164,7 +149,8 @@ impl Engine for WorkerEngine {
 
     fn turn(&mut self, now: Ns) -> Turn {
         // First what the controller waits for: to look for more takes its time.
-        self.flush();
+        self.out.flush();
+        self.deliver();
         let now = self.turned_ns.max(now);
         self.turned_ns = now;
         let mut worked = false;
@@ -182,17 +168,10 @@ impl Engine for WorkerEngine {
             let kept_bytes = (self.transport.kept_bytes() + buffers::kept_bytes()) as u64;
             self.machine.handle(now, Input::Reports { kept_bytes }, &mut self.out);
         }
-        if self.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.machine.handle(now, Input::Time, &mut self.out);
-        }
+        self.machine.handle(now, Input::TurnEnds, &mut self.out);
         self.deliver();
-        self.flush();
         let flow = self.transport.progress();
-        match (worked || !self.out.happened.is_empty(), flow) {
-            (true, _) => Turn::Worked,
-            (false, Flow::Moving) => Turn::Moving,
-            (false, Flow::Still) => Turn::Idle,
-        }
+        Turn::of(worked || !self.out.happened.is_empty(), flow)
     }
 
     fn is_busy(&self) -> bool {

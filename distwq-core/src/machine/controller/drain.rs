@@ -1,6 +1,6 @@
 //! The last tasks of a run, in words: a run that waits for a task which never returns
-//! says so, first after the shutdown grace and then each minute. It decides when that is,
-//! and what is said; others wait and write.
+//! says so, first after the shutdown grace and then each minute, by what the workers
+//! answer when they are asked what they run.
 
 use crate::machine::Ns;
 use crate::outcome::error::plural;
@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// From the first report to the next, and so on.
 const EVERY_NS: Ns = 60_000_000_000;
+
+/// For so long a report waits for the answers of workers.
+const ANSWERS_NS: Ns = 1_000_000_000;
 
 /// Entries of a report that it shows of each kind.
 pub(super) const SHOWN_MAX: usize = 5;
@@ -20,24 +23,40 @@ pub(super) struct Draining {
     grace_ns: Ns,
     /// Reports that were due so far.
     due: u32,
+    /// The workers have been asked; a report is given at this time at the latest.
+    answers_until: Option<Ns>,
 }
 
 impl Draining {
     pub(super) fn since(begun: Ns, grace_ns: Ns) -> Self {
-        Self { begun, grace_ns, due: 0 }
+        Self { begun, grace_ns, due: 0, answers_until: None }
     }
 
-    /// When the next report is due.
+    /// When there is something to do next.
     pub(super) fn next(&self) -> Ns {
-        self.begun + self.grace_ns + EVERY_NS * Ns::from(self.due)
+        self.answers_until.unwrap_or(self.begun + self.grace_ns + EVERY_NS * Ns::from(self.due))
     }
 
-    /// The reports that are due by now count as given: the one that is about to be, and
-    /// those that were missed.
-    pub(super) fn take(&mut self, now: Ns) {
+    /// Whether a report is due, for which the workers are to be asked. Those that were
+    /// missed are not given.
+    pub(super) fn begins_report(&mut self, now: Ns) -> bool {
+        if self.answers_until.is_some() || now < self.next() {
+            return false;
+        }
         while now >= self.next() {
             self.due += 1;
         }
+        self.answers_until = Some(now + ANSWERS_NS);
+        true
+    }
+
+    /// Whether a report is to be given now, by what has been answered.
+    pub(super) fn ends_report(&mut self, now: Ns, have_all_answered: bool) -> bool {
+        let ends = self.answers_until.is_some_and(|until| have_all_answered || now >= until);
+        if ends {
+            self.answers_until = None;
+        }
+        ends
     }
 }
 
@@ -86,18 +105,33 @@ mod tests {
     fn what_is_left_is_told_after_the_grace_and_then_at_each_interval() {
         const SECOND: Ns = 1_000_000_000;
         let mut draining = Draining::since(7 * SECOND, 10 * SECOND);
-        let told: Vec<Ns> = (7..=207)
-            .filter(|second| {
-                let is_due = second * SECOND >= draining.next();
-                draining.take(second * SECOND);
-                is_due
-            })
-            .collect();
+        let mut told = Vec::new();
+        for second in 7..=207 {
+            let is_due = second * SECOND >= draining.next();
+            assert_eq!(draining.begins_report(second * SECOND), is_due);
+            if is_due {
+                assert!(!draining.begins_report(second * SECOND), "one report at a time");
+                assert!(draining.ends_report(second * SECOND, true));
+                told.push(second);
+            }
+            assert!(!draining.ends_report(second * SECOND, true), "none was begun");
+        }
         assert_eq!(told, [17, 77, 137, 197]);
         assert_eq!(draining.next(), 257 * SECOND);
         // The process was stopped for a while.
-        draining.take(1_007 * SECOND);
+        assert!(draining.begins_report(1_007 * SECOND));
+        assert!(draining.ends_report(1_007 * SECOND, true));
         assert_eq!(draining.next(), 1_037 * SECOND);
+    }
+
+    #[test]
+    fn a_report_waits_for_the_answers_for_a_second() {
+        let mut draining = Draining::since(0, 10);
+        assert!(draining.begins_report(10));
+        assert_eq!(draining.next(), 10 + ANSWERS_NS);
+        assert!(!draining.ends_report(9 + ANSWERS_NS, false));
+        assert!(draining.ends_report(10 + ANSWERS_NS, false));
+        assert_eq!(draining.next(), 10 + EVERY_NS);
     }
 
     #[test]

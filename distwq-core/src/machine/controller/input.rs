@@ -31,8 +31,6 @@ pub(crate) enum Input<'a> {
     ReportsWanted,
     /// No tasks are taken any more.
     Closing,
-    /// What is left to end is to be told: asks all workers what they run.
-    DrainReportDue,
     /// A worker is gone: nothing that it was told or asked is answered. Frames of it may
     /// still come.
     #[cfg_attr(
@@ -40,8 +38,9 @@ pub(crate) enum Input<'a> {
         allow(dead_code, reason = "what drives the machine ends the run when a process is lost")
     )]
     Lost { rank: Rank },
-    /// A deadline may have come.
-    Time,
+    /// All that had come was handled: deadlines that have come are looked at, and what
+    /// the workers are told goes out.
+    TurnEnds,
     /// The run is over. That is the last that this rank sends: ranks join in the end once
     /// what they have sent is out.
     Stop { failed: bool },

@@ -22,7 +22,7 @@ impl Controller {
         out.lose(worker);
         out.notices.note(|| Notice::WorkerLost { rank, host: self.workers.get(worker).host.clone(), tasks });
         if self.workers.has_reports() {
-            out.happened.note(Awaited::Reports);
+            self.reported(out);
         }
         if self.is_over() {
             return;

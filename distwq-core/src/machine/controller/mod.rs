@@ -12,6 +12,7 @@ mod input;
 mod inspect;
 mod lost;
 mod outbox;
+mod prompt;
 mod references;
 mod reports;
 mod runs;
@@ -41,12 +42,13 @@ use dispatch::{Functions, Start, Whereabouts};
 use drain::Draining;
 use ends::upstream;
 use groups::Groups;
+use prompt::Prompt;
 use references::Unreferenced;
 use runs::Runs;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use table::{Ended, HomeCopy, Output, RanOn, Table};
+use table::{Ended, Entry, HomeCopy, Output, RanOn, Table};
 use workers::Workers;
 
 /// How far the run is.
@@ -92,6 +94,7 @@ pub(crate) struct Controller {
     groups: Groups,
     runs: Runs,
     unreferenced: Unreferenced,
+    prompt: Prompt,
     counts: Counts,
     /// Why an attempt that has just ended gave no value.
     failures: FxHashMap<TaskId, (Failure, WorkerId)>,
@@ -122,6 +125,7 @@ impl Controller {
             groups: Groups::default(),
             runs: Runs::default(),
             unreferenced: Unreferenced::default(),
+            prompt: Prompt::default(),
             counts: Counts::default(),
             failures: FxHashMap::default(),
             draining: None,
@@ -172,15 +176,13 @@ impl Controller {
                 let grace_ns = self.settings.shutdown_grace_ns;
                 self.draining.get_or_insert_with(|| Draining::since(self.now, grace_ns));
             }
-            Input::DrainReportDue => {
-                if let Some(draining) = &mut self.draining {
-                    draining.take(self.now);
-                }
-                self.ask_reports(out);
-            }
             Input::Lost { rank } => self.lost(rank, out),
-            Input::Time if self.is_over() => {}
-            Input::Time => self.pass_time(out),
+            Input::TurnEnds => {
+                if self.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+                    self.pass_time(out);
+                }
+                out.flush();
+            }
             Input::Stop { failed } => {
                 self.workers.ids().for_each(|worker| out.post(worker, &ToWorker::Stop { failed }));
                 out.close();
@@ -196,7 +198,7 @@ impl Controller {
         }
     }
 
-    /// When [`Input::Time`] is needed at the latest.
+    /// When [`Input::TurnEnds`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
         if self.is_over() {
             // Nobody hears of a `Leave` any more, and the shutdown grace bounds all that
@@ -207,7 +209,8 @@ impl Controller {
             return Some(self.now);
         }
         let groups = self.groups.next_deadline(self.settings.collective_grace_ns);
-        groups.into_iter().chain(self.scheduler.next_deadline()).min()
+        let report = self.draining.as_ref().filter(|_| self.pending() > 0).map(Draining::next);
+        groups.into_iter().chain(report).chain(self.scheduler.next_deadline()).min()
     }
 
     /// Whether no tasks are taken any more.
@@ -269,14 +272,29 @@ impl Controller {
         });
         self.counts.submitted += 1;
         let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
-        out.adding_one = run.is_none();
+        // A user who adds one task may wait for it next.
+        let may_prompt = run.is_none() && self.workers.has_idle();
         if inputs.is_empty() && before.is_empty() && options.is_none() {
             self.tell_scheduler(Event::Added { task, spec: &spec }, out);
         } else {
             self.add_with_wishes(task, new, spec, out);
         }
-        out.adding_one = false;
+        if may_prompt {
+            self.prompt(task, out);
+        }
         task
+    }
+
+    /// Sends a task that was just added at once, if it has started on a worker that had
+    /// nothing, and is not one of a burst.
+    #[inline(never)]
+    fn prompt(&mut self, task: TaskId, out: &mut Outbox) {
+        if let Some(Entry { ran_on: RanOn::Single(worker), .. }) = self.table.get(task)
+            && self.workers.get(*worker).in_flight() == 1
+            && self.prompt.goes_at_once(self.now, self.workers.living())
+        {
+            out.flush_to(*worker);
+        }
     }
 
     /// Tells the scheduler of a task that depends on others or says more than its
@@ -373,9 +391,14 @@ impl Controller {
         out.flush();
     }
 
-    /// A deadline may have come: of a member that does not leave raw MPI, of workers that
-    /// have been silent for long, or of tasks that can never move.
+    /// A deadline has come: of a member that does not leave raw MPI, of workers that have
+    /// been silent for long, of tasks that can never move, or of a report on what is left
+    /// to end.
     fn pass_time(&mut self, out: &mut Outbox) {
+        if self.draining.as_mut().is_some_and(|draining| draining.begins_report(self.now)) {
+            self.ask_reports(out);
+        }
+        self.report_what_is_left(out);
         if let Some(stuck) = self.groups.stuck(self.now, self.settings.collective_grace_ns) {
             out.end(End::Stuck(self.describe_stuck(&stuck)));
         }
@@ -481,14 +504,11 @@ impl Controller {
 
     #[inline(always)]
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32, out: &mut Outbox) {
-        let others = self.workers.given(worker);
+        self.workers.given(worker);
         self.run(Start { task, worker, attempt, group: None }, out);
         if let Some(entry) = self.table.get_mut(task) {
             entry.attempts = attempt;
             entry.ran_on = RanOn::Single(worker);
-        }
-        if others == 0 {
-            out.started_on_idle(worker);
         }
     }
 

@@ -25,10 +25,6 @@ pub(crate) struct Outbox {
     /// Nothing is sent any more.
     closed: bool,
     end: Option<End>,
-    /// A user adds a task that is none of a graph, and may wait for it next.
-    pub(super) adding_one: bool,
-    /// A worker that had nothing was given a task then.
-    pub(crate) idle_started: Option<WorkerId>,
     /// The task or value that was added last.
     pub(crate) added: TaskId,
     /// The graph that was started last.
@@ -68,8 +64,6 @@ impl Outbox {
             outgoing: Outgoing::default(),
             closed: false,
             end: None,
-            adding_one: false,
-            idle_started: None,
             added: TaskId::new(0, 0),
             run: None,
             happened: Happened::default(),
@@ -124,14 +118,6 @@ impl Outbox {
         self.post(worker, &ToWorker::Peer(ToPeer::Value { value, bytes }));
     }
 
-    /// A worker that had nothing was given a task.
-    #[inline]
-    pub(super) fn started_on_idle(&mut self, worker: WorkerId) {
-        if self.adding_one {
-            self.idle_started = Some(worker);
-        }
-    }
-
     /// A message was appended to what a worker is told next.
     #[inline]
     fn written(&mut self, worker: WorkerId) {
@@ -147,7 +133,7 @@ impl Outbox {
     }
 
     /// Nothing that a worker is told waits any more.
-    pub(crate) fn flush_to(&mut self, worker: WorkerId) {
+    pub(super) fn flush_to(&mut self, worker: WorkerId) {
         let next = &mut self.next[worker.index()];
         if next.count > 0 {
             next.count = 0;
@@ -164,7 +150,7 @@ impl Outbox {
 
     /// The same of all workers.
     #[inline]
-    pub(crate) fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         for index in 0..self.touched.len() {
             self.flush_to(self.touched[index]);
         }

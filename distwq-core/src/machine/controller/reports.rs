@@ -86,7 +86,7 @@ impl Controller {
             }
             ToController::Report { resident_bytes, values, kept_bytes, running } => {
                 if self.workers.reported(worker, (resident_bytes, values, kept_bytes), running) {
-                    out.happened.note(Awaited::Reports);
+                    self.reported(out);
                 }
             }
             ToController::Stopped => self.workers.stopped(worker),
@@ -106,6 +106,25 @@ impl Controller {
             }
         }
         Ok(())
+    }
+
+    /// All workers have said what they hold and run.
+    pub(super) fn reported(&mut self, out: &mut Outbox) {
+        out.happened.note(Awaited::Reports);
+        self.report_what_is_left(out);
+    }
+
+    /// Tells what is left to end, if that is due and the workers have answered, or had
+    /// the time to.
+    pub(super) fn report_what_is_left(&mut self, out: &mut Outbox) {
+        let have_answered = self.workers.has_reports();
+        if let Some(draining) = &mut self.draining
+            && draining.ends_report(self.now, have_answered)
+            && self.scheduler.pending() > 0
+        {
+            let begun = draining.begun;
+            out.notices.tell(Notice::Left { tasks: self.describe_left(begun) });
+        }
     }
 
     /// An attempt has ended, or a member's part of one. Most have given a few bytes.

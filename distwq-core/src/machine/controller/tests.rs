@@ -64,6 +64,13 @@ impl Play {
         self.controller.validate();
     }
 
+    /// Takes what is told of the tasks that are left to end.
+    fn left(&mut self) -> Vec<String> {
+        let notices = self.out.notices.take().into_iter();
+        let left = |notice| if let Notice::Left { tasks } = notice { Some(tasks) } else { None };
+        notices.filter_map(left).collect()
+    }
+
     fn add(&mut self, remote: &'static Remote, sources: &[TaskId], retries: u32) -> TaskId {
         let position = ArgumentPosition { offset: 0, parameter: 0, gathered: true };
         let inputs: Vec<_> =

@@ -28,6 +28,12 @@ impl Controller {
         self.scheduler.pending()
     }
 
+    /// Whether a task that is added now may start on a worker that has nothing else.
+    #[inline]
+    pub(crate) fn has_idle_worker(&self) -> bool {
+        self.workers.has_idle()
+    }
+
     /// How many tasks and questions are in flight to and from the workers.
     #[inline]
     pub(crate) fn in_flight(&self) -> usize {
@@ -168,20 +174,9 @@ impl Controller {
         tasks.filter_map(|task| self.table.get(task)).map(Entry::full_name)
     }
 
-    /// When it is next to be told what is left to end. Nothing while tasks are taken.
-    pub(crate) fn next_drain_report(&self) -> Option<Ns> {
-        self.draining.as_ref().map(|draining| draining.next())
-    }
-
-    /// What is left to end, by what the workers have answered. Nothing if all has ended
-    /// meanwhile.
-    pub(crate) fn drain_report(&self, now: Ns) -> Option<String> {
-        let draining = self.draining.as_ref()?;
-        let pending = self.pending();
-        if pending == 0 || self.is_over() {
-            return None;
-        }
-        let since = Duration::from_nanos(now.saturating_sub(draining.begun));
+    /// What is left to end since this time, by what the workers have answered.
+    pub(super) fn describe_left(&self, begun: Ns) -> String {
+        let (since, pending) = (Duration::from_nanos(self.now.saturating_sub(begun)), self.pending());
         let mut left = Left { since, pending, ..Left::default() };
         for (worker, state) in self.workers.iter() {
             let at = format!("{} (host {})", state.rank, state.host);
@@ -206,7 +201,7 @@ impl Controller {
         let words = names.map(|(task, other)| format!("{} waits for {}", task.full_name(), other.full_name()));
         left.waiting = words.take(SHOWN_MAX).collect();
         left.waiting_more = waiting.len() - left.waiting.len();
-        Some(left.to_string())
+        left.to_string()
     }
 
     /// A task, for a notice.

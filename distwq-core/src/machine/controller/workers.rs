@@ -60,12 +60,15 @@ pub(super) struct Workers {
     /// Tasks and questions that no worker has answered yet.
     in_flight: usize,
     reports_missing: usize,
+    /// Workers without a task, those that were lost included.
+    idle: usize,
 }
 
 impl Workers {
     pub(super) fn new(states: Vec<WorkerState>) -> Self {
         let of_rank = states.iter().zip((0..).map(WorkerId::new)).map(|(state, id)| (state.rank, id)).collect();
-        Self { states, of_rank, in_flight: 0, reports_missing: 0 }
+        let idle = states.len();
+        Self { states, of_rank, in_flight: 0, reports_missing: 0, idle }
     }
 
     /// How many there are that are not lost.
@@ -84,6 +87,7 @@ impl Workers {
         let worker = self.of_rank.remove(&rank)?;
         let state = &mut self.states[worker.index()];
         let tasks = take(&mut state.in_flight);
+        self.idle += usize::from(tasks > 0);
         self.in_flight -= (tasks + take(&mut state.asked)) as usize;
         (state.is_lost, state.is_stopped) = (true, true);
         (state.resident_bytes, state.resident_values) = (0, 0);
@@ -125,13 +129,19 @@ impl Workers {
         self.in_flight
     }
 
-    /// A task is on its way to a worker. Tells how many others it had.
+    /// Whether there may be a worker that has no task.
     #[inline]
-    pub(super) fn given(&mut self, worker: WorkerId) -> u32 {
+    pub(super) fn has_idle(&self) -> bool {
+        self.idle > 0
+    }
+
+    /// A task is on its way to a worker.
+    #[inline]
+    pub(super) fn given(&mut self, worker: WorkerId) {
         self.in_flight += 1;
         let state = &mut self.states[worker.index()];
+        self.idle -= usize::from(state.in_flight == 0);
         state.in_flight += 1;
-        state.in_flight - 1
     }
 
     /// A worker has said how an attempt ended.
@@ -145,6 +155,7 @@ impl Workers {
             return Err(CodecError("it tells the end of an attempt that it was not given".to_owned()));
         };
         state.in_flight = left;
+        self.idle += usize::from(left == 0);
         state.attempts += 1;
         state.busy_ns = state.busy_ns.saturating_add(ran_ns);
         self.in_flight -= 1;
@@ -160,6 +171,7 @@ impl Workers {
         let Some(left) = (state.in_flight as usize).checked_sub(tasks) else {
             return Err(CodecError("it gives back more tasks than it was given".to_owned()));
         };
+        self.idle += usize::from(left == 0 && tasks > 0);
         state.in_flight = left as u32;
         self.in_flight -= tasks;
         Ok(())

@@ -28,8 +28,6 @@ pub(super) enum Happening {
     Woken(Option<controller::Awaited>),
     /// The user closes the cluster.
     Closes,
-    /// It is to be told what is left to end.
-    DrainReport,
     /// The body of the user's program fails.
     BodyFails,
     /// The controller's process exits.

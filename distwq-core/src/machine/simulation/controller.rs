@@ -13,8 +13,8 @@ use crate::codec::frame::Frame;
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::Rank;
-use crate::machine::Ns;
 use crate::machine::controller::{Controller, End, Input, Outbox, ReferenceNote, WorkerState};
+use crate::machine::{Notice, Ns};
 use std::collections::VecDeque;
 
 /// The controller, with what has come and was not read.
@@ -74,10 +74,7 @@ impl World<'_> {
                 return;
             }
         }
-        if self.controller.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.tell(Input::Time);
-        }
-        self.controller.out.flush();
+        self.tell(Input::TurnEnds);
         self.after_controller();
         self.check_copies_asked();
     }
@@ -120,6 +117,12 @@ impl World<'_> {
         self.deliver_of_controller();
         let mut woken = Vec::new();
         self.controller.out.happened.take(&mut woken, |woken| woken.push(None), |woken, key| woken.push(Some(key)));
+        for notice in self.controller.out.notices.take() {
+            let Notice::Left { tasks } = notice else { panic!("nobody listens to {notice:?}") };
+            assert!(self.controller.machine.is_closing(), "nobody waits for the end of {tasks}");
+            self.history.note(self.agenda.now(), || tasks);
+            self.history.tally.left_told += 1;
+        }
         for key in woken {
             let after = if self.random.percent(60) { 0 } else { self.random.up_to(20_000) };
             self.agenda.at(self.agenda.now() + after, Happening::Woken(key));

@@ -31,11 +31,6 @@ impl World<'_> {
     /// The user adds one task, which goes out at once or waits for company.
     pub(super) fn submit_task(&mut self) {
         self.add_task(None);
-        if let Some(worker) = self.controller.out.idle_started.take()
-            && self.random.percent(70)
-        {
-            self.controller.out.flush_to(worker);
-        }
         self.after_controller();
         if self.random.percent(10) {
             self.controller_turn();

@@ -15,8 +15,6 @@ use crate::outcome::error::{RunError, TaskError};
 enum Wait {
     Task(usize),
     Reports,
-    /// Reports for what is left to end.
-    DrainReports,
     Run(RunId),
     Drained,
 }
@@ -26,7 +24,7 @@ impl Wait {
     fn is_for(self, key: Option<Awaited>, task: impl FnOnce(usize) -> Awaited) -> bool {
         let own = match self {
             Self::Task(index) => task(index),
-            Self::Reports | Self::DrainReports => Awaited::Reports,
+            Self::Reports => Awaited::Reports,
             Self::Run(run) => Awaited::Run(run),
             Self::Drained => Awaited::Drained,
         };
@@ -211,7 +209,6 @@ impl World<'_> {
         let is_over = match wait {
             Wait::Task(index) => return self.has_output(index),
             Wait::Reports => machine.has_reports(),
-            Wait::DrainReports => machine.has_reports(),
             Wait::Run(run) => machine.has_run_ended(run),
             Wait::Drained => machine.pending() == 0 || machine.is_over(),
         };
@@ -225,10 +222,6 @@ impl World<'_> {
                 let stats = machine.stats();
                 assert_eq!(stats.submitted, stats.done + stats.failed + stats.outstanding);
                 assert_eq!(stats.ranks.len(), self.workers.len() + 1);
-            }
-            Wait::DrainReports => {
-                let report = machine.drain_report(self.agenda.now());
-                assert!(report.is_none_or(|report| report.contains("task")), "it names what is left");
             }
             Wait::Run(run) => {
                 let result = machine.result_of_run(run);
@@ -292,25 +285,5 @@ impl World<'_> {
         self.tell(Input::Closing);
         self.after_controller();
         self.wait(Wait::Drained);
-        if !self.user.is_drained {
-            self.plan_drain_report();
-        }
-    }
-
-    fn plan_drain_report(&mut self) {
-        if let Some(at) = self.controller.machine.next_drain_report() {
-            self.agenda.at(at, Happening::DrainReport);
-        }
-    }
-
-    /// It is to be told what is left to end.
-    pub(super) fn drain_report(&mut self) {
-        if !self.user.waits.contains(&Wait::Drained) {
-            return;
-        }
-        self.tell(Input::DrainReportDue);
-        self.after_controller();
-        self.wait(Wait::DrainReports);
-        self.plan_drain_report();
     }
 }

@@ -138,10 +138,8 @@ impl World<'_> {
         if this.out.take_asked() {
             this.machine.handle(clock, Input::Reports { kept_bytes: 0 }, &mut this.out);
         }
-        if this.machine.next_deadline().is_some_and(|deadline| deadline <= clock) {
-            this.machine.handle(clock, Input::Time, &mut this.out);
-        }
-        self.flush_worker(worker);
+        this.machine.handle(clock, Input::TurnEnds, &mut this.out);
+        self.deliver_of_worker(worker);
         self.after_worker(worker);
     }
 
@@ -167,19 +165,6 @@ impl World<'_> {
             Some(End::Exit) if self.phase == Phase::Exited => self.gone(worker),
             Some(End::Unreadable { from, .. }) if self.torn.is(from, rank) => self.torn = Torn::Read,
             Some(end) => panic!("{rank} gives up: {end:?}"),
-        }
-    }
-
-    /// Sends all there is.
-    fn flush_worker(&mut self, worker: usize) {
-        self.deliver_of_worker(worker);
-        let this = &mut self.workers[worker];
-        if this.is_dead {
-            return;
-        }
-        let rank = this.rank;
-        if let Some(frame) = this.out.take_reports(Vec::new) {
-            self.send(rank, CONTROLLER, frame);
         }
     }
 
@@ -260,7 +245,7 @@ impl World<'_> {
                 if this.executors.iter().all(|executor| matches!(executor.doing, Doing::Stopped)) {
                     this.finished = true;
                     this.machine.handle(now + this.clock_ahead, Input::Finished, &mut this.out);
-                    self.flush_worker(worker);
+                    self.deliver_of_worker(worker);
                     self.after_worker(worker);
                 }
             }
@@ -409,10 +394,10 @@ impl World<'_> {
         given.inputs = Vec::new();
         attempt.failure = failure.map(Box::new);
         this.machine.handle(clock, Input::Ended { slot: Slot(slot as u32), attempt }, &mut this.out);
-        self.deliver_of_worker(worker);
         if self.random.percent(30) {
-            self.flush_worker(worker);
+            this.out.flush();
         }
+        self.deliver_of_worker(worker);
         self.looks_for_task(worker, slot);
         self.after_worker(worker);
     }

@@ -264,7 +264,6 @@ impl<'h> World<'h> {
             Happening::Drops(task) => self.user_drops(task),
             Happening::Woken(key) => self.user_woken(key),
             Happening::Closes => self.user_closes(),
-            Happening::DrainReport => self.drain_report(),
             Happening::BodyFails => {
                 if self.phase == Phase::Open {
                     self.stop(true);

@@ -15,8 +15,9 @@ pub(crate) enum Input<'a> {
     Ended { slot: Slot, attempt: &'a mut Attempt },
     /// A member of a group waits for a message that is not here.
     Awaits { epoch: u64, from: usize, key: GroupKey },
-    /// A deadline may have come.
-    Time,
+    /// All that had come was handled: deadlines that have come are looked at, and what
+    /// the controller is told goes out.
+    TurnEnds,
     /// The controller is to be told what this rank holds and runs, as the
     /// [outbox](super::Outbox::take_asked) has asked.
     Reports { kept_bytes: u64 },

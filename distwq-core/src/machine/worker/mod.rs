@@ -115,10 +115,11 @@ impl Worker {
                 unreachable!("these happen for each task")
             }
             Input::Awaits { epoch, from, key } => self.groups.of_running(epoch).begin_wait(now, from, key),
-            Input::Time => {
+            Input::TurnEnds => {
                 if let Some(report) = self.groups.overdue(now) {
                     out.tell(&ToController::Waits(report));
                 }
+                out.flush();
             }
             Input::Reports { kept_bytes } => {
                 let running = self.running.told(now);
@@ -127,13 +128,14 @@ impl Worker {
             }
             Input::Finished => {
                 out.tell(&ToController::Stopped);
+                out.flush();
                 let Self { ready, values, groups, .. } = self;
                 out.garbage.push(Box::new((take(ready), take(values), take(groups))));
             }
         }
     }
 
-    /// When [`Input::Time`] is needed at the latest.
+    /// When [`Input::TurnEnds`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
         self.groups.next_deadline()
     }

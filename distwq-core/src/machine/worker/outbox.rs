@@ -13,10 +13,10 @@ use std::mem::take;
 /// What is to be done outside the machine, until the driver has done it.
 pub(crate) struct Outbox {
     controller: Rank,
-    /// What the controller is told. It gathers until the driver takes it.
+    /// What the controller is told. It gathers until it is [flushed](Self::flush).
     report: Frame,
     reports: u32,
-    /// Messages that go at once.
+    /// Frames that go at once.
     pub(crate) outgoing: Outgoing,
     /// The run is over: other ranks need nothing of this one, and those that have joined
     /// in the end would not take it.
@@ -148,11 +148,12 @@ impl Outbox {
         self.reports
     }
 
-    /// Takes them, if there are some. What comes next goes into a buffer that `fresh`
-    /// gives.
-    pub(crate) fn take_reports(&mut self, fresh: impl FnOnce() -> Vec<u8>) -> Option<Frame> {
-        (take(&mut self.reports) > 0)
-            .then(|| std::mem::replace(&mut self.report, Frame { body: fresh(), attachments: Vec::new() }))
+    /// They wait no more.
+    pub(crate) fn flush(&mut self) {
+        if take(&mut self.reports) > 0 {
+            let frame = std::mem::replace(&mut self.report, self.outgoing.fresh());
+            self.outgoing.send(self.controller, frame);
+        }
     }
 
     /// Whether something has to be done at once.

@@ -49,12 +49,18 @@ impl Told {
         self.worker.handle(0, Input::Frame { from: CONTROLLER, frame }, &mut self.out);
     }
 
-    /// Takes what the worker has said to the controller, as text.
-    fn heard(&mut self) -> Vec<String> {
+    /// Takes the frames that the worker sends.
+    fn sent(&mut self) -> Vec<Frame> {
+        self.out.flush();
         let mut frames = Vec::new();
         self.out.outgoing.take(&mut frames, |frames, _, frame| frames.push(frame), |_| Vec::new());
+        frames
+    }
+
+    /// Takes what the worker has said to the controller, as text.
+    fn heard(&mut self) -> Vec<String> {
         let mut heard = Vec::new();
-        for frame in frames.into_iter().chain(self.out.take_reports(Vec::new)) {
+        for frame in self.sent() {
             let mut messages = Messages::of(&frame);
             while !messages.is_empty() {
                 match messages.next_fixed(Done::read) {

@@ -1,7 +1,8 @@
 //! What is driven.
 
 use super::waiters::Waiters;
-use crate::machine::{Garbage, Notice, Ns};
+use crate::machine::{Garbage, Notice, Ns, Outgoing};
+use crate::transport::{Flow, Transport};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -75,4 +76,22 @@ pub(crate) enum Turn {
     Moving,
     /// Something happened.
     Worked,
+}
+
+impl Turn {
+    /// One in which something has happened, or not, and after which the transport is in
+    /// this state.
+    pub(crate) fn of(worked: bool, flow: Flow) -> Self {
+        match (worked, flow) {
+            (true, _) => Self::Worked,
+            (false, Flow::Moving) => Self::Moving,
+            (false, Flow::Still) => Self::Idle,
+        }
+    }
+}
+
+/// Sends what lies in an outbox.
+#[inline(never)]
+pub(crate) fn send_all(outgoing: &mut Outgoing, transport: &mut dyn Transport) {
+    outgoing.take(transport, |to, rank, frame| to.send(rank, frame), |from| from.buffer());
 }

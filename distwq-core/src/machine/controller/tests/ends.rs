@@ -76,7 +76,7 @@ fn as_time_passes_work_is_asked_back_and_given_to_who_has_none() {
     tasks.iter().filter(|(rank, _)| *rank == dry).for_each(|(rank, task)| play.finish(*rank, *task));
     assert_eq!(play.controller.next_deadline(), Some(1_000_001));
     play.now = 1_000_001;
-    play.tell(Input::Time);
+    play.tell(Input::TurnEnds);
     let take_back = format!("{:?}", Some(ToWorker::TakeBack { tasks: vec![ahead] }));
     assert_eq!(play.told(), [(silent, take_back)]);
     play.say(silent, &ToController::Returned { tasks: vec![ahead] });

@@ -99,10 +99,10 @@ fn a_member_that_does_not_answer_within_the_grace_is_stuck() {
     assert_eq!(play.controller.next_deadline(), Some(play.now + GRACE));
     play.say(two, &ToController::Heard { epoch: 1 });
     play.now += GRACE - 1;
-    play.tell(Input::Time);
+    play.tell(Input::TurnEnds);
     assert!(play.out.take_end().is_none());
     play.now += 1;
-    play.tell(Input::Time);
+    play.tell(Input::TurnEnds);
     let Some(End::Stuck(text)) = play.out.take_end() else { panic!("one has not answered") };
     let who = format!("rank {three} (host host{three}) did not leave raw MPI within 10000 ms", three = three.0);
     assert_eq!(text, format!("collective task g #1: rank {} failed: it breaks; {who}", one.0));
@@ -121,7 +121,7 @@ fn who_has_answered_or_left_is_not_stuck() {
     play.done(three, task, Err(Failure::Group("it has heard".to_owned())));
     assert_eq!(play.controller.next_deadline(), None);
     play.now += 1_000_000_000_000;
-    play.tell(Input::Time);
+    play.tell(Input::TurnEnds);
     assert!(play.out.take_end().is_none());
     assert!(play.error(task).is_none(), "the second is still inside");
 }

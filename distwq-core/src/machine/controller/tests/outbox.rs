@@ -67,18 +67,37 @@ fn the_first_reason_to_end_is_the_one_that_is_told() {
 
 /// A user that adds one task may wait for it next. Those of a graph are many.
 #[test]
-fn a_worker_that_had_nothing_is_told_of_if_a_user_has_added_one_task() {
-    let mut play = Play::with_workers(&[W3]);
+fn one_task_that_a_user_adds_goes_at_once_to_a_worker_that_had_nothing() {
+    let begin = || {
+        let mut play = Play::with_workers(&[W3]);
+        play.now = LONG_NS;
+        play
+    };
+    let mut play = begin();
     play.add(&SINGLE, &[], 0);
-    assert_eq!(play.out.idle_started.take(), Some(FIRST));
+    assert_eq!(receivers(&mut play.out), [W3]);
+    play.now += LONG_NS;
     play.add(&SINGLE, &[], 0);
-    assert_eq!(play.out.idle_started, None, "it had one");
-    let mut play = Play::with_workers(&[W3]);
+    assert_eq!(receivers(&mut play.out), [], "it had one");
+    let mut play = begin();
     play.tell(Input::GraphBegins { size: GraphSize { tasks: 1, values: 0, dependencies: 0, inputs_room: 0 } });
     let run = play.out.run.take();
     play.add_new(&NewTask { run, ..plain(&SINGLE) });
     play.tell(Input::GraphEnds);
-    assert_eq!(play.out.idle_started, None);
+    assert_eq!(receivers(&mut play.out), []);
+    play.tell(Input::TurnEnds);
+    assert_eq!(receivers(&mut play.out), [W3]);
+}
+
+#[test]
+fn a_task_that_waits_for_another_one_does_not_hurry_that() {
+    let mut play = Play::new();
+    play.now = LONG_NS;
+    let a = play.add(&SINGLE, &[], 0);
+    assert_eq!(receivers(&mut play.out).len(), 1);
+    play.now += LONG_NS;
+    play.add(&SINGLE, &[a], 0);
+    assert_eq!(receivers(&mut play.out), []);
 }
 
 /// To whom the frames go that lie in an outbox.

@@ -177,15 +177,16 @@ fn what_is_left_to_end_is_told_by_what_the_workers_answer() {
     let mut play = Play::new();
     play.now = 7 * SECOND;
     let [(one, first), (two, second), ..] = play.fill()[..] else { unreachable!() };
-    assert_eq!((play.controller.next_drain_report(), play.controller.drain_report(play.now)), (None, None));
     assert!(!play.controller.is_closing());
+    assert_eq!(play.controller.next_deadline(), None);
     play.tell(Input::Closing);
     assert!(play.controller.is_closing());
-    assert_eq!(play.controller.next_drain_report(), Some(17 * SECOND));
+    assert_eq!(play.controller.next_deadline(), Some(17 * SECOND));
     play.now = 17 * SECOND;
-    play.tell(Input::DrainReportDue);
+    play.tell(Input::TurnEnds);
     assert_eq!(play.told(), [W1, W2].map(|rank| (rank, "Some(Report)".to_owned())));
-    assert_eq!(play.controller.next_drain_report(), Some(77 * SECOND));
+    assert_eq!(play.controller.next_deadline(), Some(18 * SECOND));
+    assert!(play.out.notices.is_empty());
 
     let begin = |seconds| format!("the run cannot end yet: it has waited {seconds} s for 4 tasks");
     let silent = |rank: Rank| {
@@ -196,8 +197,10 @@ fn what_is_left_to_end_is_told_by_what_the_workers_answer() {
             rank = rank.0
         )
     };
-    let report = play.controller.drain_report(18 * SECOND);
-    assert_eq!(report, Some(format!("{}{}{}{UNTIL_KILLED}", begin(11), silent(W1), silent(W2))));
+    play.now = 18 * SECOND;
+    play.tell(Input::TurnEnds);
+    assert_eq!(play.left(), [format!("{}{}{}{UNTIL_KILLED}", begin(11), silent(W1), silent(W2))]);
+    assert_eq!(play.controller.next_deadline(), Some(77 * SECOND));
 
     let answer = |task, ran_ns| ToController::Report {
         resident_bytes: 0,
@@ -205,6 +208,9 @@ fn what_is_left_to_end_is_told_by_what_the_workers_answer() {
         kept_bytes: 0,
         running: vec![(task, ran_ns), (TaskId::new(0, 99), 1)],
     };
+    play.now = 80 * SECOND;
+    play.tell(Input::TurnEnds);
+    play.now += SECOND / 2;
     assert!(!play.controller.has_reports());
     play.say(one, &answer(first, 9 * SECOND));
     assert_eq!((play.controller.has_reports(), play.woken()), (false, vec![]));
@@ -213,9 +219,9 @@ fn what_is_left_to_end_is_told_by_what_the_workers_answer() {
     let runs = |task: TaskId, rank: Rank, seconds| {
         format!("; f #{} has run on rank {rank} (host host{rank}) for {seconds} s", task.serial(), rank = rank.0)
     };
-    let report = play.controller.drain_report(19 * SECOND);
     let running = [runs(second, two, 12), runs(first, one, 9)].concat();
-    assert_eq!(report, Some(format!("{}{running}{UNTIL_KILLED}", begin(12))));
+    assert_eq!(play.left(), [format!("{}{running}{UNTIL_KILLED}", begin(73))]);
+    assert_eq!(play.controller.next_deadline(), Some(137 * SECOND));
 }
 
 /// ```text
@@ -226,18 +232,51 @@ fn some_of_those_that_wait_for_others_are_named_as_long_as_something_is_left() {
     let mut play = Play::with_workers(&[W3]);
     let a = play.add(&SINGLE, &[], 0);
     let waiting = [(); 7].map(|()| play.add(&SINGLE, &[a], 0));
+    play.now = 1;
     play.tell(Input::Closing);
-    play.say(W3, &ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] });
-    let text = play.controller.drain_report(play.now).expect("eight are left");
+    let report = |play: &mut Play| {
+        play.now = play.controller.next_deadline().expect("something is left");
+        play.tell(Input::TurnEnds);
+        play.say(W3, &ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] });
+        play.left()
+    };
     let named: String = waiting[..5].iter().map(|task| format!("; f #{} waits for f #1", task.serial())).collect();
-    let begin = "the run cannot end yet: it has waited 0 s for 8 tasks";
-    assert_eq!(text, format!("{begin}{named}; 2 more like that{UNTIL_KILLED}"));
+    let begin = "the run cannot end yet: it has waited 10 s for 8 tasks";
+    assert_eq!(report(&mut play), [format!("{begin}{named}; 2 more like that{UNTIL_KILLED}")]);
+    // All end while the workers are asked.
+    play.now = play.controller.next_deadline().expect("something is left");
+    play.tell(Input::TurnEnds);
     play.fail(W3, a, "it fails");
-    assert_eq!((play.controller.pending(), play.controller.drain_report(play.now)), (0, None));
-    play.add(&SINGLE, &[], 0);
-    assert!(play.controller.drain_report(play.now).is_some());
+    assert_eq!((play.controller.pending(), play.controller.next_deadline()), (0, None));
+    play.say(W3, &ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] });
+    assert_eq!(play.left(), [""; 0]);
+}
+
+#[test]
+fn what_is_left_to_end_is_not_told_once_the_run_is_over() {
+    let mut play = Play::new();
+    play.fill();
+    play.tell(Input::Closing);
     play.tell(Input::Stop { failed: true });
-    assert_eq!(play.controller.drain_report(play.now), None, "nothing is waited for any more");
+    play.now += 1_000 * SECOND;
+    assert_eq!(play.controller.next_deadline(), None);
+    play.tell(Input::TurnEnds);
+    assert_eq!(play.left(), [""; 0]);
+}
+
+#[test]
+fn a_lost_worker_need_not_answer_for_what_is_left_to_be_told() {
+    let mut play = Play::new();
+    play.fill();
+    play.tell(Input::Closing);
+    play.now = play.controller.next_deadline().expect("something is left");
+    play.tell(Input::TurnEnds);
+    for rank in [W1, W2] {
+        assert_eq!(play.left(), [""; 0]);
+        play.tell(Input::Lost { rank });
+    }
+    let left = play.left();
+    assert!(matches!(&left[..], [text] if text.contains("has waited 10 s for 3 tasks")), "{left:?}");
 }
 
 /// ```text
@@ -251,7 +290,7 @@ fn those_that_can_never_move_end_with_what_they_wait_for() {
     let a = play.add_new(&NewTask { options: Some(&three), ..plain(&GROUP) });
     let b = play.add(&SINGLE, &[a], 0);
     assert_eq!(play.controller.next_deadline(), Some(play.now), "there is nothing to wait for");
-    play.tell(Input::Time);
+    play.tell(Input::TurnEnds);
     let waits = "2 tasks left; g #1 waits for 3 workers (the cluster has 2); f #2 waits for g #1";
     assert_eq!(play.out.notices.take(), [Notice::Stalled { waits: waits.to_owned() }]);
     for task in [a, b] {

@@ -159,7 +159,7 @@ impl World {
                 Happening::ControllerTurn => {}
                 Happening::WorkerTurn(worker) if self.sites[worker].looks_at == Some(self.agenda.now()) => {
                     self.sites[worker].looks_at = None;
-                    self.tell_worker(worker, worker::Input::Time);
+                    self.tell_worker(worker, worker::Input::TurnEnds);
                     self.after_worker(worker);
                 }
                 Happening::WorkerTurn(_) => {}
@@ -188,10 +188,7 @@ impl World {
             for (from, frame) in &inbox {
                 controller.handle(now, controller::Input::Frame { from: *from, frame }, out);
             }
-            if controller.next_deadline().is_some_and(|deadline| deadline <= now) {
-                controller.handle(now, controller::Input::Time, out);
-            }
-            out.flush();
+            controller.handle(now, controller::Input::TurnEnds, out);
             let mut frames = Vec::new();
             out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
             frames
@@ -257,8 +254,8 @@ impl World {
         let out = &mut sites[worker].out;
         let frames = meter.worker(|| {
             let mut frames = Vec::new();
+            out.flush();
             out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
-            frames.extend(out.take_reports(Vec::new).map(|frame| (CONTROLLER, frame)));
             frames
         });
         for (to, frame) in frames {

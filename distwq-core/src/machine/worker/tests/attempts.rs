@@ -65,8 +65,8 @@ fn an_output_goes_to_the_controller_up_to_the_limit_and_else_stays() {
         assert_eq!((attempt.output.len(), attempt.ended_ns()), (bytes, 14));
         end(&mut worker, &mut attempt);
         assert_eq!(worker.out.reports(), 1);
-        let frame = worker.out.take_reports(Vec::new).expect("one waits");
-        assert!(worker.out.take_reports(Vec::new).is_none());
+        let frame = worker.sent().pop().expect("one waits");
+        assert!(worker.sent().is_empty());
         let done = Messages::of(&frame).next_fixed(Done::read).expect("it tells of an attempt");
         assert_eq!((done.task(), done.times(), done.bytes.len()), (id(1), (5, 14), if is_behind { bytes } else { 0 }));
         let outcome = done.tail().expect("it decodes").map(|tail| tail.outcome.expect("it has succeeded"));

@@ -111,7 +111,7 @@ fn a_member_that_waits_for_long_says_so_and_answers_when_asked() {
     worker.worker.handle(1_000, Input::Awaits { epoch: EPOCH, from: 2, key: key(3) }, &mut worker.out);
     assert_eq!(worker.worker.next_deadline(), Some(50_001_000));
     for (now, heard) in [(50_000_999, vec![]), (50_001_000, vec![waits(Some((2, key(3))), (0, 0), None)])] {
-        worker.worker.handle(now, Input::Time, &mut worker.out);
+        worker.worker.handle(now, Input::TurnEnds, &mut worker.out);
         assert_eq!(worker.heard(), heard);
     }
     worker.say([ToWorker::AskWait { epoch: EPOCH, round: 4 }]);
@@ -121,7 +121,7 @@ fn a_member_that_waits_for_long_says_so_and_answers_when_asked() {
     assert_eq!((worker.worker.next_deadline(), worker.send(1, 0)), (None, Ok(())));
     worker.said_to_others();
     worker.end(&mut attempt);
-    assert_eq!(worker.out.take_reports(Vec::new).map(|frame| frame.attachments.len()), Some(0));
+    assert!(matches!(&worker.sent()[..], [frame] if frame.attachments.is_empty()));
     // One that has left still tells how much has come, and again if more does.
     worker.say([ToWorker::AskWait { epoch: EPOCH, round: 5 }]);
     assert_eq!(worker.heard(), [waits(None, (1, 1), Some(5))]);
@@ -220,7 +220,7 @@ fn the_output_of_a_group_is_that_of_its_first_member() {
             }
             (0..3).for_each(|_| attempt.output.append_plain(&7_u8).expect("it has room"));
             worker.end(&mut attempt);
-            let frame = worker.out.take_reports(Vec::new).expect("its part has ended");
+            let frame = worker.sent().pop().expect("its part has ended");
             let done = Messages::of(&frame).next_fixed(Done::read).expect("it tells of an attempt");
             let tail = done.tail().expect("it decodes");
             assert_eq!(tail.as_ref().is_some_and(|tail| tail.raw), raw);
