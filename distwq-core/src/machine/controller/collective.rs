@@ -52,7 +52,6 @@ impl Controller {
             let error = left.failure.as_ref().map(|(failure, _)| failure.to_string());
             Notice::GroupLeft { epoch: left.epoch, error }
         });
-        let attempt = self.table.get(task).map_or(0, |entry| entry.attempts);
         if let Some(members) = self.groups.used_communicator(&left) {
             let encoded = Members::of(self.workers.ranks(&members)).encoded();
             for member in &members {
@@ -62,13 +61,14 @@ impl Controller {
             }
         }
         let times = (left.started_ns, left.ended_ns);
-        let result = match (left.failure.take(), left.output.take()) {
+        let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
+        match (left.failure.take(), left.output.take()) {
             (None, Some(output)) => {
                 let given = output.map(Encoded::Many);
                 let made = made(&given);
                 let first = left.members[0];
                 self.ended(task, Ended::Value { given, worker: first, times }, out);
-                Ok(made)
+                self.tell_scheduler(Event::GroupFinished { task, result: Ok(made), ran_ns }, out);
             }
             (failure, output) => {
                 if let Some(Given::Resident { .. }) = output {
@@ -81,15 +81,13 @@ impl Controller {
                 let (failure, worker) = failure.expect("a member that gives nothing has failed");
                 let retry = is_worth_a_retry(&failure);
                 let lost = matches!(failure, Failure::Lost(_)).then_some(worker);
-                self.failures.insert(task, (failure, worker));
                 if let Some(entry) = self.table.get_mut(task) {
                     (entry.started_ns, entry.finished_ns) = times;
                 }
-                Err(GroupFailure { retry, lost })
+                let result = Err(GroupFailure { retry, lost });
+                self.note_to_scheduler(Event::GroupFinished { task, result, ran_ns });
+                self.attempt_failed(task, worker, &failure, out);
             }
-        };
-        let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
-        self.tell_scheduler(Event::GroupFinished { task, result, ran_ns }, out);
-        self.forget_failure(task, attempt, out);
+        }
     }
 }

@@ -8,6 +8,16 @@ use crate::machine::scheduler::End;
 use crate::outcome::error::{PathStep, TaskError, TaskSite};
 use std::sync::Arc;
 
+/// What a task that ends without a value tells, as far as the scheduler does not know it.
+pub(super) enum Cause<'a> {
+    /// Nothing: the scheduler knows it all.
+    Known,
+    /// Nothing can move any more: who waits for what.
+    Stall(&'a str),
+    /// What the last attempt has failed of, and where.
+    Failure(&'a Failure, WorkerId),
+}
+
 /// What a task tells whose worker was lost.
 pub(super) const WORKER_GONE: &str = "the process of that rank has ended. A task with `retries` left that need not run on \
     one certain rank is run again by another one";
@@ -60,16 +70,8 @@ impl Entry {
     }
 }
 
-/// What a task gives that has ended without a value. `failure` is that of its last
-/// attempt, `stall` says why nothing could move any more.
-pub(super) fn output_of(
-    task: TaskId,
-    end: End,
-    table: &Table,
-    workers: &Workers,
-    failure: Option<(Failure, WorkerId)>,
-    stall: Option<&str>,
-) -> Output {
+/// What a task gives that has ended without a value.
+pub(super) fn output_of(task: TaskId, end: End, table: &Table, workers: &Workers, cause: &Cause<'_>) -> Output {
     let entry = table.get(task).expect("a task that ends has not gone");
     let site = |at| Arc::new(entry.site(workers, at));
     let error = match end {
@@ -79,8 +81,8 @@ pub(super) fn output_of(
             return Output::Upstream(step.expect("a task ends upstream of one that gave no value"));
         }
         End::Failed => {
-            let (failure, at) = failure.expect("a failed task has failed of something");
-            entry.error_of(workers, &failure, at)
+            let &Cause::Failure(failure, at) = cause else { unreachable!("a failed task has failed of something") };
+            entry.error_of(workers, failure, at)
         }
         End::WorkerLost { worker } => {
             TaskError::WorkerLost { site: site(Some(worker)), message: Arc::from(WORKER_GONE) }
@@ -93,10 +95,10 @@ pub(super) fn output_of(
         End::Infeasible => {
             TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
         }
-        End::Stalled => TaskError::Stalled {
-            site: site(None),
-            message: Arc::from(stall.unwrap_or("it waits for what cannot come")),
-        },
+        End::Stalled => {
+            let &Cause::Stall(waits) = cause else { unreachable!("it is told who waits for what") };
+            TaskError::Stalled { site: site(None), message: Arc::from(waits) }
+        }
     };
     Output::Failed(Arc::new(error))
 }

@@ -45,7 +45,6 @@ impl Controller {
             (self.scheduler.copies(), "copies"),
             (self.groups.len(), "groups"),
             (self.runs.len(), "graphs"),
-            (self.failures.len(), "failures"),
             (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),
         ];
         left.iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))

@@ -34,18 +34,16 @@ use super::{Notice, Ns};
 use crate::codec::{CodecError, Payload};
 use crate::config::Settings;
 use crate::function::registry::Registry;
-use crate::function::remote::Failure;
 use crate::id::{Rank, RunId, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
 use crate::wire::message::{ToPeer, ToWorker};
 use dispatch::{Functions, Start, Whereabouts};
 use drain::Draining;
-use ends::upstream;
+use ends::{Cause, upstream};
 use groups::Groups;
 use prompt::Prompt;
 use references::Unreferenced;
 use runs::Runs;
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use table::{Ended, Entry, HomeCopy, Output, RanOn, Table};
@@ -96,8 +94,6 @@ pub(crate) struct Controller {
     unreferenced: Unreferenced,
     prompt: Prompt,
     counts: Counts,
-    /// Why an attempt that has just ended gave no value.
-    failures: FxHashMap<TaskId, (Failure, WorkerId)>,
     /// Since the cluster takes no tasks any more.
     draining: Option<Draining>,
 }
@@ -127,7 +123,6 @@ impl Controller {
             unreferenced: Unreferenced::default(),
             prompt: Prompt::default(),
             counts: Counts::default(),
-            failures: FxHashMap::default(),
             draining: None,
         };
         for worker in controller.workers.ids() {
@@ -422,7 +417,7 @@ impl Controller {
         let message = self.describe_stall(stall);
         out.notices.note(|| Notice::Stalled { waits: message.clone() });
         self.note_to_scheduler(Event::GiveUp);
-        self.carry_out_all(Some(&message), out);
+        self.carry_out_all(&Cause::Stall(&message), out);
     }
 
     /// Passes an event on and carries out what follows. Events that follow from that come
@@ -454,11 +449,12 @@ impl Controller {
     #[inline]
     fn carry_out(&mut self, out: &mut Outbox) {
         if !self.actions.is_empty() {
-            self.carry_out_all(None, out);
+            self.carry_out_all(&Cause::Known, out);
         }
     }
 
-    fn carry_out_all(&mut self, stall: Option<&str>, out: &mut Outbox) {
+    /// The same; `cause` says of tasks that end what the scheduler cannot.
+    fn carry_out_all(&mut self, cause: &Cause<'_>, out: &mut Outbox) {
         // The scheduler is not entered from here but for copies, which lead to no
         // actions.
         while let Some(action) = self.actions.take_next() {
@@ -477,7 +473,7 @@ impl Controller {
                     self.start_group(task, members, attempt, out);
                 }
                 Action::TakeBack { worker, tasks } => self.take_back(worker, tasks, out),
-                Action::Ended { task, end } => self.end_without_value(task, end, stall, out),
+                Action::Ended { task, end } => self.end_without_value(task, end, cause, out),
             }
         }
     }
@@ -489,9 +485,8 @@ impl Controller {
         out.post(worker, &ToWorker::TakeBack { tasks });
     }
 
-    fn end_without_value(&mut self, task: TaskId, end: scheduler::End, stall: Option<&str>, out: &mut Outbox) {
-        let failure = self.failures.remove(&task);
-        let output = ends::output_of(task, end, &self.table, &self.workers, failure, stall);
+    fn end_without_value(&mut self, task: TaskId, end: scheduler::End, cause: &Cause<'_>, out: &mut Outbox) {
+        let output = ends::output_of(task, end, &self.table, &self.workers, cause);
         self.ended(task, Ended::Nothing(output), out);
     }
 

@@ -1,7 +1,7 @@
 //! What workers say: read from their frames, and told to the scheduler.
 
 use super::Controller;
-use super::ends::is_worth_a_retry;
+use super::ends::{Cause, is_worth_a_retry};
 use super::groups::Part;
 use super::input::{Awaited, Encoded};
 use super::outbox::{End, Outbox};
@@ -197,25 +197,23 @@ impl Controller {
     ) -> Result<(), CodecError> {
         let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
         (entry.started_ns, entry.finished_ns) = times;
-        let retry = is_worth_a_retry(&failure);
-        let attempt = entry.attempts;
-        self.carry_out(out);
-        self.failures.insert(task, (failure, worker));
-        let ran_ns = times.1 - times.0;
+        let (ran_ns, retry) = (times.1 - times.0, is_worth_a_retry(&failure));
         self.report_to_scheduler(&[task], Event::Failed { worker, task, ran_ns, retry })?;
-        self.carry_out(out);
-        self.forget_failure(task, attempt, out);
+        self.attempt_failed(task, worker, &failure, out);
         Ok(())
     }
 
-    /// The scheduler knows that an attempt has failed. If the task has not ended by that,
-    /// it is tried again.
-    pub(super) fn forget_failure(&mut self, task: TaskId, attempt: u32, out: &mut Outbox) {
-        if let Some((failure, worker)) = self.failures.remove(&task) {
-            let rank = self.workers.rank(worker);
-            out.notices.note(|| {
-                let (task, error) = (self.named(task), failure.to_string());
-                Notice::Retried { task, attempt, rank, error }
+    /// The scheduler was told that an attempt has failed: carries out what follows. If
+    /// the task has not ended then, there is another attempt.
+    pub(super) fn attempt_failed(&mut self, task: TaskId, worker: WorkerId, failure: &Failure, out: &mut Outbox) {
+        let attempt = self.table.get(task).map_or(0, |entry| entry.attempts);
+        self.carry_out_all(&Cause::Failure(failure, worker), out);
+        if self.table.get(task).is_some_and(|entry| matches!(entry.output, Output::Pending)) {
+            out.notices.note(|| Notice::Retried {
+                task: self.named(task),
+                attempt,
+                rank: self.workers.rank(worker),
+                error: failure.to_string(),
             });
         }
     }

@@ -14,6 +14,7 @@ use crate::codec::frame::{Frame, Messages};
 use crate::config::Config;
 use crate::function::argument::ArgumentPosition;
 use crate::function::registry::{Body, Remote};
+use crate::function::remote::Failure;
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given, OfAttempt, RunFields};
 use crate::wire::message::ToController;
 

@@ -2,6 +2,7 @@
 
 use super::super::groups::{Groups, Part};
 use super::*;
+use crate::machine::NamedTask;
 
 fn enter(epoch: u64) -> String {
     format!("{:?}", Some(ToWorker::Enter { epoch }))
@@ -76,6 +77,35 @@ fn the_failure_of_a_member_itself_is_told_rather_than_what_follows_from_it() {
         assert_eq!(error.site().and_then(|site| site.rank), Some(members[named]), "{error}");
         assert!(error.to_string().contains(&text), "{error}");
     }
+}
+
+/// ```text
+/// g #1 --> f #2
+/// ```
+#[test]
+fn the_failure_of_a_group_is_told_while_there_is_another_attempt_and_is_its_error_after_the_last() {
+    let mut play = Play::with_workers(&[W1, W2]);
+    play.out.notices.want(true);
+    let task = play.add(&GROUP, &[], 1);
+    let dependent = play.add(&SINGLE, &[task], 0);
+    let mut retried = |text: &str| {
+        let members = play.members_of(task);
+        play.fail(members[1], task, text);
+        assert!(play.error(task).is_none(), "the first one is still inside");
+        play.finish(members[0], task);
+        let notices = play.out.notices.take().into_iter();
+        let retried = notices.filter(|notice| matches!(notice, Notice::Retried { .. })).collect::<Vec<_>>();
+        (retried, play.error(task), play.error(dependent))
+    };
+    let named = NamedTask { number: 1, function: "g", label: None };
+    let notice = Notice::Retried { task: named, attempt: 1, rank: W2, error: "once".to_owned() };
+    assert_eq!(retried("once"), (vec![notice], None, None));
+    let (notices, own, upstream) = retried("twice");
+    assert_eq!(notices, []);
+    let own = own.expect("that was the last attempt");
+    assert_eq!(own.site().map(|site| (site.rank, site.attempts)), Some((Some(W2), 2)), "{own}");
+    assert!(matches!(&own, TaskError::Failed { message, .. } if **message == *"twice"), "{own}");
+    assert!(matches!(&upstream, Some(TaskError::Upstream { root, .. }) if **root == own));
 }
 
 #[test]
