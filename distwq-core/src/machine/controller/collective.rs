@@ -61,14 +61,13 @@ impl Controller {
             }
         }
         let times = (left.started_ns, left.ended_ns);
-        let ran_ns = left.ended_ns.saturating_sub(left.started_ns);
         match (left.failure.take(), left.output.take()) {
             (None, Some(output)) => {
                 let given = output.map(Encoded::Many);
                 let made = made(&given);
                 let first = left.members[0];
                 self.ended(task, Ended::Value { given, worker: first, times }, out);
-                self.tell_scheduler(Event::GroupFinished { task, result: Ok(made), ran_ns }, out);
+                self.tell_scheduler(Event::GroupFinished { task, result: Ok(made) }, out);
             }
             (failure, output) => {
                 if let Some(Given::Resident { .. }) = output {
@@ -84,8 +83,7 @@ impl Controller {
                 if let Some(entry) = self.table.get_mut(task) {
                     (entry.started_ns, entry.finished_ns) = times;
                 }
-                let result = Err(GroupFailure { retry, lost });
-                self.note_to_scheduler(Event::GroupFinished { task, result, ran_ns });
+                self.note_to_scheduler(Event::GroupFinished { task, result: Err(GroupFailure { retry, lost }) });
                 self.attempt_failed(task, worker, &failure, out);
             }
         }

@@ -126,8 +126,6 @@ pub enum Event<'a> {
         task: TaskId,
         /// How it went. A value was made by the first member of the group.
         result: Result<Made, GroupFailure>,
-        /// How long it ran.
-        ran_ns: u64,
     },
     /// The answer to [`Action::TakeBack`].
     Returned {

@@ -203,7 +203,7 @@ impl Scheduler {
             Event::Fetched { task } => self.fetched(task),
             Event::Value { task, bytes } => self.given(task, bytes),
             Event::Failed { worker, task, ran_ns, retry } => self.failed(worker, task, ran_ns, retry, actions),
-            Event::GroupFinished { task, result, ran_ns: _ } => self.group_finished(task, result, actions),
+            Event::GroupFinished { task, result } => self.group_finished(task, result, actions),
             Event::Returned { worker, tasks } => self.returned(worker, tasks, actions),
             Event::Hold => self.hold(),
             Event::Resume => self.resume(actions),

@@ -324,7 +324,7 @@ impl World {
             }
             _ => model.failures += 1,
         }
-        self.tell(Event::GroupFinished { task, result, ran_ns: 1 });
+        self.tell(Event::GroupFinished { task, result });
     }
 
     fn told_of_loss(&mut self, worker: WorkerId) {
@@ -347,7 +347,7 @@ impl World {
                 self.tell(Event::Lost { worker });
                 // Nobody else is left who could report it.
                 let result = Err(GroupFailure { retry: true, lost: Some(worker) });
-                return self.tell(Event::GroupFinished { task, result, ran_ns: 1 });
+                return self.tell(Event::GroupFinished { task, result });
             }
         }
         self.tell(Event::Lost { worker });

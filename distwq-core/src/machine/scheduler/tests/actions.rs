@@ -52,7 +52,7 @@ fn each_action_has_its_own_list_until_all_are_taken() {
     assert_eq!(actions.by_ref().collect::<Vec<_>>(), all);
     // Their memory is used again, from the begin.
     let result = Ok(Made { bytes: 10, resident: true });
-    assert!(play.scheduler.handle(0, Event::GroupFinished { task: c, result, ran_ns: 1 }, &mut actions));
+    assert!(play.scheduler.handle(0, Event::GroupFinished { task: c, result }, &mut actions));
     assert!(play.scheduler.handle(0, Event::Dropped { tasks: &[c] }, &mut actions));
     assert_eq!(actions.collect::<Vec<_>>(), [done(c), release(c, &[W0])]);
 }

@@ -5,7 +5,7 @@ use crate::machine::scheduler::{GroupFailure, Made};
 
 fn group_done(play: &mut Play, task: TaskId) -> Vec<Whole> {
     let value = Made { bytes: 8, resident: false };
-    play.feed(Event::GroupFinished { task, result: Ok(value), ran_ns: LONG_NS })
+    play.feed(Event::GroupFinished { task, result: Ok(value) })
 }
 
 fn group_failed(play: &mut Play, task: TaskId) -> Vec<Whole> {
@@ -18,7 +18,7 @@ fn group_lost(play: &mut Play, task: TaskId, worker: WorkerId) -> Vec<Whole> {
 }
 
 fn group_ended(play: &mut Play, task: TaskId, failure: GroupFailure) -> Vec<Whole> {
-    play.feed(Event::GroupFinished { task, result: Err(failure), ran_ns: LONG_NS })
+    play.feed(Event::GroupFinished { task, result: Err(failure) })
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn the_value_of_a_group_is_lost_with_its_first_member() {
     let (w, _) = play.add(wide(2));
     assert_eq!(play.lose(W0), []);
     let result = Ok(Made { bytes: 100, resident: true });
-    let actions = play.feed(Event::GroupFinished { task: w, result, ran_ns: LONG_NS });
+    let actions = play.feed(Event::GroupFinished { task: w, result });
     assert_eq!(actions, [ended(w, End::WorkerLost { worker: W0 })]);
 }
 
