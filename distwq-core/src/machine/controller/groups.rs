@@ -2,6 +2,7 @@
 //! when all have left.
 
 use super::outbox::Outbox;
+use super::roll::{Member, Roll};
 use super::waits::{Verdict, Waits};
 use crate::codec::Payload;
 use crate::function::remote::Failure;
@@ -21,13 +22,10 @@ struct Attempt {
     epoch: u64,
     members: Box<[WorkerId]>,
     ready: usize,
-    /// Which members have left, and how many have not.
-    left: Vec<bool>,
-    inside: usize,
+    roll: Roll,
     output: Option<Given<Payload>>,
+    /// With the first one, all who are inside are told to leave.
     failure: Option<(Failure, WorkerId)>,
-    /// Since the members that have not left were told to.
-    leaving: Option<Leaving>,
     /// Whether a member asked for the raw communicator.
     raw: bool,
     /// What members say that wait for long, from the first one on.
@@ -36,20 +34,12 @@ struct Attempt {
     ended_ns: Ns,
 }
 
-/// Members have been told to leave.
-#[derive(Debug)]
-struct Leaving {
-    /// Who has left or has answered, and how many have not.
-    heard: Vec<bool>,
-    silent: usize,
-}
-
 /// Where a worker is a member, or was last.
 #[derive(Clone, Copy, Debug)]
 struct MemberOf {
     task: TaskId,
     epoch: u64,
-    member: u32,
+    member: Member,
 }
 
 /// The collective tasks under way. What a member says costs O(1), however many members
@@ -73,11 +63,11 @@ pub(super) struct Replies<'a> {
     pub(super) epoch: u64,
     /// All members.
     members: &'a [WorkerId],
-    left: &'a [bool],
+    roll: &'a Roll,
     /// The first failure, and its member: all who are inside have to leave.
-    pub(super) failed: Option<(u32, &'a Failure)>,
+    pub(super) failed: Option<(Member, &'a Failure)>,
     /// A member that has left, and those that wait for it.
-    has_left: Option<(WorkerId, Vec<u32>)>,
+    has_left: Option<(Member, Vec<Member>)>,
     verdict: Verdict,
 }
 
@@ -87,14 +77,15 @@ impl Replies<'_> {
         let epoch = self.epoch;
         if let Some((member, failure)) = self.failed {
             let failure = failure.to_string();
-            let message = ToWorker::Leave { epoch, member, failure: &failure };
+            let message = ToWorker::Leave { epoch, member: member.number(), failure: &failure };
             self.inside().for_each(|worker| out.post(worker, &message));
         }
-        if let Some((worker, waiting)) = &self.has_left {
-            out.post(*worker, &ToWorker::SayLeft { epoch, to: waiting.clone() });
+        if let Some((member, waiting)) = &self.has_left {
+            let to = waiting.iter().map(|member| member.number()).collect();
+            out.post(self.members[member.index()], &ToWorker::SayLeft { epoch, to });
         }
         match &self.verdict {
-            Verdict::Wait | Verdict::HasLeft { .. } => {}
+            Verdict::Wait => {}
             Verdict::Ask { round } => {
                 let message = ToWorker::AskWait { epoch, round: *round };
                 self.members.iter().for_each(|worker| out.post(*worker, &message));
@@ -109,8 +100,7 @@ impl Replies<'_> {
 
     /// The members that have not left.
     fn inside(&self) -> impl Iterator<Item = WorkerId> + '_ {
-        let members = self.members.iter().zip(self.left);
-        members.filter(|(_, left)| !**left).map(|(member, _)| *member)
+        self.roll.iter_inside().map(|member| self.members[member.index()])
     }
 }
 
@@ -164,7 +154,7 @@ impl Groups {
     pub(super) fn of_member(&self, worker: WorkerId) -> Option<TaskId> {
         let of = (*self.member_of.get(worker.index())?)?;
         let attempt = self.attempts.get(&of.task)?;
-        (attempt.epoch == of.epoch && !attempt.left[of.member as usize]).then_some(of.task)
+        (attempt.epoch == of.epoch && !attempt.roll.has_left(of.member)).then_some(of.task)
     }
 
     /// The collective task under way that a worker is a member of, also if it has left.
@@ -178,7 +168,7 @@ impl Groups {
     pub(super) fn begin(&mut self, task: TaskId, members: Box<[WorkerId]>) -> u64 {
         self.epoch += 1;
         let epoch = self.epoch;
-        for (worker, member) in members.iter().zip(0..) {
+        for (worker, member) in members.iter().zip((0..).map(Member::new)) {
             if worker.index() >= self.member_of.len() {
                 self.member_of.resize(worker.index() + 1, None);
             }
@@ -187,13 +177,11 @@ impl Groups {
         let attempt = Attempt {
             epoch,
             ready: 0,
-            left: vec![false; members.len()],
-            inside: members.len(),
+            roll: Roll::new(members.len()),
             waits: None,
             members,
             output: None,
             failure: None,
-            leaving: None,
             raw: false,
             started_ns: Ns::MAX,
             ended_ns: 0,
@@ -204,7 +192,7 @@ impl Groups {
 
     /// The attempt with this epoch, and which member of it a worker is. What comes late
     /// finds none.
-    fn of_epoch(&mut self, epoch: u64, worker: WorkerId) -> Option<(&mut Attempt, u32)> {
+    fn of_epoch(&mut self, epoch: u64, worker: WorkerId) -> Option<(&mut Attempt, Member)> {
         let of = (*self.member_of.get(worker.index())?)?;
         let attempt = self.attempts.get_mut(&of.task)?;
         (of.epoch == epoch && attempt.epoch == epoch).then_some((attempt, of.member))
@@ -220,9 +208,9 @@ impl Groups {
     /// A member has answered `Leave`: it is not stuck.
     pub(super) fn heard(&mut self, epoch: u64, worker: WorkerId) {
         if let Some((attempt, member)) = self.of_epoch(epoch, worker)
-            && let Some(leaving) = &mut attempt.leaving
+            && attempt.failure.is_some()
         {
-            leaving.heard(member);
+            attempt.roll.heard(member);
             self.forget_heard();
         }
     }
@@ -230,21 +218,15 @@ impl Groups {
     /// A member waits for long, or answers that it does not. Gives what replies.
     pub(super) fn waits(&mut self, worker: WorkerId, report: &WaitReport) -> Option<Replies<'_>> {
         let (attempt, member) = self.of_epoch(report.epoch, worker)?;
-        if attempt.leaving.is_some() {
+        if attempt.failure.is_some() {
             // All waits end by that.
             return None;
         }
-        let Attempt { epoch, members, left, waits, .. } = attempt;
-        let waits = waits.get_or_insert_with(|| Box::new(Waits::new(left)));
-        let mut replies =
-            Replies { epoch: *epoch, members, left, failed: None, has_left: None, verdict: Verdict::Wait };
-        match waits.report(member, report) {
-            Verdict::HasLeft { member: other } => {
-                replies.has_left = Some((members[other as usize], vec![member]));
-            }
-            verdict => replies.verdict = verdict,
-        }
-        Some(replies)
+        let Attempt { epoch, members, roll, waits, .. } = attempt;
+        let waits = waits.get_or_insert_with(|| Box::new(Waits::new(roll)));
+        let (has_left, verdict) = waits.report(roll, member, report);
+        let has_left = has_left.map(|other| (other, vec![member]));
+        Some(Replies { epoch: *epoch, members, roll, failed: None, has_left, verdict })
     }
 
     /// A member's part has ended. Gives what the others are told.
@@ -253,49 +235,40 @@ impl Groups {
         let attempt = self.attempts.get_mut(&task).filter(|attempt| attempt.epoch == of.epoch)?;
         let member = of.member;
         // One that has left can still be lost, and with it what it has sent.
-        let has_left = std::mem::replace(&mut attempt.left[member as usize], true);
-        if has_left && !matches!(part.outcome, Err(Failure::Lost(_))) {
+        if !attempt.roll.leaves(member) && !matches!(part.outcome, Err(Failure::Lost(_))) {
             return None;
         }
-        attempt.inside -= usize::from(!has_left);
         attempt.raw |= part.raw;
         attempt.started_ns = attempt.started_ns.min(part.times.0);
         attempt.ended_ns = attempt.ended_ns.max(part.times.1);
-        let mut is_first_failure = false;
+        let had_failed = attempt.failure.is_some();
         match part.outcome {
-            Ok(output) if member == 0 => attempt.output = Some(output),
+            Ok(output) if member == Member::FIRST => attempt.output = Some(output),
             Ok(_) => {}
-            Err(failure) => {
-                attempt.failed(worker, failure);
-                is_first_failure = attempt.leaving.is_none();
-            }
+            Err(failure) => attempt.failed(worker, failure),
         }
-        if is_first_failure {
-            attempt.leaving = Some(Leaving { heard: attempt.left.clone(), silent: attempt.inside });
+        if attempt.failure.is_some() && !had_failed {
             self.leaving.push_back((now, task, of.epoch));
-        } else if let Some(leaving) = &mut attempt.leaving {
-            leaving.heard(member);
         }
         self.forget_heard();
-        let attempt = self.attempts.get_mut(&task)?;
-        let mut has_left = None;
-        let mut verdict = Verdict::Wait;
-        if let Some(waits) = &mut attempt.waits
-            && attempt.leaving.is_none()
+        let Attempt { epoch, members, roll, failure, waits, .. } = self.attempts.get_mut(&task)?;
+        let (mut has_left, mut verdict) = (None, Verdict::Wait);
+        if let Some(waits) = waits
+            && failure.is_none()
         {
-            let (waiting, step) = waits.leaves(member);
-            has_left = (!waiting.is_empty()).then_some((worker, waiting));
-            verdict = step;
+            let waiting;
+            (waiting, verdict) = waits.leaves(roll, member);
+            has_left = (!waiting.is_empty()).then_some((member, waiting));
         }
-        let failure = attempt.failure.as_ref().filter(|_| is_first_failure);
-        let failed = failure.map(|(failure, _)| (member, failure));
-        let Attempt { epoch, members, left, .. } = attempt;
-        Some(Replies { epoch: *epoch, members, left, failed, has_left, verdict })
+        let failed = failure.as_ref().filter(|_| !had_failed).map(|(failure, _)| (member, failure));
+        Some(Replies { epoch: *epoch, members, roll, failed, has_left, verdict })
     }
 
     /// Takes the attempt of a task out if all members have left.
     pub(super) fn take_left(&mut self, task: TaskId) -> Option<Left> {
-        (self.attempts.get(&task)?.inside == 0).then_some(())?;
+        if self.attempts.get(&task)?.roll.inside() > 0 {
+            return None;
+        }
         let attempt = self.attempts.remove(&task)?;
         self.forget_heard();
         let Attempt { epoch, members, started_ns, ended_ns, output, failure, raw, .. } = attempt;
@@ -306,7 +279,7 @@ impl Groups {
     fn forget_heard(&mut self) {
         while let Some((_, task, epoch)) = self.leaving.front() {
             let attempt = self.attempts.get(task).filter(|attempt| attempt.epoch == *epoch);
-            if attempt.and_then(|attempt| attempt.leaving.as_ref()).is_some_and(|leaving| leaving.silent > 0) {
+            if attempt.is_some_and(|attempt| attempt.roll.has_silent()) {
                 return;
             }
             self.leaving.pop_front();
@@ -349,17 +322,8 @@ impl Groups {
             return None;
         }
         let attempt = self.attempts.get(task)?;
-        let silent = attempt.leaving.as_ref()?.heard.iter().position(|heard| !heard)?;
-        Some(Stuck { task: *task, member: attempt.members[silent], failure: attempt.failure.as_ref() })
-    }
-}
-
-impl Leaving {
-    /// A member has answered, or has left.
-    fn heard(&mut self, member: u32) {
-        if !std::mem::replace(&mut self.heard[member as usize], true) {
-            self.silent -= 1;
-        }
+        let silent = attempt.roll.first_silent()?;
+        Some(Stuck { task: *task, member: attempt.members[silent.index()], failure: attempt.failure.as_ref() })
     }
 }
 

@@ -15,6 +15,7 @@ mod outbox;
 mod prompt;
 mod references;
 mod reports;
+mod roll;
 mod runs;
 mod slices;
 mod table;

@@ -15,6 +15,7 @@
 //! A report costs O(1), however many members there are; a round costs a message to each
 //! member and one back.
 
+use super::roll::{Member, Roll};
 use crate::id::GroupKey;
 use crate::task::group::Operation;
 use crate::wire::message::WaitReport;
@@ -22,16 +23,12 @@ use crate::wire::message::WaitReport;
 /// So many members are named in the text of a deadlock.
 const NAMED_MAX: usize = 8;
 
-/// No member.
-const NONE: u32 = u32::MAX;
-
-/// What the members of one group have said of their waits.
-#[derive(Debug)]
+/// What the members of one group have said of their waits. Who has left is known by the
+/// [`Roll`] of the group, which each call is given.
+#[derive(Default, Debug)]
 pub(super) struct Waits {
-    members: Box<[Member]>,
-    /// How many have not left.
-    inside: u32,
-    /// How many of these wait for one that has not left either.
+    members: Box<[Said]>,
+    /// How many of those inside wait for one that is inside too.
     waiting: u32,
     /// How many have left and have not said since how much they have exchanged.
     unknown: u32,
@@ -55,24 +52,26 @@ struct Asking {
 
 /// What one member has said, and who waits for it: a list that leads through those who
 /// do.
-#[derive(Clone, Debug)]
-struct Member {
+#[derive(Clone, Default, Debug)]
+struct Said {
     /// Whether it has said anything; of one that has left: since then.
     is_known: bool,
-    has_left: bool,
-    on: Option<(u32, GroupKey)>,
+    on: Option<(Member, GroupKey)>,
     sent: u64,
     received: u64,
     /// The last round in which it has answered.
     answered: u32,
     /// The first of the members that wait for it.
-    awaited_by: u32,
-    /// Its own neighbours among those that wait for the same one. Only if it
-    /// [counts](Self::counts).
-    prev: u32,
-    next: u32,
-    /// It is inside, and waits for a member that is.
-    counts: bool,
+    awaited_by: Option<Member>,
+    /// While it is inside and waits for a member that is inside too.
+    place: Option<Place>,
+}
+
+/// The place of a member in the list of those that wait for the same one.
+#[derive(Clone, Debug)]
+struct Place {
+    prev: Option<Member>,
+    next: Option<Member>,
 }
 
 /// What follows from a report.
@@ -82,60 +81,40 @@ pub(super) enum Verdict {
     Wait,
     /// All members have to be asked, also those that have left.
     Ask { round: u32 },
-    /// The one that this member waits for has left.
-    HasLeft { member: u32 },
     /// They wait for each other, as the text says.
     Deadlock(String),
 }
 
 impl Waits {
-    /// Those of a group of which these members have left.
-    pub(super) fn new(left: &[bool]) -> Self {
-        let member = |has_left: &bool| Member {
-            is_known: false,
-            has_left: *has_left,
-            on: None,
-            sent: 0,
-            received: 0,
-            answered: 0,
-            awaited_by: NONE,
-            prev: NONE,
-            next: NONE,
-            counts: false,
-        };
-        let unknown = left.iter().filter(|left| **left).count() as u32;
-        Self {
-            members: left.iter().map(member).collect(),
-            inside: left.len() as u32 - unknown,
-            waiting: 0,
-            unknown,
-            sent: 0,
-            received: 0,
-            round: 0,
-            asking: None,
-            is_over: false,
-        }
+    /// Those of a group of which nobody has said anything yet.
+    pub(super) fn new(roll: &Roll) -> Self {
+        let members = vec![Said::default(); roll.members() as usize].into();
+        Self { members, unknown: roll.members() - roll.inside(), ..Self::default() }
     }
 
-    /// Takes the report of a member.
-    pub(super) fn report(&mut self, member: u32, report: &WaitReport) -> Verdict {
-        let state = &mut self.members[member as usize];
-        let on = report.on.filter(|_| !state.has_left);
+    /// Takes the report of a member. Gives the one that it waits for if that has left and
+    /// this is news, and what follows.
+    pub(super) fn report(&mut self, roll: &Roll, member: Member, report: &WaitReport) -> (Option<Member>, Verdict) {
+        let has_left = roll.has_left(member);
+        let on = report.on.filter(|_| !has_left);
+        // Who waits for somebody who is not there goes on as little as it is waited for.
+        let on = on.and_then(|(number, key)| Some((roll.member(number)?, key)));
+        let state = &mut self.members[member.index()];
         let same_wait = state.on == on;
         let said = (report.sent, report.received);
         if !state.is_known || !same_wait || (state.sent, state.received) != said {
-            self.unknown -= u32::from(state.has_left && !state.is_known);
+            self.unknown -= u32::from(has_left && !state.is_known);
             self.sent = self.sent - state.sent + report.sent;
             self.received = self.received - state.received + report.received;
             (state.is_known, state.sent, state.received) = (true, report.sent, report.received);
             if !same_wait {
-                self.waits_for(member, on);
+                self.waits_for(roll, member, on);
             }
             if let Some(asking) = &mut self.asking {
                 asking.changed = true;
             }
         }
-        let state = &mut self.members[member as usize];
+        let state = &mut self.members[member.index()];
         if let Some(asking) = &mut self.asking
             && report.answers == Some(self.round)
             && state.answered != self.round
@@ -143,76 +122,71 @@ impl Waits {
             state.answered = self.round;
             asking.missing -= 1;
         }
-        match self.next_step() {
-            Verdict::Wait => match self.has_left(on) {
-                Some(other) if !same_wait => Verdict::HasLeft { member: other },
-                _ => Verdict::Wait,
-            },
-            step => step,
-        }
+        let other = on.map(|(other, _)| other).filter(|other| !same_wait && roll.has_left(*other));
+        (other, self.next_step(roll))
     }
 
-    /// A member has left. Gives those that wait for it, and what follows.
-    pub(super) fn leaves(&mut self, member: u32) -> (Vec<u32>, Verdict) {
-        self.waits_for(member, None);
-        let state = &mut self.members[member as usize];
-        (state.has_left, state.is_known) = (true, false);
+    /// A member has just left. Gives those that wait for it, and what follows.
+    pub(super) fn leaves(&mut self, roll: &Roll, member: Member) -> (Vec<Member>, Verdict) {
+        self.waits_for(roll, member, None);
+        let state = &mut self.members[member.index()];
+        state.is_known = false;
         self.sent -= std::mem::take(&mut state.sent);
         self.received -= std::mem::take(&mut state.received);
-        self.inside -= 1;
         self.unknown += 1;
         if let Some(asking) = &mut self.asking {
             asking.changed = true;
         }
         let mut waiting = Vec::new();
-        let mut next = std::mem::replace(&mut state.awaited_by, NONE);
-        while next != NONE {
-            waiting.push(next);
-            let other = &mut self.members[next as usize];
-            next = other.next;
-            (other.counts, other.prev, other.next) = (false, NONE, NONE);
-            self.waiting -= 1;
+        while let Some(first) = self.members[member.index()].awaited_by {
+            self.unlink(first);
+            waiting.push(first);
         }
-        (waiting, self.next_step())
-    }
-
-    /// Whom a member waits for that has left.
-    fn has_left(&self, on: Option<(u32, GroupKey)>) -> Option<u32> {
-        let (member, _) = on?;
-        self.members.get(member as usize)?.has_left.then_some(member)
+        (waiting, self.next_step(roll))
     }
 
     /// Notes what a member waits for.
-    fn waits_for(&mut self, member: u32, on: Option<(u32, GroupKey)>) {
-        let state = &mut self.members[member as usize];
-        let before = std::mem::replace(&mut state.on, on);
-        if std::mem::take(&mut state.counts) {
-            let (prev, next) = (state.prev, state.next);
-            (state.prev, state.next) = (NONE, NONE);
-            if next != NONE {
-                self.members[next as usize].prev = prev;
-            }
-            match (prev, before) {
-                (NONE, Some((other, _))) => self.members[other as usize].awaited_by = next,
-                (NONE, None) => unreachable!("who counts waits for somebody"),
-                (prev, _) => self.members[prev as usize].next = next,
-            }
-            self.waiting -= 1;
-        }
-        let Some((other, _)) = on else { return };
-        if self.members.get(other as usize).is_some_and(|other| !other.has_left) {
-            let next = std::mem::replace(&mut self.members[other as usize].awaited_by, member);
-            if next != NONE {
-                self.members[next as usize].prev = member;
-            }
-            let state = &mut self.members[member as usize];
-            (state.counts, state.next) = (true, next);
-            self.waiting += 1;
+    fn waits_for(&mut self, roll: &Roll, member: Member, on: Option<(Member, GroupKey)>) {
+        self.unlink(member);
+        self.members[member.index()].on = on;
+        if let Some((other, _)) = on
+            && !roll.has_left(other)
+        {
+            self.link(member, other);
         }
     }
 
+    /// Puts a member in front of those that wait for another one.
+    fn link(&mut self, member: Member, on: Member) {
+        let next = self.members[on.index()].awaited_by.replace(member);
+        if let Some(next) = next {
+            self.place(next).prev = Some(member);
+        }
+        self.members[member.index()].place = Some(Place { prev: None, next });
+        self.waiting += 1;
+    }
+
+    /// Takes a member out of the list that it is in, if it is in one.
+    fn unlink(&mut self, member: Member) {
+        let state = &mut self.members[member.index()];
+        let (Some((on, _)), Some(Place { prev, next })) = (state.on, state.place.take()) else { return };
+        match prev {
+            Some(prev) => self.place(prev).next = next,
+            None => self.members[on.index()].awaited_by = next,
+        }
+        if let Some(next) = next {
+            self.place(next).prev = prev;
+        }
+        self.waiting -= 1;
+    }
+
+    /// The place of a member that a list leads to.
+    fn place(&mut self, member: Member) -> &mut Place {
+        self.members[member.index()].place.as_mut().expect("who is in a list has a place there")
+    }
+
     /// What follows from what is known now.
-    fn next_step(&mut self) -> Verdict {
+    fn next_step(&mut self, roll: &Roll) -> Verdict {
         let mut unchanged = false;
         if let Some(asking) = &self.asking {
             if asking.missing > 0 {
@@ -224,26 +198,26 @@ impl Waits {
         // Who has left may have sent more than it has said, and what is on its way to it
         // counts as well.
         let is_quiet = self.unknown > 0 || self.sent == self.received;
-        if self.is_over || self.inside == 0 || self.waiting < self.inside || !is_quiet {
+        if self.is_over || roll.inside() == 0 || self.waiting < roll.inside() || !is_quiet {
             return Verdict::Wait;
         }
         if unchanged {
             self.is_over = true;
-            return Verdict::Deadlock(self.describe());
+            return Verdict::Deadlock(self.describe(roll));
         }
         self.round += 1;
         self.asking = Some(Asking { missing: self.members.len() as u32, changed: false });
         Verdict::Ask { round: self.round }
     }
 
-    fn describe(&self) -> String {
-        let inside = self.members.iter().enumerate().filter(|(_, state)| !state.has_left);
-        let told = inside.filter_map(|(member, state)| {
-            let (from, key) = state.on?;
-            Some(format!("member {member} waits for member {from} in {}", Operation::name_of(key.operation)))
+    fn describe(&self, roll: &Roll) -> String {
+        let told = roll.iter_inside().filter_map(|member| {
+            let (from, key) = self.members[member.index()].on?;
+            let operation = Operation::name_of(key.operation);
+            Some(format!("member {} waits for member {} in {operation}", member.index(), from.index()))
         });
         let text = told.take(NAMED_MAX).collect::<Vec<_>>().join(", ");
-        match (self.inside as usize).saturating_sub(NAMED_MAX) {
+        match (roll.inside() as usize).saturating_sub(NAMED_MAX) {
             0 => text,
             more => format!("{text}, and {more} more"),
         }
@@ -264,13 +238,52 @@ mod tests {
         WaitReport { epoch: 1, on: None, sent, received, answers }
     }
 
-    fn inside(members: usize) -> Waits {
-        Waits::new(&vec![false; members])
+    /// A group whose members are played.
+    struct Group {
+        roll: Roll,
+        waits: Waits,
+    }
+
+    impl Group {
+        /// One of which these members had left before anybody said anything.
+        fn of(left: &[bool]) -> Self {
+            let mut roll = Roll::new(left.len());
+            for (member, _) in (0..).map(Member::new).zip(left).filter(|(_, left)| **left) {
+                assert!(roll.leaves(member));
+            }
+            let waits = Waits::new(&roll);
+            Self { roll, waits }
+        }
+
+        fn inside(members: usize) -> Self {
+            Self::of(&vec![false; members])
+        }
+
+        /// What follows from a report, where the one that the member waits for is inside.
+        fn report(&mut self, member: u32, report: &WaitReport) -> Verdict {
+            let (has_left, verdict) = self.say(member, report);
+            assert_eq!(has_left, None);
+            verdict
+        }
+
+        fn say(&mut self, member: u32, report: &WaitReport) -> (Option<u32>, Verdict) {
+            let (has_left, verdict) = self.waits.report(&self.roll, Member::new(member), report);
+            (has_left.map(Member::number), verdict)
+        }
+
+        fn leaves(&mut self, member: u32) -> (Vec<u32>, Verdict) {
+            let member = Member::new(member);
+            assert!(self.roll.leaves(member));
+            let (waiting, verdict) = self.waits.leaves(&self.roll, member);
+            let mut waiting: Vec<u32> = waiting.into_iter().map(Member::number).collect();
+            waiting.sort_unstable();
+            (waiting, verdict)
+        }
     }
 
     #[test]
     fn two_who_wait_for_each_other_are_found_after_a_second_round() {
-        let mut group = inside(2);
+        let mut group = Group::inside(2);
         assert_eq!(group.report(0, &waits(1, 0, 0, None)), Verdict::Wait);
         assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::Ask { round: 1 });
         assert_eq!(group.report(1, &waits(0, 0, 0, Some(1))), Verdict::Wait);
@@ -283,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_message_on_its_way_or_one_that_came_meanwhile_is_no_deadlock() {
-        let mut group = inside(2);
+        let mut group = Group::inside(2);
         group.report(0, &waits(1, 1, 0, None));
         assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::Wait);
         assert_eq!(group.report(1, &waits(0, 0, 1, None)), Verdict::Ask { round: 1 });
@@ -293,7 +306,7 @@ mod tests {
 
     #[test]
     fn an_answer_to_an_earlier_round_confirms_nothing() {
-        let mut group = inside(2);
+        let mut group = Group::inside(2);
         group.report(0, &waits(1, 0, 0, None));
         assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::Ask { round: 1 });
         group.report(0, &waits(1, 1, 0, Some(1)));
@@ -307,7 +320,7 @@ mod tests {
 
     #[test]
     fn who_leaves_while_all_are_asked_may_have_sent_a_message_before() {
-        let mut group = inside(3);
+        let mut group = Group::inside(3);
         group.report(0, &waits(1, 0, 0, None));
         group.report(1, &waits(0, 0, 0, None));
         assert_eq!(group.report(2, &waits(0, 0, 0, None)), Verdict::Ask { round: 1 });
@@ -320,7 +333,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_to_one_who_has_left_is_counted_when_it_comes() {
-        let mut group = Waits::new(&[true, false, false]);
+        let mut group = Group::of(&[true, false, false]);
         group.report(1, &waits(2, 1, 0, None));
         assert_eq!(group.report(2, &waits(1, 0, 0, None)), Verdict::Ask { round: 1 });
         group.report(1, &waits(2, 1, 0, Some(1)));
@@ -334,25 +347,23 @@ mod tests {
 
     #[test]
     fn who_waits_for_one_that_has_left_or_leaves_is_to_be_told_and_is_no_deadlock() {
-        let mut group = Waits::new(&[true, false, false, false]);
-        assert_eq!(group.report(1, &waits(0, 0, 0, None)), Verdict::HasLeft { member: 0 });
-        assert_eq!(group.report(1, &waits(0, 0, 1, None)), Verdict::Wait, "it has been told");
+        let mut group = Group::of(&[true, false, false, false]);
+        assert_eq!(group.say(1, &waits(0, 0, 0, None)), (Some(0), Verdict::Wait));
+        assert_eq!(group.say(1, &waits(0, 0, 1, None)), (None, Verdict::Wait), "it has been told");
         for member in [2, 3, 1] {
             assert_eq!(group.report(member, &waits(member % 3 + 1, 0, 0, None)) == Verdict::Wait, member != 1);
         }
-        let mut group = inside(4);
+        let mut group = Group::inside(4);
         for member in [0, 1, 3] {
             group.report(member, &waits(2, 0, 0, None));
         }
         group.report(1, &waits(0, 0, 0, None));
-        let (mut waiting, verdict) = group.leaves(2);
-        waiting.sort_unstable();
-        assert_eq!((waiting, verdict), (vec![0, 3], Verdict::Wait));
+        assert_eq!(group.leaves(2), (vec![0, 3], Verdict::Wait));
     }
 
     #[test]
     fn a_long_circle_is_named_by_its_first_members() {
-        let mut group = inside(1_000);
+        let mut group = Group::inside(1_000);
         for answers in [None, Some(1)] {
             for member in 0..1_000 {
                 let verdict = group.report(member, &waits((member + 1) % 1_000, 0, 0, answers));
@@ -388,7 +399,7 @@ mod tests {
     }
 
     impl Model {
-        fn report(&mut self, member: u32, report: &WaitReport) -> Verdict {
+        fn say(&mut self, member: u32, report: &WaitReport) -> (Option<u32>, Verdict) {
             let state = &mut self.members[member as usize];
             let on = report.on.filter(|_| !state.has_left);
             let before = std::mem::replace(&mut state.on, on);
@@ -400,11 +411,8 @@ mod tests {
             if self.asking.is_some() && report.answers == Some(self.round) {
                 state.answered = self.round;
             }
-            let step = self.next_step();
-            match on.filter(|(other, _)| self.has_left(*other)) {
-                Some((member, _)) if step == Verdict::Wait && before != on => Verdict::HasLeft { member },
-                _ => step,
-            }
+            let news = on.filter(|(other, _)| before != on && self.has_left(*other));
+            (news.map(|(other, _)| other), self.next_step())
         }
 
         fn leaves(&mut self, member: u32) -> (Vec<u32>, Verdict) {
@@ -461,15 +469,14 @@ mod tests {
         for _ in 0..3_000 {
             let members = 1 + random(4);
             let left: Vec<bool> = (0..members).map(|_| random(8) == 0).collect();
-            let mut group = Waits::new(&left);
+            let mut group = Group::of(&left);
             let plain = |has_left: &bool| Plain { has_left: *has_left, ..Plain::default() };
             let mut model = Model { members: left.iter().map(plain).collect(), ..Model::default() };
             let (mut exchanged, mut under_way) = (vec![(0, 0); members as usize], 0_u64);
             for _ in 0..40 {
                 let member = random(members);
                 if random(20) == 0 && !model.has_left(member) {
-                    let (mut waiting, verdict) = group.leaves(member);
-                    waiting.sort_unstable();
+                    let (waiting, verdict) = group.leaves(member);
                     assert_eq!((waiting, without_text(verdict)), model.leaves(member));
                     continue;
                 }
@@ -489,16 +496,17 @@ mod tests {
                     2 => waits(random(members), sent, received, answers),
                     _ => waits((member + 1) % members, sent, received, answers),
                 };
-                let verdict = without_text(group.report(member, &report));
+                let (gone, verdict) = group.say(member, &report);
+                let verdict = without_text(verdict);
+                seen[0] += u32::from(gone.is_some());
                 match verdict {
                     Verdict::Wait => {}
-                    Verdict::Ask { .. } => seen[0] += 1,
-                    Verdict::HasLeft { .. } => seen[1] += 1,
+                    Verdict::Ask { .. } => seen[1] += 1,
                     Verdict::Deadlock(_) => seen[2] += 1,
                 }
-                assert_eq!(verdict, model.report(member, &report));
+                assert_eq!((gone, verdict), model.say(member, &report));
             }
         }
-        assert!(seen.iter().all(|times| *times > 300), "asked, left, deadlocked: {seen:?}");
+        assert!(seen.iter().all(|times| *times > 300), "gone, asked, deadlocked: {seen:?}");
     }
 }
