@@ -6,7 +6,9 @@
 //! values to drop, threads to wake, the end of the run. The same inputs at the same times
 //! give the same outbox. What runs a machine (`runtime/`) owns the transport and the
 //! clock: it passes on what came, sends what lies in the outbox, and calls again when
-//! [`next_deadline`](worker::Worker::next_deadline) has come, whatever else happens.
+//! [`next_deadline`](worker::Worker::next_deadline) has come, whatever else happens. The
+//! time may be some turns old. That of the controller never goes back; a worker's
+//! executors read the clock before they come to the engine, so there it may, by as much.
 
 pub(crate) mod controller;
 pub(crate) mod handshake;

@@ -3,6 +3,7 @@
 
 use super::agenda::Happening;
 use super::book::Book;
+use super::clock::Clock;
 use super::copies::Whereabouts;
 use super::faults::Torn;
 use super::network::{CONTROLLER, told};
@@ -25,25 +26,32 @@ pub(super) struct SimulatedController {
     pub(super) notes: Vec<ReferenceNote>,
     /// It must send nothing any more.
     pub(super) is_silent: bool,
+    pub(super) clock: Clock,
     inbox: VecDeque<(Rank, Frame)>,
     /// When the next turn is, and whether it is for what has come.
     turn: Option<(Ns, bool)>,
 }
 
 impl SimulatedController {
-    pub(super) fn new(functions: &'static Registry, workers: u32, settings: Settings) -> Self {
+    pub(super) fn new(functions: &'static Registry, workers: u32, settings: Settings, clock: Clock) -> Self {
         let states = (1..=workers).map(|rank| WorkerState::new(Rank(rank), format!("host{}", rank % 2)));
         let (machine, out) = Controller::new((CONTROLLER, "host0".to_owned()), functions, states.collect(), settings);
         let (notes, inbox) = (Vec::new(), VecDeque::new());
-        Self { machine, out, notes, is_silent: false, inbox, turn: None }
+        Self { machine, out, notes, is_silent: false, clock, inbox, turn: None }
     }
 }
 
 impl World<'_> {
-    /// Something happens to the controller.
+    /// Something happens to the controller. As a rule the last turn has kept the time.
     pub(super) fn tell(&mut self, input: Input<'_>) {
         let this = &mut self.controller;
-        this.machine.handle(self.agenda.now(), input, &mut this.out);
+        let reads_clock = match input {
+            Input::Task { .. } => this.machine.has_idle_worker(),
+            Input::GraphBegins { .. } | Input::Closing => true,
+            _ => false,
+        };
+        let now = if reads_clock { this.clock.keep(self.agenda.now(), 0) } else { this.clock.kept() };
+        this.machine.handle(now, input, &mut this.out);
     }
 
     /// A frame has come to the controller, which reads it in its next turn.
@@ -54,14 +62,21 @@ impl World<'_> {
 
     /// The controller takes a turn, if it is still planned for now.
     pub(super) fn controller_turn_if_planned(&mut self) {
-        if self.controller.turn.is_some_and(|(at, _)| at == self.agenda.now()) {
-            self.controller_turn();
+        if let Some((at, is_for_what_came)) = self.controller.turn
+            && at == self.agenda.now()
+        {
+            self.take_controller_turn(!is_for_what_came);
         }
     }
 
-    /// The controller takes a turn: as its own, or in passing.
+    /// The controller takes a turn in passing.
     pub(super) fn controller_turn(&mut self) {
+        self.take_controller_turn(true);
+    }
+
+    fn take_controller_turn(&mut self, reads_clock: bool) {
         let now = self.agenda.now();
+        self.time_of_turn(CONTROLLER, reads_clock);
         self.controller.turn = None;
         self.count_references();
         while let Some((from, frame)) = self.controller.inbox.pop_front() {

@@ -2,12 +2,13 @@
 //! all from one seed.
 //!
 //! The machines are the real ones, and so are the frames between them. Around them
-//! everything is played: the time, the network with its delays, the executors and what
-//! their tasks give, the user who adds tasks and graphs, holds handles and waits. What
-//! the controller and the executors do is compared, after each event of theirs, with a
-//! model that knows how every task must end. Workers are lost, at any moment: what they
-//! have sent may still arrive, what they are sent vanishes, and the controller is told
-//! some time later. The controller's process exits, and frames come torn.
+//! everything is played: the time, of which they are told late, the network with its
+//! delays, the executors and what their tasks give, the user who adds tasks and graphs,
+//! holds handles and waits. What the controller and the executors do is compared, after
+//! each event of theirs, with a model that knows how every task must end. Workers are
+//! lost, at any moment: what they have sent may still arrive, what they are sent
+//! vanishes, and the controller is told some time later. The controller's process exits,
+//! and frames come torn.
 //!
 //! A run that breaks a rule gives a [`Violation`] with its seed and its last events. The
 //! same seed gives the same run, frame by frame: `cargo xtask simulate --seeds 1 --from
@@ -15,6 +16,7 @@
 
 mod agenda;
 mod book;
+mod clock;
 mod content;
 mod controller;
 mod copies;

@@ -2,6 +2,7 @@
 //! stands for `runtime/worker.rs` and `runtime/executor.rs`.
 
 use super::agenda::Happening;
+use super::clock::{Clock, draw_lag};
 use super::faults::Torn;
 use super::network::{CONTROLLER, told};
 use super::script::Step;
@@ -44,8 +45,7 @@ pub(super) struct SimulatedWorker {
     executors: Vec<Executor>,
     /// When the next turn is, and whether it is for what has come.
     turn: Option<(Ns, bool)>,
-    /// Its clock is ahead by so much.
-    clock_ahead: Ns,
+    pub(super) clock: Clock,
     /// All executors have returned.
     pub(super) finished: bool,
     /// Its process is gone: it was lost, or has exited with the controller's.
@@ -55,7 +55,7 @@ pub(super) struct SimulatedWorker {
 }
 
 impl SimulatedWorker {
-    pub(super) fn new(rank: Rank, functions: &'static Registry, settings: &Settings, clock_ahead: Ns) -> Self {
+    pub(super) fn new(rank: Rank, functions: &'static Registry, settings: &Settings, clock: Clock) -> Self {
         let executors = (0..settings.slots).map(|_| Executor { attempt: Attempt::NONE, doing: Doing::Nothing });
         Self {
             rank,
@@ -64,7 +64,7 @@ impl SimulatedWorker {
             inbox: VecDeque::new(),
             executors: executors.collect(),
             turn: None,
-            clock_ahead,
+            clock,
             finished: false,
             is_dead: false,
             takes_frames_along: false,
@@ -119,11 +119,9 @@ impl World<'_> {
     pub(super) fn worker_turn(&mut self, worker: usize) {
         let now = self.agenda.now();
         let this = &mut self.workers[worker];
-        if this.is_dead || this.turn.is_none_or(|(at, _)| at != now) {
-            return;
-        }
-        this.turn = None;
-        let clock = now + this.clock_ahead;
+        let rank = this.rank;
+        let Some((_, is_for_what_came)) = this.turn.take_if(|(at, _)| *at == now && !this.is_dead) else { return };
+        let clock = self.time_of_turn(rank, !is_for_what_came);
         while let Some((from, frame)) = self.workers[worker].inbox.pop_front() {
             self.note_copies_read_by(from, self.workers[worker].rank, &frame);
             let this = &mut self.workers[worker];
@@ -211,7 +209,7 @@ impl World<'_> {
             }
             _ => match this.machine.next_deadline() {
                 None => return,
-                Some(deadline) => deadline.saturating_sub(this.clock_ahead).max(now),
+                Some(deadline) => this.clock.when(deadline).max(now),
             },
         };
         if this.turn.is_none_or(|(planned, _)| at < planned || is_due) {
@@ -226,25 +224,30 @@ impl World<'_> {
             return;
         }
         match self.workers[worker].executors[slot].doing {
-            Doing::Nothing => self.looks_for_task(worker, slot),
+            Doing::Nothing => self.looks_for_task(worker, slot, None),
             Doing::Member { waits: true, .. } => self.go_on_in_group(worker, slot),
             _ => {}
         }
     }
 
-    fn looks_for_task(&mut self, worker: usize, slot: usize) {
+    /// An executor looks what is next. The first look after a task is with the time at
+    /// which that has ended: the next one begins then, or at the turn in between.
+    fn looks_for_task(&mut self, worker: usize, slot: usize, ended: Option<Ns>) {
         let now = self.agenda.now();
         let this = &mut self.workers[worker];
         match this.machine.next() {
             None => {}
-            Some(Next::Begin) => self.begin(worker, slot),
+            Some(Next::Begin) => {
+                let began = ended.map_or(this.clock.shows(now), |ended| ended.max(this.clock.kept()));
+                self.begin(worker, slot, began);
+            }
             Some(Next::Stop) => {
                 let rank = this.rank;
                 self.history.note(now, || format!("{rank} slot {slot} returns"));
                 this.executors[slot].doing = Doing::Stopped;
                 if this.executors.iter().all(|executor| matches!(executor.doing, Doing::Stopped)) {
                     this.finished = true;
-                    this.machine.handle(now + this.clock_ahead, Input::Finished, &mut this.out);
+                    this.machine.handle(this.clock.shows(now), Input::Finished, &mut this.out);
                     self.deliver_of_worker(worker);
                     self.after_worker(worker);
                 }
@@ -253,14 +256,14 @@ impl World<'_> {
     }
 
     /// An executor begins what is first.
-    fn begin(&mut self, worker: usize, slot: usize) {
+    fn begin(&mut self, worker: usize, slot: usize, clock: Ns) {
         let now = self.agenda.now();
         let this = &mut self.workers[worker];
         assert!(!this.runs_a_group(), "{} begins something beside a group", this.rank);
         assert!(!this.machine.has_failed(), "{} begins something after a failed end", this.rank);
         let runs_something = this.runs_something();
         let executor = &mut this.executors[slot];
-        let (clock, attempt) = (now + this.clock_ahead, &mut executor.attempt);
+        let attempt = &mut executor.attempt;
         this.machine.handle(clock, Input::Begin { slot: Slot(slot as u32), attempt }, &mut this.out);
         let description = attempt.description.take();
         let (task, epoch, _) = attempt.parts();
@@ -358,7 +361,7 @@ impl World<'_> {
                 None => {
                     *waits = true;
                     let awaits = Input::Awaits { epoch, from: *from, key: *key };
-                    this.machine.handle(now + this.clock_ahead, awaits, &mut this.out);
+                    this.machine.handle(this.clock.shows(now), awaits, &mut this.out);
                     return Stepped::Waits;
                 }
             },
@@ -383,8 +386,10 @@ impl World<'_> {
         self.history.note(now, || format!("{rank} slot {slot} ends {}: {failure:?}", model.id));
         let Executor { attempt, doing } = &mut this.executors[slot];
         *doing = Doing::Nothing;
-        let clock = now + this.clock_ahead;
-        attempt.ran_ns = clock - attempt.started_ns;
+        // The executor has read the clock before it came to the engine.
+        let lag = draw_lag(&mut self.random, self.shape.lag_ns_max);
+        let ended = this.clock.shows(now).saturating_sub(lag).max(attempt.started_ns);
+        attempt.ran_ns = ended - attempt.started_ns;
         let (given, _, output) = attempt.parts();
         output.clear();
         if failure.is_none() {
@@ -393,12 +398,12 @@ impl World<'_> {
         given.plain = Payload::EMPTY;
         given.inputs = Vec::new();
         attempt.failure = failure.map(Box::new);
-        this.machine.handle(clock, Input::Ended { slot: Slot(slot as u32), attempt }, &mut this.out);
+        this.machine.handle(ended, Input::Ended { slot: Slot(slot as u32), attempt }, &mut this.out);
         if self.random.percent(30) {
             this.out.flush();
         }
         self.deliver_of_worker(worker);
-        self.looks_for_task(worker, slot);
+        self.looks_for_task(worker, slot, Some(ended));
         self.after_worker(worker);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::agenda::{Agenda, Happening};
 use super::book::Book;
+use super::clock::Clock;
 use super::controller::SimulatedController;
 use super::copies::Copies;
 use super::faults::Torn;
@@ -35,6 +36,8 @@ pub(super) struct Shape {
     pub(super) run_ns_max: Ns,
     /// How long a rank takes to see what has come, as a rule.
     pub(super) latency_ns_max: Ns,
+    /// How old a time may be that a machine is told, as a rule.
+    pub(super) lag_ns_max: Ns,
     /// Tasks in a hundred that fail at first.
     pub(super) failing_percent: u64,
     /// Tasks in a hundred that are collective.
@@ -64,6 +67,7 @@ impl Shape {
             inline_bytes_max: *random.pick(&[0, 60, 300, 3_000, 40_000]).expect("there are some"),
             run_ns_max,
             latency_ns_max: *random.pick(&[2_000, 50_000, 1_000_000]).expect("there are some"),
+            lag_ns_max: *random.pick(&[0, 3_000, 30_000]).expect("there are some"),
             failing_percent: *random.pick(&[0, 15, 50]).expect("there are some"),
             wide_percent: *random.pick(&[0, 10, 40]).expect("there are some"),
             large_percent: *random.pick(&[2, 2, 50]).expect("there are some"),
@@ -156,9 +160,9 @@ impl<'h> World<'h> {
             shutdown_grace_ns: 20_000_000,
         };
         let functions = functions::registry();
-        let workers = (1..=shape.workers)
-            .map(|rank| SimulatedWorker::new(Rank(rank), functions, &settings, random.below(1_000_000)))
-            .collect();
+        let mut clock = || Clock::new(BEGIN_NS, random.below(1_000_000));
+        let workers =
+            (1..=shape.workers).map(|rank| SimulatedWorker::new(Rank(rank), functions, &settings, clock())).collect();
         let delay_ns_max = *random.pick(&[1_000, 30_000, 1_000_000]).expect("there are some");
         let mut agenda = Agenda::new(BEGIN_NS);
         agenda.at(BEGIN_NS, Happening::User);
@@ -177,7 +181,7 @@ impl<'h> World<'h> {
         history.note(BEGIN_NS, || format!("{shape:?} with {slots} slots each"));
         Self {
             network: Network::new(&mut random, shape.workers as usize + 1, delay_ns_max),
-            controller: SimulatedController::new(functions, shape.workers, settings),
+            controller: SimulatedController::new(functions, shape.workers, settings, Clock::new(BEGIN_NS, 0)),
             workers,
             user: User::new(random.up_to(24)),
             book: Book::new(shape.workers, shape.inline_bytes_max),
