@@ -68,7 +68,7 @@ fn pkg_config_knows_mpi() -> bool {
     })
 }
 
-/// Whether bindgen finds a libclang, by the places where it looks (`clang-sys`, version
+/// Whether bindgen finds a libclang, by where it looks (`clang-sys`, version
 /// 1, on Linux).
 fn has_libclang() -> bool {
     if let Some(named) = env::var_os("LIBCLANG_PATH") {

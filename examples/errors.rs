@@ -55,7 +55,7 @@ fn main(cluster: &Cluster) {
 
     let error = wrong.get().expect_err("nine is no number");
     assert_eq!(error.message(), Some("line 2 is no number: invalid digit found in string"));
-    let site = error.site().expect("a task that ran has a place");
+    let site = error.site().expect("a task that ran has a site");
     assert_eq!((site.label.as_deref(), site.attempts), (Some("the broken file"), 1));
     assert!(site.rank.is_some() && site.host.is_some());
 

@@ -33,18 +33,18 @@ impl From<Samples> for Table {
 
 impl Table {
     fn at(&self, x: f64) -> f64 {
-        let place = x / self.step;
-        let index = (place as usize).min(self.values.len() - 2);
+        let steps = x / self.step;
+        let index = (steps as usize).min(self.values.len() - 2);
         let (left, right) = (self.values[index], self.values[index + 1]);
-        left + (right - left) * (place - index as f64)
+        left + (right - left) * (steps - index as f64)
     }
 }
 
-/// The sum of the table at some places; and in which process that was, and how many
+/// The sum of the table at some points; and in which process that was, and how many
 /// tables it has decoded.
 #[remote]
-fn look_up(table: &Table, places: Vec<f64>) -> (f64, u32, usize) {
-    (places.iter().map(|x| table.at(*x)).sum(), process::id(), DECODED.load(Ordering::Relaxed))
+fn look_up(table: &Table, points: Vec<f64>) -> (f64, u32, usize) {
+    (points.iter().map(|x| table.at(*x)).sum(), process::id(), DECODED.load(Ordering::Relaxed))
 }
 
 #[distwq::main]
@@ -54,8 +54,8 @@ fn main(cluster: &Cluster) -> Result<(), RunError> {
 
     let mut graph = Graph::new();
     let table = graph.value(&sine);
-    let places = |task: u32| (0..50).map(|i| f64::from(task * 50 + i) * 1e-3).collect::<Vec<_>>();
-    let sums: Vec<_> = (0..200).map(|task| graph.add(look_up::call(&table, places(task)))).collect();
+    let points = |task: u32| (0..50).map(|i| f64::from(task * 50 + i) * 1e-3).collect::<Vec<_>>();
+    let sums: Vec<_> = (0..200).map(|task| graph.add(look_up::call(&table, points(task)))).collect();
     cluster.run(&mut graph)?;
 
     let mut decoded = HashMap::new();

@@ -230,15 +230,15 @@
 //! use distwq::prelude::*;
 //!
 //! #[remote]
-//! fn look_up(table: &[f64], place: usize) -> Option<f64> {
-//!     table.get(place).copied()
+//! fn look_up(table: &[f64], index: usize) -> Option<f64> {
+//!     table.get(index).copied()
 //! }
 //!
 //! #[distwq::main]
 //! fn main(cluster: &Cluster) -> Result<(), TaskError> {
 //!     let table: Vec<f64> = (0..100_000).map(f64::from).collect();
 //!     let table = cluster.value(&table);
-//!     let found: Vec<_> = [3, 7, 200_000].map(|place| cluster.submit(look_up::call(&table, place))).into();
+//!     let found: Vec<_> = [3, 7, 200_000].map(|index| cluster.submit(look_up::call(&table, index))).into();
 //!     let found: Vec<_> = found.iter().map(Handle::get).collect::<Result<_, _>>()?;
 //!     assert_eq!(found, [Some(3.0), Some(7.0), None]);
 //!     Ok(())
@@ -338,10 +338,10 @@
 //! }
 //! ```
 //!
-//! A panic in a task is told by its error, with the place where it was raised, and not on
+//! A panic in a task is told by its error, with where it was raised, and not on
 //! standard error. With `RUST_BACKTRACE=1` the panic hook runs as well, on the rank where
 //! it happens; a hook of your own has to be set before the launch, else the error does
-//! not know the place. What cannot be contained (a task that calls `process::exit`,
+//! not know where. What cannot be contained (a task that calls `process::exit`,
 //! aborts, overflows its stack or accesses memory that is not its own, a killed rank, and
 //! any panic under `panic = "abort"`) ends the whole run with an exit code that is not 0,
 //! and with a message that names the task, its label, its attempt, its rank and its host.

@@ -200,7 +200,7 @@ fn chaos(seed: f64, steps: u32) -> Vec<f64> {
 
 #[remote]
 fn blended(rows: Vec<Vec<f64>>, weights: &[f64]) -> Vec<f64> {
-    let blend = |place: usize| rows.iter().zip(weights).map(|(row, weight)| row[place] * weight).sum();
+    let blend = |index: usize| rows.iter().zip(weights).map(|(row, weight)| row[index] * weight).sum();
     (0..rows[0].len()).map(blend).collect()
 }
 

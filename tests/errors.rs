@@ -34,12 +34,12 @@ fn check_site(cluster: &Cluster, site: &TaskSite, function: &str, label: &str) {
     assert!(site.function.ends_with(&format!("::{function}")), "{site}");
     assert_eq!(site.label.as_deref(), Some(label));
     let hosts = cluster.stats().ranks;
-    let place = hosts.iter().find(|place| Some(place.rank) == site.rank).expect("a rank of this run");
-    assert_eq!(site.host.as_ref(), Some(&place.host));
+    let stats = hosts.iter().find(|stats| Some(stats.rank) == site.rank).expect("a rank of this run");
+    assert_eq!(site.host.as_ref(), Some(&stats.host));
     assert_eq!(site.attempts, 1);
     let text = site.to_string();
-    let rank = place.rank.to_string();
-    for part in [&format!("#{}", site.task), function, label, &rank, &place.host, "attempt 1"] {
+    let rank = stats.rank.to_string();
+    for part in [&format!("#{}", site.task), function, label, &rank, &stats.host, "attempt 1"] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 }

@@ -112,7 +112,7 @@ fn what_is_known_of_a_task_tells_when_and_where_and_how_long(cluster: &Cluster) 
     assert_eq!((info.label.as_deref(), info.state, info.attempts), (Some("napping"), TaskState::Done, 1));
     assert_eq!((info.ranks.len(), info.hosts.len()), (1, 1));
     assert!(
-        cluster.stats().ranks[1..].iter().any(|place| [place.rank] == *info.ranks && [&place.host] == [&info.hosts[0]])
+        cluster.stats().ranks[1..].iter().any(|rank| [rank.rank] == *info.ranks && [&rank.host] == [&info.hosts[0]])
     );
     let (started, finished) = (info.started_ns.expect("it ran"), info.finished_ns.expect("it ended"));
     assert!(before <= info.submitted_ns && info.submitted_ns <= started, "{info:?}");

@@ -245,16 +245,16 @@ fn as_program(launcher: Launcher, program: &str) -> Launcher {
 }
 
 /// Alone, and under `mpirun` as each of these numbers of ranks where there is MPI.
-fn places(ranks: &[usize]) -> Vec<Option<usize>> {
+fn backends(ranks: &[usize]) -> Vec<Option<usize>> {
     let wish = env::var("DISTWQ_TEST_BACKEND").unwrap_or_default();
-    let mut places = Vec::new();
+    let mut backends = Vec::new();
     if wish != "mpi" {
-        places.push(None);
+        backends.push(None);
     }
     if cfg!(feature = "mpi") && wish != "local" {
-        places.extend(ranks.iter().copied().map(Some));
+        backends.extend(ranks.iter().copied().map(Some));
     }
-    places
+    backends
 }
 
 #[track_caller]
@@ -275,9 +275,9 @@ fn expect_end(output: Output, text: &str) -> Output {
 
 #[test]
 fn a_program_that_works_exits_with_zero_on_any_number_of_ranks() {
-    for place in places(&[1, 2, 7]) {
-        let output = launch(&launcher("works", place)).expect_success();
-        let workers = place.map_or(2, |ranks| if ranks == 1 { 2 } else { ranks - 1 });
+    for backend in backends(&[1, 2, 7]) {
+        let output = launch(&launcher("works", backend)).expect_success();
+        let workers = backend.map_or(2, |ranks| if ranks == 1 { 2 } else { ranks - 1 });
         let text = format!("total 385 of {workers} workers, wide {workers}");
         assert!(output.rank(0).contains(&text), "{output}");
     }
@@ -285,8 +285,8 @@ fn a_program_that_works_exits_with_zero_on_any_number_of_ranks() {
 
 #[test]
 fn a_program_tells_the_sources_of_a_boxed_error() {
-    for place in places(&[2]) {
-        let output = launch(&launcher("fails of something", place)).expect_failure();
+    for backend in backends(&[2]) {
+        let output = launch(&launcher("fails of something", backend)).expect_failure();
         assert!(output.rank(0).contains("the outer error: the inner error"), "{output}");
         assert_eq!(output.code(), Some(1), "{output}");
     }
@@ -310,24 +310,24 @@ fn the_error_of_a_body_is_told_in_full_whatever_its_type() {
 
 #[test]
 fn settings_that_cannot_be_are_told_and_exit_with_two() {
-    for place in places(&[2]) {
-        let output = launch(&launcher("misconfigured", place)).expect_failure();
+    for backend in backends(&[2]) {
+        let output = launch(&launcher("misconfigured", backend)).expect_failure();
         assert!(output.contains("piece_bytes (DISTWQ_PIECE_BYTES) is 1"), "{output}");
-        let output = launch(&launcher("works", place).env("DISTWQ_SLOTS", "several")).expect_failure();
+        let output = launch(&launcher("works", backend).env("DISTWQ_SLOTS", "several")).expect_failure();
         assert!(output.contains("DISTWQ_SLOTS=\"several\""), "{output}");
         assert_eq!(output.code(), Some(2), "{output}");
     }
-    for place in places(&[2]).into_iter().flatten() {
-        let output = launch(&launcher("works", Some(place)).env("DISTWQ_CONTROLLER", "5")).expect_failure();
+    for backend in backends(&[2]).into_iter().flatten() {
+        let output = launch(&launcher("works", Some(backend)).env("DISTWQ_CONTROLLER", "5")).expect_failure();
         assert!(output.contains("controller (DISTWQ_CONTROLLER) is 5"), "{output}");
     }
 }
 
 #[test]
 fn a_panic_is_told_by_its_error_and_with_backtraces_also_where_it_happens() {
-    for place in places(&[2]) {
+    for backend in backends(&[2]) {
         for (wish, printed) in [("0", false), ("1", true)] {
-            let launcher = launcher("a task panics", place).env("RUST_BACKTRACE", wish);
+            let launcher = launcher("a task panics", backend).env("RUST_BACKTRACE", wish);
             let output = launch(&launcher).expect_success();
             assert!(output.rank(0).contains("panicked: a task that panics (at tests/launching.rs:"), "{output}");
             assert_eq!(output.contains("stack backtrace:"), printed, "{output}");
@@ -338,14 +338,14 @@ fn a_panic_is_told_by_its_error_and_with_backtraces_also_where_it_happens() {
 /// Nothing can end a function that never returns, but the end of the process.
 #[test]
 fn a_body_that_fails_while_a_task_runs_on_ends_the_run_within_the_grace() {
-    for place in places(&[3]) {
-        let output = expect_end(launch(&launcher("fails while a task runs", place)), "has not ended within");
+    for backend in backends(&[3]) {
+        let output = expect_end(launch(&launcher("fails while a task runs", backend)), "has not ended within");
         assert!(output.contains("within the shutdown grace of 1000 ms; busy: rank"), "{output}");
         let (_, busy) = output.rank(0).split_once("busy: ").expect("it says who");
         let busy = busy.lines().next().expect("a line");
         assert_eq!(busy.matches("rank").count(), 1, "one is busy: {output}");
         assert!(busy.contains("the first of them launching::sleeps #1"), "{output}");
-        if place.is_none() {
+        if backend.is_none() {
             assert_eq!(output.code(), Some(70), "{output}");
         }
     }
@@ -353,19 +353,19 @@ fn a_body_that_fails_while_a_task_runs_on_ends_the_run_within_the_grace() {
 
 #[test]
 fn a_misspelt_variable_is_named_once_and_changes_nothing() {
-    for place in places(&[3]) {
-        let output = launch(&launcher("works", place).env("DISTWQ_SLOT", "3")).expect_success();
+    for backend in backends(&[3]) {
+        let output = launch(&launcher("works", backend).env("DISTWQ_SLOT", "3")).expect_success();
         assert_eq!(output.to_string().matches("the variable DISTWQ_SLOT means nothing").count(), 1, "{output}");
     }
 }
 
 #[test]
 fn a_body_that_fails_or_panics_ends_the_run_with_one_and_a_message() {
-    for place in places(&[2, 3]) {
+    for backend in backends(&[2, 3]) {
         for (program, text) in
             [("fails", "the body fails"), ("panics", "the body panics"), ("panics while tasks wait", "the body panics")]
         {
-            let output = expect_end(launch(&launcher(program, place)), text);
+            let output = expect_end(launch(&launcher(program, backend)), text);
             assert_eq!(output.code(), Some(1), "{output}");
         }
     }
@@ -373,11 +373,11 @@ fn a_body_that_fails_or_panics_ends_the_run_with_one_and_a_message() {
 
 #[test]
 fn a_task_that_exits_its_process_ends_the_run_with_a_message() {
-    for place in places(&[3]) {
+    for backend in backends(&[3]) {
         for code in ["0", "3"] {
-            let output = launch(&launcher("exits", place).env("DISTWQ_TEST_ARGUMENT", code));
+            let output = launch(&launcher("exits", backend).env("DISTWQ_TEST_ARGUMENT", code));
             let output = expect_end(output, "launching::exits #21 \"the exit\" must return instead of calling");
-            expect_place(&output, "must return instead of");
+            expect_said_once(&output, "must return instead of");
             assert_eq!(output.code(), Some(70), "{output}");
             assert!(!output.contains("the task has ended"), "{output}");
         }
@@ -387,9 +387,9 @@ fn a_task_that_exits_its_process_ends_the_run_with_a_message() {
 /// It is what parsers of arguments do after `--help`, and after an option that is none.
 #[test]
 fn a_body_that_exits_its_process_ends_the_run_quietly_with_its_code() {
-    for place in places(&[2, 4]) {
+    for backend in backends(&[2, 4]) {
         for code in [0, 3] {
-            let output = launch(&launcher("body exits", place).env("DISTWQ_TEST_ARGUMENT", code.to_string()));
+            let output = launch(&launcher("body exits", backend).env("DISTWQ_TEST_ARGUMENT", code.to_string()));
             assert_eq!(output.code(), Some(code), "{output}");
             assert!(!output.contains("distwq:") && !output.contains("MPI_ABORT"), "{output}");
             assert!(output.left_behind.is_empty() && output.wall < END_LIMIT + Duration::from_secs(5), "{output}");
@@ -400,16 +400,16 @@ fn a_body_that_exits_its_process_ends_the_run_quietly_with_its_code() {
 /// The exit handlers of a process are those of its children by `fork` too.
 #[test]
 fn a_child_by_fork_that_exits_leaves_the_run_alone() {
-    for place in places(&[2]) {
-        let output = launch(&launcher("forks", place)).expect_success();
+    for backend in backends(&[2]) {
+        let output = launch(&launcher("forks", backend)).expect_success();
         assert!(!output.contains("distwq:"), "{output}");
     }
 }
 
 #[test]
 fn last_words_are_said_though_a_thread_that_waits_has_locked_standard_error() {
-    for place in places(&[2]) {
-        expect_end(launch(&launcher("exits while standard error is locked", place)), "must return instead of");
+    for backend in backends(&[2]) {
+        expect_end(launch(&launcher("exits while standard error is locked", backend)), "must return instead of");
     }
 }
 
@@ -440,9 +440,9 @@ fn a_test_past_its_time_limit_ends_with_its_summary_alone() {
 /// Nothing waits for tasks that run when another thread of the controller exits.
 #[test]
 fn an_exit_beside_the_body_ends_all_ranks_at_once_though_tasks_run() {
-    for place in places(&[2, 3]) {
+    for backend in backends(&[2, 3]) {
         let running = TemporaryFile::new("exit");
-        let launcher = launcher("body exits while tasks run", place).env("DISTWQ_TEST_ARGUMENT", &running.0);
+        let launcher = launcher("body exits while tasks run", backend).env("DISTWQ_TEST_ARGUMENT", &running.0);
         let output = launch(&launcher);
         assert_eq!(output.code(), Some(4), "{output}");
         assert!(!output.contains("distwq:") && !output.contains("MPI_ABORT"), "{output}");
@@ -452,7 +452,7 @@ fn an_exit_beside_the_body_ends_all_ranks_at_once_though_tasks_run() {
 
 /// The line that says this also says which rank says it, and on which host.
 #[track_caller]
-fn expect_place(output: &Output, text: &str) {
+fn expect_said_once(output: &Output, text: &str) {
     let texts = output.ranks.iter().map(|rank| &*rank.text);
     let line = texts.flat_map(str::lines).find(|line| line.contains(text));
     let line = line.unwrap_or_else(|| panic!("{text:?} is missing: {output}"));
@@ -462,35 +462,35 @@ fn expect_place(output: &Output, text: &str) {
 
 #[test]
 fn a_signal_that_ends_a_process_is_told_with_the_task_its_label_and_its_rank() {
-    for place in places(&[3]) {
+    for backend in backends(&[3]) {
         let abort =
-            expect_end(launch(&launcher("aborts", place)), "launching::aborts #21 \"the abort\" ends its process");
-        expect_place(&abort, "it aborts (SIGABRT)");
+            expect_end(launch(&launcher("aborts", backend)), "launching::aborts #21 \"the abort\" ends its process");
+        expect_said_once(&abort, "it aborts (SIGABRT)");
         let tried = TemporaryFile::new("attempt");
-        let later = launcher("aborts later", place).env("DISTWQ_TEST_ARGUMENT", &tried.0);
+        let later = launcher("aborts later", backend).env("DISTWQ_TEST_ARGUMENT", &tried.0);
         expect_end(launch(&later), "launching::aborts_later #21 (attempt 2) ends its process");
         let fault = expect_end(
-            launch(&launcher("faults", place)),
+            launch(&launcher("faults", backend)),
             "launching::reads_where_nothing_is #1 \"the fault\" ends its process",
         );
-        expect_place(&fault, "an invalid access to memory");
+        expect_said_once(&fault, "an invalid access to memory");
         let overflow = expect_end(
-            launch(&launcher("overflows", place)),
+            launch(&launcher("overflows", backend)),
             "launching::overflows_its_stack #21 \"deep\" ends its process",
         );
-        expect_place(&overflow, "a stack overflow");
+        expect_said_once(&overflow, "a stack overflow");
         // The handler of Rust comes after.
         assert!(overflow.contains("has overflowed its stack"), "{overflow}");
-        let twice = expect_end(launch(&launcher("panics twice", place)), "a panic while unwinding");
-        expect_place(&twice, "it aborts (SIGABRT)");
+        let twice = expect_end(launch(&launcher("panics twice", backend)), "a panic while unwinding");
+        expect_said_once(&twice, "it aborts (SIGABRT)");
     }
 }
 
 #[test]
 fn a_run_that_waits_for_a_task_that_never_ends_says_for_which_one_after_the_grace() {
-    for place in places(&[3]) {
+    for backend in backends(&[3]) {
         let running = TemporaryFile::new("drain");
-        let launcher = launcher("never drains", place).env("DISTWQ_TEST_ARGUMENT", &running.0);
+        let launcher = launcher("never drains", backend).env("DISTWQ_TEST_ARGUMENT", &running.0);
         let mut launched = launcher.start().expect("it can be launched");
         launched.wait_for(0, "the run cannot end yet").expect("it says so");
         launched.wait_for(0, "cannot be cancelled").expect("the line ends");

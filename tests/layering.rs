@@ -298,11 +298,11 @@ fn expect_only_in(texts: &[&str], allowed: &[&str]) {
 /// Whether `text` occurs in `code` other than at the end of a longer word.
 fn names(code: &str, text: &str) -> bool {
     code.match_indices(text)
-        .any(|(place, _)| !code[..place].ends_with(|before: char| before.is_alphanumeric() || before == '_'))
+        .any(|(index, _)| !code[..index].ends_with(|before: char| before.is_alphanumeric() || before == '_'))
 }
 
 #[test]
-fn each_foreign_crate_is_named_in_its_own_place() {
+fn each_foreign_crate_is_named_in_its_own_files() {
     // `mpi::` alone is also how the transport names its own module.
     expect_only_in(&["::mpi::", "use mpi::traits", "mpi::ffi", "ffi::MPI_"], &["transport/mpi/"]);
     expect_only_in(&["petgraph"], &["api/graph/"]);

@@ -245,8 +245,8 @@ fn a_line_in_raw_mpi_carries_the_task_too(cluster: &Cluster) -> Outcome {
 fn retries_and_groups_are_told_where_the_body_runs(cluster: &Cluster) -> Outcome {
     record();
     cluster.submit(records::call().ranks(2)).get()?;
-    let place = std::process::id();
-    let (once, group) = (format!("once {place}"), format!("group {place}"));
+    let process = std::process::id();
+    let (once, group) = (format!("once {process}"), format!("group {process}"));
     cluster.submit(says_at_last::call(once.clone()).label(once.clone()).retries(1)).get()?;
     let retries = until_told(1, "attempt failed, retrying", |fields| is_of(fields, &once));
     assert_eq!((&*retries[0]["attempt"], &*retries[0]["error"]), ("1", "not yet"));

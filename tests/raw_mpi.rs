@@ -198,7 +198,7 @@ fn panics_in_raw_mpi(group: &Group) -> Result<(), GroupError> {
 
 /// Nobody waits in raw MPI for those who have panicked, so the run goes on.
 #[distwq::test(ranks = [3, 4])]
-fn a_panic_in_raw_mpi_fails_the_task_with_its_text_and_place(cluster: &Cluster) -> Outcome {
+fn a_panic_in_raw_mpi_fails_the_task_with_its_text_and_location(cluster: &Cluster) -> Outcome {
     let error = cluster.submit(panics_in_raw_mpi::call()).get().expect_err("it panics");
     if over_mpi() {
         let TaskError::Panicked { message, .. } = &error else { panic!("{error}") };

@@ -12,7 +12,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Bytes that tell where they stand, so that pieces in a wrong order show.
 fn pattern(seed: u8, bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|place| (place as u8).wrapping_mul(31) ^ (place >> 8) as u8 ^ seed).collect()
+    (0..bytes).map(|index| (index as u8).wrapping_mul(31) ^ (index >> 8) as u8 ^ seed).collect()
 }
 
 /// A small sum of bytes that depends on their order (Fletcher 1982).
@@ -110,7 +110,7 @@ fn fails_on_one_worker(a: String, worker: String, several: Vec<String>) -> Resul
 /// Small inputs travel among the arguments that came as values, larger ones beside them;
 /// it must make no difference.
 #[distwq::test(ranks = [3])]
-fn arguments_keep_their_places_whether_given_or_made_and_whatever_their_size(cluster: &Cluster) -> Outcome {
+fn arguments_keep_their_positions_whether_given_or_made_and_whatever_their_size(cluster: &Cluster) -> Outcome {
     let text = |count: usize, letter: char| std::iter::repeat_n(letter, count).collect::<String>();
     // Around the sizes at which the way of a value changes: 8 bytes of length come before
     // a text.
@@ -499,8 +499,8 @@ fn many_large_values_cross_at_the_same_time(cluster: &Cluster) -> Outcome {
     let mut layer: Vec<_> = (0..24).map(|seed| cluster.submit(make::call(seed, 30_000))).collect();
     for _ in 0..5 {
         layer = (0..24)
-            .map(|place| {
-                cluster.submit(mixed::call(&layer[place], &layer[(place + 7) % 24], &layer[(place + 13) % 24]))
+            .map(|index| {
+                cluster.submit(mixed::call(&layer[index], &layer[(index + 7) % 24], &layer[(index + 13) % 24]))
             })
             .collect();
     }
@@ -508,10 +508,10 @@ fn many_large_values_cross_at_the_same_time(cluster: &Cluster) -> Outcome {
     let mut plain: Vec<_> = (0..24).map(|seed| pattern(seed, 30_000)).collect();
     for _ in 0..5 {
         plain = (0..24)
-            .map(|place| mixed(plain[place].clone(), &plain[(place + 7) % 24], plain[(place + 13) % 24].clone()))
+            .map(|index| mixed(plain[index].clone(), &plain[(index + 7) % 24], plain[(index + 13) % 24].clone()))
             .collect();
     }
-    assert!(distributed == plain, "the values differ from those computed in one place");
+    assert!(distributed == plain, "the values differ from those computed on one rank");
     Ok(())
 }
 

@@ -52,12 +52,12 @@ fn main() -> ExitCode {
 fn arguments(mut words: impl Iterator<Item = String>) -> Option<(u64, u64)> {
     let (mut seeds, mut from) = (SEEDS, 0);
     while let Some(word) = words.next() {
-        let place = match word.as_str() {
+        let number = match word.as_str() {
             "--seeds" => &mut seeds,
             "--from" => &mut from,
             _ => return None,
         };
-        *place = words.next()?.parse().ok()?;
+        *number = words.next()?.parse().ok()?;
     }
     Some((seeds, from))
 }

@@ -249,9 +249,9 @@ fn control<R: BodyResult>(
     })?;
     observer::handshake_done(hellos.len());
     let processes: Vec<_> = hellos.iter().map(|(rank, hello)| (*rank, hello.process.clone())).collect();
-    let places = hellos.into_iter().map(|(rank, hello)| WorkerState::new(rank, hello.host)).collect();
+    let workers = hellos.into_iter().map(|(rank, hello)| WorkerState::new(rank, hello.host)).collect();
     let bell = transport.bell();
-    let engine = ControllerEngine::new(transport, registry, places, settings);
+    let engine = ControllerEngine::new(transport, registry, workers, settings);
     let driver = Driver::new(engine, bell, Patience::among(threads_on_host));
     let cluster = Cluster::new(driver, session, config.inline_bytes_max);
     let inner = Arc::clone(cluster.inner());

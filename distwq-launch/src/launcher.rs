@@ -12,7 +12,7 @@ use std::{
 
 use crate::{LaunchError, Launched, Mpirun, Output, launched::Launch, processes::MARKER, turn::Turn};
 
-/// Runs in each rank's place until it becomes the rank: it says which process is which
+/// Runs as each rank until it becomes the rank's program: it says which process is which
 /// rank, and gives each rank an output of its own. No launcher is asked to label outputs,
 /// because each does it in another way and some lose the last lines of a rank that was
 /// killed.
@@ -192,7 +192,7 @@ impl Launcher {
                 mpirun.keep_files_in(folder.path(), &mut command);
                 command
             }
-            // `env` takes the place of the launcher: it starts what follows it.
+            // `env` stands in for the launcher: it starts what follows it.
             _ => Command::new("env"),
         }
     }

@@ -5,7 +5,7 @@ use std::{fs, os::fd::OwnedFd};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process that can be sent signals, and nobody else in its place.
+/// A process that can be sent signals, and no later one with its number.
 #[derive(Debug)]
 pub(crate) struct Process {
     number: u32,
@@ -85,9 +85,9 @@ pub(crate) fn threads(process: u32) -> Vec<String> {
                 'Z' | 'X' => "ended",
                 _ => "idle",
             };
-            let place = fs::read_to_string(format!("{folder}/wchan")).unwrap_or_default();
-            let place = if place.is_empty() || place == "0" { String::new() } else { format!(" in {place}") };
-            Some(format!("{}: {state}{place}", name.trim()))
+            let call = fs::read_to_string(format!("{folder}/wchan")).unwrap_or_default();
+            let call = if call.is_empty() || call == "0" { String::new() } else { format!(" in {call}") };
+            Some(format!("{}: {state}{call}", name.trim()))
         })
         .collect()
 }

@@ -96,10 +96,10 @@ impl<'a> Arguments<'a> {
     }
 
     fn take(&mut self, name: &str) -> Option<Argument> {
-        let place = self.left.iter().position(|argument| argument.name == name)?;
-        let found = self.left.remove(place);
-        while let Some(place) = self.left.iter().position(|argument| argument.name == name) {
-            let again = self.left.remove(place);
+        let index = self.left.iter().position(|argument| argument.name == name)?;
+        let found = self.left.remove(index);
+        while let Some(index) = self.left.iter().position(|argument| argument.name == name) {
+            let again = self.left.remove(index);
             self.refusals.refuse(&again.name, "this is said twice: leave one out");
         }
         Some(found)

@@ -10,16 +10,16 @@ use syn::{GenericArgument, PathArguments, PathSegment, Type};
 
 /// `invocation`, about to read or write a value of type `ty`.
 pub(crate) fn travelling(invocation: &Ident, ty: &Type, private: &TokenStream) -> TokenStream {
-    let place = generated_at(first_span(ty));
+    let location = generated_at(first_span(ty));
     let mut checks = Vec::new();
     checks_within(ty, &mut checks);
-    let start = quote_spanned!(place=> #invocation);
+    let start = quote_spanned!(location=> #invocation);
     let checked = checks.into_iter().fold(start, |invocation, (ty, check)| {
-        let place = generated_at(first_span(ty));
-        let (private, check) = (located(private, place), Ident::new(check, place));
-        quote_spanned!(place=> #private::Written::<#ty>::#check(&mut *#invocation))
+        let location = generated_at(first_span(ty));
+        let (private, check) = (located(private, location), Ident::new(check, location));
+        quote_spanned!(location=> #private::Written::<#ty>::#check(&mut *#invocation))
     });
-    quote_spanned!(place=> #checked.of::<#ty>())
+    quote_spanned!(location=> #checked.of::<#ty>())
 }
 
 /// The types within `ty` that are written like one of which there is more to say if it

@@ -6,7 +6,7 @@
 //! keeps it as long as anybody can call the function, and functions in blocks work like
 //! all others.
 //!
-//! Generated tokens belong to the attribute even where they stand at the user's place
+//! Generated tokens belong to the attribute even where they have the user's location
 //! (`located_at`, `resolved_at`), so that lints judge the user's function only once.
 //! Types alone keep their own spans: their errors belong to them.
 
@@ -112,9 +112,9 @@ fn entry(function: &Function, remote: &Remote, private: &TokenStream) -> TokenSt
     let name = function.name();
     // Where the name stands, not where the attribute does: a macro can make several
     // functions under one attribute.
-    let place = function.signature.ident.span();
-    let line = quote_spanned!(place=> ::core::line!());
-    let column = quote_spanned!(place=> ::core::column!());
+    let location = function.signature.ident.span();
+    let line = quote_spanned!(location=> ::core::line!());
+    let column = quote_spanned!(location=> ::core::column!());
     let shared = shared_mask(&remote.parameters);
     let body = body(function, remote, private);
     quote! {
@@ -167,15 +167,15 @@ fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStr
 /// How an argument is read, and how it is given to the function.
 fn argument(index: usize, parameter: &Parameter, private: &TokenStream) -> (TokenStream, TokenStream) {
     let ty = &parameter.travels;
-    let place = first_span(ty);
-    let argument = variable(&format!("argument{index}"), place);
-    let travelling = travelling(&variable("invocation", place), ty, private);
-    let place = generated_at(place);
+    let location = first_span(ty);
+    let argument = variable(&format!("argument{index}"), location);
+    let travelling = travelling(&variable("invocation", location), ty, private);
+    let location = generated_at(location);
     if parameter.shared {
-        let read = quote_spanned!(place=> let #argument = #travelling.shared()?;);
-        (read, quote_spanned!(place=> &#argument))
+        let read = quote_spanned!(location=> let #argument = #travelling.shared()?;);
+        (read, quote_spanned!(location=> &#argument))
     } else {
-        let read = quote_spanned!(place=> let #argument = #travelling.owned()?;);
+        let read = quote_spanned!(location=> let #argument = #travelling.owned()?;);
         (read, argument.to_token_stream())
     }
 }
@@ -217,30 +217,30 @@ fn finish(output: &Output, call: &TokenStream, private: &TokenStream) -> TokenSt
 }
 
 fn finish_with(ty: &Type, private: &TokenStream) -> TokenStream {
-    let place = first_span(ty);
-    let travelling = travelling(&variable("invocation", place), ty, private);
-    let value = variable("value", place);
-    quote_spanned!(generated_at(place)=> #travelling.finish(&#value))
+    let location = first_span(ty);
+    let travelling = travelling(&variable("invocation", location), ty, private);
+    let value = variable("value", location);
+    quote_spanned!(generated_at(location)=> #travelling.finish(&#value))
 }
 
 /// An alias of `Result` would travel as a value, and its error would be no failure of the
 /// task.
 fn check_that_no_alias_is_returned(ty: &Type, private: &TokenStream) -> TokenStream {
-    let place = generated_at(first_span(ty));
-    let here = located(private, place);
-    let check = quote_spanned!(place=> #here::Returned::<#ty>::check());
+    let location = generated_at(first_span(ty));
+    let here = located(private, location);
+    let check = quote_spanned!(location=> #here::Returned::<#ty>::check());
     quote! {{
         use #private::IsNoResult as _;
         #check;
     }}
 }
 
-/// The arm of the `match` for an error that is written at `place`.
-fn fail_with(place: Span, private: &TokenStream) -> TokenStream {
-    let error = variable("error", place);
-    let place = generated_at(place);
-    let here = located(private, place);
-    let tellable = quote_spanned!(place=> #here::tellable(&#error));
+/// The arm of the `match` for an error that is written at `location`.
+fn fail_with(location: Span, private: &TokenStream) -> TokenStream {
+    let error = variable("error", location);
+    let location = generated_at(location);
+    let here = located(private, location);
+    let tellable = quote_spanned!(location=> #here::tellable(&#error));
     quote! {
         ::core::result::Result::Err(#error) => {
             use #private::{
@@ -252,23 +252,23 @@ fn fail_with(place: Span, private: &TokenStream) -> TokenStream {
     }
 }
 
-/// A variable that no name of the user's can meet, at a place of the user's.
-fn variable(name: &str, place: Span) -> Ident {
-    Ident::new(name, Span::mixed_site().located_at(place))
+/// A variable that no name of the user's can meet, at a location of the user's.
+fn variable(name: &str, location: Span) -> Ident {
+    Ident::new(name, Span::mixed_site().located_at(location))
 }
 
-/// A place of the user's for tokens of the attribute, so that errors about them stand
+/// A location of the user's for tokens of the attribute, so that errors about them stand
 /// there.
-pub(crate) fn generated_at(place: Span) -> Span {
-    Span::call_site().located_at(place)
+pub(crate) fn generated_at(location: Span) -> Span {
+    Span::call_site().located_at(location)
 }
 
-/// The same path at another place, resolved as before.
-pub(crate) fn located(path: &TokenStream, place: Span) -> TokenStream {
+/// The same path at another location, resolved as before.
+pub(crate) fn located(path: &TokenStream, location: Span) -> TokenStream {
     path.clone()
         .into_iter()
         .map(|mut token| {
-            token.set_span(token.span().located_at(place));
+            token.set_span(token.span().located_at(location));
             token
         })
         .collect()

@@ -112,7 +112,7 @@ impl Function {
     }
 }
 
-/// The same word at the same place, but belonging to the attribute.
+/// The same word at the same location, but belonging to the attribute.
 pub(crate) fn generated(ident: &Ident) -> Ident {
     let mut ident = ident.clone();
     ident.set_span(ident.span().resolved_at(Span::call_site()));

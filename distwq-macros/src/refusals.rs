@@ -4,7 +4,7 @@
 use proc_macro2::Span;
 use quote::ToTokens;
 
-/// Errors with their places, in the order in which they were found.
+/// Errors with their locations, in the order in which they were found.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals(Option<syn::Error>);
 

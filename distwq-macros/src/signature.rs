@@ -125,7 +125,7 @@ fn is_group_reference(ty: &Type) -> bool {
     matches!(bare(ty), Type::Reference(reference) if is_named(&reference.elem, "Group"))
 }
 
-/// Refuses a group that is missing, in the wrong place or of the wrong form.
+/// Refuses a group that is missing, in the wrong position or of the wrong form.
 fn check_group(signature: &Signature, group: Option<&PatType>, args: &RemoteArgs, refusals: &mut Refusals) {
     match (group, args.collective) {
         (Some(group), None) => refusals.refuse(

@@ -6,8 +6,8 @@ use std::time::Instant;
 #[test]
 fn the_controller_can_be_any_rank() {
     for (wish, ranks, controller) in [("-1", 2, 1), ("-1", 4, 3), ("1", 3, 1), ("-1", 1, 0)] {
-        for place in places(&[ranks]).into_iter().flatten() {
-            let launcher = launcher("works", Some(place)).env("DISTWQ_CONTROLLER", wish);
+        for backend in backends(&[ranks]).into_iter().flatten() {
+            let launcher = launcher("works", Some(backend)).env("DISTWQ_CONTROLLER", wish);
             let output = launch(&launcher).expect_success();
             assert!(output.rank(controller).contains("total 385"), "{output}");
         }
@@ -19,9 +19,9 @@ fn the_controller_can_be_any_rank() {
 fn the_controller_alone_ends_with_the_code_of_the_run() {
     let executable = env::current_exe().expect("the system knows it");
     let with_codes = r#""$0" "$@"; code=$?; echo "ended with $code"; exit $code"#;
-    for place in places(&[3]).into_iter().flatten() {
+    for backend in backends(&[3]).into_iter().flatten() {
         for (program, code) in [("fails", 1), ("panics", 1), ("body exits", 3), ("no controller", 2), ("works", 0)] {
-            let mut launcher = Launcher::new("sh", place).args(["-c", with_codes]).arg(&executable);
+            let mut launcher = Launcher::new("sh", backend).args(["-c", with_codes]).arg(&executable);
             if program == "no controller" {
                 launcher = launcher.env("DISTWQ_CONTROLLER", "5");
             }
@@ -40,10 +40,10 @@ fn the_controller_alone_ends_with_the_code_of_the_run() {
 /// leaves the others a moment in which they can say who has gone; MPICH kills them.
 #[test]
 fn a_killed_rank_ends_the_run_and_is_named_with_what_it_did() {
-    for place in places(&[4]).into_iter().flatten() {
+    for backend in backends(&[4]).into_iter().flatten() {
         for victim in 0..3 {
             let running = TemporaryFile::new("endless");
-            let launcher = launcher("endless", Some(place)).env("DISTWQ_TEST_ARGUMENT", &running.0);
+            let launcher = launcher("endless", Some(backend)).env("DISTWQ_TEST_ARGUMENT", &running.0);
             let mut launched = launcher.start().expect("it can be launched");
             launched.wait_for(0, "the others have ended").expect("it gets there");
             let deadline = Instant::now() + Duration::from_secs(20);
@@ -73,8 +73,8 @@ fn a_killed_rank_ends_the_run_and_is_named_with_what_it_did() {
 
 #[test]
 fn a_member_that_sits_in_raw_mpi_when_another_fails_ends_the_run_within_the_grace() {
-    for place in places(&[3]).into_iter().flatten() {
-        let output = expect_end(launch(&launcher("stuck", Some(place))), "ends the run");
+    for backend in backends(&[3]).into_iter().flatten() {
+        let output = expect_end(launch(&launcher("stuck", Some(backend))), "ends the run");
         assert!(output.contains("stuck_in_raw_mpi"), "the task is named: {output}");
         assert!(output.contains("with_mpi") || output.contains("raw MPI"), "the reason is named: {output}");
     }
@@ -83,10 +83,10 @@ fn a_member_that_sits_in_raw_mpi_when_another_fails_ends_the_run_within_the_grac
 /// The setting reaches rank 0 only, so the others have asked MPI for less.
 #[test]
 fn ranks_whose_mpi_not_all_threads_may_call_all_refuse_to_start_if_they_are_to() {
-    for place in places(&[3]).into_iter().flatten() {
+    for backend in backends(&[3]).into_iter().flatten() {
         let script = "if [ ${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}} = 0 ]; then \
                       export DISTWQ_MPI_THREAD_MULTIPLE=1; fi; exec \"$0\" \"$@\"";
-        let launcher = Launcher::new("sh", place)
+        let launcher = Launcher::new("sh", backend)
             .arg("-c")
             .arg(script)
             .arg(env::current_exe().expect("the system knows it"))
@@ -102,14 +102,14 @@ fn ranks_whose_mpi_not_all_threads_may_call_all_refuse_to_start_if_they_are_to()
 /// Two executables that differ in one byte.
 #[test]
 fn ranks_of_different_programs_are_refused_with_the_difference() {
-    for place in places(&[2]).into_iter().flatten() {
+    for backend in backends(&[2]).into_iter().flatten() {
         let executable = env::current_exe().expect("the system knows it");
         let other = TemporaryFile::new("other-program");
         // The shell makes the copy: a process that this one starts meanwhile must not
         // have it open for writing, for then it could not be executed.
         let script = "if [ ${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}} = 0 ]; then exec \"$0\" \"$@\"; fi\n\
                       cp \"$0\" \"$OTHER\" && echo >>\"$OTHER\" && exec \"$OTHER\" \"$@\"";
-        let launcher = Launcher::new("sh", place)
+        let launcher = Launcher::new("sh", backend)
             .arg("-c")
             .arg(script)
             .arg(executable)

@@ -140,9 +140,9 @@ fn on_second_family(report: &mut Report, mpi: &Mpi) -> Result<()> {
 /// The small case of the main job; it compares its figures with the expected ones itself.
 fn contingency(report: &mut Report, features: Features<'_>, ranks: Option<usize>) -> Result<()> {
     let program = Program { package: Some("contingency".into()), ..Program::default() };
-    let place = if ranks.is_some() { "under mpirun" } else { "local backend" };
-    report.build(&format!("build of the contingency screening, {place}"), &mut program.build_command(features))?;
-    report.runs(&format!("contingency screening, small case, {place}"), |report| {
+    let backend = if ranks.is_some() { "under mpirun" } else { "local backend" };
+    report.build(&format!("build of the contingency screening, {backend}"), &mut program.build_command(features))?;
+    report.runs(&format!("contingency screening, small case, {backend}"), |report| {
         let case = project::root().join("data/powergrid/case1354pegase.m");
         let page = project::target().join("test-report.html");
         let launcher = program.launcher(features, ranks).arg(case).arg("--report").arg(page);

@@ -27,7 +27,7 @@ fn gigabytes_per_second(seconds: f64) -> f64 {
 
 fn ours() -> ExitCode {
     launch(|cluster| {
-        let bytes: ByteBuf = (0..BYTES).map(|place| (place % 251) as u8).collect::<Vec<_>>().into();
+        let bytes: ByteBuf = (0..BYTES).map(|index| (index % 251) as u8).collect::<Vec<_>>().into();
         let mut samples = Vec::new();
         for round in 0..WARM_UPS + ROUNDS {
             let start = Instant::now();

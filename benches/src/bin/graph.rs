@@ -42,8 +42,8 @@ fn one_graph(cluster: &Cluster) -> Result<f64, Box<dyn Error>> {
             None => (0..WIDTH).map(|_| graph.add(increment::call(-1))).collect(),
             // A neighbour and one far away.
             Some(before) => {
-                let other = |place: usize| &before[(place + WIDTH / 3) % WIDTH];
-                (0..WIDTH).map(|place| graph.add(meet::call(&before[place], other(place)))).collect()
+                let other = |index: usize| &before[(index + WIDTH / 3) % WIDTH];
+                (0..WIDTH).map(|index| graph.add(meet::call(&before[index], other(index)))).collect()
             }
         };
         layers.push(layer);

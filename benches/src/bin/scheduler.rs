@@ -121,7 +121,7 @@ impl Crowd {
                 Action::Release { task, .. } => self.free_slots.extend(task.slot()),
                 Action::Ended { end: End::Done, .. } => {}
                 Action::TakeBack { worker, .. } => self.asked.push(worker),
-                other => panic!("{other:?} has no place here"),
+                other => panic!("{other:?} is not expected here"),
             }
         }
     }

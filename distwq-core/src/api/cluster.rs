@@ -60,7 +60,8 @@ pub struct Cluster {
     inner: Arc<Inner>,
 }
 
-/// The controller's place: its engine and what is known without asking it.
+/// What all clones share: the engine of the controller, and what is known without asking
+/// it.
 pub(crate) struct Inner {
     pub(crate) driver: Driver<ControllerEngine>,
     notes: ReferenceNotes,

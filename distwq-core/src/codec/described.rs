@@ -1,5 +1,5 @@
 //! A value in a form that describes itself: MessagePack with the names of fields. The
-//! only place that names the crate of that form.
+//! only file that names the crate of that form.
 
 use super::sites::Site;
 use super::watched::{Kind, Watch, Watched};

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_takes_the_place_of_any_other() {
+    fn a_payload_replaces_any_other() {
         let sizes = [0, 8, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 5_000];
         for (before, after) in sizes.into_iter().flat_map(|before| sizes.map(|after| (before, after))) {
             let (old, bytes) = (vec![1; before], vec![2; after]);

@@ -251,7 +251,7 @@ mod tests {
     }
 
     fn some(len: usize) -> ByteBuf {
-        (0..len).map(|place| (place % 251) as u8).collect::<Vec<_>>().into()
+        (0..len).map(|index| (index % 251) as u8).collect::<Vec<_>>().into()
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn torn_input_is_an_error_at_every_place() {
+    fn torn_input_is_an_error_wherever_it_ends() {
         let value = (Some(some(3)), "text".to_owned(), Shape::Struct { text: "a".into(), bytes: some(2) });
         let payload = encode(&value).expect("it encodes");
         for len in 0..payload.len() {

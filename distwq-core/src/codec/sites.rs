@@ -1,8 +1,8 @@
-//! Which places of which types have been compared: a set that only grows, read without a
+//! Which sites have been compared: a set that only grows, read without a
 //! lock.
 //!
-//! A place is a type that was encoded, or one variant of it. The set is asked for each
-//! value that is encoded, so it is a table of fixed size, and where a place lies in it is
+//! A site is a type that was encoded, or one variant of it. The set is asked for each
+//! value that is encoded, so it is a table of fixed size, and where a site lies in it is
 //! known when the program is compiled: asking is a load and a comparison. What does not
 //! fit is compared again each time.
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_known_once_it_was_added_and_no_other_is() {
+    fn a_site_is_known_once_it_was_added_and_no_other_is() {
         struct One;
         struct Other;
         assert!(!Site::of::<One>().is_known());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_whose_slot_is_taken_is_found_behind_it() {
+    fn a_site_whose_slot_is_taken_is_found_behind_it() {
         struct Crowded;
         let first = Site::of::<Crowded>();
         let same = |step: u64| Site(first.0.wrapping_add(step * 2 * SLOT_COUNT as u64));

@@ -24,7 +24,7 @@ pub(super) trait Watch: Copy {
     /// them.
     const NAMES: bool = false;
 
-    /// Whether the value may go on with this place.
+    /// Whether the value may go on with this site.
     fn passes(self, site: Site) -> bool;
     /// A value begins or ends here.
     fn edge(self);
@@ -69,11 +69,11 @@ pub(super) enum Kind {
 pub(super) struct Known;
 
 thread_local! {
-    /// Whether [`Known`] met a place that is not.
+    /// Whether [`Known`] met a site that is not.
     static UNKNOWN_MET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether the value that was not encoded has a place that was not compared. Asked once.
+/// Whether the value that was not encoded has a site that was not compared. Asked once.
 pub(super) fn met_unknown() -> bool {
     UNKNOWN_MET.take()
 }

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_known_by_their_place_in_sorted_order() {
+    fn functions_are_known_by_their_index_in_sorted_order() {
         let registry = Registry::sorted(ENTRIES.iter().collect()).expect("the keys differ");
         assert_eq!(registry.id_of(&ENTRIES[0]), Some(FunctionId(1)));
         assert_eq!(registry.function(FunctionId(0)).map(|f| f.path), Some("a"));

@@ -164,7 +164,7 @@ mod tests {
     fn a_large_buffer_is_used_again_once_nobody_shares_it() {
         let mut buffer = take(BYTES);
         buffer.resize(20, 1);
-        let place = buffer.as_ptr();
+        let address = buffer.as_ptr();
         let bytes = Bytes::from_owner(Reused(buffer));
         let clone = bytes.slice(10..);
         drop(bytes);
@@ -172,13 +172,13 @@ mod tests {
         drop(clone);
         let again = take(BYTES);
         assert!(again.is_empty());
-        assert_eq!(again.as_ptr(), place);
+        assert_eq!(again.as_ptr(), address);
     }
 
     #[test]
     fn a_copy_has_the_bytes_and_no_more_room() {
         for len in [0, 1, LARGE_BYTES_MIN, HUGE_BYTES_MIN, HUGE_BYTES_MIN + 12_345] {
-            let bytes: Vec<u8> = (0..len).map(|place| (place % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..len).map(|index| (index % 251) as u8).collect();
             let copy = copy_of(&bytes);
             assert!(copy == bytes);
             assert_eq!(copy.capacity(), len);

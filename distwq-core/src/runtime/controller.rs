@@ -130,7 +130,7 @@ impl ControllerEngine {
     /// A graph starts, whose nodes are [added](Self::add) next.
     pub(crate) fn begin_graph(&mut self, size: GraphSize) -> RunId {
         self.now_ns = now_ns();
-        // The places of those that have gone are used again.
+        // The slots of those that have gone are used again.
         self.count_references();
         self.handle(Input::GraphBegins { size });
         self.out.run.expect("it has begun")
@@ -154,7 +154,7 @@ impl ControllerEngine {
         self.handle(Input::GraphForgotten { run });
     }
 
-    /// Puts the output of a task into its place, if it is here or there will be none.
+    /// Writes the output of a task `into` a payload, if it is here or there will be none.
     /// Otherwise it comes, and the calling thread is woken for it.
     #[inline]
     pub(crate) fn output(&mut self, task: TaskId, into: &mut Payload) -> Option<Result<(), TaskError>> {

@@ -145,7 +145,7 @@ fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Op
 
 /// The group of a task, as its function sees it.
 fn group_of(driver: &Arc<Driver<WorkerEngine>>, epoch: u64) -> Group {
-    let (member, members) = driver.with(|engine| engine.place_in_group(epoch));
+    let (member, members) = driver.with(|engine| engine.index_in_group(epoch));
     let link = Member { driver: Arc::clone(driver), epoch };
     Group::new(Box::new(link), member, members)
 }

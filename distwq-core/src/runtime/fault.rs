@@ -1,5 +1,5 @@
 //! The last words of a rank: what cannot be repaired ends the whole run, saying what is
-//! known. The one place of the library that writes to standard error.
+//! known. The one module of the library that writes to standard error.
 
 mod exit;
 mod signal;

@@ -1,5 +1,5 @@
 //! What a run tells subscribers of `tracing`: its own events, and the span of each
-//! attempt. The one place that names the crate.
+//! attempt. The one file that names the crate.
 //!
 //! A subscriber is users' code. It is told with panics contained, and never under the
 //! lock of an engine: it may take long, or use the cluster. It is told nothing before a

@@ -53,7 +53,7 @@ impl WorkerEngine {
         }
     }
 
-    /// The next thing to do for an executor, with the task in its place. While there is
+    /// The next thing to do for an executor, with the task in `attempt`. While there is
     /// something, a turn is taken only now and then.
     ///
     /// `ended_ns` is when the last task of the executor has ended, if this is its first
@@ -88,10 +88,10 @@ impl WorkerEngine {
         self.deliver();
     }
 
-    /// The place of this member in the group of a task that runs here, and how many
+    /// The index of this member in the group of a task that runs here, and how many
     /// members it has.
-    pub(super) fn place_in_group(&mut self, epoch: u64) -> (usize, usize) {
-        self.machine.place_in_group(epoch)
+    pub(super) fn index_in_group(&mut self, epoch: u64) -> (usize, usize) {
+        self.machine.index_in_group(epoch)
     }
 
     /// A message to another member of a group.

@@ -225,8 +225,8 @@ mod tests {
         for seed in only.map_or(0..500, |seed| seed..seed + 1) {
             let came = run(seed);
             let mut numbers: Vec<u8> = came.iter().map(|(number, _)| *number).collect();
-            for (place, &(later, _)) in came.iter().enumerate() {
-                let behind = came[place..].iter().filter(|(earlier, _)| *earlier < later);
+            for (index, &(later, _)) in came.iter().enumerate() {
+                let behind = came[index..].iter().filter(|(earlier, _)| *earlier < later);
                 let wrong = behind.clone().find(|(_, attachments)| *attachments == 0);
                 assert_eq!(wrong, None, "seed {seed}: it was overtaken by {later}: {came:?}");
                 overtaken += behind.count();

@@ -170,8 +170,8 @@ impl<'a, R: Ranks> Solver<'a, R> {
     ) -> Result<Reached, SolveError> {
         self.residual.copy_from_slice(rhs);
         if again {
-            // For once the product is that of the solution, whose border rows travel in
-            // place of the residual's.
+            // For once the product is that of the solution, whose border rows travel
+            // instead of the residual's.
             std::mem::swap(&mut self.residual, &mut self.solution);
             let exchanged = self.multiply();
             std::mem::swap(&mut self.residual, &mut self.solution);

@@ -154,20 +154,20 @@ impl Expected {
         list.close("sum of the highest loadings", n1.sum_max_loading, found.sum_highest);
         list.equal("length of the list of overloads", n1.top20.len(), found.top.len());
         let last = n1.top20.last().map_or(0.0, |overload| overload.loading);
-        for (place, (expected, at_place)) in n1.top20.iter().zip(&found.top).enumerate() {
+        for (index, (expected, at_index)) in n1.top20.iter().zip(&found.top).enumerate() {
             let same = found.top.iter().find(|overload| {
                 (overload.outage_row, overload.monitored_row) == (expected.outage_row, expected.monitored_row)
             });
             // Loadings equal but for rounding may stand in another order, and at the end
-            // of the list one may take the place of another; the loading at each place is
-            // the same all the same.
-            let agrees = close(expected.loading, at_place.loading)
+            // of the list one may stand for another; the loading at each index is the
+            // same all the same.
+            let agrees = close(expected.loading, at_index.loading)
                 && same.map_or(close(expected.loading, last), |same| close(expected.loading, same.loading));
             let text =
                 |outage: u32, monitored: u32, loading: f64| format!("{loading:.6} (row {outage} on row {monitored})");
-            let shown = same.unwrap_or(at_place);
+            let shown = same.unwrap_or(at_index);
             list.push(
-                &format!("overload {}", place + 1),
+                &format!("overload {}", index + 1),
                 text(expected.outage_row, expected.monitored_row, expected.loading),
                 text(shown.outage_row, shown.monitored_row, shown.loading),
                 agrees,

@@ -115,16 +115,16 @@ impl fmt::Display for Figures {
             outages.with_violation,
             outages.violations
         )?;
-        for (place, overload) in outages.top.iter().enumerate() {
+        for (index, overload) in outages.top.iter().enumerate() {
             write!(
                 f,
                 "{:>3}. loading {:.6}  outage of row {:>5} on row {:>5}",
-                place + 1,
+                index + 1,
                 overload.loading,
                 overload.outage_row,
                 overload.monitored_row
             )?;
-            match self.rechecks.get(place) {
+            match self.rechecks.get(index) {
                 Some(recheck) => writeln!(f, "  from scratch {:.6}", recheck.resolved)?,
                 None => writeln!(f)?,
             }

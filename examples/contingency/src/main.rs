@@ -20,7 +20,7 @@ fn main(cluster: &Cluster) -> Result<(), Box<dyn Error>> {
         print!("{HELP}");
         return Ok(());
     };
-    // Looked at first, so that a malformed file, or a report without a place, costs no
+    // Looked at first, so that a malformed file, or a report that has no folder, costs no
     // screening.
     let expected = options.expected().map(|file| Expected::read(&file)).transpose()?;
     options.check_report()?;

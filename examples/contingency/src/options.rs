@@ -120,27 +120,27 @@ impl Options {
         }
     }
 
-    /// Looks whether there is a place for the report, before any work is done for it.
+    /// Looks whether the report can lie where it should, before any work is done for it.
     ///
     /// # Errors
-    /// [`NoPlace`] if there is none.
-    pub fn check_report(&self) -> Result<(), NoPlace> {
+    /// [`ReportPathError`] if it cannot.
+    pub fn check_report(&self) -> Result<(), ReportPathError> {
         let Some(file) = &self.report else { return Ok(()) };
         let name = || file.display().to_string();
         match file.parent() {
-            _ if file.is_dir() => Err(NoPlace::IsFolder(name())),
+            _ if file.is_dir() => Err(ReportPathError::IsFolder(name())),
             Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-                Err(NoPlace::NoFolder { file: name(), folder: folder.display().to_string() })
+                Err(ReportPathError::NoFolder { file: name(), folder: folder.display().to_string() })
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Why there is no place for the report.
+/// Why the report cannot lie where it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum NoPlace {
+pub enum ReportPathError {
     /// Nothing is where it should lie.
     #[error("cannot write the report {file}: there is no folder {folder}")]
     NoFolder {

@@ -27,8 +27,8 @@ impl Ranks for Group {
         let parts = Group::all_gather(self, &own.to_vec())?;
         let mut rest = all;
         for (part, count) in parts.iter().zip(counts) {
-            let (place, after) = rest.split_at_mut(*count);
-            place.copy_from_slice(part);
+            let (section, after) = rest.split_at_mut(*count);
+            section.copy_from_slice(part);
             rest = after;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Groups that are missing or in the wrong place.
+//! Groups that are missing or in the wrong position.
 
 use distwq::prelude::*;
 

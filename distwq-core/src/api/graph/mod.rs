@@ -234,7 +234,7 @@ impl Graph {
         tasks_at.into_iter().max().unwrap_or(0)
     }
 
-    /// The names of the tasks of a longest path, in order, each with its place in the
+    /// The names of the tasks of a longest path, in order, each with its index in the
     /// graph: no run takes less time than these one after another. The longest is that of
     /// most tasks; durations are not known before a run.
     #[must_use]

@@ -155,8 +155,8 @@ fn apart(count: usize) -> (Graph, Vec<Handle<u8>>) {
 /// each edge around.
 fn ordered_row(order: impl Iterator<Item = usize>, reverse: bool) -> (Graph, Vec<Handle<u8>>) {
     let (mut graph, nodes) = apart(ROW);
-    for place in order {
-        let (earlier, later) = if reverse { (place + 1, place) } else { (place, place + 1) };
+    for index in order {
+        let (earlier, later) = if reverse { (index + 1, index) } else { (index, index + 1) };
         assert_eq!(graph.order(&nodes[earlier], &nodes[later]), Ok(()));
     }
     (graph, nodes)
@@ -170,7 +170,7 @@ const ROW: usize = 40_000;
 fn edges_of_a_row_of_40_000_are_added_in_linear_time_in_every_order() {
     let begun = Instant::now();
     let middle_out =
-        || (0..ROW / 2).flat_map(|step| [ROW / 2 - 1 - step, ROW / 2 + step]).filter(|place| place + 1 < ROW);
+        || (0..ROW / 2).flat_map(|step| [ROW / 2 - 1 - step, ROW / 2 + step]).filter(|index| index + 1 < ROW);
     for reverse in [false, true] {
         for (mut graph, nodes) in [
             ordered_row(0..ROW - 1, reverse),

@@ -23,7 +23,7 @@ pub(super) struct Waiting {
     bytes: Vec<u8>,
     /// Those of nodes that have many.
     large: FxHashMap<u32, Payload>,
-    /// In the order of their nodes and places.
+    /// In the order of their nodes and positions.
     pub(super) outside: Vec<Outside>,
     /// What the calls of few nodes say besides their functions and arguments.
     pub(super) options: FxHashMap<u32, Box<Options>>,
@@ -36,7 +36,7 @@ pub(super) struct Outside {
     pub(super) node: u32,
     pub(super) source: Reference,
     position: ArgumentPosition,
-    /// Its place among all inputs of the node.
+    /// Its index among all inputs of the node.
     at: usize,
 }
 

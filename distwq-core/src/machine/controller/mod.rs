@@ -230,7 +230,7 @@ impl Controller {
         self.runs.result(run)
     }
 
-    /// Puts the output of a task into its place, if it is here or there will be none.
+    /// Writes the output of a task `into` a payload, if it is here or there will be none.
     /// Otherwise the caller waits for it, which the machine has to be
     /// [told](Input::Awaited).
     #[inline]

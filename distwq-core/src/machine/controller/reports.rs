@@ -102,7 +102,7 @@ impl Controller {
                 values.into_iter().for_each(|value| self.missing(value, worker, out));
             }
             ToController::Peer(_) | ToController::Hello(_) => {
-                return Err(CodecError("it is out of place".to_owned()));
+                return Err(CodecError("it does not belong here".to_owned()));
             }
         }
         Ok(())

@@ -108,7 +108,7 @@ mod tests {
         let mut arena = SliceArena::default();
         let mut kept = Vec::new();
         for round in 0..200_u32 {
-            let run: Vec<u32> = (0..round % 11).map(|place| round * 100 + place).collect();
+            let run: Vec<u32> = (0..round % 11).map(|index| round * 100 + index).collect();
             kept.push((arena.add(&run), run));
             if round % 3 == 0 {
                 arena.remove(kept.swap_remove(round as usize % kept.len()).0);

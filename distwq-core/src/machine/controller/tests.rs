@@ -278,8 +278,8 @@ fn a_value_is_asked_of_who_may_have_a_copy_until_nobody_is_left() {
     play.kept(maker, task);
     let busy = play.add(&SINGLE, &[task], 0);
     let consumer = play.add(&SINGLE, &[task], 0);
-    let places: Vec<Rank> = play.told().into_iter().map(|(to, _)| to).collect();
-    assert!(places.contains(&other(maker)), "{places:?}: one of {busy} and {consumer} takes a copy");
+    let told: Vec<Rank> = play.told().into_iter().map(|(to, _)| to).collect();
+    assert!(told.contains(&other(maker)), "{told:?}: one of {busy} and {consumer} takes a copy");
     play.tell(Input::Awaited { task });
     let told = play.lose(maker);
     assert!(told.iter().any(|(to, message)| *to == other(maker) && message.contains("Fetch")), "{told:?}");

@@ -57,9 +57,9 @@ impl<T: Copy> Lists<T> {
 
     /// The items of a list that was added.
     pub(super) fn get(&self, list: ListOf<T>) -> &[T] {
-        let Some(place) = (list.number as usize).checked_sub(1) else { return &[] };
-        let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.items[begin..self.ends[place]]
+        let Some(index) = (list.number as usize).checked_sub(1) else { return &[] };
+        let begin = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.items[begin..self.ends[index]]
     }
 
     /// Forgets all lists.

@@ -1,4 +1,4 @@
-//! What the scheduler is told and what it answers: the whole interface in one place.
+//! What the scheduler is told and what it answers: the whole interface in one file.
 
 use super::arena::{TaskList, WorkerList};
 use crate::id::{TaskId, WorkerId};

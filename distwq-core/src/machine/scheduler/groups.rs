@@ -5,7 +5,7 @@
 //! needs: idle ones first, then those that should be free soonest. A reserved worker gets
 //! nothing new, and what it has not begun is taken back; so the wide task starts after at
 //! most the work that had begun. Whenever another worker becomes idle while a reserved
-//! one still works, the two change places. All other workers go on with single-rank
+//! one still works, the two swap. All other workers go on with single-rank
 //! tasks. A reservation gives way to a wide task of strictly higher priority; single-rank
 //! tasks, of whatever priority, do not break it.
 
@@ -32,7 +32,7 @@ pub(super) struct Reservation {
     root: Option<WorkerId>,
     /// Reserved workers with nothing in flight.
     pub(super) empty: Vec<WorkerId>,
-    /// Reserved workers that still work; each knows its place here.
+    /// Reserved workers that still work; each knows its index here.
     pub(super) busy: Vec<WorkerId>,
 }
 

@@ -187,9 +187,9 @@ impl Links {
     /// What a cell held, which is free now.
     #[inline]
     fn give_back(&mut self, link: Link) -> Cell {
-        let place = &mut self.cells[link.cell()];
-        let cell = *place;
-        place.next = self.free;
+        let slot = &mut self.cells[link.cell()];
+        let cell = *slot;
+        slot.next = self.free;
         self.free = link;
         self.used -= 1;
         if self.used == 0 {

@@ -95,11 +95,11 @@ impl Scheduler {
             }
         }
         self.workers.relist(worker);
-        let place = &self.workers[worker];
-        if place.pinned > 0 && place.has_room() {
+        let state = &self.workers[worker];
+        if state.pinned > 0 && state.has_room() {
             self.to_serve.push(worker);
         }
-        self.ran_dry |= place.in_flight < place.slots;
+        self.ran_dry |= state.in_flight < state.slots;
     }
 
     /// Starts tasks of workers' own queues.
@@ -123,8 +123,8 @@ impl Scheduler {
     }
 
     fn is_open(&self, worker: WorkerId) -> bool {
-        let place = &self.workers[worker];
-        place.standing == Standing::Open && place.has_room()
+        let state = &self.workers[worker];
+        state.standing == Standing::Open && state.has_room()
     }
 
     fn take_pinned(&mut self, worker: WorkerId) -> TaskSlot {
@@ -236,10 +236,10 @@ impl Scheduler {
     /// What speaks against a worker: the estimated time until a task could begin there,
     /// then bytes it lacks, then its load.
     fn rank(&self, worker: WorkerId, held_bytes: u64) -> (u64, u64, u32) {
-        let place = &self.workers[worker];
+        let state = &self.workers[worker];
         let lacking_bytes = held_bytes.saturating_sub(self.workers.scores[worker.index()]);
-        let begins_in_ns = place.wait_ns(self.settings.unknown_ns).saturating_add(self.move_ns(lacking_bytes));
-        (begins_in_ns, lacking_bytes, place.in_flight)
+        let begins_in_ns = state.wait_ns(self.settings.unknown_ns).saturating_add(self.move_ns(lacking_bytes));
+        (begins_in_ns, lacking_bytes, state.in_flight)
     }
 
     /// How long values of so many bytes take from worker to worker.

@@ -64,7 +64,7 @@ pub(super) struct Worker {
     /// Links of the list of its load.
     prev: Option<WorkerId>,
     next: Option<WorkerId>,
-    /// Its place among the busy reserved workers, if it is one.
+    /// Its index among the busy reserved workers, if it is one.
     pub(super) busy_at: Option<Index>,
     bucket: u8,
     full: bool,
@@ -336,7 +336,7 @@ impl Workers {
     }
 
     /// Puts a worker into the list where it belongs now. A worker whose bucket is as
-    /// before keeps its place.
+    /// before stays where it is in its list.
     #[inline]
     pub(super) fn relist(&mut self, worker: WorkerId) {
         let state = &self[worker];

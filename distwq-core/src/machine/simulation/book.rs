@@ -101,7 +101,7 @@ impl Book {
         *counted = counted.checked_add_signed(change).expect("a handle is dropped once");
     }
 
-    /// A task begins on a worker; `group` is the epoch and the place of a member of a
+    /// A task begins on a worker; `group` is the epoch and the index of a member of a
     /// group. Gives the number of the task.
     pub(super) fn begins(
         &mut self,

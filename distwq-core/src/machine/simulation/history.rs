@@ -106,8 +106,8 @@ impl History {
     /// A frame was sent.
     pub(super) fn sent(&mut self, now: Ns, (from, to): (Rank, Rank), frame: &Frame) {
         self.tally.frames += 1;
-        let place = u64::from(from.0) << 32 | u64::from(to.0);
-        let mut hash = xxh3_64_with_seed(&frame.body, self.tally.hash ^ place ^ now.rotate_left(20));
+        let way = u64::from(from.0) << 32 | u64::from(to.0);
+        let mut hash = xxh3_64_with_seed(&frame.body, self.tally.hash ^ way ^ now.rotate_left(20));
         for attachment in &frame.attachments {
             hash = xxh3_64_with_seed(attachment, hash);
         }

@@ -208,7 +208,7 @@ fn check_attempts(model: &Task, told: Option<u32>) {
 
 /// An error names the task.
 fn check_site(model: &Task, error: &TaskError) {
-    let site = error.site().unwrap_or_else(|| panic!("{error} has a place"));
+    let site = error.site().unwrap_or_else(|| panic!("{error} has a site"));
     assert_eq!(site.task, model.id.serial(), "{error}");
     assert_eq!(site.label, model.label, "{error}");
     assert!(site.attempts <= model.retries + 1, "{error}");

@@ -268,7 +268,7 @@ impl World<'_> {
         let description = attempt.description.take();
         let (task, epoch, _) = attempt.parts();
         let group = epoch.map(|epoch| {
-            let (member, width) = this.machine.place_in_group(epoch);
+            let (member, width) = this.machine.index_in_group(epoch);
             (epoch, member, width)
         });
         let rank = this.rank;

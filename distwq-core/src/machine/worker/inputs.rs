@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_named_twice_is_asked_for_once_and_fills_both_places() {
+    fn a_value_named_twice_is_asked_for_once_and_fills_both_arguments() {
         let mut inputs = Inputs::default();
         let mut asked = Vec::new();
         inputs.add(task(9, &[1, 2, 1]), Purpose::Single, |value| {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_here_and_on_its_way_is_forgotten_in_both_places() {
+    fn a_value_that_is_here_and_on_its_way_is_forgotten_in_store_and_fetches() {
         let (mut inputs, mut store) = (Inputs::default(), Store::default());
         inputs.add(task(9, &[1]), Purpose::Single, |_| HOLDER);
         assert!(inputs.remove(id(9)).is_some());

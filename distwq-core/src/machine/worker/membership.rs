@@ -30,7 +30,7 @@ pub(crate) struct Membership {
     pub(crate) raw: bool,
     /// Messages that have come and were not taken.
     inbox: FxHashMap<(usize, GroupKey), Payload>,
-    /// By place in the order of operations, in which operations these messages are, but
+    /// By number in the order of operations, in which operations these messages are, but
     /// for those from member to member, which have an order of their own.
     operations: FxHashMap<u64, SmallVec<[Untaken; 1]>>,
     /// The members with which it has exchanged something.
@@ -286,7 +286,7 @@ impl Membership {
             .then(|| GroupError::MemberLeft { member: from, operation: Operation::name_of(key.operation) })
     }
 
-    /// Who is in another operation, and in which, at the place in the order where this
+    /// Who is in another operation, and in which, at the number in the order where this
     /// member is in that of `key`. It need not be the member that this one waits for:
     /// that one may wait for somebody else. Messages from member to member have an order
     /// of their own.
@@ -406,7 +406,7 @@ mod tests {
         assert!(waits.starts_with("member 0 waits for itself in recv"), "{waits}");
     }
 
-    /// This message of an operation, by its place in the order of operations.
+    /// This message of an operation, by its number in the order of operations.
     fn in_operation(operation: Operation, sequence: u64, round: u32) -> GroupKey {
         GroupKey { operation: operation as u8, sequence, round }
     }
@@ -426,7 +426,7 @@ mod tests {
         let expected = Some((1, Operation::name_of(gather as u8), Operation::name_of(barrier as u8)));
         for round in [0, 1] {
             assert_eq!(mismatch(&mut member, in_operation(gather, 5, 0)), expected, "round {round} is there");
-            assert_eq!(mismatch(&mut member, in_operation(gather, 6, 0)), None, "that is another place");
+            assert_eq!(mismatch(&mut member, in_operation(gather, 6, 0)), None, "that is another number");
             assert_eq!(mismatch(&mut member, key(5)), None, "messages have an order of their own");
             assert!(matches!(member.take(1, in_operation(barrier, 5, round)), Some(Ok(_))));
         }

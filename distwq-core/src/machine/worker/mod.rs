@@ -159,9 +159,9 @@ impl Worker {
         self.running.count()
     }
 
-    /// The place of this member in the group of a task that runs here, and how many
+    /// The index of this member in the group of a task that runs here, and how many
     /// members it has.
-    pub(crate) fn place_in_group(&mut self, epoch: u64) -> (usize, usize) {
+    pub(crate) fn index_in_group(&mut self, epoch: u64) -> (usize, usize) {
         let membership = self.groups.of_running(epoch);
         (membership.index, membership.members.len())
     }

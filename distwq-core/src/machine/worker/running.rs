@@ -3,7 +3,7 @@
 use crate::id::{Slot, TaskId};
 use crate::machine::Ns;
 
-/// One place for each executor.
+/// One entry for each executor.
 #[derive(Debug)]
 pub(super) struct Running {
     slots: Box<[Option<(TaskId, Ns)>]>,

@@ -19,9 +19,9 @@ pub(crate) fn with_sources(error: &dyn Error) -> String {
 /// Whether `part` stands in `text`, and not only within a longer word or number.
 fn tells(text: &str, part: &str) -> bool {
     part.is_empty()
-        || text.match_indices(part).any(|(place, _)| {
+        || text.match_indices(part).any(|(index, _)| {
             let inside = |neighbor: Option<char>| neighbor.is_some_and(char::is_alphanumeric);
-            !inside(text[..place].chars().next_back()) && !inside(text[place + part.len()..].chars().next())
+            !inside(text[..index].chars().next_back()) && !inside(text[index + part.len()..].chars().next())
         })
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Waiters<K> {
     begun: u64,
 }
 
-/// The place of one thread among those that wait.
+/// The key of one thread among those that wait.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Ticket<K> {
     key: K,

@@ -1,4 +1,4 @@
-//! Ranks as processes of an MPI program. The one place that names MPI, and with the
+//! Ranks as processes of an MPI program. The one module that names MPI, and with the
 //! engine's lock held by whoever calls it: one thread at a time, which is what
 //! `MPI_THREAD_SERIALIZED` asks for.
 //!

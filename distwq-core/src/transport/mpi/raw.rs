@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// | [`communicator_unchecked`](Self::communicator_unchecked) | rsmpi, in any run | `unsafe`: nothing outlives the closure |
 ///
 /// What this crate cannot refuse is `SimpleCommunicator::world()`, with which rsmpi lets
-/// safe code call MPI at any place and on any thread. Do so only in a run with the
+/// safe code call MPI anywhere and on any thread. Do so only in a run with the
 /// setting, or within `with_mpi`.
 pub struct RawCommunicator {
     communicator: Arc<SimpleCommunicator>,

@@ -2,8 +2,8 @@
 //! measured against.
 //!
 //! The same parser, solvers and checks; the ranks of the world in groups of two for the
-//! collective solves, as many blocks of outages on every rank, gathers and broadcasts in
-//! place of a reduction tree. No report.
+//! collective solves, as many blocks of outages on every rank, gathers and broadcasts
+//! instead of a reduction tree. No report.
 //!
 //! ```sh
 //! mpirun -n 4 by_hand CASE.m
@@ -48,10 +48,10 @@ impl Ranks for World {
 
     fn all_gather(&self, own: &[f64], counts: &[usize], all: &mut [f64]) -> Result<(), Infallible> {
         let count = |length: usize| Count::try_from(length).expect("a grid has fewer rows than that");
-        let places: Vec<Count> =
+        let offsets: Vec<Count> =
             counts.iter().scan(0, |end, length| Some(count(std::mem::replace(end, *end + length)))).collect();
         let counts: Vec<Count> = counts.iter().copied().map(count).collect();
-        self.0.all_gather_varcount_into(own, &mut PartitionMut::new(all, counts, places));
+        self.0.all_gather_varcount_into(own, &mut PartitionMut::new(all, counts, offsets));
         Ok(())
     }
 }
@@ -98,11 +98,11 @@ fn run(world: &SimpleCommunicator) -> Result<(), Box<dyn Error>> {
     let outages = Summary::merge(&summaries);
 
     let mut resolved = vec![0.0; 2 * outages.top.len()];
-    for (place, overload) in outages.top.iter().enumerate().skip(my_group).step_by(groups) {
+    for (index, overload) in outages.top.iter().enumerate().skip(my_group).step_by(groups) {
         let solved = recheck(&group, &grid, *overload, tolerance)?;
         if Ranks::rank(&group) == 0 {
-            resolved[2 * place] = solved.resolved;
-            resolved[2 * place + 1] = f64::from(solved.iterations);
+            resolved[2 * index] = solved.resolved;
+            resolved[2 * index + 1] = f64::from(solved.iterations);
         }
     }
     let root = world.process_at_rank(0);

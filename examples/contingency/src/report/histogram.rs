@@ -29,9 +29,9 @@ pub(super) fn histogram(bars: &[u32]) -> String {
         "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"outages by their highest loading\">\n\
          <line class=\"axis\" x1=\"0\" y1=\"{base}\" x2=\"{WIDTH}\" y2=\"{base}\"/>\n"
     );
-    for (place, count) in shown.iter().enumerate() {
-        let bar = first + place;
-        let (x, middle) = (left + coordinate(place) * step, left + (coordinate(place) + 0.5) * step);
+    for (index, count) in shown.iter().enumerate() {
+        let bar = first + index;
+        let (x, middle) = (left + coordinate(index) * step, left + (coordinate(index) + 0.5) * step);
         let from = coordinate(bar) * BAR_WIDTH * 100.0;
         let open = bar + 1 == BARS;
         let range =

@@ -112,15 +112,15 @@ fn overloads(html: &mut String, report: &Report<'_>) {
          <th class=\"n\">difference</th><th class=\"n\">iterations</th></tr>\n",
     );
     let most = top[0].loading;
-    for (place, overload) in top.iter().enumerate() {
-        let recheck = report.figures.rechecks.get(place);
+    for (index, overload) in top.iter().enumerate() {
+        let recheck = report.figures.rechecks.get(index);
         let of_recheck = |text: &dyn Fn(&Recheck) -> String| recheck.map_or_else(|| "–".to_owned(), text);
         let _ = writeln!(
             html,
             "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{:.3} %<span class=\"meter\" \
              style=\"width:{:.0}px\"></span></td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-            place + 1,
+            index + 1,
             branch(report.grid, overload.outage_row),
             branch(report.grid, overload.monitored_row),
             overload.loading * 100.0,

@@ -16,8 +16,8 @@ const TOP: f64 = 8.0;
 pub(super) fn timeline(tasks: &[TaskRecord]) -> String {
     let mut lanes: BTreeMap<u32, (Vec<&TaskRecord>, &str)> = BTreeMap::new();
     for task in tasks {
-        for (place, rank) in task.ranks.iter().enumerate() {
-            let host = task.hosts.get(place).map_or("", String::as_str);
+        for (index, rank) in task.ranks.iter().enumerate() {
+            let host = task.hosts.get(index).map_or("", String::as_str);
             lanes.entry(*rank).or_insert_with(|| (Vec::new(), host)).0.push(task);
         }
     }

@@ -5,8 +5,8 @@
 //! that one alone.
 
 mod model;
-mod places;
 mod user;
+mod workers;
 mod world;
 
 use crate::machine::simulation::Random;

@@ -195,9 +195,9 @@ impl Book {
         assert!(seen.living && !seen.asked && !tasks.is_empty(), "{worker} can be asked");
         seen.asked = true;
         self.tally.asked += tasks.len() as u64;
-        let places = tasks.iter().map(|task| seen.in_flight.iter().position(|&serial| serial == task.serial()));
-        let places: Vec<usize> = places.map(|place| place.expect("asked for what is in flight")).collect();
-        assert!(places.is_sorted() && places[0] >= seen.slots as usize, "the begun ones are not asked for: {places:?}");
+        let at = tasks.iter().map(|task| seen.in_flight.iter().position(|&serial| serial == task.serial()));
+        let at: Vec<usize> = at.map(|index| index.expect("asked for what is in flight")).collect();
+        assert!(at.is_sorted() && at[0] >= seen.slots as usize, "the begun ones are not asked for: {at:?}");
     }
 
     fn ended(&mut self, now_ns: u64, task: TaskId, end: End) {
@@ -265,7 +265,7 @@ impl Book {
     }
 }
 
-/// The place of a kind of end in [`Tally::ends`].
+/// The index of a kind of end in [`Tally::ends`].
 fn kind_of(end: End) -> usize {
     match end {
         End::Done => 0,

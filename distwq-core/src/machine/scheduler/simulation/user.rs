@@ -59,7 +59,7 @@ impl World {
             if !is_value && random.percent(profile.following_percent) { random.pick(recent).copied() } else { None };
         let collective = !is_value && random.percent(profile.wide_percent);
         // Now and then more than there are.
-        let most = self.places.len() as u64 + u64::from(random.percent(3));
+        let most = self.workers.len() as u64 + u64::from(random.percent(3));
         let failing = if random.percent(profile.failing_percent) { random.up_to(4) as u32 } else { 0 };
         let large = if profile.large_values && random.percent(50) { 20_000_000 } else { 2_000 };
         Model {

@@ -4,7 +4,7 @@
 use super::super::actions::Whole;
 use super::super::{Action, Actions, Event, GroupFailure, Made, Scheduler, Settings};
 use super::model::{Book, Seen, Tally};
-use super::places::{Party, Place};
+use super::workers::{Party, SimulatedWorker};
 use super::{Profile, Random};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub(super) struct World {
     pub(super) agenda: BTreeMap<(u64, u64), Happening>,
     pub(super) scheduler: Scheduler,
     pub(super) book: Book,
-    pub(super) places: Vec<Place>,
+    pub(super) workers: Vec<SimulatedWorker>,
     pub(super) parties: BTreeMap<TaskId, Party>,
     pub(super) actions: Actions,
     pub(super) free_slots: Vec<TaskSlot>,
@@ -77,7 +77,7 @@ impl World {
             agenda: BTreeMap::new(),
             scheduler: Scheduler::new(Settings::default()),
             book: Book::default(),
-            places: Vec::new(),
+            workers: Vec::new(),
             parties: BTreeMap::new(),
             actions: Actions::default(),
             free_slots: Vec::new(),
@@ -95,7 +95,7 @@ impl World {
         for worker in 0..workers {
             let worker = WorkerId::new(worker as u32);
             let slots = self.random.up_to(self.profile.slots_max);
-            self.places.push(Place { slots: slots as usize, ..Place::default() });
+            self.workers.push(SimulatedWorker { slots: slots as usize, ..SimulatedWorker::default() });
             self.book.workers.push(Seen {
                 living: false,
                 slots: slots as u32,
@@ -166,9 +166,9 @@ impl World {
             Happening::Add => self.add_some(),
             Happening::Drop(task) => self.drop_handle(task),
             Happening::Join(worker) => {
-                let place = &mut self.places[worker.index()];
-                place.alive = true;
-                let slots = place.slots as u32;
+                let state = &mut self.workers[worker.index()];
+                state.alive = true;
+                let slots = state.slots as u32;
                 self.book.workers[worker.index()].living = true;
                 self.tell(Event::Joined { worker, slots });
             }
@@ -216,14 +216,14 @@ impl World {
                     self.send(worker, ToWorker::Join(*task));
                 }
                 // A member that is dead already, unknown to the scheduler.
-                if workers.iter().any(|worker| !self.places[worker.index()].alive) {
+                if workers.iter().any(|worker| !self.workers[worker.index()].alive) {
                     self.break_party(*task);
                 }
             }
             Action::Ended { .. } => {}
             Action::Release { task, holders } => {
                 for holder in holders {
-                    self.places[holder.index()].copies.remove(task);
+                    self.workers[holder.index()].copies.remove(task);
                 }
                 self.free_slots.extend(task.slot());
             }
@@ -232,17 +232,17 @@ impl World {
 
     fn send(&mut self, worker: WorkerId, message: ToWorker) {
         let at_ns = self.now_ns + self.delay_ns();
-        let place = &mut self.places[worker.index()];
-        place.last_in_ns = place.last_in_ns.max(at_ns);
-        let delay_ns = place.last_in_ns - self.now_ns;
+        let state = &mut self.workers[worker.index()];
+        state.last_in_ns = state.last_in_ns.max(at_ns);
+        let delay_ns = state.last_in_ns - self.now_ns;
         self.after(delay_ns, Happening::At(worker, message));
     }
 
     pub(super) fn report(&mut self, worker: WorkerId, report: Report) {
         let at_ns = self.now_ns + self.delay_ns();
-        let place = &mut self.places[worker.index()];
-        place.last_out_ns = place.last_out_ns.max(at_ns);
-        let delay_ns = place.last_out_ns - self.now_ns;
+        let state = &mut self.workers[worker.index()];
+        state.last_out_ns = state.last_out_ns.max(at_ns);
+        let delay_ns = state.last_out_ns - self.now_ns;
         self.after(delay_ns, Happening::Told(report));
     }
 

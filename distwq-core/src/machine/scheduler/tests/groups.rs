@@ -157,7 +157,7 @@ fn a_reserved_worker_that_has_begun_all_is_not_asked_again() {
 }
 
 #[test]
-fn an_idle_worker_changes_places_with_a_busy_reserved_one() {
+fn an_idle_worker_swaps_with_a_busy_reserved_one() {
     let mut play = Play::with_workers(3);
     let [a, b, c] = [W2, W1, W0].map(|worker| play.add_started(Spec::PLAIN, worker));
     let (w, actions) = play.add(wide(2));

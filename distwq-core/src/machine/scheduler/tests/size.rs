@@ -18,7 +18,7 @@ fn run_all(scheduler: &mut Scheduler, actions: &mut Actions) -> usize {
                 assert!(scheduler.handle(0, event, actions));
             }
             Action::Ended { .. } => ended += 1,
-            other => panic!("{other:?} has no place here"),
+            other => panic!("{other:?} is not expected here"),
         }
     }
     ended

@@ -43,7 +43,7 @@ fn the_later_half_of_a_long_queue_is_asked_for() {
     assert_eq!(play.join(W1, 1), [take_back(W0, &more[5..])]);
     // The new one gets no more than are sent ahead of unknown durations, the rest goes
     // back, and nobody is asked again.
-    let starts = [(5, W1), (6, W1), (7, W0), (8, W0), (9, W0)].map(|(place, worker)| start(more[place], worker));
+    let starts = [(5, W1), (6, W1), (7, W0), (8, W0), (9, W0)].map(|(index, worker)| start(more[index], worker));
     assert_eq!(play.give_back(W0, &more[5..]), starts);
 }
 
@@ -104,8 +104,8 @@ fn the_answer_to_a_question_from_before_all_was_given_up_does_not_answer_a_later
     play.finish(d, W0);
     assert_eq!(play.feed(Event::GiveUp), [ended(e, End::Stalled)]);
     let [f, g, h, i] = play.fill(2).try_into().expect("four tasks");
-    let places = [W0, W1].map(|worker| play.scheduler.in_flight_tasks(worker).collect::<Vec<_>>());
-    assert_eq!(places, [[f, h], [g, i]]);
+    let in_flight = [W0, W1].map(|worker| play.scheduler.in_flight_tasks(worker).collect::<Vec<_>>());
+    assert_eq!(in_flight, [[f, h], [g, i]]);
     play.finish(g, W1);
     play.finish(i, W1);
     assert_eq!(play.pass(1_000_000_000), [], "it has not answered yet");

@@ -80,8 +80,8 @@ impl World {
         let (greetings, sites) = greet(workers, registry, settings, &mut meter);
         let (controller, out) = meter.controller(|| {
             let hellos = greetings.into_hellos().into_iter();
-            let places = hellos.map(|(rank, hello)| WorkerState::new(rank, hello.host)).collect();
-            Controller::new((CONTROLLER, host(0)), registry, places, settings)
+            let workers = hellos.map(|(rank, hello)| WorkerState::new(rank, hello.host)).collect();
+            Controller::new((CONTROLLER, host(0)), registry, workers, settings)
         });
         let cost = meter.take().each(workers);
         let world = Self {
@@ -283,7 +283,7 @@ impl World {
                         agenda.at(now + ns, Happening::Computed { worker, slot: 0 });
                     }
                     Some(epoch) => {
-                        let (member, members) = machine.place_in_group(epoch);
+                        let (member, members) = machine.index_in_group(epoch);
                         *doing = Doing::Member { epoch, steps: part.steps(member, members), done: 0, computes: false };
                         self.go_on(worker);
                     }

@@ -82,7 +82,7 @@ fn a_member_is_ready_when_its_inputs_are_here_and_begins_before_others_when_told
     worker.say([ToWorker::Enter { epoch: EPOCH + 1 }]);
     assert_eq!(worker.worker.ready(), 1, "that is another group");
     worker.say([ToWorker::Enter { epoch: EPOCH }]);
-    assert_eq!(worker.worker.place_in_group(EPOCH), (0, 3));
+    assert_eq!(worker.worker.index_in_group(EPOCH), (0, 3));
     worker.say([ToWorker::TakeBack { tasks: vec![id(9)] }]);
     assert_eq!([worker.next(), worker.next()], [Some((Next::Begin, id(9))), Some((Next::Begin, id(8)))]);
 }
@@ -90,7 +90,7 @@ fn a_member_is_ready_when_its_inputs_are_here_and_begins_before_others_when_told
 #[test]
 fn messages_of_members_are_sent_and_taken_once() {
     let (mut worker, _) = Told::member([SECOND, WORKER, THIRD]);
-    assert_eq!(worker.worker.place_in_group(EPOCH), (1, 3));
+    assert_eq!(worker.worker.index_in_group(EPOCH), (1, 3));
     assert_eq!([worker.send(0, 0), worker.send(1, 0), worker.send(2, 4)], [Ok(()), Ok(()), Ok(())]);
     let sent = |sequence| {
         let bytes = Blob::Inline(&[5; 3]);

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// A worker as it is.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct SimulatedWorker {
     pub(super) alive: bool,
     pub(super) slots: usize,
     pub(super) queue: VecDeque<TaskId>,
@@ -38,38 +38,38 @@ impl Party {
 
 impl World {
     pub(super) fn arrive(&mut self, worker: WorkerId, message: ToWorker) {
-        let place = &mut self.places[worker.index()];
-        if !place.alive {
+        let state = &mut self.workers[worker.index()];
+        if !state.alive {
             return;
         }
         match message {
             ToWorker::Start(task) => {
-                assert!(place.group.is_none(), "{worker} is in a group");
-                place.queue.push_back(task);
+                assert!(state.group.is_none(), "{worker} is in a group");
+                state.queue.push_back(task);
                 self.begin(worker);
             }
             ToWorker::TakeBack(asked) => {
-                let (back, queue): (Vec<_>, Vec<_>) = place.queue.iter().partition(|task| asked.contains(task));
-                place.queue = queue.into();
+                let (back, queue): (Vec<_>, Vec<_>) = state.queue.iter().partition(|task| asked.contains(task));
+                state.queue = queue.into();
                 self.report(worker, Report::Returned(worker, back));
             }
             ToWorker::Join(task) => {
                 assert!(
-                    place.queue.is_empty() && place.running.is_empty() && place.group.is_none(),
+                    state.queue.is_empty() && state.running.is_empty() && state.group.is_none(),
                     "{worker} is free"
                 );
-                place.group = Some(task);
+                state.group = Some(task);
                 self.join_party(task, worker);
             }
         }
     }
 
     fn begin(&mut self, worker: WorkerId) {
-        let place = &mut self.places[worker.index()];
-        while place.running.len() < place.slots
-            && let Some(task) = place.queue.pop_front()
+        let state = &mut self.workers[worker.index()];
+        while state.running.len() < state.slots
+            && let Some(task) = state.queue.pop_front()
         {
-            place.running.push(task);
+            state.running.push(task);
             let ran_ns = self.random.up_to(self.profile.run_ns_max);
             self.sequence += 1;
             self.agenda.insert((self.now_ns + ran_ns, self.sequence), Happening::Ran(worker, task, ran_ns));
@@ -77,11 +77,11 @@ impl World {
     }
 
     pub(super) fn ran(&mut self, worker: WorkerId, task: TaskId, ran_ns: u64) {
-        let place = &mut self.places[worker.index()];
-        if !place.alive {
+        let state = &mut self.workers[worker.index()];
+        if !state.alive {
             return;
         }
-        place.running.retain(|&other| other != task);
+        state.running.retain(|&other| other != task);
         let reachable = self.fetch(worker, task);
         let model = self.book.task(task);
         if !reachable {
@@ -91,7 +91,7 @@ impl World {
             self.report(worker, Report::Failed(worker, task, ran_ns, retry));
         } else {
             if model.resident {
-                self.places[worker.index()].copies.insert(task);
+                self.workers[worker.index()].copies.insert(task);
             }
             self.report(worker, Report::Finished(worker, task, ran_ns));
         }
@@ -102,15 +102,15 @@ impl World {
     fn fetch(&mut self, worker: WorkerId, task: TaskId) -> bool {
         let inputs: BTreeSet<TaskId> = self.book.task(task).inputs.iter().copied().collect();
         for input in inputs {
-            if self.places[worker.index()].copies.contains(&input) {
+            if self.workers[worker.index()].copies.contains(&input) {
                 continue;
             }
-            let somewhere = self.places.iter().any(|place| place.alive && place.copies.contains(&input));
+            let somewhere = self.workers.iter().any(|state| state.alive && state.copies.contains(&input));
             if !somewhere && self.book.task(input).resident {
                 return false;
             }
             if self.random.percent(70) {
-                self.places[worker.index()].copies.insert(input);
+                self.workers[worker.index()].copies.insert(input);
                 self.report(worker, Report::Copied(input, worker));
             }
         }
@@ -152,7 +152,7 @@ impl World {
             Err(GroupFailure { retry: !model.fatal, lost: None })
         } else {
             if value.resident {
-                self.places[party.members[0].index()].copies.insert(task);
+                self.workers[party.members[0].index()].copies.insert(task);
             }
             Ok(value)
         };
@@ -160,22 +160,22 @@ impl World {
         let Some(&last) = party
             .members
             .iter()
-            .filter(|member| self.places[member.index()].alive)
-            .max_by_key(|member| self.places[member.index()].last_out_ns)
+            .filter(|member| self.workers[member.index()].alive)
+            .max_by_key(|member| self.workers[member.index()].last_out_ns)
         else {
             return;
         };
         for member in &party.members {
-            self.places[member.index()].group = None;
+            self.workers[member.index()].group = None;
         }
         self.report(last, Report::GroupFinished(task, result));
     }
 
     pub(super) fn die(&mut self, worker: WorkerId) {
-        let place = &mut self.places[worker.index()];
-        place.alive = false;
-        place.copies.clear();
-        if let Some(task) = place.group {
+        let state = &mut self.workers[worker.index()];
+        state.alive = false;
+        state.copies.clear();
+        if let Some(task) = state.group {
             self.break_party(task);
         }
         let joining: Vec<TaskId> =
