@@ -226,7 +226,7 @@ impl fmt::Debug for WorkerId {
 
 /// One started graph.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct RunId(pub(crate) NonZeroU32);
+pub(crate) struct GraphRunId(pub(crate) NonZeroU32);
 
 /// An executor of a worker by its index, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,7 +7,7 @@ use crate::api::handle::Handle;
 use crate::api::reference::{Bound, Outcomes, Reference};
 use crate::codec::{self, Payload, Portable};
 use crate::function::argument::Input;
-use crate::id::{RunId, TaskId};
+use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote};
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::outcome::info::TaskInfo;
@@ -147,12 +147,12 @@ impl Cluster {
     /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks
     /// failed. All others have their values even so, and handles stay readable.
     pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
-        let run = self.begin(graph)?;
+        let graph_run = self.begin(graph)?;
         // Ends because every task ends: with a value, an error, or when nothing can move
         // any more.
-        self.inner
-            .driver
-            .wait(Awaited::Run(run), |engine| engine.machine().has_run_ended(run).then(|| engine.take_run(run)))
+        self.inner.driver.wait(Awaited::GraphRun(graph_run), |engine| {
+            engine.machine().has_graph_run_ended(graph_run).then(|| engine.take_graph_run(graph_run))
+        })
     }
 
     /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments
@@ -162,12 +162,12 @@ impl Cluster {
     /// [`RunError::Refused`] if the graph has run before, or if one of its tasks can
     /// never run; then nothing of it runs and all its handles have ended as refused.
     pub fn start(&self, graph: &mut Graph) -> Result<(), RunError> {
-        let run = self.begin(graph)?;
-        self.inner.driver.with(|engine| engine.forget_run(run));
+        let graph_run = self.begin(graph)?;
+        self.inner.driver.with(|engine| engine.forget_graph_run(graph_run));
         Ok(())
     }
 
-    fn begin(&self, graph: &mut Graph) -> Result<RunId, RunError> {
+    fn begin(&self, graph: &mut Graph) -> Result<GraphRunId, RunError> {
         let started = match refusal_inside(|| "graph") {
             Some(step) => Err(step),
             // Checked and started in one go: the cluster may begin to close at any
@@ -228,8 +228,8 @@ fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<PathSte
 
 /// Starts a graph, all of it checked before. Its handles ask for their outputs at
 /// `outcomes`.
-fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> RunId {
-    let run = engine.begin_graph(graph.size());
+fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> GraphRunId {
+    let graph_run = engine.begin_graph(graph.size());
     graph.start(outcomes, |node| {
         let StartingNode { remote, plain, inputs, options, before, level } = node;
         let Some(remote) = remote else {
@@ -237,14 +237,14 @@ fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Ou
             plain.move_to(&mut payload);
             return engine.add_value(payload);
         };
-        let new = NewTask { remote, inputs, options: None, before, level, run: Some(run) };
+        let new = NewTask { remote, inputs, options: None, before, level, graph_run: Some(graph_run) };
         match options {
             None => engine.add(&new, plain),
             Some(options) => with_options(new, options, |new| engine.add(new, plain)),
         }
     });
     engine.end_graph();
-    run
+    graph_run
 }
 
 /// Gives `take` a task with what its call says besides its function and arguments, all of
@@ -282,7 +282,7 @@ impl Inner {
         }
         let Parts { remote, arguments, options } = parts;
         let plain = Encoded::Written(&mut arguments.plain);
-        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, run: None };
+        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, graph_run: None };
         Ok(match options {
             None => engine.submit(&new, plain),
             Some(options) => with_options(new, options, |new| engine.submit(new, plain)),

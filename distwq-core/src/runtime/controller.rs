@@ -6,7 +6,7 @@ use super::observer;
 use crate::codec::Payload;
 use crate::config::Settings;
 use crate::function::registry::Registry;
-use crate::id::{RunId, TaskId};
+use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{
     Awaited, BATCH_COUNT, Controller, Encoded, End, GraphSize, Input, NewTask, Outbox, ReferenceNote, WorkerState,
 };
@@ -128,12 +128,12 @@ impl ControllerEngine {
     }
 
     /// A graph starts, whose nodes are [added](Self::add) next.
-    pub(crate) fn begin_graph(&mut self, size: GraphSize) -> RunId {
+    pub(crate) fn begin_graph(&mut self, size: GraphSize) -> GraphRunId {
         self.now_ns = now_ns();
         // The slots of those that have gone are used again.
         self.count_references();
         self.handle(Input::GraphBegins { size });
-        self.out.run.expect("it has begun")
+        self.out.graph_run.expect("it has begun")
     }
 
     /// All nodes of the graph have been added.
@@ -143,15 +143,15 @@ impl ControllerEngine {
     }
 
     /// How a graph went that is over.
-    pub(crate) fn take_run(&mut self, run: RunId) -> Result<(), RunError> {
-        let result = self.machine.result_of_run(run);
-        self.forget_run(run);
+    pub(crate) fn take_graph_run(&mut self, graph_run: GraphRunId) -> Result<(), RunError> {
+        let result = self.machine.result_of_graph_run(graph_run);
+        self.forget_graph_run(graph_run);
         result
     }
 
     /// Nobody will ask how the graph as a whole went.
-    pub(crate) fn forget_run(&mut self, run: RunId) {
-        self.handle(Input::GraphForgotten { run });
+    pub(crate) fn forget_graph_run(&mut self, graph_run: GraphRunId) {
+        self.handle(Input::GraphForgotten { graph_run });
     }
 
     /// Writes the output of a task `into` a payload, if it is here or there will be none.

@@ -5,7 +5,7 @@ use crate::codec::frame::Frame;
 use crate::codec::{Payload, PayloadWriter};
 use crate::function::argument;
 use crate::function::registry::Remote;
-use crate::id::{Rank, RunId, TaskId};
+use crate::id::{GraphRunId, Rank, TaskId};
 
 /// What has happened.
 pub(crate) enum Input<'a> {
@@ -17,12 +17,12 @@ pub(crate) enum Input<'a> {
     /// A user gives a value, whose id is found there too.
     Value { payload: Payload },
     /// A user starts a graph; its tasks and values follow one by one, dependencies first.
-    /// [`Outbox::run`](super::Outbox::run) is its id then.
+    /// [`Outbox::graph_run`](super::Outbox::graph_run) is its id then.
     GraphBegins { size: GraphSize },
     /// All of them have come.
     GraphEnds,
     /// Nobody will ask how a graph as a whole went.
-    GraphForgotten { run: RunId },
+    GraphForgotten { graph_run: GraphRunId },
     /// Handles were cloned and dropped. What is counted is taken out.
     References { notes: &'a mut Vec<ReferenceNote> },
     /// A user waits for the output of a task.
@@ -72,7 +72,7 @@ pub(crate) struct NewTask<'a> {
     pub(crate) before: &'a [TaskId],
     /// How many tasks the longest path has that hangs on it.
     pub(crate) level: u32,
-    pub(crate) run: Option<RunId>,
+    pub(crate) graph_run: Option<GraphRunId>,
 }
 
 /// What a task may say besides its function, its arguments and what comes before it.
@@ -131,7 +131,7 @@ pub(crate) enum Awaited {
     /// The reports of all workers.
     Reports,
     /// The end of a graph.
-    Run(RunId),
+    GraphRun(GraphRunId),
     /// The end of all tasks.
     Drained,
     /// All ranks having joined in the end.

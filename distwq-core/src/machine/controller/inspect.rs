@@ -44,7 +44,7 @@ impl Controller {
             (self.table.slices(), "lists of inputs"),
             (self.scheduler.copies(), "copies"),
             (self.groups.len(), "groups"),
-            (self.runs.len(), "graphs"),
+            (self.graph_runs.len(), "graphs"),
             (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),
         ];
         left.iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))

@@ -6,6 +6,7 @@ mod collective;
 mod dispatch;
 mod drain;
 mod ends;
+mod graph_runs;
 mod groups;
 mod input;
 #[cfg(any(test, feature = "simulation"))]
@@ -16,7 +17,6 @@ mod prompt;
 mod references;
 mod reports;
 mod roll;
-mod runs;
 mod slices;
 mod table;
 #[cfg(test)]
@@ -35,16 +35,16 @@ use super::{Notice, Ns};
 use crate::codec::{CodecError, Payload};
 use crate::config::Settings;
 use crate::function::registry::Registry;
-use crate::id::{Rank, RunId, TaskId, WorkerId};
+use crate::id::{GraphRunId, Rank, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
 use crate::wire::message::{ToPeer, ToWorker};
 use dispatch::{Functions, Start, Whereabouts};
 use drain::Draining;
 use ends::{Cause, upstream};
+use graph_runs::GraphRuns;
 use groups::Groups;
 use prompt::Prompt;
 use references::Unreferenced;
-use runs::Runs;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use table::{Ended, Entry, HomeCopy, Output, RanOn, Table};
@@ -91,7 +91,7 @@ pub(crate) struct Controller {
     table: Table,
     workers: Workers,
     groups: Groups,
-    runs: Runs,
+    graph_runs: GraphRuns,
     unreferenced: Unreferenced,
     prompt: Prompt,
     counts: Counts,
@@ -120,7 +120,7 @@ impl Controller {
             table: Table::default(),
             workers: Workers::new(workers),
             groups: Groups::default(),
-            runs: Runs::default(),
+            graph_runs: GraphRuns::default(),
             unreferenced: Unreferenced::default(),
             prompt: Prompt::default(),
             counts: Counts::default(),
@@ -154,10 +154,10 @@ impl Controller {
                 let new_slots = self.table.reserve(entries, size.inputs_room);
                 self.scheduler.reserve(entries, new_slots, size.dependencies);
                 self.tell_scheduler(Event::Hold, out);
-                out.run = Some(self.runs.begin(size.tasks));
+                out.graph_run = Some(self.graph_runs.begin(size.tasks));
             }
             Input::GraphEnds => self.tell_scheduler(Event::Resume, out),
-            Input::GraphForgotten { run } => self.runs.forget(run),
+            Input::GraphForgotten { graph_run } => self.graph_runs.forget(graph_run),
             Input::References { notes } => {
                 self.count_references(notes);
                 self.release(out);
@@ -226,8 +226,8 @@ impl Controller {
 
     /// How a graph went that is over. It is kept until it is
     /// [forgotten](Input::GraphForgotten).
-    pub(crate) fn result_of_run(&self, run: RunId) -> Result<(), RunError> {
-        self.runs.result(run)
+    pub(crate) fn result_of_graph_run(&self, graph_run: GraphRunId) -> Result<(), RunError> {
+        self.graph_runs.result(graph_run)
     }
 
     /// Writes the output of a task `into` a payload, if it is here or there will be none.
@@ -256,7 +256,7 @@ impl Controller {
     /// Adds a task.
     #[inline(always)]
     fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
-        let &NewTask { remote, inputs, options, before, level, run } = new;
+        let &NewTask { remote, inputs, options, before, level, graph_run } = new;
         let collective = remote.is_collective();
         let every = if collective { self.workers.living() as u32 } else { 1 };
         let now = self.now;
@@ -264,12 +264,12 @@ impl Controller {
             entry.function = Some(remote);
             plain.move_to(&mut entry.payload);
             entry.submitted_ns = now;
-            entry.run = run;
+            entry.graph_run = graph_run;
         });
         self.counts.submitted += 1;
         let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
         // A user who adds one task may wait for it next.
-        let may_prompt = run.is_none() && self.workers.has_idle();
+        let may_prompt = graph_run.is_none() && self.workers.has_idle();
         if inputs.is_empty() && before.is_empty() && options.is_none() {
             self.tell_scheduler(Event::Added { task, spec: &spec }, out);
         } else {
@@ -543,8 +543,8 @@ impl Controller {
         if entry.watched {
             out.happened.note(Awaited::Task(task));
         }
-        if let Some(run) = self.runs.ended(entry) {
-            out.happened.note(Awaited::Run(run));
+        if let Some(graph_run) = self.graph_runs.ended(entry) {
+            out.happened.note(Awaited::GraphRun(graph_run));
         }
         true
     }

@@ -3,7 +3,7 @@
 use super::input::Awaited;
 use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload};
-use crate::id::{Rank, RunId, TaskId, WorkerId};
+use crate::id::{GraphRunId, Rank, TaskId, WorkerId};
 use crate::machine::{Happened, Notices, Outgoing};
 use crate::wire::attempt::{self, RunFields, RunTail};
 use crate::wire::message::{ToPeer, ToWorker};
@@ -28,7 +28,7 @@ pub(crate) struct Outbox {
     /// The task or value that was added last.
     pub(crate) added: TaskId,
     /// The graph that was started last.
-    pub(crate) run: Option<RunId>,
+    pub(crate) graph_run: Option<GraphRunId>,
     /// What threads of the user may wait for.
     pub(crate) happened: Happened<Awaited>,
     /// What observers of the run are told.
@@ -65,7 +65,7 @@ impl Outbox {
             closed: false,
             end: None,
             added: TaskId::new(0, 0),
-            run: None,
+            graph_run: None,
             happened: Happened::default(),
             notices: Notices::default(),
         }

@@ -5,7 +5,7 @@ use super::slices::{Slice, SliceArena};
 use crate::codec::Payload;
 use crate::function::argument::Input;
 use crate::function::registry::Remote;
-use crate::id::{RunId, TaskId, TaskSlot, WorkerId};
+use crate::id::{GraphRunId, TaskId, TaskSlot, WorkerId};
 use crate::machine::Ns;
 use crate::memory::buffers;
 use crate::outcome::error::{PathStep, TaskError};
@@ -35,8 +35,8 @@ pub(super) struct Entry {
     pub(super) submitted_ns: u64,
     pub(super) started_ns: u64,
     pub(super) finished_ns: u64,
-    /// The graph run that it belongs to.
-    pub(super) run: Option<RunId>,
+    /// The started graph that it belongs to.
+    pub(super) graph_run: Option<GraphRunId>,
     /// Somebody waits for the end of this task.
     pub(super) watched: bool,
 }
@@ -109,7 +109,7 @@ impl Entry {
         submitted_ns: 0,
         started_ns: 0,
         finished_ns: 0,
-        run: None,
+        graph_run: None,
         watched: false,
     };
 
@@ -120,7 +120,7 @@ impl Entry {
         self.function = None;
         (self.attempts, self.references) = (0, 1);
         (self.submitted_ns, self.started_ns, self.finished_ns) = (0, 0, 0);
-        (self.run, self.watched) = (None, false);
+        (self.graph_run, self.watched) = (None, false);
     }
 
     /// Lets go of all that it holds.

@@ -191,7 +191,7 @@ impl Play {
 
 /// A task that says nothing but its function.
 fn plain(remote: &'static Remote) -> NewTask<'static> {
-    NewTask { remote, inputs: &[], options: None, before: &[], level: 0, run: None }
+    NewTask { remote, inputs: &[], options: None, before: &[], level: 0, graph_run: None }
 }
 
 /// A message that gives a worker this task, as text.

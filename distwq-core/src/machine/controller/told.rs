@@ -47,8 +47,8 @@ impl Controller {
     }
 
     /// Whether all tasks of a graph have ended.
-    pub(crate) fn has_run_ended(&self, run: crate::id::RunId) -> bool {
-        self.is_over() || self.runs.is_over(run)
+    pub(crate) fn has_graph_run_ended(&self, graph_run: crate::id::GraphRunId) -> bool {
+        self.is_over() || self.graph_runs.is_over(graph_run)
     }
 
     /// Whether what follows from somebody [waiting](super::Input::Awaited) for a task has

@@ -5,7 +5,7 @@ use super::book::Book;
 use super::copies::Whereabouts;
 use super::script::{Outcome, failure_text};
 use super::task::{Behaviour, Expected, Seen, Task};
-use crate::id::RunId;
+use crate::id::GraphRunId;
 use crate::outcome::error::TaskError;
 
 impl Book {
@@ -167,9 +167,9 @@ impl Book {
     }
 
     /// The tasks of a graph that have failed, as far as that is certain.
-    pub(super) fn failures_of(&self, run: RunId) -> Failures {
+    pub(super) fn failures_of(&self, graph_run: GraphRunId) -> Failures {
         let mut failures = Failures::default();
-        for task in self.tasks.iter().filter(|task| task.run == Some(run)) {
+        for task in self.tasks.iter().filter(|task| task.graph_run == Some(graph_run)) {
             match (task.seen.as_ref().expect("the graph is over"), &task.expected) {
                 (Seen::Value | Seen::Gone { gave: Some(true) }, _) => {}
                 (Seen::Error(TaskError::Upstream { .. }), _)

@@ -8,7 +8,7 @@ use super::world::World;
 use crate::codec::Payload;
 use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::remote::Failure;
-use crate::id::{RunId, TaskId};
+use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{self, Encoded, GraphSize, NewTask, Options};
 
 /// Handles that a new task may take: the last ones, so that programs are deep as well as
@@ -54,16 +54,16 @@ impl World<'_> {
         self.after_controller();
         let size = GraphSize { tasks, values, dependencies: 4 * tasks, inputs_room: 4 * tasks };
         self.tell(controller::Input::GraphBegins { size });
-        let run = self.controller.out.run.expect("it has begun");
+        let graph_run = self.controller.out.graph_run.expect("it has begun");
         for _ in 0..values {
             self.add_value();
         }
         for _ in 0..tasks {
-            self.add_task(Some(run));
+            self.add_task(Some(graph_run));
         }
         self.tell(controller::Input::GraphEnds);
         self.controller_turn();
-        self.graph_started(run);
+        self.graph_started(graph_run);
     }
 
     fn add_value(&mut self) {
@@ -84,7 +84,7 @@ impl World<'_> {
             ranks: 0,
             retries: 0,
             label: None,
-            run: None,
+            graph_run: None,
             behaviour: Behaviour::Given,
             expected,
             content,
@@ -105,7 +105,7 @@ impl World<'_> {
         });
     }
 
-    fn add_task(&mut self, run: Option<RunId>) {
+    fn add_task(&mut self, graph_run: Option<GraphRunId>) {
         let index = self.book.tasks.len();
         let is_collective = self.random.percent(self.shape.wide_percent);
         let remote = functions::any(&mut self.random, is_collective);
@@ -113,7 +113,7 @@ impl World<'_> {
         let living = self.book.living();
         let ranks = if is_collective { call.ranks.unwrap_or(living).max(1) } else { 1 };
         let behaviour = self.draw_behaviour(index, is_collective.then_some(ranks as usize), call.retries);
-        let id = self.tell_task(remote, &call, run);
+        let id = self.tell_task(remote, &call, graph_run);
         let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
         self.history.note(self.agenda.now(), told);
         let inputs = call.inputs.iter().map(|input| input.source);
@@ -137,7 +137,7 @@ impl World<'_> {
             ranks,
             retries: call.retries,
             label: call.label,
-            run,
+            graph_run,
             behaviour,
             expected,
             output: content.encoded(),
@@ -163,7 +163,7 @@ impl World<'_> {
         &mut self,
         remote: &'static crate::function::registry::Remote,
         call: &Call,
-        run: Option<RunId>,
+        graph_run: Option<GraphRunId>,
     ) -> TaskId {
         let Call { plain, inputs, before, follow, ranks, priority, retries, label } = call;
         let (follow, ranks, priority, retries) = (*follow, *ranks, *priority, *retries);
@@ -174,8 +174,8 @@ impl World<'_> {
             inputs,
             options: says_more.then_some(&options),
             before,
-            level: if run.is_some() { self.random.below(4) as u32 } else { 0 },
-            run,
+            level: if graph_run.is_some() { self.random.below(4) as u32 } else { 0 },
+            graph_run,
         };
         let plain = if self.random.percent(50) { Encoded::Few(plain) } else { Encoded::Many(Payload::copy_of(plain)) };
         self.tell(controller::Input::Task { new: &new, plain });

@@ -7,7 +7,7 @@ use crate::codec::Payload;
 use crate::function::argument::Input;
 use crate::function::registry::Remote;
 use crate::function::remote::Failure;
-use crate::id::{RunId, TaskId};
+use crate::id::{GraphRunId, TaskId};
 use crate::outcome::error::TaskError;
 
 /// What a task does when it runs.
@@ -61,7 +61,7 @@ pub(super) struct Task {
     pub(super) ranks: u32,
     pub(super) retries: u32,
     pub(super) label: Option<String>,
-    pub(super) run: Option<RunId>,
+    pub(super) graph_run: Option<GraphRunId>,
     pub(super) behaviour: Behaviour,
     pub(super) expected: Expected,
     pub(super) content: Content,

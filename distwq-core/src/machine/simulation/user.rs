@@ -5,7 +5,7 @@ use super::agenda::Happening;
 use super::outcome::Failures;
 use super::world::{Phase, World};
 use crate::codec::Payload;
-use crate::id::RunId;
+use crate::id::GraphRunId;
 use crate::machine::Ns;
 use crate::machine::controller::{Awaited, Input, ReferenceNote};
 use crate::outcome::error::{RunError, TaskError};
@@ -15,7 +15,7 @@ use crate::outcome::error::{RunError, TaskError};
 enum Wait {
     Task(usize),
     Reports,
-    Run(RunId),
+    GraphRun(GraphRunId),
     Drained,
 }
 
@@ -25,7 +25,7 @@ impl Wait {
         let own = match self {
             Self::Task(index) => task(index),
             Self::Reports => Awaited::Reports,
-            Self::Run(run) => Awaited::Run(run),
+            Self::GraphRun(graph_run) => Awaited::GraphRun(graph_run),
             Self::Drained => Awaited::Drained,
         };
         key.is_none_or(|key| key == own)
@@ -129,11 +129,11 @@ impl World<'_> {
     }
 
     /// A graph was started; its user waits for it, or does not.
-    pub(super) fn graph_started(&mut self, run: RunId) {
+    pub(super) fn graph_started(&mut self, graph_run: GraphRunId) {
         if self.random.percent(60) {
-            self.wait(Wait::Run(run));
+            self.wait(Wait::GraphRun(graph_run));
         } else {
-            self.tell(Input::GraphForgotten { run });
+            self.tell(Input::GraphForgotten { graph_run });
             self.after_controller();
         }
     }
@@ -209,7 +209,7 @@ impl World<'_> {
         let is_over = match wait {
             Wait::Task(index) => return self.has_output(index),
             Wait::Reports => machine.has_reports(),
-            Wait::Run(run) => machine.has_run_ended(run),
+            Wait::GraphRun(graph_run) => machine.has_graph_run_ended(graph_run),
             Wait::Drained => machine.pending() == 0 || machine.is_over(),
         };
         if !is_over {
@@ -223,10 +223,10 @@ impl World<'_> {
                 assert_eq!(stats.submitted, stats.done + stats.failed + stats.outstanding);
                 assert_eq!(stats.ranks.len(), self.workers.len() + 1);
             }
-            Wait::Run(run) => {
-                let result = machine.result_of_run(run);
-                self.tell(Input::GraphForgotten { run });
-                self.check_run(run, result);
+            Wait::GraphRun(graph_run) => {
+                let result = machine.result_of_graph_run(graph_run);
+                self.tell(Input::GraphForgotten { graph_run });
+                self.check_graph_run(graph_run, result);
             }
             Wait::Drained => self.user.is_drained = true,
         }
@@ -257,11 +257,11 @@ impl World<'_> {
     }
 
     /// A graph is over: as a whole it went as its tasks did.
-    fn check_run(&self, run: RunId, result: Result<(), RunError>) {
+    fn check_graph_run(&self, graph_run: GraphRunId, result: Result<(), RunError>) {
         if self.book.body_failed {
             return;
         }
-        let Failures { own, upstream, open } = self.book.failures_of(run);
+        let Failures { own, upstream, open } = self.book.failures_of(graph_run);
         match result {
             Ok(()) => assert!(own.is_empty() && upstream == 0, "{own:?} of the graph have failed"),
             Err(RunError::Failed { failed, upstream: told_upstream }) => {

@@ -8,13 +8,13 @@ fn size(tasks: usize, values: usize) -> GraphSize {
 }
 
 /// A graph of so many tasks begins.
-fn begin(play: &mut Play, tasks: usize) -> RunId {
+fn begin(play: &mut Play, tasks: usize) -> GraphRunId {
     play.tell(Input::GraphBegins { size: size(tasks, 0) });
-    play.out.run.take().expect("it was started")
+    play.out.graph_run.take().expect("it was started")
 }
 
-fn add_to(play: &mut Play, run: RunId, before: &[TaskId]) -> TaskId {
-    play.add_new(&NewTask { before, run: Some(run), ..plain(&SINGLE) })
+fn add_to(play: &mut Play, graph_run: GraphRunId, before: &[TaskId]) -> TaskId {
+    play.add_new(&NewTask { before, graph_run: Some(graph_run), ..plain(&SINGLE) })
 }
 
 /// ```text
@@ -28,25 +28,27 @@ fn a_graph_tells_who_has_failed_and_how_many_did_not_run_for_that() {
     play.fail(on, outside, "outside");
     play.woken();
 
-    let run = begin(&mut play, 3);
-    let a = add_to(&mut play, run, &[]);
-    let [b, c] = [(); 2].map(|()| add_to(&mut play, run, &[a]));
+    let graph_run = begin(&mut play, 3);
+    let a = add_to(&mut play, graph_run, &[]);
+    let [b, c] = [(); 2].map(|()| add_to(&mut play, graph_run, &[a]));
     assert_eq!((play.told(), play.woken()), (vec![], vec![]), "the graph is not complete");
     play.tell(Input::GraphEnds);
     let on = play.worker_of(a);
-    assert!(!play.controller.has_run_ended(run));
+    assert!(!play.controller.has_graph_run_ended(graph_run));
     play.fail(on, a, "inside");
-    assert_eq!(play.woken(), [Awaited::Run(run), Awaited::Drained]);
-    assert!(play.controller.has_run_ended(run));
+    assert_eq!(play.woken(), [Awaited::GraphRun(graph_run), Awaited::Drained]);
+    assert!(play.controller.has_graph_run_ended(graph_run));
     let errors = [b, c].map(|task| play.error(task).expect("it has ended").to_string());
     assert!(errors.iter().all(|error| error.contains("inside")), "{errors:?}");
-    let Err(RunError::Failed { failed, upstream }) = play.controller.result_of_run(run) else { panic!("a has failed") };
+    let Err(RunError::Failed { failed, upstream }) = play.controller.result_of_graph_run(graph_run) else {
+        panic!("a has failed")
+    };
     assert_eq!((failed.len(), failed[0].message(), upstream), (1, Some("inside"), 2));
 
-    let run = begin(&mut play, 1);
-    add_to(&mut play, run, &[outside]);
+    let graph_run = begin(&mut play, 1);
+    add_to(&mut play, graph_run, &[outside]);
     play.tell(Input::GraphEnds);
-    let Err(RunError::Failed { failed, upstream }) = play.controller.result_of_run(run) else {
+    let Err(RunError::Failed { failed, upstream }) = play.controller.result_of_graph_run(graph_run) else {
         panic!("d did not run")
     };
     assert_eq!((failed.len(), failed[0].message(), upstream), (1, Some("outside"), 1));
@@ -55,43 +57,46 @@ fn a_graph_tells_who_has_failed_and_how_many_did_not_run_for_that() {
 #[test]
 fn how_a_graph_has_gone_is_kept_until_nobody_will_ask() {
     let mut play = Play::new();
-    let run = begin(&mut play, 1);
-    let task = add_to(&mut play, run, &[]);
+    let graph_run = begin(&mut play, 1);
+    let task = add_to(&mut play, graph_run, &[]);
     play.tell(Input::GraphEnds);
     let on = play.worker_of(task);
     play.finish(on, task);
     play.tell(Input::References { notes: &mut vec![ReferenceNote::Dropped(task)] });
-    assert_eq!([play.controller.result_of_run(run), play.controller.result_of_run(run)], [Ok(()), Ok(())]);
+    assert_eq!(
+        [play.controller.result_of_graph_run(graph_run), play.controller.result_of_graph_run(graph_run)],
+        [Ok(()), Ok(())]
+    );
     assert_eq!(play.controller.leftovers().as_deref(), Some("1 graphs"));
-    play.tell(Input::GraphForgotten { run });
+    play.tell(Input::GraphForgotten { graph_run });
     assert_eq!(play.controller.leftovers(), None);
 }
 
 #[test]
 fn a_graph_that_the_end_has_cut_off_tells_how_much_is_left() {
     let mut play = Play::new();
-    let run = begin(&mut play, 2);
-    let [a, _] = [(); 2].map(|()| add_to(&mut play, run, &[]));
+    let graph_run = begin(&mut play, 2);
+    let [a, _] = [(); 2].map(|()| add_to(&mut play, graph_run, &[]));
     play.tell(Input::GraphEnds);
     let on = play.worker_of(a);
     play.finish(on, a);
-    assert!(!play.controller.has_run_ended(run));
+    assert!(!play.controller.has_graph_run_ended(graph_run));
     play.tell(Input::Stop { failed: true });
-    assert!(play.controller.has_run_ended(run));
-    assert_eq!(play.controller.result_of_run(run), Err(RunError::Closed { outstanding: 1 }));
+    assert!(play.controller.has_graph_run_ended(graph_run));
+    assert_eq!(play.controller.result_of_graph_run(graph_run), Err(RunError::Closed { outstanding: 1 }));
 }
 
 #[test]
 fn a_graph_may_have_more_values_than_tasks() {
     let mut play = Play::new();
     play.tell(Input::GraphBegins { size: size(1, 2) });
-    let run = play.out.run.take().expect("it was started");
+    let graph_run = play.out.graph_run.take().expect("it was started");
     let [value, _] = [1, 2].map(|bytes| play.give(bytes));
-    let task = add_to(&mut play, run, &[value]);
+    let task = add_to(&mut play, graph_run, &[value]);
     play.tell(Input::GraphEnds);
     let on = play.worker_of(task);
     play.finish(on, task);
-    assert_eq!(play.controller.result_of_run(run), Ok(()));
+    assert_eq!(play.controller.result_of_graph_run(graph_run), Ok(()));
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl World {
 
     /// The user adds a task and keeps no handle of it.
     fn submit(&mut self, remote: &'static Remote, options: Option<&Options<'_>>) {
-        let new = NewTask { remote, inputs: &[], options, before: &[], level: 1, run: None };
+        let new = NewTask { remote, inputs: &[], options, before: &[], level: 1, graph_run: None };
         self.tell(controller::Input::Task { new: &new, plain: Encoded::Few(&[0; 8]) });
         let mut notes = vec![ReferenceNote::Dropped(self.out.added)];
         self.tell(controller::Input::References { notes: &mut notes });

@@ -1,7 +1,7 @@
 //! How far started graphs are.
 
 use super::table::{Entry, Output};
-use crate::id::RunId;
+use crate::id::GraphRunId;
 use crate::outcome::error::{RunError, TaskError};
 use rustc_hash::FxHashMap;
 use std::num::NonZeroU32;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// One started graph.
 #[derive(Default, Debug)]
-struct Run {
+struct GraphRun {
     outstanding: usize,
     failed: Vec<Arc<TaskError>>,
     upstream: usize,
@@ -20,25 +20,25 @@ struct Run {
 
 /// The graphs that somebody may ask for.
 #[derive(Default, Debug)]
-pub(super) struct Runs {
-    runs: FxHashMap<RunId, Run>,
+pub(super) struct GraphRuns {
+    runs: FxHashMap<GraphRunId, GraphRun>,
     begun: u32,
 }
 
-impl Runs {
+impl GraphRuns {
     /// A graph of so many tasks starts.
-    pub(super) fn begin(&mut self, tasks: usize) -> RunId {
+    pub(super) fn begin(&mut self, tasks: usize) -> GraphRunId {
         self.begun = self.begun.checked_add(1).expect("fewer than 2^32 graphs are started");
-        let run = RunId(NonZeroU32::new(self.begun).expect("it was counted up"));
-        self.runs.insert(run, Run { outstanding: tasks, ..Run::default() });
+        let run = GraphRunId(NonZeroU32::new(self.begun).expect("it was counted up"));
+        self.runs.insert(run, GraphRun { outstanding: tasks, ..GraphRun::default() });
         run
     }
 
-    /// Tells the run that a task belongs to, if it does, that it has ended. Gives the run
-    /// if that is over then.
+    /// Tells the graph of a task, if it is of one, that it has ended. Gives the graph if
+    /// that is over then.
     #[inline]
-    pub(super) fn ended(&mut self, task: &Entry) -> Option<RunId> {
-        let id = task.run?;
+    pub(super) fn ended(&mut self, task: &Entry) -> Option<GraphRunId> {
+        let id = task.graph_run?;
         let run = self.runs.get_mut(&id)?;
         run.outstanding -= 1;
         match &task.output {
@@ -59,13 +59,13 @@ impl Runs {
     }
 
     /// Whether all tasks of a graph have ended.
-    pub(super) fn is_over(&self, run: RunId) -> bool {
+    pub(super) fn is_over(&self, run: GraphRunId) -> bool {
         self.runs.get(&run).is_none_or(|run| run.outstanding == 0)
     }
 
     /// The failures of a graph that is over: those of tasks themselves, and how many did
     /// not run because of them.
-    pub(super) fn result(&self, run: RunId) -> Result<(), RunError> {
+    pub(super) fn result(&self, run: GraphRunId) -> Result<(), RunError> {
         let Some(run) = self.runs.get(&run) else { return Ok(()) };
         if run.outstanding > 0 {
             return Err(RunError::Closed { outstanding: run.outstanding });
@@ -80,7 +80,7 @@ impl Runs {
     }
 
     /// Nobody will ask how the graph as a whole went.
-    pub(super) fn forget(&mut self, run: RunId) {
+    pub(super) fn forget(&mut self, run: GraphRunId) {
         self.runs.remove(&run);
     }
 }
