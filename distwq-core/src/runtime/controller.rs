@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{
-    Awaited, BATCH_COUNT, Controller, Encoded, End, GraphSize, Input, NewTask, Outbox, ReferenceNote, WorkerState,
+    Awaited, BATCH_COUNT, Controller, Encoded, GraphSize, Halt, Input, NewTask, Outbox, ReferenceNote, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::memory::buffers;
@@ -249,11 +249,11 @@ impl ControllerEngine {
     }
 
     /// Ends the run if that is to be.
-    fn end_if_told(&mut self) {
-        match self.out.take_end() {
+    fn halt_if_told(&mut self) {
+        match self.out.take_halt() {
             None => {}
-            Some(End::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
-            Some(End::Stuck(text)) => fault::end_run(&mut *self.transport, &text),
+            Some(Halt::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
+            Some(Halt::Stuck(text)) => fault::end_run(&mut *self.transport, &text),
         }
     }
 }
@@ -273,12 +273,12 @@ impl Engine for ControllerEngine {
         while let Some((from, frame)) = self.transport.receive() {
             worked = true;
             self.handle(Input::Frame { from, frame: &frame });
-            self.end_if_told();
+            self.halt_if_told();
             self.transport.recycle(frame.body);
             self.deliver();
         }
         self.handle(Input::TurnEnds);
-        self.end_if_told();
+        self.halt_if_told();
         self.deliver();
         let flow = self.transport.progress();
         Turn::of(worked || !self.out.happened.is_empty(), flow)

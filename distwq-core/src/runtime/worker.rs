@@ -6,7 +6,7 @@ use crate::codec::Payload;
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GroupKey, Rank, Slot};
-use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
+use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
 use crate::machine::{Garbage, Ns};
 use crate::memory::buffers;
 use crate::runtime::fault;
@@ -157,10 +157,10 @@ impl Engine for WorkerEngine {
         while let Some((from, frame)) = self.transport.receive() {
             worked = true;
             self.machine.handle(now, Input::Frame { from, frame: &frame }, &mut self.out);
-            match self.out.take_end() {
+            match self.out.take_halt() {
                 None => {}
-                Some(End::Exit) => fault::exit_with_others(&mut *self.transport),
-                Some(End::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
+                Some(Halt::Exit) => fault::exit_with_others(&mut *self.transport),
+                Some(Halt::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
             }
             self.transport.recycle(frame.body);
         }

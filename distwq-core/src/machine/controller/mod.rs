@@ -26,7 +26,7 @@ mod waits;
 mod workers;
 
 pub(crate) use input::{Awaited, Encoded, GraphSize, Input, NewTask, Options};
-pub(crate) use outbox::{BATCH_COUNT, End, Outbox};
+pub(crate) use outbox::{BATCH_COUNT, Halt, Outbox};
 pub(crate) use references::ReferenceNote;
 pub(crate) use workers::WorkerState;
 
@@ -396,7 +396,7 @@ impl Controller {
         }
         self.report_what_is_left(out);
         if let Some(stuck) = self.groups.stuck(self.now, self.settings.collective_grace_ns) {
-            out.end(End::Stuck(self.describe_stuck(&stuck)));
+            out.halt(Halt::Stuck(self.describe_stuck(&stuck)));
         }
         self.tell_scheduler(Event::Tick, out);
         if let Some(stall) = self.scheduler.stalled() {

@@ -24,7 +24,7 @@ pub(crate) struct Outbox {
     pub(crate) outgoing: Outgoing,
     /// Nothing is sent any more.
     closed: bool,
-    end: Option<End>,
+    halt: Option<Halt>,
     /// The task or value that was added last.
     pub(crate) added: TaskId,
     /// The graph that was started last.
@@ -47,7 +47,7 @@ struct Next {
 
 /// Why the run ends here.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum Halt {
     /// A frame cannot be read: nothing that came after it could be trusted.
     Unreadable { from: Rank, error: CodecError },
     /// A member of a group does not leave raw MPI.
@@ -63,7 +63,7 @@ impl Outbox {
             unsent: 0,
             outgoing: Outgoing::default(),
             closed: false,
-            end: None,
+            halt: None,
             added: TaskId::new(0, 0),
             graph_run: None,
             happened: Happened::default(),
@@ -169,12 +169,12 @@ impl Outbox {
     }
 
     /// The run ends here, for the first reason that is given.
-    pub(super) fn end(&mut self, end: End) {
-        self.end.get_or_insert(end);
+    pub(super) fn halt(&mut self, halt: Halt) {
+        self.halt.get_or_insert(halt);
     }
 
     /// Why the run ends here, if it does.
-    pub(crate) fn take_end(&mut self) -> Option<End> {
-        self.end.take()
+    pub(crate) fn take_halt(&mut self) -> Option<Halt> {
+        self.halt.take()
     }
 }

@@ -4,7 +4,7 @@ use super::Controller;
 use super::ends::{Cause, is_worth_a_retry};
 use super::groups::Part;
 use super::input::{Awaited, Encoded};
-use super::outbox::{End, Outbox};
+use super::outbox::{Halt, Outbox};
 use super::table::{Ended, Entry, HomeCopy, Output};
 use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
@@ -24,7 +24,7 @@ impl Controller {
             None => Err(CodecError("it is no worker".to_owned())),
         };
         if let Err(error) = read {
-            out.end(End::Unreadable { from, error });
+            out.halt(Halt::Unreadable { from, error });
         }
         self.note_drained(pending, out);
     }

@@ -228,7 +228,7 @@ fn a_lost_worker_is_told_nothing_and_what_it_says_late_means_nothing() {
     assert!(play.lose(lost).iter().all(|(to, _)| *to == other(lost)));
     assert!(play.lose(lost).is_empty(), "a second time");
     play.kept(lost, task);
-    assert!(play.out.take_end().is_none(), "a late frame is no fault");
+    assert!(play.out.take_halt().is_none(), "a late frame is no fault");
     assert_eq!(play.controller.pending(), 1, "it runs elsewhere");
     play.tell(Input::ReportsWanted);
     assert_eq!(play.told(), [(other(lost), "Some(Report)".to_owned())]);

@@ -14,7 +14,7 @@ use crate::codec::frame::Frame;
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::Rank;
-use crate::machine::controller::{Controller, End, Input, Outbox, ReferenceNote, WorkerState};
+use crate::machine::controller::{Controller, Halt, Input, Outbox, ReferenceNote, WorkerState};
 use crate::machine::{Notice, Ns};
 use std::collections::VecDeque;
 
@@ -112,14 +112,14 @@ impl World<'_> {
         let out = &mut self.controller.out;
         let mut frames = Vec::new();
         out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
-        match out.take_end() {
+        match out.take_halt() {
             None => {}
-            Some(End::Unreadable { from, .. }) if self.torn.is(from, CONTROLLER) => {
+            Some(Halt::Unreadable { from, .. }) if self.torn.is(from, CONTROLLER) => {
                 self.torn = Torn::Read;
                 // The run is over, whatever else its user does at this moment.
                 self.book.body_failed = true;
             }
-            Some(end) => panic!("the controller gives up: {end:?}"),
+            Some(halt) => panic!("the controller gives up: {halt:?}"),
         }
         for (to, frame) in frames {
             self.send(CONTROLLER, to, frame);

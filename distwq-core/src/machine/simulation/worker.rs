@@ -14,7 +14,7 @@ use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot, TaskId};
 use crate::machine::Ns;
-use crate::machine::worker::{Attempt, Awaited, End, Input, Next, Outbox, Worker};
+use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
 use std::collections::VecDeque;
 
 /// What an executor does.
@@ -154,15 +154,15 @@ impl World<'_> {
                 None => assert!(self.book.may_be_freed, "{rank} frees a communicator that is still in use"),
             }
         }
-        let end = this.out.take_end();
+        let halt = this.out.take_halt();
         for (to, frame) in frames {
             self.send(rank, to, frame);
         }
-        match end {
+        match halt {
             None => {}
-            Some(End::Exit) if self.phase == Phase::Exited => self.gone(worker),
-            Some(End::Unreadable { from, .. }) if self.torn.is(from, rank) => self.torn = Torn::Read,
-            Some(end) => panic!("{rank} gives up: {end:?}"),
+            Some(Halt::Exit) if self.phase == Phase::Exited => self.gone(worker),
+            Some(Halt::Unreadable { from, .. }) if self.torn.is(from, rank) => self.torn = Torn::Read,
+            Some(halt) => panic!("{rank} gives up: {halt:?}"),
         }
     }
 

@@ -21,7 +21,7 @@ mod values;
 
 pub(crate) use attempt::Attempt;
 pub(crate) use input::{Awaited, Input, Next};
-pub(crate) use outbox::{End, Outbox};
+pub(crate) use outbox::{Halt, Outbox};
 pub(crate) use task::Task;
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use values::not_there;
@@ -101,7 +101,7 @@ impl Worker {
             Input::Ended { slot, attempt } => self.ended(slot, attempt, out),
             Input::Frame { from, frame } => {
                 if let Err(error) = self.receive(from, frame, out) {
-                    out.end(End::Unreadable { from, error });
+                    out.halt(Halt::Unreadable { from, error });
                 }
             }
             other => self.handle_other(now, other, out),
@@ -377,7 +377,7 @@ impl Worker {
                 out.close();
                 out.happened.note_all();
             }
-            ToWorker::Exit => out.end(End::Exit),
+            ToWorker::Exit => out.halt(Halt::Exit),
             ToWorker::Peer(ToPeer::Fetch { value }) => {
                 let payload = self.values.get(value);
                 out.say(from, payload, |bytes| ToPeer::Value { value, bytes });

@@ -24,7 +24,7 @@ pub(crate) struct Outbox {
     freed: Vec<Vec<Rank>>,
     /// A report is to be given.
     asked: bool,
-    end: Option<End>,
+    halt: Option<Halt>,
     /// Values that nobody needs any more.
     pub(crate) garbage: Garbage,
     /// What threads of this rank may wait for.
@@ -33,7 +33,7 @@ pub(crate) struct Outbox {
 
 /// Why this rank goes no further.
 #[derive(Debug)]
-pub(crate) enum End {
+pub(crate) enum Halt {
     /// The controller's process exits.
     Exit,
     /// A frame cannot be read: nothing that came after it could be trusted.
@@ -50,7 +50,7 @@ impl Outbox {
             closed: false,
             freed: Vec::new(),
             asked: false,
-            end: None,
+            halt: None,
             garbage: Garbage::new(),
             happened: Happened::default(),
         }
@@ -139,8 +139,8 @@ impl Outbox {
     }
 
     /// This rank goes no further, for the first reason that is given.
-    pub(super) fn end(&mut self, end: End) {
-        self.end.get_or_insert(end);
+    pub(super) fn halt(&mut self, halt: Halt) {
+        self.halt.get_or_insert(halt);
     }
 
     /// How many messages wait for the controller.
@@ -180,7 +180,7 @@ impl Outbox {
     }
 
     /// Why this rank goes no further, if so.
-    pub(crate) fn take_end(&mut self) -> Option<End> {
-        self.end.take()
+    pub(crate) fn take_halt(&mut self) -> Option<Halt> {
+        self.halt.take()
     }
 }

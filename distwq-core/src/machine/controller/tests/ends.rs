@@ -43,8 +43,8 @@ fn each_failure_makes_the_error_that_says_what_it_is_and_is_tried_again_if_that_
 
 #[test]
 fn a_report_that_makes_no_sense_ends_the_run_with_its_sender() {
-    let unreadable = |play: &mut Play| match play.out.take_end() {
-        Some(End::Unreadable { from, error }) => (from, error.0),
+    let unreadable = |play: &mut Play| match play.out.take_halt() {
+        Some(Halt::Unreadable { from, error }) => (from, error.0),
         other => panic!("{other:?}"),
     };
     let mut play = Play::with_workers(&[W3]);

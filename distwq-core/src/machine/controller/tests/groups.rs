@@ -130,10 +130,10 @@ fn a_member_that_does_not_answer_within_the_grace_is_stuck() {
     play.say(two, &ToController::Heard { epoch: 1 });
     play.now += GRACE - 1;
     play.tell(Input::TurnEnds);
-    assert!(play.out.take_end().is_none());
+    assert!(play.out.take_halt().is_none());
     play.now += 1;
     play.tell(Input::TurnEnds);
-    let Some(End::Stuck(text)) = play.out.take_end() else { panic!("one has not answered") };
+    let Some(Halt::Stuck(text)) = play.out.take_halt() else { panic!("one has not answered") };
     let who = format!("rank {three} (host host{three}) did not leave raw MPI within 10000 ms", three = three.0);
     assert_eq!(text, format!("collective task g #1: rank {} failed: it breaks; {who}", one.0));
 }
@@ -152,7 +152,7 @@ fn who_has_answered_or_left_is_not_stuck() {
     assert_eq!(play.controller.next_deadline(), None);
     play.now += 1_000_000_000_000;
     play.tell(Input::TurnEnds);
-    assert!(play.out.take_end().is_none());
+    assert!(play.out.take_halt().is_none());
     assert!(play.error(task).is_none(), "the second is still inside");
 }
 

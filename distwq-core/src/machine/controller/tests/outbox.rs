@@ -59,10 +59,10 @@ fn nothing_is_said_after_the_end() {
 fn the_first_reason_to_end_is_the_one_that_is_told() {
     let mut out = outbox();
     for text in ["one", "two"] {
-        out.end(End::Stuck(text.to_owned()));
+        out.halt(Halt::Stuck(text.to_owned()));
     }
-    assert!(matches!(out.take_end(), Some(End::Stuck(text)) if text == "one"));
-    assert!(out.take_end().is_none());
+    assert!(matches!(out.take_halt(), Some(Halt::Stuck(text)) if text == "one"));
+    assert!(out.take_halt().is_none());
 }
 
 /// A user that adds one task may wait for it next. Those of a graph are many.

@@ -193,7 +193,7 @@ impl World {
             out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
             frames
         });
-        assert!(out.take_end().is_none(), "the run goes on");
+        assert!(out.take_halt().is_none(), "the run goes on");
         out.happened.take(&mut (), |()| {}, |(), _| {});
         for (to, frame) in frames {
             self.send(CONTROLLER, to, frame);
@@ -217,7 +217,7 @@ impl World {
         let Self { sites, meter, agenda, .. } = self;
         let Site { machine, out, .. } = &mut sites[worker];
         meter.worker(|| machine.handle(agenda.now(), input, out));
-        assert!(out.take_end().is_none(), "the run goes on");
+        assert!(out.take_halt().is_none(), "the run goes on");
     }
 
     /// Sends what a worker has to say, lets its executor go on, and plans its next look

@@ -147,8 +147,8 @@ fn a_worker_ends_for_the_first_reason_that_is_given() {
     let mut worker = Told::new();
     worker.say([ToWorker::Exit]);
     worker.receive(&Frame { body: vec![1, 2, 3], attachments: Vec::new() });
-    assert!(matches!(worker.out.take_end(), Some(End::Exit)));
-    assert!(worker.out.take_end().is_none());
+    assert!(matches!(worker.out.take_halt(), Some(Halt::Exit)));
+    assert!(worker.out.take_halt().is_none());
     worker.receive(&Frame { body: vec![1, 2, 3], attachments: Vec::new() });
-    assert!(matches!(worker.out.take_end(), Some(End::Unreadable { from: CONTROLLER, .. })));
+    assert!(matches!(worker.out.take_halt(), Some(Halt::Unreadable { from: CONTROLLER, .. })));
 }

@@ -143,9 +143,9 @@ fn one_that_has_left_says_how_much_it_has_sent_to_those_that_wait_for_it() {
     worker.say([say_left(&[1, 2])]);
     let left = |sent| format!("{:?}", Some(ToWorker::Peer(ToPeer::GroupLeft { epoch: EPOCH, sent })));
     assert_eq!(worker.said_to_others(), [(SECOND, left(2)), (THIRD, left(0))]);
-    assert!(worker.out.take_end().is_none());
+    assert!(worker.out.take_halt().is_none());
     worker.say([say_left(&[3])]);
-    assert!(matches!(worker.out.take_end(), Some(End::Unreadable { .. })), "there are three members");
+    assert!(matches!(worker.out.take_halt(), Some(Halt::Unreadable { .. })), "there are three members");
 }
 
 #[test]
