@@ -1,4 +1,5 @@
-//! All that leaves the machine of the controller, and the only place where it is encoded.
+//! All that leaves the machine of the controller after the handshake. It is encoded here,
+//! but for arguments and payloads: `dispatch.rs` writes those into the frames.
 
 use super::input::Awaited;
 use crate::codec::frame::{Blob, Frame};

@@ -1,4 +1,4 @@
-//! All that leaves the machine of a worker, and the only place where it is encoded.
+//! All that leaves the machine of a worker after the handshake, encoded here.
 
 use super::input::Awaited;
 use crate::codec::frame::{Blob, Frame};
