@@ -302,8 +302,8 @@ impl Groups {
         if self.communicators.len() <= COMMUNICATORS_MAX {
             return None;
         }
-        // Not one that a task uses at this moment: its members would not all notice at
-        // the same place.
+        // Not one that a task uses at this moment: its members would not all learn of
+        // that between the same two tasks.
         let in_use = |known: &[WorkerId]| self.attempts.values().any(|other| *other.members == *known);
         let oldest = self.communicators.iter().position(|known| !in_use(known));
         oldest.map(|index| self.communicators.remove(index))

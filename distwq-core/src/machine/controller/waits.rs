@@ -64,12 +64,12 @@ struct Said {
     /// The first of the members that wait for it.
     awaited_by: Option<Member>,
     /// While it is inside and waits for a member that is inside too.
-    place: Option<Place>,
+    links: Option<Links>,
 }
 
-/// The place of a member in the list of those that wait for the same one.
+/// The neighbours of a member in the list of those that wait for the same one.
 #[derive(Clone, Debug)]
-struct Place {
+struct Links {
     prev: Option<Member>,
     next: Option<Member>,
 }
@@ -160,29 +160,29 @@ impl Waits {
     fn link(&mut self, member: Member, on: Member) {
         let next = self.members[on.index()].awaited_by.replace(member);
         if let Some(next) = next {
-            self.place(next).prev = Some(member);
+            self.links(next).prev = Some(member);
         }
-        self.members[member.index()].place = Some(Place { prev: None, next });
+        self.members[member.index()].links = Some(Links { prev: None, next });
         self.waiting += 1;
     }
 
     /// Takes a member out of the list that it is in, if it is in one.
     fn unlink(&mut self, member: Member) {
         let state = &mut self.members[member.index()];
-        let (Some((on, _)), Some(Place { prev, next })) = (state.on, state.place.take()) else { return };
+        let (Some((on, _)), Some(Links { prev, next })) = (state.on, state.links.take()) else { return };
         match prev {
-            Some(prev) => self.place(prev).next = next,
+            Some(prev) => self.links(prev).next = next,
             None => self.members[on.index()].awaited_by = next,
         }
         if let Some(next) = next {
-            self.place(next).prev = prev;
+            self.links(next).prev = prev;
         }
         self.waiting -= 1;
     }
 
-    /// The place of a member that a list leads to.
-    fn place(&mut self, member: Member) -> &mut Place {
-        self.members[member.index()].place.as_mut().expect("who is in a list has a place there")
+    /// The neighbours of a member that a list leads to.
+    fn links(&mut self, member: Member) -> &mut Links {
+        self.members[member.index()].links.as_mut().expect("a list leads to members that are in it")
     }
 
     /// What follows from what is known now.
