@@ -95,7 +95,7 @@ pub(crate) struct Controller {
     unreferenced: Unreferenced,
     prompt: Prompt,
     counts: Counts,
-    /// Since the cluster takes no tasks any more.
+    /// From when the cluster takes no tasks any more until the run is over.
     draining: Option<Draining>,
 }
 
@@ -183,12 +183,14 @@ impl Controller {
                 self.workers.ids().for_each(|worker| out.post(worker, &ToWorker::Stop { failed }));
                 out.close();
                 self.phase = Phase::Stopped;
+                self.draining = None;
                 out.happened.note_all();
             }
             Input::Exit => {
                 self.workers.ids().for_each(|worker| out.post(worker, &ToWorker::Exit));
                 out.close();
                 self.phase = self.phase.max(Phase::Stopped);
+                self.draining = None;
             }
             Input::Closed => self.phase = Phase::Closed,
         }

@@ -134,7 +134,8 @@ impl World<'_> {
         self.controller.out.happened.take(&mut woken, |woken| woken.push(None), |woken, key| woken.push(Some(key)));
         for notice in self.controller.out.notices.take() {
             let Notice::Left { tasks } = notice else { panic!("nobody listens to {notice:?}") };
-            assert!(self.controller.machine.is_closing(), "nobody waits for the end of {tasks}");
+            let machine = &self.controller.machine;
+            assert!(machine.is_closing() && !machine.is_over(), "nobody waits for the end of {tasks}");
             self.history.note(self.agenda.now(), || tasks);
             self.history.tally.left_told += 1;
         }

@@ -265,6 +265,22 @@ fn what_is_left_to_end_is_not_told_once_the_run_is_over() {
 }
 
 #[test]
+fn what_workers_answer_after_the_end_leads_to_no_report_of_what_is_left() {
+    for end in [Input::Stop { failed: true }, Input::Exit] {
+        let mut play = Play::new();
+        play.fill();
+        play.tell(Input::Closing);
+        play.now = play.controller.next_deadline().expect("something is left");
+        play.tell(Input::TurnEnds);
+        play.tell(end);
+        for rank in [W1, W2] {
+            play.say(rank, &ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] });
+        }
+        assert_eq!(play.left(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_lost_worker_need_not_answer_for_what_is_left_to_be_told() {
     let mut play = Play::new();
     play.fill();
