@@ -143,20 +143,16 @@ impl Play {
 
     /// What workers are told, each message with its receiver, as text.
     fn told(&mut self) -> Vec<(Rank, String)> {
+        let frames = self.frames().into_iter();
+        frames.flat_map(|(to, frame)| texts(&frame).into_iter().map(move |text| (to, text))).collect()
+    }
+
+    /// The same in frames.
+    fn frames(&mut self) -> Vec<(Rank, Frame)> {
         self.out.flush();
         let mut frames = Vec::new();
         self.out.outgoing.take(&mut frames, |frames, to, frame| frames.push((to, frame)), |_| Vec::new());
-        let mut told = Vec::new();
-        for (to, frame) in frames {
-            let mut messages = Messages::of(&frame);
-            while !messages.is_empty() {
-                match messages.next_fixed(OfAttempt::<RunFields>::read) {
-                    Some(message) => told.push((to, run(message.task()))),
-                    None => told.push((to, format!("{:?}", messages.next::<ToWorker<'_>>().expect("it decodes")))),
-                }
-            }
-        }
-        told
+        frames
     }
 
     fn lose(&mut self, rank: Rank) -> Vec<(Rank, String)> {
@@ -192,6 +188,18 @@ impl Play {
 /// A task that says nothing but its function.
 fn plain(remote: &'static Remote) -> NewTask<'static> {
     NewTask { remote, inputs: &[], options: None, before: &[], level: 0, graph_run: None }
+}
+
+/// The messages of a frame to a worker, as text.
+fn texts(frame: &Frame) -> Vec<String> {
+    let (mut messages, mut texts) = (Messages::of(frame), Vec::new());
+    while !messages.is_empty() {
+        texts.push(match messages.next_fixed(OfAttempt::<RunFields>::read) {
+            Some(message) => run(message.task()),
+            None => format!("{:?}", messages.next::<ToWorker<'_>>().expect("it decodes")),
+        });
+    }
+    texts
 }
 
 /// A message that gives a worker this task, as text.

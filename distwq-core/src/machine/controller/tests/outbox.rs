@@ -1,6 +1,7 @@
 //! What waits in the outbox, and for how long.
 
 use super::*;
+use crate::codec::frame::ATTACHED_BYTES_MIN;
 
 const FIRST: WorkerId = WorkerId::new(0);
 const SECOND: WorkerId = WorkerId::new(1);
@@ -105,4 +106,34 @@ fn receivers(out: &mut Outbox) -> Vec<Rank> {
     let mut receivers = Vec::new();
     out.outgoing.take(&mut receivers, |receivers, to, _| receivers.push(to), |_| Vec::new());
     receivers
+}
+
+/// Each is told in the turn in which a task with large arguments starts again.
+#[test]
+fn what_no_later_message_may_overtake_goes_without_payloads_that_are_large() {
+    let again = Options { retries: 1, ..Options::default() };
+    let begin = |remote| {
+        let mut play = Play::new();
+        let plain = Encoded::Many(Payload::copy_of(&[7; ATTACHED_BYTES_MIN]));
+        play.tell(Input::Task { new: &NewTask { options: Some(&again), ..super::plain(remote) }, plain });
+        let task = play.out.added;
+        let members = play.members_of(task);
+        (play, task, members)
+    };
+    let (mut lost, _, members) = begin(&SINGLE);
+    lost.tell(Input::Lost { rank: members[0] });
+    let (mut group, task, members) = begin(&GROUP);
+    group.kept(members[0], task);
+    group.done_at(members[1], task, (1, 1), true, Err(Failure::Returned("it fails".to_owned())));
+    for (mut play, told) in [(lost, &["Lost"][..]), (group, &["FreeGroup", "Forget"])] {
+        let frames: Vec<_> = play.frames().into_iter().map(|(_, frame)| frame).collect();
+        assert!(frames.iter().any(|frame| !frame.attachments.is_empty()), "the task starts again");
+        for message in told {
+            let is_told = |frame: &&Frame| texts(frame).iter().any(|text| text.contains(message));
+            let mut with: Vec<_> = frames.iter().filter(is_told).collect();
+            assert!(!with.is_empty(), "{message} is told");
+            with.retain(|frame| !frame.attachments.is_empty());
+            assert!(with.is_empty(), "{message} is told beside something large");
+        }
+    }
 }

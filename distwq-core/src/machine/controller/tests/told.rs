@@ -182,6 +182,9 @@ fn what_is_left_to_end_is_told_by_what_the_workers_answer() {
     play.tell(Input::Closing);
     assert!(play.controller.is_closing());
     assert_eq!(play.controller.next_deadline(), Some(17 * SECOND));
+    play.now = 9 * SECOND;
+    play.tell(Input::Closing);
+    assert_eq!(play.controller.next_deadline(), Some(17 * SECOND), "it was closed before");
     play.now = 17 * SECOND;
     play.tell(Input::TurnEnds);
     assert_eq!(play.told(), [W1, W2].map(|rank| (rank, "Some(Report)".to_owned())));
