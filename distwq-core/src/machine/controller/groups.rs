@@ -44,11 +44,11 @@ struct MemberOf {
 
 /// The collective tasks under way. What a member says costs O(1), however many members
 /// there are.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Groups {
     attempts: FxHashMap<TaskId, Attempt>,
     /// By worker: it is in one group at a time. An old message is known by its epoch.
-    member_of: Vec<Option<MemberOf>>,
+    member_of: Box<[Option<MemberOf>]>,
     epoch: u64,
     /// Groups that have a raw communicator, the last used one at the end.
     communicators: Vec<Box<[WorkerId]>>,
@@ -140,6 +140,17 @@ pub(super) struct Stuck<'a> {
 }
 
 impl Groups {
+    /// None yet, of so many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            attempts: FxHashMap::default(),
+            member_of: vec![None; workers].into(),
+            epoch: 0,
+            communicators: Vec::new(),
+            leaving: VecDeque::new(),
+        }
+    }
+
     pub(super) fn contains(&self, task: TaskId) -> bool {
         !self.attempts.is_empty() && self.attempts.contains_key(&task)
     }
@@ -152,14 +163,14 @@ impl Groups {
 
     /// The collective task that a worker is a member of and has not left.
     pub(super) fn of_member(&self, worker: WorkerId) -> Option<TaskId> {
-        let of = (*self.member_of.get(worker.index())?)?;
+        let of = self.member_of[worker.index()]?;
         let attempt = self.attempts.get(&of.task)?;
         (attempt.epoch == of.epoch && !attempt.roll.has_left(of.member)).then_some(of.task)
     }
 
     /// The collective task under way that a worker is a member of, also if it has left.
     pub(super) fn with_member(&self, worker: WorkerId) -> Option<TaskId> {
-        let of = (*self.member_of.get(worker.index())?)?;
+        let of = self.member_of[worker.index()]?;
         let attempt = self.attempts.get(&of.task)?;
         (attempt.epoch == of.epoch).then_some(of.task)
     }
@@ -169,9 +180,6 @@ impl Groups {
         self.epoch += 1;
         let epoch = self.epoch;
         for (worker, member) in members.iter().zip((0..).map(Member::new)) {
-            if worker.index() >= self.member_of.len() {
-                self.member_of.resize(worker.index() + 1, None);
-            }
             self.member_of[worker.index()] = Some(MemberOf { task, epoch, member });
         }
         let attempt = Attempt {
@@ -193,7 +201,7 @@ impl Groups {
     /// The attempt with this epoch, and which member of it a worker is. What comes late
     /// finds none.
     fn of_epoch(&mut self, epoch: u64, worker: WorkerId) -> Option<(&mut Attempt, Member)> {
-        let of = (*self.member_of.get(worker.index())?)?;
+        let of = self.member_of[worker.index()]?;
         let attempt = self.attempts.get_mut(&of.task)?;
         (of.epoch == epoch && attempt.epoch == epoch).then_some((attempt, of.member))
     }
@@ -231,7 +239,7 @@ impl Groups {
 
     /// A member's part has ended. Gives what the others are told.
     pub(super) fn left(&mut self, now: Ns, task: TaskId, worker: WorkerId, part: Part) -> Option<Replies<'_>> {
-        let of = (*self.member_of.get(worker.index())?).filter(|of| of.task == task)?;
+        let of = self.member_of[worker.index()].filter(|of| of.task == task)?;
         let attempt = self.attempts.get_mut(&task).filter(|attempt| attempt.epoch == of.epoch)?;
         let member = of.member;
         // One that has left can still be lost, and with it what it has sent.

@@ -2,7 +2,10 @@
 
 use super::super::groups::{Groups, Part};
 use super::*;
+use crate::id::GroupKey;
 use crate::machine::NamedTask;
+use crate::task::group::Operation;
+use crate::wire::message::WaitReport;
 
 fn enter(epoch: u64) -> String {
     format!("{:?}", Some(ToWorker::Enter { epoch }))
@@ -196,6 +199,18 @@ fn the_output_of_a_group_that_has_failed_is_forgotten() {
     assert_eq!(play.told(), [(members[0], forget)]);
 }
 
+#[test]
+fn who_leaves_is_asked_to_say_so_to_those_that_have_said_that_they_wait_for_it() {
+    let (mut play, task, members) = group(&[W1, W2, W3]);
+    let key = GroupKey { operation: Operation::Message as u8, sequence: 0, round: 0 };
+    let on = Some((0, key));
+    play.say(members[2], &ToController::Waits(WaitReport { epoch: 1, on, sent: 0, received: 0, answers: None }));
+    assert_eq!(play.told(), []);
+    play.done(members[0], task, nothing());
+    let say_left = format!("{:?}", Some(ToWorker::SayLeft { epoch: 1, to: vec![2] }));
+    assert_eq!(play.told(), [(members[0], say_left)]);
+}
+
 /// A group of this worker alone begins, uses its raw communicator, and ends. Whose
 /// communicator is freed for that.
 fn use_raw(groups: &mut Groups, worker: u32, fails: bool) -> Option<Box<[WorkerId]>> {
@@ -209,7 +224,7 @@ fn use_raw(groups: &mut Groups, worker: u32, fails: bool) -> Option<Box<[WorkerI
 
 #[test]
 fn of_too_many_communicators_the_one_that_was_not_used_for_longest_is_freed() {
-    let mut groups = Groups::default();
+    let mut groups = Groups::new(259);
     let freed = |worker| Some([WorkerId::new(worker)].into());
     for worker in 0..256 {
         assert_eq!(use_raw(&mut groups, worker, false), None);
