@@ -389,6 +389,14 @@ fn comments_are_no_wider_than_is_read_with_ease() {
     assert!(wide.is_empty(), "comments of more than {PROSE_COLUMNS_MAX} columns: {wide:?}");
 }
 
+/// At 200 words a minute.
+#[test]
+fn the_architecture_is_read_in_ten_minutes() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md"));
+    let words = page.expect("it is there").split_whitespace().count();
+    assert!(words <= 2_000, "ARCHITECTURE.md has {words} words");
+}
+
 #[test]
 fn no_file_has_more_lines_than_a_noun_needs() {
     let mut long = Vec::new();

@@ -32,8 +32,7 @@ impl Controller {
             self.run(Start { task, worker: *worker, attempt, group }, out);
         }
         if let Some(entry) = self.table.get_mut(task) {
-            entry.attempts = attempt;
-            entry.ran_on = RanOn::Group(members);
+            entry.starts(attempt, RanOn::Group(members));
         }
     }
 

@@ -283,7 +283,7 @@ impl Groups {
         Some(Left { epoch, members, started_ns, ended_ns, output, failure, raw })
     }
 
-    /// Keeps the promise of [`leaving`](Self::leaving).
+    /// Removes groups without silent members from the front of those that leave.
     fn forget_heard(&mut self) {
         while let Some((_, task, epoch)) = self.leaving.front() {
             let attempt = self.attempts.get(task).filter(|attempt| attempt.epoch == *epoch);

@@ -72,7 +72,7 @@ struct Counts {
     failed: u64,
 }
 
-/// Tasks whose last handle is gone are told of together, but so few that what follows
+/// The scheduler hears of tasks without handles in groups: so small that what it touches
 /// stays in the cache.
 const DROPPED_TOGETHER: usize = 64;
 
@@ -100,7 +100,7 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
-    /// That of these workers; `host` is where it runs itself.
+    /// A controller of these workers, on this rank and host.
     pub(crate) fn new(
         (here, host): (Rank, String),
         registry: &'static Registry,
@@ -144,7 +144,7 @@ impl Controller {
         }
     }
 
-    /// What does not happen for each task.
+    /// All that is rare next to tasks, out of line.
     fn handle_other(&mut self, input: Input<'_>, out: &mut Outbox) {
         match input {
             Input::Task { .. } | Input::Frame { .. } => unreachable!("these happen for each task"),
@@ -505,8 +505,7 @@ impl Controller {
         self.workers.given(worker);
         self.run(Start { task, worker, attempt, group: None }, out);
         if let Some(entry) = self.table.get_mut(task) {
-            entry.attempts = attempt;
-            entry.ran_on = RanOn::Single(worker);
+            entry.starts(attempt, RanOn::Single(worker));
         }
     }
 

@@ -133,6 +133,15 @@ impl Entry {
         self.ran_on = RanOn::Nowhere;
     }
 
+    /// An attempt begins on these workers. What is known of the one before is over.
+    #[inline]
+    pub(super) fn starts(&mut self, attempt: u32, ran_on: RanOn) {
+        (self.attempts, self.ran_on) = (attempt, ran_on);
+        if attempt > 1 {
+            (self.started_ns, self.finished_ns) = (0, 0);
+        }
+    }
+
     /// The name of the function.
     pub(super) fn path(&self) -> &'static str {
         self.function.map_or("value", |remote| remote.path)

@@ -86,7 +86,7 @@ pub(super) enum Verdict {
 }
 
 impl Waits {
-    /// Those of a group of which nobody has said anything yet.
+    /// The waits of a group, none of whose members has said anything yet.
     pub(super) fn new(roll: &Roll) -> Self {
         let members = vec![Said::default(); roll.members() as usize].into();
         Self { members, unknown: roll.members() - roll.inside(), ..Self::default() }

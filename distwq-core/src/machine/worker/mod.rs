@@ -104,12 +104,13 @@ impl Worker {
                     out.halt(Halt::Unreadable { from, error });
                 }
             }
-            other => self.handle_other(now, other, out),
+            other => self.handle_other(other, out),
         }
     }
 
-    /// What does not happen for each task.
-    fn handle_other(&mut self, now: Ns, input: Input<'_>, out: &mut Outbox) {
+    /// All that is rare next to tasks, out of line.
+    fn handle_other(&mut self, input: Input<'_>, out: &mut Outbox) {
+        let now = self.now;
         match input {
             Input::Begin { .. } | Input::Ended { .. } | Input::Frame { .. } => {
                 unreachable!("these happen for each task")

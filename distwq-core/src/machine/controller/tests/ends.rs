@@ -42,6 +42,21 @@ fn each_failure_makes_the_error_that_says_what_it_is_and_is_tried_again_if_that_
 }
 
 #[test]
+fn what_is_known_of_an_attempt_is_over_when_the_next_one_begins() {
+    let mut play = Play::with_workers(&[W3]);
+    let task = play.add(&SINGLE, &[], 1);
+    let times = |play: &Play| {
+        let info = play.controller.info(task).expect("it has not gone");
+        (info.attempts, info.started_ns, info.finished_ns)
+    };
+    play.done_at(W3, task, (5, 4), false, Err(Failure::Returned("it fails".to_owned())));
+    assert_eq!(times(&play), (2, None, None));
+    play.now = 30;
+    play.tell(Input::Lost { rank: W3 });
+    assert_eq!(times(&play), (2, None, Some(30)));
+}
+
+#[test]
 fn a_report_that_makes_no_sense_ends_the_run_with_its_sender() {
     let unreadable = |play: &mut Play| match play.out.take_halt() {
         Some(Halt::Unreadable { from, error }) => (from, error.0),
