@@ -104,10 +104,11 @@
 //!
 //! # Arguments
 //!
-//! Where the function takes a | the call takes ---|--- `T` or `&T` | `T`, `&T` (encoded,
-//! not cloned), `Handle<T>`, `&Handle<T>` `Vec<T>` or `&[T]` | also `&[T]`, `&[T; N]`,
-//! and several outputs: `Vec<Handle<T>>`, `&Vec<Handle<T>>`, `&[Handle<T>]` `String` or
-//! `&str` | also `&str`
+//! | Where the function takes a | the call takes |
+//! |---|---|
+//! | `T` or `&T` | `T`, `&T` (encoded, not cloned), `Handle<T>`, `&Handle<T>` |
+//! | `Vec<T>` or `&[T]` | also `&[T]`, `&[T; N]`, and several outputs: `Vec<Handle<T>>`, `&Vec<Handle<T>>`, `&[Handle<T>]` |
+//! | `String` or `&str` | also `&str` |
 //!
 //! Anything else is an error of the compiler at the call. A handle as an argument makes
 //! the task wait for that output; its bytes go from the worker that has it to the one
@@ -116,13 +117,14 @@
 //!
 //! # Options of a task
 //!
-//! method of [`Call`] | effect ---|--- [`label`](Call::label) | a name for people, in
-//! errors and drawings [`after`](Call::after), [`after_all`](Call::after_all) | waits for
-//! other tasks without taking their outputs [`follow`](Call::follow) | runs on the worker
-//! that ran another task, after it [`priority`](Call::priority) | among ready tasks the
-//! higher goes first [`retries`](Call::retries) | how many more attempts after a failure,
-//! on other workers first [`ranks`](Call::ranks) | how many ranks a [collective
-//! task](#collective-tasks) runs on
+//! | method of [`Call`] | effect |
+//! |---|---|
+//! | [`label`](Call::label) | a name for people, in errors and drawings |
+//! | [`after`](Call::after), [`after_all`](Call::after_all) | waits for other tasks without taking their outputs |
+//! | [`follow`](Call::follow) | runs on the worker that ran another task, after it |
+//! | [`priority`](Call::priority) | among ready tasks the higher goes first |
+//! | [`retries`](Call::retries) | how many more attempts after a failure, on other workers first |
+//! | [`ranks`](Call::ranks) | how many ranks a [collective task](#collective-tasks) runs on |
 //!
 //! Among tasks of equal priority those go first that the longest path of a graph hangs
 //! on. A task runs where it can begin soonest, the time to move its inputs included.
@@ -299,18 +301,18 @@
 //! [`TaskError`] says why a task gave no value, for which task, on which rank and host,
 //! and at which attempt.
 //!
-//! error | when ---|--- [`Failed`](TaskError::Failed) | the function returned an `Err`
-//! [`Panicked`](TaskError::Panicked) | the function panicked; the worker goes on
-//! [`Upstream`](TaskError::Upstream) | an input or a task before it failed: names the one
-//! where it began, and the path [`Group`](TaskError::Group) | a group did not begin, or
-//! broke without a member that says why [`Codec`](TaskError::Codec) | an argument or
-//! output could not be encoded or decoded [`ValueLost`](TaskError::ValueLost),
-//! [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone
-//! [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why
-//! [`Stalled`](TaskError::Stalled) | nothing can move any more; says who waits for what
-//! [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout),
-//! [`InsideTask`](TaskError::InsideTask) | about the asking, not about the task
-//! [`Closed`](TaskError::Closed) | the cluster had shut down
+//! | error | when |
+//! |---|---|
+//! | [`Failed`](TaskError::Failed) | the function returned an `Err` |
+//! | [`Panicked`](TaskError::Panicked) | the function panicked; the worker goes on |
+//! | [`Upstream`](TaskError::Upstream) | an input or a task before it failed: names the one where it began, and the path |
+//! | [`Group`](TaskError::Group) | a group did not begin, or broke without a member that says why |
+//! | [`Codec`](TaskError::Codec) | an argument or output could not be encoded or decoded |
+//! | [`ValueLost`](TaskError::ValueLost), [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone |
+//! | [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why |
+//! | [`Stalled`](TaskError::Stalled) | nothing can move any more; says who waits for what |
+//! | [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout), [`InsideTask`](TaskError::InsideTask) | about the asking, not about the task |
+//! | [`Closed`](TaskError::Closed) | the cluster had shut down |
 //!
 //! [`Cluster::run`] is an `Err` when a task failed; all that did not hang on it have run
 //! even so, and their handles give values.
@@ -479,11 +481,12 @@
 //! Since an argument can be a value or a handle, the compiler has to see which type it
 //! is. Where the type of an expression would come from its context, say it:
 //!
-//! instead of | write ---|--- `mean::call(values.collect())` |
-//! `mean::call(values.collect::<Vec<_>>())` `mean::call(vec![])` |
-//! `mean::call(Vec::<f64>::new())` `greet::call(name.into())` |
-//! `greet::call(String::from(name))`, or `greet::call(name)` for a `&str`
-//! `mean::call(text.parse()?)` | `mean::call(text.parse::<f64>()?)`
+//! | instead of | write |
+//! |---|---|
+//! | `mean::call(values.collect())` | `mean::call(values.collect::<Vec<_>>())` |
+//! | `mean::call(vec![])` | `mean::call(Vec::<f64>::new())` |
+//! | `greet::call(name.into())` | `greet::call(String::from(name))`, or `greet::call(name)` for a `&str` |
+//! | `mean::call(text.parse()?)` | `mean::call(text.parse::<f64>()?)` |
 //!
 //! Numbers without a suffix take the type of the parameter. `call` is itself a function:
 //! `(0..9).map(square::call)`.

@@ -370,7 +370,7 @@ const PROSE_COLUMNS_MAX: usize = 90;
 
 #[test]
 fn comments_are_no_wider_than_is_read_with_ease() {
-    let mut wide = Vec::new();
+    let (mut wide, mut tables) = (Vec::new(), Vec::new());
     for folder in FOLDERS {
         // What the compiler is to say of the files in `ui` names their lines.
         for source in Source::below(folder).iter().filter(|source| !source.path.starts_with("ui/")) {
@@ -383,10 +383,14 @@ fn comments_are_no_wider_than_is_read_with_ease() {
                 if is_prose && line.chars().count() > PROSE_COLUMNS_MAX {
                     wide.push(format!("{folder}/{}:{number}", source.path));
                 }
+                if is_prose && prose.contains("---|") {
+                    tables.push(format!("{folder}/{}:{number}", source.path));
+                }
             }
         }
     }
     assert!(wide.is_empty(), "comments of more than {PROSE_COLUMNS_MAX} columns: {wide:?}");
+    assert!(tables.is_empty(), "tables without a `|` at the start of each row: {tables:?}");
 }
 
 /// At 200 words a minute.
