@@ -217,6 +217,39 @@
 //! last task that takes the output are gone, the *value* goes; so keep the handles of
 //! what you will ask for, and drop those of large intermediate values.
 //!
+//! # Results as they come
+//!
+//! A [`Batch`] takes the results of many tasks in the order in which they end, each once,
+//! and may grow meanwhile. [`Cluster::submit_all`] makes one of many calls,
+//! [`Cluster::batch`] an empty one, and [`Batch::of`] one of handles, such as those of a
+//! graph.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn simulate(pressure: f64) -> Result<f64, String> {
+//!     if pressure < 0.0 { Err("no pressure is negative".to_owned()) } else { Ok(pressure * 2.0) }
+//! }
+//!
+//! #[distwq::main]
+//! fn main(cluster: &Cluster) {
+//!     let grid = [1.0, -1.0, 3.0];
+//!     let batch = cluster.submit_all(grid.map(simulate::call));
+//!     let mut best = 0.0_f64;
+//!     for (index, result) in &batch {
+//!         match result {
+//!             Ok(found) => best = best.max(found),
+//!             Err(error) => eprintln!("{} has failed: {error}", grid[index]),
+//!         }
+//!     }
+//!     assert_eq!((best, batch.progress().to_string()), (6.0, "3 of 3, 1 failed".to_owned()));
+//! }
+//! ```
+//!
+//! A single handle can be awaited, with any executor, and [`Handle::on_end`] calls back
+//! when its task has ended.
+//!
 //! # Values
 //!
 //! Outputs of up to 4 KiB travel back to the controller with the news that their task is
@@ -493,9 +526,9 @@
 
 pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
-    BodyResult, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle, IntoArg, IsCall,
-    OrderError, Rank, RankStats, Refusal, RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath,
-    launch, testing,
+    Batch, BodyResult, ByWorkerError, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle,
+    HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress, Rank, RankStats, Refusal, RunError, Stats,
+    TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};
@@ -503,7 +536,7 @@ pub use distwq_macros::{main, remote, test};
 
 /// What most programs use: `use distwq::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Call, Cluster, Config, Graph, Group, GroupError, Handle, RunError, TaskError, remote};
+    pub use crate::{Batch, Call, Cluster, Config, Graph, Group, GroupError, Handle, RunError, TaskError, remote};
 }
 
 /// What the code that the macros generate names. Not for use by hand.

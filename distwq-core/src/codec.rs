@@ -193,7 +193,7 @@ pub(crate) fn encode_sequence_length(count: usize, into: &mut Vec<u8>) {
 
 /// Builds a payload from values, one after another: without an allocation while it stays
 /// small, in memory that was used before when it is large.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PayloadWriter {
     small: [u8; INLINE_BYTES_MAX],
     /// How many bytes `small` has.

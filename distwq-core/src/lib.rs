@@ -21,8 +21,10 @@ pub mod testing;
 mod transport;
 mod wire;
 
+pub use api::batch::{Batch, ByWorkerError, InOrder, Iter, Progress};
 pub use api::call::{self, Call, IntoArg, IsCall};
 pub use api::cluster::Cluster;
+pub use api::future::HandleFuture;
 pub use api::graph::{CycleError, Graph, OrderError};
 pub use api::handle::Handle;
 pub use config::{Config, ConfigError};

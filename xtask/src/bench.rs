@@ -27,6 +27,7 @@ impl Benchmark {
 const BENCHMARKS: &[Benchmark] = &[
     Benchmark::new("throughput"),
     Benchmark::new("graph"),
+    Benchmark::new("as_completed"),
     Benchmark::new("round_trip"),
     Benchmark::new("chain"),
     Benchmark::new("local"),

@@ -44,6 +44,7 @@ pub struct Call<T> {
 }
 
 /// All that a call says, without its type.
+#[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) remote: &'static Remote,
     pub(crate) arguments: Arguments,
@@ -52,7 +53,7 @@ pub(crate) struct Parts {
 }
 
 /// The arguments of a call, collected in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arguments {
     /// Those that came as values, encoded one after another.
     pub(crate) plain: PayloadWriter,
@@ -65,7 +66,7 @@ pub struct Arguments {
 }
 
 /// What a call may say besides its function and its arguments.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Options {
     pub(crate) label: Option<Cow<'static, str>>,
     /// Tasks to wait for without taking their outputs.
@@ -201,6 +202,13 @@ impl<T> Call<T> {
     pub fn retries(mut self, retries: u32) -> Self {
         self.parts.options_mut().retries = retries;
         self
+    }
+}
+
+/// The same call, to be submitted again: arguments are not encoded anew.
+impl<T> Clone for Call<T> {
+    fn clone(&self) -> Self {
+        Self { parts: self.parts.clone(), output: PhantomData }
     }
 }
 

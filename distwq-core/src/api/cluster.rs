@@ -2,6 +2,7 @@
 
 use crate::api::admission::Admission;
 use crate::api::call::{self, IsCall, Parts};
+use crate::api::callbacks::{Callback, Callbacks, Owner};
 use crate::api::graph::{Graph, StartingNode};
 use crate::api::handle::Handle;
 use crate::api::reference::{Bound, Outcomes, Reference};
@@ -18,8 +19,10 @@ use crate::runtime::observer;
 use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
 use crate::task::current;
 use smallvec::SmallVec;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// A controller and its workers: takes graphs, calls and values, and gives handles.
@@ -68,6 +71,7 @@ pub(crate) struct Inner {
     workers: usize,
     session: u64,
     inline_bytes_max: u64,
+    callbacks: Callbacks,
 }
 
 /// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
@@ -76,7 +80,8 @@ const REPORT_LIMIT: Duration = Duration::from_secs(5);
 impl Cluster {
     pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, inline_bytes_max: u64) -> Self {
         let (notes, workers) = driver.with(|engine| (engine.reference_notes(), engine.machine().workers()));
-        Self { inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max }) }
+        let callbacks = Callbacks::default();
+        Self { inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max, callbacks }) }
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -94,12 +99,20 @@ impl Cluster {
     /// room. Does not wait. What cannot run has ended as [`Refused`](TaskError::Refused)
     /// when this returns.
     pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
-        Handle::new(self.submit_parts(&mut call.as_call().parts))
+        Handle::new(self.submit_parts(&mut call.as_call().parts, |_, _| {}))
     }
 
-    fn submit_parts(&self, parts: &mut Parts) -> Reference {
+    /// The same; `then` goes on with the task that was taken.
+    pub(crate) fn submit_parts(
+        &self,
+        parts: &mut Parts,
+        then: impl FnOnce(&mut ControllerEngine, TaskId),
+    ) -> Reference {
         let taken = match refusal_inside(|| parts.name()) {
-            None => self.inner.driver.with(|engine| self.inner.take(engine, parts)),
+            None => self.inner.driver.with(|engine| {
+                let taken = self.inner.take(engine, parts);
+                taken.inspect(|task| then(engine, *task))
+            }),
             Some(step) => Err(step),
         };
         self.reference(taken)
@@ -294,7 +307,7 @@ impl Inner {
     fn drain(&self) {
         self.driver.wait(Awaited::Drained, |engine| {
             let machine = engine.machine();
-            (machine.pending() == 0 || machine.is_over()).then_some(())
+            (machine.is_over() || machine.pending() == 0 && self.callbacks.are_done()).then_some(())
         });
     }
 
@@ -329,6 +342,17 @@ impl Outcomes for Inner {
         output.unwrap_or_else(|| Err(TaskError::Timeout { site: self.site(task), waited_ms: 0 }))
     }
 
+    fn poll(&self, task: TaskId, waker: &Waker, into: &mut Payload) -> Option<Result<(), TaskError>> {
+        if let Some(inside) = current::name() {
+            return Some(Err(TaskError::InsideTask { site: self.site(task), task: Arc::from(inside) }));
+        }
+        self.driver.poll(Awaited::Task(task), waker, |engine| engine.output(task, into))
+    }
+
+    fn on_end(self: Arc<Self>, task: TaskId, callback: Callback) {
+        Callbacks::add(&self, task, callback);
+    }
+
     fn is_done(&self, task: TaskId) -> bool {
         self.driver.with(|engine| {
             engine.machine().has_ended(task) || {
@@ -358,6 +382,26 @@ impl Outcomes for Inner {
 
     fn session(&self) -> u64 {
         self.session
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+impl Owner for Inner {
+    fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+
+    fn driver(&self) -> &Driver<ControllerEngine> {
+        &self.driver
+    }
+}
+
+impl From<Arc<Inner>> for Cluster {
+    fn from(inner: Arc<Inner>) -> Self {
+        Self { inner }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a user holds of a task: a typed promise of its output.
 
-use crate::api::reference::{Reference, State};
+use crate::api::reference::{Outcomes, Reference, State};
 use crate::codec::{self, Payload};
+use crate::id::TaskId;
 use crate::outcome::error::TaskError;
 use crate::outcome::info::{TaskInfo, TaskState};
 use crate::panics;
@@ -9,6 +10,8 @@ use crate::task::current;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// The output of a task, now or later. Clones are the same task; when the last one is
@@ -135,18 +138,91 @@ impl<T: DeserializeOwned> Handle<T> {
         (current::task().is_some() || self.is_done()).then(|| self.get())
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> Result<T, TaskError> {
+    /// Like [`get`](Self::get), and lets go of the handle.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn into_value(self) -> Result<T, TaskError> {
+        self.get()
+    }
+
+    /// Calls `callback` once with the result, when the task has ended; soon, if it has.
+    /// All callbacks of a cluster run on one thread of their own, in the order in which
+    /// their tasks end, and have returned when [`shutdown`](crate::Cluster::shutdown)
+    /// returns; if the body fails before, those of tasks that have not ended get
+    /// [`TaskError::Closed`]. A panic ends with its callback. It may use the cluster, but
+    /// others wait while it does.
+    ///
+    /// Where no cluster has taken the task, it is called at once, on this thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    /// use std::sync::mpsc::channel;
+    ///
+    /// #[remote]
+    /// fn square(x: u64) -> u64 {
+    ///     x * x
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) {
+    ///     let (sender, receiver) = channel();
+    ///     cluster.submit(square::call(3)).on_end(move |result| sender.send(result).expect("it is received"));
+    ///     assert_eq!(receiver.recv(), Ok(Ok(9)));
+    /// }
+    /// ```
+    pub fn on_end(&self, callback: impl FnOnce(Result<T, TaskError>) + Send + 'static)
+    where
+        T: 'static,
+    {
         match self.reference.state() {
             State::Bound(task, outcomes) => {
-                let mut payload = Payload::EMPTY;
-                outcomes.wait(task, deadline, &mut payload)?;
-                let value = panics::caught_error("its `Deserialize`", || codec::decode(payload.as_slice()));
-                value.map_err(|error| outcomes.undecodable(task, error))
+                let handle = self.clone();
+                let callback = Box::new(move || callback(handle.into_value()));
+                Arc::clone(outcomes).on_end(task, callback);
+            }
+            State::Refused(_) | State::Unbound(_) => callback(self.get()),
+        }
+    }
+
+    /// The same until `deadline`.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Result<T, TaskError> {
+        let mut payload = Payload::EMPTY;
+        match self.reference.state() {
+            State::Bound(task, outcomes) => {
+                let output = outcomes.wait(task, deadline, &mut payload);
+                decoded(task, &**outcomes, output, &payload)
             }
             State::Refused(step) => Err(step.refusal()),
             State::Unbound(_) => Err(TaskError::NotStarted),
         }
     }
+
+    /// The same without waiting: nothing if there is no result yet. `waker` is woken when
+    /// there is.
+    pub(crate) fn poll(&self, waker: &Waker) -> Option<Result<T, TaskError>> {
+        let mut payload = Payload::EMPTY;
+        match self.reference.state() {
+            State::Bound(task, outcomes) => {
+                let output = outcomes.poll(task, waker, &mut payload)?;
+                Some(decoded(task, &**outcomes, output, &payload))
+            }
+            State::Refused(_) | State::Unbound(_) => Some(self.get()),
+        }
+    }
+}
+
+/// Decodes an output.
+fn decoded<T: DeserializeOwned>(
+    task: TaskId,
+    outcomes: &dyn Outcomes,
+    output: Result<(), TaskError>,
+    payload: &Payload,
+) -> Result<T, TaskError> {
+    output?;
+    let value = panics::caught_error("its `Deserialize`", || codec::decode(payload.as_slice()));
+    value.map_err(|error| outcomes.undecodable(task, error))
 }
 
 impl<T> Clone for Handle<T> {

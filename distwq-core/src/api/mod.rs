@@ -1,8 +1,11 @@
 //! What users hold: calls, graphs, handles, the cluster.
 
 mod admission;
+pub(crate) mod batch;
 pub mod call;
+pub(crate) mod callbacks;
 pub(crate) mod cluster;
+pub(crate) mod future;
 pub(crate) mod graph;
 pub(crate) mod handle;
 pub(crate) mod reference;

@@ -5,9 +5,11 @@ use crate::codec::Payload;
 use crate::id::TaskId;
 use crate::outcome::error::{PathStep, Reason, Refusal, TaskError};
 use crate::outcome::info::TaskInfo;
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::time::Instant;
 
 /// Where the ends of tasks are asked for: the controller, seen from a handle.
@@ -15,6 +17,10 @@ pub(crate) trait Outcomes: Send + Sync {
     /// Gives the output of a task, waiting for it until `deadline`; without one, until
     /// the task ends.
     fn wait(&self, task: TaskId, deadline: Option<Instant>, into: &mut Payload) -> Result<(), TaskError>;
+    /// Gives the output of a task, or has `waker` woken when it is there.
+    fn poll(&self, task: TaskId, waker: &Waker, into: &mut Payload) -> Option<Result<(), TaskError>>;
+    /// Calls `callback` once when the task has ended.
+    fn on_end(self: Arc<Self>, task: TaskId, callback: Box<dyn FnOnce() + Send>);
     /// Whether the task has ended. Drives the engine for one turn, so that polling makes
     /// progress.
     fn is_done(&self, task: TaskId) -> bool;
@@ -30,6 +36,8 @@ pub(crate) trait Outcomes: Send + Sync {
     fn dropped(&self, task: TaskId);
     /// Which cluster this is.
     fn session(&self) -> u64;
+    /// The cluster itself.
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 /// A task that a cluster has taken. The controller counts these, and keeps the value
@@ -203,7 +211,7 @@ impl NodeReference {
     #[inline]
     fn state(&self) -> State<'_> {
         match (self.block.binding.get(), self.cell().task()) {
-            (Some(Ok(outcomes)), Some(task)) => State::Bound(task, &**outcomes),
+            (Some(Ok(outcomes)), Some(task)) => State::Bound(task, outcomes),
             (Some(Err(step)), _) => State::Refused(step),
             _ => State::Unbound(self.node()),
         }
@@ -239,7 +247,7 @@ pub(crate) enum Reference {
 /// How far the task of a reference is.
 pub(crate) enum State<'a> {
     /// A cluster has it.
-    Bound(TaskId, &'a dyn Outcomes),
+    Bound(TaskId, &'a Arc<dyn Outcomes>),
     /// Its graph has not been started.
     Unbound(Node),
     /// It was not taken.
@@ -264,7 +272,7 @@ impl Reference {
     #[inline]
     pub(crate) fn state(&self) -> State<'_> {
         match self {
-            Self::Task(bound) => State::Bound(bound.task, &*bound.outcomes),
+            Self::Task(bound) => State::Bound(bound.task, &bound.outcomes),
             Self::Node(reference) => reference.state(),
             Self::Refused(step) => State::Refused(step),
         }

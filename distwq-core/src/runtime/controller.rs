@@ -1,6 +1,7 @@
 //! The controller's machine with the transport and the clock.
 
 use super::clock::now_ns;
+use super::collectors::{Collectors, Ends};
 use super::driver::{self, Engine, Turn, Waiters};
 use super::observer;
 use crate::codec::Payload;
@@ -8,7 +9,8 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{
-    Awaited, BATCH_COUNT, Controller, Encoded, GraphSize, Halt, Input, NewTask, Outbox, ReferenceNote, WorkerState,
+    Awaited, BATCH_COUNT, CollectorId, Controller, Encoded, GraphSize, Halt, Input, NewTask, Outbox, ReferenceNote,
+    Watch, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::memory::buffers;
@@ -39,7 +41,9 @@ pub(crate) struct ControllerEngine {
     machine: Controller,
     out: Outbox,
     notes: ReferenceNotes,
-    /// What was taken of them; empty in between.
+    /// Those who take tasks as they end.
+    collectors: Collectors,
+    /// What was taken of the notes; empty in between.
     taken: Vec<ReferenceNote>,
     /// When the last turn was taken, or a user added something while nothing was in
     /// flight.
@@ -63,6 +67,7 @@ impl ControllerEngine {
             machine,
             out,
             notes: ReferenceNotes::default(),
+            collectors: Collectors::default(),
             taken: Vec::new(),
             now_ns: now_ns(),
             turns_in_passing: 0,
@@ -181,6 +186,28 @@ impl ControllerEngine {
         self.taken = taken;
     }
 
+    /// Somebody takes tasks as they end, from here on those that he
+    /// [watches](Self::watch).
+    pub(crate) fn collect(&mut self, ends: &Arc<Ends>) -> CollectorId {
+        self.collectors.add(ends)
+    }
+
+    /// Tells the end of a task, which has a handle, to one who collects.
+    pub(crate) fn watch(&mut self, task: TaskId, watch: Watch) {
+        self.handle(Input::Watch { task, watch });
+        self.deliver();
+    }
+
+    /// What a user wanted called has returned.
+    pub(crate) fn called(&mut self) {
+        self.out.happened.note(Awaited::Drained);
+    }
+
+    /// Whoever waits for tasks that are collected together is to look again.
+    pub(crate) fn collected(&mut self, collector: CollectorId) {
+        self.out.happened.note(Awaited::Collected(collector));
+    }
+
     /// Asks all workers what they hold and run.
     pub(crate) fn ask_reports(&mut self) {
         self.count_references();
@@ -240,9 +267,12 @@ impl ControllerEngine {
         self.turn(now_ns());
     }
 
-    /// Sends what goes at once.
+    /// Sends what goes at once, and tells the ends of tasks to those who collect them.
     #[inline(always)]
     fn deliver(&mut self) {
+        if !self.out.ended.is_empty() {
+            self.collectors.tell(&mut self.out.ended, &mut self.out.happened);
+        }
         if !self.out.outgoing.is_empty() {
             driver::send_all(&mut self.out.outgoing, &mut *self.transport);
         }

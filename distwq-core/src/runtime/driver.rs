@@ -29,6 +29,7 @@ use backoff::{Backoff, Core, Step};
 use parking::Watcher;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// How a nap went.
@@ -88,6 +89,22 @@ impl<E: Engine> State<E> {
         let left = |deadline: Ns| Duration::from_nanos(deadline.saturating_sub(now_ns()));
         let nap = nap.min(self.engine.nap_max());
         self.engine.next_deadline().map_or(nap, |deadline| nap.min(left(deadline)))
+    }
+
+    /// Whether there is something to call that is users' code.
+    fn has_calls(&self) -> bool {
+        self.engine.has_notices() || self.waiters.has_due()
+    }
+
+    /// Takes it, to be called unlocked.
+    fn take_calls(&mut self) -> impl FnOnce() + use<E> {
+        let (notices, wakers) = (self.engine.take_notices(), self.waiters.take_due());
+        move || {
+            observer::tell(notices);
+            for waker in wakers {
+                crate::panics::discarded(move || waker.wake());
+            }
+        }
     }
 
     /// Counts what others did, to tell whether they go on.
@@ -190,9 +207,9 @@ impl<E: Engine> Driver<E> {
                 (drives, state.driven) = (true, true);
                 let turn = state.turn(backoff.time());
                 backoff.after(turn);
-                if state.engine.has_notices() {
+                if state.has_calls() {
                     drives = false;
-                    self.tell_observers(&mut state);
+                    self.call(&mut state);
                     continue;
                 }
                 has_worked = turn == Turn::Worked;
@@ -213,10 +230,29 @@ impl<E: Engine> Driver<E> {
         }
     }
 
-    /// Tells observers what they are to know.
-    fn tell_observers(&self, state: &mut MutexGuard<'_, State<E>>) {
-        let notices = state.engine.take_notices();
-        self.run_code_of_users(state, || observer::tell(notices));
+    /// Gives what `check` finds. If that is nothing, `waker` is woken when `awaited` has
+    /// happened.
+    pub(crate) fn poll<R>(
+        &self,
+        awaited: E::Awaited,
+        waker: &Waker,
+        check: impl FnOnce(&mut E) -> Option<R>,
+    ) -> Option<R> {
+        // To clone it is users' code.
+        let waker = waker.clone();
+        let mut state = self.state.lock();
+        let found = check(&mut state.engine);
+        if found.is_none() {
+            state.waiters.add_waker(awaited, waker);
+        }
+        self.unlock(state);
+        found
+    }
+
+    /// Tells observers what they are to know, and wakes futures.
+    fn call(&self, state: &mut MutexGuard<'_, State<E>>) {
+        let calls = state.take_calls();
+        self.run_code_of_users(state, calls);
     }
 
     /// Waits until it is woken, or until `deadline`.
@@ -320,10 +356,12 @@ impl<E: Engine> Driver<E> {
         let mut state = self.state.lock();
         state.waiters.wake_all();
         let naps = state.take_nap();
+        let calls = state.take_calls();
         drop(state);
         if naps {
             self.bell.ring();
         }
+        calls();
     }
 
     /// Unlocks; wakes the threads that wait for what was done, the driver or the watcher
@@ -332,7 +370,7 @@ impl<E: Engine> Driver<E> {
     #[inline]
     fn unlock(&self, state: MutexGuard<'_, State<E>>) {
         let unwatched = !state.driven && self.is_watcher_parked();
-        let telling = state.engine.has_notices();
+        let telling = state.has_calls();
         if unwatched || state.naps || state.watcher_naps || telling || !state.waiters.is_empty() {
             self.unlock_and_wake(state);
         }
@@ -343,7 +381,7 @@ impl<E: Engine> Driver<E> {
         engine.wake(waiters);
         let naps = state.take_nap() | state.take_watchers_nap();
         let unwatched = !state.driven && (state.is_busy() || state.engine.has_garbage());
-        let notices = state.engine.take_notices();
+        let calls = state.has_calls().then(|| state.take_calls());
         drop(state);
         if naps {
             self.bell.ring();
@@ -351,8 +389,8 @@ impl<E: Engine> Driver<E> {
         if unwatched {
             self.wake_watcher();
         }
-        if !notices.is_empty() {
-            observer::tell(notices);
+        if let Some(calls) = calls {
+            calls();
         }
     }
 }

@@ -2,6 +2,7 @@
 //! executors of a worker, the handshake, and the last words of a rank.
 
 pub(crate) mod clock;
+pub(crate) mod collectors;
 mod controller;
 pub(crate) mod driver;
 mod executor;

@@ -97,6 +97,12 @@ impl Outcomes for Nobody {
     fn wait(&self, _: TaskId, _: Option<Instant>, _: &mut Payload) -> Result<(), TaskError> {
         unreachable!()
     }
+    fn poll(&self, _: TaskId, _: &std::task::Waker, _: &mut Payload) -> Option<Result<(), TaskError>> {
+        unreachable!()
+    }
+    fn on_end(self: Arc<Self>, _: TaskId, _: Box<dyn FnOnce() + Send>) {
+        unreachable!()
+    }
     fn is_done(&self, _: TaskId) -> bool {
         unreachable!()
     }
@@ -110,6 +116,10 @@ impl Outcomes for Nobody {
     fn dropped(&self, _: TaskId) {}
     fn session(&self) -> u64 {
         0
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn std::any::Any + Send + Sync> {
+        self
     }
 }
 

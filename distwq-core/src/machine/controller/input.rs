@@ -27,6 +27,9 @@ pub(crate) enum Input<'a> {
     References { notes: &'a mut Vec<ReferenceNote> },
     /// A user waits for the output of a task.
     Awaited { task: TaskId },
+    /// The end of a task, of which the user has a handle, is to be told:
+    /// [`Outbox::ended`](super::Outbox::ended).
+    Watch { task: TaskId, watch: Watch },
     /// A user asks what all workers hold and run.
     ReportsWanted,
     /// No tasks are taken any more.
@@ -48,6 +51,17 @@ pub(crate) enum Input<'a> {
     Exit,
     /// All ranks have joined in the end.
     Closed,
+}
+
+/// One who is told of ends, among all of the run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct CollectorId(pub(crate) u64);
+
+/// Whom the end of a task is told to, and as which of his tasks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Watch {
+    pub(crate) collector: CollectorId,
+    pub(crate) index: u32,
 }
 
 /// How much a graph has.
@@ -128,6 +142,8 @@ impl Encoded<'_> {
 pub(crate) enum Awaited {
     /// The output of a task, or its end.
     Task(TaskId),
+    /// The end of one of the tasks that are collected together, or of all.
+    Collected(CollectorId),
     /// The reports of all workers.
     Reports,
     /// The end of a graph.

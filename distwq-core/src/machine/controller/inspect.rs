@@ -45,6 +45,7 @@ impl Controller {
             (self.scheduler.copies(), "copies"),
             (self.groups.len(), "groups"),
             (self.graph_runs.len(), "graphs"),
+            (self.watches.len(), "watched tasks"),
             (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),
         ];
         left.iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))

@@ -23,11 +23,13 @@ mod table;
 mod tests;
 mod told;
 mod waits;
+mod watches;
 mod workers;
 
-pub(crate) use input::{Awaited, Encoded, GraphSize, Input, NewTask, Options};
+pub(crate) use input::{Awaited, CollectorId, Encoded, GraphSize, Input, NewTask, Options, Watch};
 pub(crate) use outbox::{BATCH_COUNT, Halt, Outbox};
 pub(crate) use references::ReferenceNote;
+pub(crate) use watches::WatchedEnd;
 pub(crate) use workers::WorkerState;
 
 use super::scheduler::{self, Action, Actions, Event, Scheduler, Spec, Stall, TaskList, WorkerList};
@@ -48,6 +50,7 @@ use references::Unreferenced;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use table::{Ended, Entry, HomeCopy, Output, RanOn, Table};
+use watches::Watches;
 use workers::Workers;
 
 /// How far the run is.
@@ -93,6 +96,7 @@ pub(crate) struct Controller {
     groups: Groups,
     graph_runs: GraphRuns,
     unreferenced: Unreferenced,
+    watches: Watches,
     prompt: Prompt,
     counts: Counts,
     /// From when the cluster takes no tasks any more until the run is over.
@@ -122,6 +126,7 @@ impl Controller {
             workers: Workers::new(workers),
             graph_runs: GraphRuns::default(),
             unreferenced: Unreferenced::default(),
+            watches: Watches::default(),
             prompt: Prompt::default(),
             counts: Counts::default(),
             draining: None,
@@ -163,6 +168,7 @@ impl Controller {
                 self.release(out);
             }
             Input::Awaited { task } => self.awaited(task, out),
+            Input::Watch { task, watch } => self.watch(task, watch, out),
             Input::ReportsWanted => self.ask_reports(out),
             Input::Closing => {
                 if self.draining.is_none() {
@@ -372,6 +378,17 @@ impl Controller {
         }
     }
 
+    /// The end of a task is to be told, now if it has ended.
+    fn watch(&mut self, task: TaskId, watch: Watch, out: &mut Outbox) {
+        let entry = self.table.get_mut(task).expect("a task stays while a handle of it does");
+        if matches!(entry.output, Output::Pending) {
+            entry.has_watches = true;
+            self.watches.add(task, watch);
+        } else {
+            out.ended.push(WatchedEnd::of(entry, watch));
+        }
+    }
+
     /// Asks a worker for a value that a user waits for.
     fn ask_for(&mut self, value: TaskId, worker: WorkerId, out: &mut Outbox) {
         self.workers.asked(worker);
@@ -543,6 +560,10 @@ impl Controller {
         }
         if entry.watched {
             out.happened.note(Awaited::Task(task));
+        }
+        if entry.has_watches {
+            let watches = self.watches.take(task);
+            out.ended.extend(watches.into_iter().map(|watch| WatchedEnd::of(entry, watch)));
         }
         if let Some(graph_run) = self.graph_runs.ended(entry) {
             out.happened.note(Awaited::GraphRun(graph_run));

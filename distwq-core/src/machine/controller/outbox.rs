@@ -2,6 +2,7 @@
 //! but for arguments and payloads: `dispatch.rs` writes those into the frames.
 
 use super::input::Awaited;
+use super::watches::WatchedEnd;
 use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload};
 use crate::id::{GraphRunId, Rank, TaskId, WorkerId};
@@ -30,6 +31,8 @@ pub(crate) struct Outbox {
     pub(crate) added: TaskId,
     /// The graph that was started last.
     pub(crate) graph_run: Option<GraphRunId>,
+    /// Watched tasks that have ended.
+    pub(crate) ended: Vec<WatchedEnd>,
     /// What threads of the user may wait for.
     pub(crate) happened: Happened<Awaited>,
     /// What observers of the run are told.
@@ -67,6 +70,7 @@ impl Outbox {
             halt: None,
             added: TaskId::new(0, 0),
             graph_run: None,
+            ended: Vec::new(),
             happened: Happened::default(),
             notices: Notices::default(),
         }

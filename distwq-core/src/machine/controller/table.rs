@@ -39,6 +39,8 @@ pub(super) struct Entry {
     pub(super) graph_run: Option<GraphRunId>,
     /// Somebody waits for the end of this task.
     pub(super) watched: bool,
+    /// Its end is told to somebody who takes tasks as they end.
+    pub(super) has_watches: bool,
 }
 
 /// Where an attempt ran.
@@ -111,6 +113,7 @@ impl Entry {
         finished_ns: 0,
         graph_run: None,
         watched: false,
+        has_watches: false,
     };
 
     /// Makes it that of a new task with one reference, with nothing known of it yet.
@@ -120,7 +123,7 @@ impl Entry {
         self.function = None;
         (self.attempts, self.references) = (0, 1);
         (self.submitted_ns, self.started_ns, self.finished_ns) = (0, 0, 0);
-        (self.graph_run, self.watched) = (None, false);
+        (self.graph_run, self.watched, self.has_watches) = (None, false, false);
     }
 
     /// Lets go of all that it holds.

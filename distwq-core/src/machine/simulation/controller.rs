@@ -144,6 +144,7 @@ impl World<'_> {
             self.agenda.at(self.agenda.now() + after, Happening::Woken(key));
         }
         self.check_tasks();
+        self.check_watches();
         self.plan_controller_turn();
     }
 

@@ -48,6 +48,8 @@ pub struct Tally {
     pub lost_tasks: u64,
     /// Values that workers said not to have, in runs in which others are lost.
     pub denials: u64,
+    /// Ends that the user was told.
+    pub watched: u64,
     /// Reports of what was left to end.
     pub left_told: u64,
     /// A hash of all frames, in the order in which they were sent.
@@ -73,6 +75,7 @@ impl std::ops::AddAssign for Tally {
         self.stalled += other.stalled;
         self.lost_tasks += other.lost_tasks;
         self.denials += other.denials;
+        self.watched += other.watched;
         self.left_told += other.left_told;
         self.hash = self.hash.rotate_left(1) ^ other.hash;
     }

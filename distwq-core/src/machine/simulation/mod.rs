@@ -33,6 +33,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod user;
+mod watches;
 mod worker;
 mod world;
 

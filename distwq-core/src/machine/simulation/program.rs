@@ -31,6 +31,9 @@ impl World<'_> {
     /// The user adds one task, which goes out at once or waits for company.
     pub(super) fn submit_task(&mut self) {
         self.add_task(None);
+        if self.random.percent(30) {
+            self.watch(self.book.tasks.len() - 1);
+        }
         self.after_controller();
         if self.random.percent(10) {
             self.controller_turn();

@@ -118,9 +118,14 @@ impl World<'_> {
                 self.after_controller();
                 self.wait(Wait::Reports);
             }
-            87..97 => {
+            87..96 => {
                 if let Some(index) = self.any_handle() {
                     self.user_drops(index);
+                }
+            }
+            96..99 => {
+                if let Some(index) = self.any_handle() {
+                    self.watch(index);
                 }
             }
             // As `is_done` does.

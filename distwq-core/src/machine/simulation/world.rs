@@ -11,6 +11,7 @@ use super::history::History;
 use super::network::{CONTROLLER, Network, told};
 use super::random::Random;
 use super::user::User;
+use super::watches::Watched;
 use super::worker::SimulatedWorker;
 use crate::codec::frame::Frame;
 use crate::config::Settings;
@@ -131,6 +132,8 @@ pub(super) struct World<'h> {
     pub(super) user: User,
     pub(super) book: Book,
     pub(super) copies: Copies,
+    /// Tasks whose ends the user has asked for.
+    pub(super) watched: Vec<Watched>,
     /// By task, those that take its output.
     pub(super) consumers: Vec<Vec<usize>>,
     /// Tasks that have not ended, by what the controller says.
@@ -186,6 +189,7 @@ impl<'h> World<'h> {
             user: User::new(random.up_to(24)),
             book: Book::new(shape.workers, shape.inline_bytes_max),
             copies: Copies::default(),
+            watched: Vec::new(),
             consumers: Vec::new(),
             unended: Vec::new(),
             ended: Vec::new(),

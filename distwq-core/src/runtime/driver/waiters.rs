@@ -1,17 +1,24 @@
 //! The threads of a rank that wait without driving, by what they wait for. Each sleeps on
 //! a condition variable of its own, so that it is woken for what concerns it and for
-//! nothing else.
+//! nothing else. Futures wait here too.
 
 use crate::machine::Happened;
 use parking_lot::Condvar;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
+use std::mem::take;
 use std::sync::Arc;
+use std::task::Waker;
 
 /// Threads that wait, each under a key that says for what. Behind the engine's lock.
 #[derive(Debug)]
 pub(crate) struct Waiters<K> {
     asleep: BTreeMap<Ticket<K>, Arc<Condvar>>,
     begun: u64,
+    /// Futures, by what they wait for.
+    pending: BTreeMap<K, SmallVec<[Waker; 1]>>,
+    /// Those to be woken once the engine is unlocked: that is users' code.
+    due: Vec<Waker>,
 }
 
 /// The key of one thread among those that wait.
@@ -23,18 +30,21 @@ pub(super) struct Ticket<K> {
 
 impl<K> Default for Waiters<K> {
     fn default() -> Self {
-        Self { asleep: BTreeMap::new(), begun: 0 }
+        Self { asleep: BTreeMap::new(), begun: 0, pending: BTreeMap::new(), due: Vec::new() }
     }
 }
 
 impl<K: Copy + Ord> Waiters<K> {
     pub(crate) fn is_empty(&self) -> bool {
-        self.asleep.is_empty()
+        self.asleep.is_empty() && self.pending.is_empty() && self.due.is_empty()
     }
 
     /// Wakes all that wait for this.
     pub(crate) fn wake(&mut self, key: K) {
         self.wake_some(key, usize::MAX);
+        if let Some(wakers) = self.pending.remove(&key) {
+            self.due.extend(wakers);
+        }
     }
 
     /// Wakes so many of those that wait for this, who began first.
@@ -48,9 +58,28 @@ impl<K: Copy + Ord> Waiters<K> {
 
     /// Wakes all: what they wait for may have become impossible.
     pub(crate) fn wake_all(&mut self) {
-        for thread in std::mem::take(&mut self.asleep).into_values() {
+        for thread in take(&mut self.asleep).into_values() {
             thread.notify_one();
         }
+        self.due.extend(take(&mut self.pending).into_values().flatten());
+    }
+
+    /// A future begins to wait, or still does.
+    pub(super) fn add_waker(&mut self, key: K, waker: Waker) {
+        let wakers = self.pending.entry(key).or_default();
+        if !wakers.iter().any(|known| known.will_wake(&waker)) {
+            wakers.push(waker);
+        }
+    }
+
+    /// Whether futures are to be woken.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Takes what wakes them.
+    pub(super) fn take_due(&mut self) -> Vec<Waker> {
+        take(&mut self.due)
     }
 
     /// Wakes all that wait for what has happened.
@@ -114,6 +143,39 @@ mod tests {
         waiters.wake(1);
         waiters.wake(7);
         assert_eq!(asleep(&waiters), [2, 3]);
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicU32);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_future_is_woken_once_for_what_it_waits_for_and_for_all_that_ends() {
+        let counts = [(); 2].map(|()| Arc::new(Count::default()));
+        let mut waiters = Waiters::default();
+        let wake_due = |waiters: &mut Waiters<u32>| {
+            waiters.take_due().into_iter().for_each(Waker::wake);
+            counts.each_ref().map(|count| count.0.load(std::sync::atomic::Ordering::Relaxed))
+        };
+        for (key, index) in [(1, 0), (1, 0), (2, 1)] {
+            waiters.add_waker(key, Waker::from(Arc::clone(&counts[index])));
+        }
+        waiters.wake(3);
+        assert!(!waiters.is_empty() && !waiters.has_due());
+        waiters.wake(1);
+        assert!(waiters.has_due());
+        assert_eq!(wake_due(&mut waiters), [1, 0]);
+        waiters.wake(1);
+        assert!(!waiters.has_due());
+        waiters.wake_all();
+        assert_eq!(wake_due(&mut waiters), [1, 1]);
+        assert!(waiters.is_empty());
     }
 
     #[test]

@@ -104,8 +104,8 @@ impl<E: Engine> Driver<E> {
         while !state.driven && state.engine.turns_in_passing() == in_passing && !self.has_watch_ended() {
             let turn = state.turn(backoff.time());
             dropper.take(state);
-            if state.engine.has_notices() {
-                self.tell_observers(state);
+            if state.has_calls() {
+                self.call(state);
                 continue;
             }
             if !state.is_busy() {

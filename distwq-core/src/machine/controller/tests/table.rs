@@ -31,7 +31,7 @@ fn a_slot_is_used_again_and_nothing_is_left_of_the_task_before() {
     let mut table = Table::default();
     let [one, two] = [(); 2].map(|()| add(&mut table));
     let entry = table.get_mut(one).expect("it has not gone");
-    (entry.attempts, entry.references, entry.watched) = (3, 5, true);
+    (entry.attempts, entry.references, entry.watched, entry.has_watches) = (3, 5, true, true);
     (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (1, 2, 3);
     (entry.output, entry.payload) = (Output::Here, Payload::copy_of(&[7; 500]));
     entry.label = Some(Box::from("old"));
@@ -42,7 +42,8 @@ fn a_slot_is_used_again_and_nothing_is_left_of_the_task_before() {
     let next = add(&mut table);
     assert_eq!(next, TaskId::new(0, 3));
     let entry = table.get(next).expect("it has not gone");
-    assert_eq!((entry.attempts, entry.references, entry.watched, entry.label()), (0, 1, false, None));
+    assert_eq!((entry.attempts, entry.references, entry.label()), (0, 1, None));
+    assert!(!entry.watched && !entry.has_watches);
     assert_eq!((entry.submitted_ns, entry.started_ns, entry.finished_ns), (0, 0, 0));
     assert!(matches!(entry.output, Output::Pending) && entry.payload_here().is_none() && entry.output_bytes() == 0);
     assert!(table.get(two).is_some());

@@ -1,0 +1,524 @@
+//! Tasks whose results are taken as they come.
+
+use crate::api::call::IsCall;
+use crate::api::cluster::{Cluster, Inner};
+use crate::api::handle::Handle;
+use crate::api::reference::{Outcomes, Reference, State};
+use crate::id::{Rank, TaskId};
+use crate::machine::controller::{Awaited, CollectorId, Watch};
+use crate::outcome::error::TaskError;
+use crate::runtime::collectors::{Counts, Ends};
+use crate::task::current;
+use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
+use serde::de::DeserializeOwned;
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Tasks whose results are taken as they come, each once. A batch holds the handles of
+/// its tasks until their results are taken, and may grow meanwhile. It is used by
+/// reference, also from several threads: each result goes to one of them.
+///
+/// [`Cluster::batch`] makes an empty one, [`Cluster::submit_all`] one of many calls, and
+/// [`Batch::of`] one of handles, such as those of a graph. Dropping it drops the handles;
+/// the tasks go on.
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+///     let batch = cluster.submit_all((1..=3).map(square::call));
+///     let mut sum = 0;
+///     for (index, result) in &batch {
+///         sum += result?;
+///         if index == 0 {
+///             batch.submit(square::call(4)); // it may grow
+///         }
+///     }
+///     assert_eq!((sum, batch.next()), (1 + 4 + 9 + 16, None));
+///     Ok(())
+/// }
+/// ```
+pub struct Batch<T> {
+    /// None if no task of it can be waited for.
+    cluster: Option<(Cluster, CollectorId)>,
+    ends: Arc<Ends>,
+    /// By index, until the result is taken.
+    handles: Mutex<Vec<Option<Handle<T>>>>,
+    begun: Instant,
+}
+
+/// How far the tasks of a batch are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// All.
+    pub tasks: usize,
+    /// Those that have ended, with a value or without.
+    pub ended: usize,
+    /// Those of them without one.
+    pub failed: usize,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tasks, ended, failed } = self;
+        write!(f, "{ended} of {tasks}")?;
+        if *failed > 0 { write!(f, ", {failed} failed") } else { Ok(()) }
+    }
+}
+
+/// Why there is not one value for each worker.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ByWorkerError {
+    /// A task gave no value.
+    #[error("{0}")]
+    Failed(#[source] TaskError),
+    /// A worker ran more than one of the tasks.
+    #[error("{rank} ran more than one of the tasks: take them by their indices instead")]
+    Several {
+        /// The rank of the worker.
+        rank: Rank,
+    },
+}
+
+/// What the search for the next result finds.
+enum Found {
+    Task(u32),
+    /// All results were taken.
+    Nothing,
+}
+
+impl Cluster {
+    /// A batch without tasks, to be filled with [`Batch::submit`].
+    #[must_use]
+    pub fn batch<T>(&self) -> Batch<T> {
+        Batch::new(Some(self))
+    }
+
+    /// Submits many calls, whose results are taken as they come.
+    pub fn submit_all<C: IsCall>(&self, calls: impl IntoIterator<Item = C>) -> Batch<C::Output> {
+        let batch = self.batch();
+        for call in calls {
+            batch.submit(call);
+        }
+        batch
+    }
+}
+
+impl<T> Batch<T> {
+    fn new(cluster: Option<&Cluster>) -> Self {
+        let ends = Arc::new(Ends::default());
+        let cluster = cluster.map(|cluster| {
+            let collector = cluster.inner().driver.with(|engine| engine.collect(&ends));
+            (cluster.clone(), collector)
+        });
+        Self { cluster, ends, handles: Mutex::default(), begun: Instant::now() }
+    }
+
+    /// The tasks of these handles, a task with several handles once. The index of a task
+    /// is its position among them. Those of a graph that has not been started end as
+    /// [`NotStarted`](TaskError::NotStarted).
+    ///
+    /// # Panics
+    /// If the handles are of tasks of several clusters.
+    #[must_use]
+    #[track_caller]
+    pub fn of<H: Borrow<Handle<T>>>(handles: impl IntoIterator<Item = H>) -> Self {
+        let handles: Vec<Handle<T>> = handles.into_iter().map(|handle| handle.borrow().clone()).collect();
+        let cluster = handles.iter().find_map(|handle| match handle.reference().state() {
+            State::Bound(_, outcomes) => Arc::clone(outcomes).as_any().downcast::<Inner>().ok(),
+            _ => None,
+        });
+        let batch = Self::new(cluster.map(Cluster::from).as_ref());
+        let mut known = FxHashSet::default();
+        for handle in handles {
+            if known.insert(Identity::of(handle.reference())) {
+                batch.add(handle);
+            }
+        }
+        batch
+    }
+
+    /// Adds a task that has a handle.
+    #[track_caller]
+    fn add(&self, handle: Handle<T>) {
+        let mut handles = self.handles.lock();
+        let index = self.ends.add();
+        match (handle.reference().state(), &self.cluster) {
+            (State::Bound(task, outcomes), Some((cluster, collector))) => {
+                assert_eq!(outcomes.session(), cluster.inner().session(), "the handles of a batch are of one cluster");
+                let watch = Watch { collector: *collector, index };
+                cluster.inner().driver.with(|engine| engine.watch(task, watch));
+            }
+            _ => self.never_ran(index),
+        }
+        handles.push(Some(handle));
+    }
+
+    /// Submits one more call. Gives the index under which its result will come: calls are
+    /// counted from 0.
+    ///
+    /// # Panics
+    /// If the batch was made of handles, none of which was of a task that a cluster has
+    /// taken.
+    #[track_caller]
+    pub fn submit<C: IsCall<Output = T>>(&self, mut call: C) -> usize {
+        let (cluster, collector) = self.cluster.as_ref().expect("a batch of handles that no cluster knows cannot grow");
+        let mut handles = self.handles.lock();
+        let index = self.ends.add();
+        let watch = Watch { collector: *collector, index };
+        let reference = cluster.submit_parts(&mut call.as_call().parts, |engine, task| engine.watch(task, watch));
+        if let Reference::Refused(_) = reference {
+            self.never_ran(index);
+        }
+        handles.push(Some(Handle::new(reference)));
+        index as usize
+    }
+
+    /// A task ends here that no cluster has taken.
+    fn never_ran(&self, index: u32) {
+        self.ends.never_ran(index);
+        self.has_changed();
+    }
+
+    /// Threads that wait for this batch look again.
+    fn has_changed(&self) {
+        if let Some((cluster, collector)) = &self.cluster {
+            cluster.inner().driver.with(|engine| engine.collected(*collector));
+        }
+    }
+
+    /// The handle of a task whose result was not taken.
+    #[must_use]
+    pub fn handle(&self, index: usize) -> Option<Handle<T>> {
+        self.handles.lock().get(index)?.clone()
+    }
+
+    /// How many tasks there are, those included whose results were taken.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.counts().tasks
+    }
+
+    /// Whether no task was ever added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How far the tasks are. Never waits.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let Counts { tasks, ended, failed, .. } = self.ends.counts();
+        Progress { tasks, ended, failed }
+    }
+
+    /// Whether all tasks have given values; nothing while one has not ended.
+    #[must_use]
+    pub fn is_ok(&self) -> Option<bool> {
+        let Progress { tasks, ended, failed } = self.progress();
+        (ended == tasks).then_some(failed == 0)
+    }
+
+    /// How long the batch exists.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// From the first task's submission to the last one's end, by the clocks of the hosts
+    /// where that happened; nothing while one has not ended.
+    #[must_use]
+    pub fn wall_time(&self) -> Option<Duration> {
+        self.ends.times().map(|(wall, _)| wall)
+    }
+
+    /// How long the last attempts of all tasks have run in sum; nothing while one has not
+    /// ended.
+    #[must_use]
+    pub fn serial_time(&self) -> Option<Duration> {
+        self.ends.times().map(|(_, serial)| serial)
+    }
+
+    /// Waits until a task has ended, for `timeout` at most. Gives the indices of all that
+    /// have ended by then, those included whose results were taken.
+    ///
+    /// # Panics
+    /// Within a task of this process, as all that waits here.
+    #[track_caller]
+    pub fn wait_any(&self, timeout: Duration) -> Vec<usize> {
+        self.wait_for(timeout, |counts| counts.ended > 0)
+    }
+
+    /// The same until all have ended.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn wait_all(&self, timeout: Duration) -> Vec<usize> {
+        self.wait_for(timeout, |counts| counts.ended == counts.tasks)
+    }
+
+    /// The same until one has ended without a value, or all have ended.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn wait_first_error(&self, timeout: Duration) -> Vec<usize> {
+        self.wait_for(timeout, |counts| counts.failed > 0 || counts.ended == counts.tasks)
+    }
+
+    #[track_caller]
+    fn wait_for(&self, timeout: Duration, is_enough: impl Fn(Counts) -> bool) -> Vec<usize> {
+        current::assert_outside("a wait for a batch");
+        if let Some((cluster, collector)) = &self.cluster {
+            let deadline = Instant::now().checked_add(timeout);
+            cluster.inner().driver.wait_until(Awaited::Collected(*collector), deadline, |engine| {
+                let counts = self.ends.counts();
+                (is_enough(counts) || counts.tasks == 0 || engine.machine().is_over()).then_some(())
+            });
+        }
+        self.ends.which_ended()
+    }
+
+    /// Takes the task that has ended first of those that are left, and waits for one
+    /// until `deadline`. Nothing if none has ended by then.
+    fn take(&self, deadline: Option<Instant>) -> Option<Found> {
+        let find = || match self.ends.take_next() {
+            Some(index) => Some(Found::Task(index)),
+            None => self.ends.are_taken().then_some(Found::Nothing),
+        };
+        match (find(), &self.cluster) {
+            (None, Some((cluster, collector))) => {
+                // Ends because every task ends.
+                cluster.inner().driver.wait_until(Awaited::Collected(*collector), deadline, |engine| {
+                    // Once the run is over those that are left give an error.
+                    let is_over = engine.machine().is_over();
+                    find().or_else(|| is_over.then(|| self.ends.take_first().map_or(Found::Nothing, Found::Task)))
+                })
+            }
+            (found, _) => found,
+        }
+    }
+
+    /// Takes the first task of those that are left, whether it has ended or not.
+    fn take_first(&self) -> Option<u32> {
+        let index = self.ends.take_first()?;
+        self.was_taken();
+        Some(index)
+    }
+
+    /// Threads that wait for another one may wait for nothing now.
+    fn was_taken(&self) {
+        if self.ends.are_taken() {
+            self.has_changed();
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Batch<T> {
+    /// Waits for the next result, in the order in which tasks end, and takes it with the
+    /// index of its task. Nothing, at once, when no result is left.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    #[allow(clippy::should_implement_trait, reason = "it takes &self: iterate over &batch")]
+    pub fn next(&self) -> Option<(usize, Result<T, TaskError>)> {
+        current::assert_outside("Batch::next");
+        match self.take(None) {
+            Some(Found::Task(index)) => self.result(index, None),
+            _ => None,
+        }
+    }
+
+    /// Like [`next`](Self::next), for `timeout` at most: nothing if no result has come
+    /// until then, and if none is left. A result that has come stays for the next call if
+    /// there was no time to fetch it from its worker.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn next_timeout(&self, timeout: Duration) -> Option<(usize, Result<T, TaskError>)> {
+        current::assert_outside("Batch::next_timeout");
+        // A timeout beyond what the clock can tell is no timeout.
+        let deadline = Instant::now().checked_add(timeout);
+        match self.take(deadline) {
+            Some(Found::Task(index)) => self.result(index, deadline),
+            _ => None,
+        }
+    }
+
+    /// Takes the next result of a task that has ended, without waiting for one. An output
+    /// that lies on a worker is fetched, which takes the time of its transfer.
+    ///
+    /// # Panics
+    /// Within a task of this process, where a loop that asks would not come to an end.
+    #[track_caller]
+    pub fn try_next(&self) -> Option<(usize, Result<T, TaskError>)> {
+        current::assert_outside("Batch::try_next");
+        let index = self.ends.take_next().or_else(|| {
+            let (cluster, _) = self.cluster.as_ref()?;
+            cluster.inner().driver.with(|engine| engine.turn_now());
+            self.ends.take_next()
+        });
+        self.result(index?, None)
+    }
+
+    /// Takes all results that have come, in the order in which their tasks ended, without
+    /// waiting for others.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn drain(&self) -> Vec<(usize, Result<T, TaskError>)> {
+        std::iter::from_fn(|| self.try_next()).collect()
+    }
+
+    /// Takes the results as the tasks end, until none is left: [`next`](Self::next) again
+    /// and again. The batch may grow meanwhile.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { batch: self }
+    }
+
+    /// Takes the results in the order of their indices, waiting for each. It may be mixed
+    /// with other ways to take them: each is taken once.
+    pub fn in_order(&self) -> InOrder<'_, T> {
+        InOrder { batch: self }
+    }
+
+    /// Waits for all tasks whose results were not taken, and takes their values, by the
+    /// ranks that ran them; of a collective task that is the first of its group. Good for
+    /// tasks that ran one on each worker.
+    ///
+    /// # Errors
+    /// [`ByWorkerError::Several`] if a worker ran more than one of them, and
+    /// [`ByWorkerError::Failed`] if one gave no value; then all results stay.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn by_worker(&self) -> Result<BTreeMap<Rank, T>, ByWorkerError> {
+        current::assert_outside("Batch::by_worker");
+        let left: Vec<(usize, Option<Handle<T>>)> = self.handles.lock().iter().cloned().enumerate().collect();
+        let mut values = BTreeMap::new();
+        for handle in left.iter().filter_map(|(_, handle)| handle.as_ref()) {
+            let value = handle.get().map_err(ByWorkerError::Failed)?;
+            let rank = *handle.info().ranks.first().expect("a task that gave a value has run");
+            if values.insert(rank, value).is_some() {
+                return Err(ByWorkerError::Several { rank });
+            }
+        }
+        for (index, _) in left {
+            if self.ends.take_this(index as u32) {
+                self.handles.lock()[index] = None;
+            }
+        }
+        self.was_taken();
+        Ok(values)
+    }
+
+    /// Gives the result of a task that was taken. Nothing if it could not be fetched
+    /// until `deadline`: then it is given back.
+    fn result(&self, index: u32, deadline: Option<Instant>) -> Option<(usize, Result<T, TaskError>)> {
+        let index_of = index as usize;
+        let handle = self.handles.lock()[index_of].take()?;
+        let result = handle.wait(deadline);
+        if let (Err(TaskError::Timeout { .. }), Some(_)) = (&result, deadline) {
+            self.handles.lock()[index_of] = Some(handle);
+            self.ends.give_back(index);
+            self.has_changed();
+            return None;
+        }
+        self.was_taken();
+        Some((index_of, result))
+    }
+}
+
+/// What two handles of one task have in common.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Task(TaskId),
+    Node(u64, u32),
+    Refused(usize),
+}
+
+impl Identity {
+    fn of(reference: &Reference) -> Self {
+        match reference.state() {
+            State::Bound(task, _) => Self::Task(task),
+            State::Unbound(node) => Self::Node(node.graph, node.index),
+            State::Refused(step) => Self::Refused(Arc::as_ptr(step).addr()),
+        }
+    }
+}
+
+impl<'a, T: DeserializeOwned> IntoIterator for &'a Batch<T> {
+    type Item = (usize, Result<T, TaskError>);
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+/// The results of a [`Batch`] as its tasks end, each with the index of its task.
+pub struct Iter<'a, T> {
+    batch: &'a Batch<T>,
+}
+
+impl<T: DeserializeOwned> Iterator for Iter<'_, T> {
+    type Item = (usize, Result<T, TaskError>);
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.batch.next()
+    }
+}
+
+impl<T> fmt::Debug for Iter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Iter({:?})", self.batch)
+    }
+}
+
+/// The results of a [`Batch`] in the order of their indices.
+pub struct InOrder<'a, T> {
+    batch: &'a Batch<T>,
+}
+
+impl<T: DeserializeOwned> Iterator for InOrder<'_, T> {
+    type Item = Result<T, TaskError>;
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        current::assert_outside("InOrder::next");
+        let index = self.batch.take_first()?;
+        let (_, result) = self.batch.result(index, None)?;
+        Some(result)
+    }
+}
+
+impl<T> fmt::Debug for InOrder<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InOrder({:?})", self.batch)
+    }
+}
+
+impl<T> fmt::Debug for Batch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch({})", self.progress())
+    }
+}

@@ -1,0 +1,282 @@
+//! The ends of tasks that are taken one by one, until somebody takes them.
+
+use crate::machine::controller::{Awaited, CollectorId, WatchedEnd};
+use crate::machine::{Happened, Ns};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// Tasks that are collected together, by their indices, and how far each is. Each is
+/// taken once, by whichever thread comes first.
+#[derive(Default, Debug)]
+pub(crate) struct Ends {
+    state: Mutex<State>,
+}
+
+#[derive(Default, Debug)]
+struct State {
+    tasks: Vec<Standing>,
+    /// Those that have ended, in that order; some may have been taken out of order.
+    ended: VecDeque<u32>,
+    /// None before this one is left to be taken.
+    first: usize,
+    counts: Counts,
+    times: Times,
+}
+
+/// How far one task is.
+#[derive(Clone, Copy, Default, Debug)]
+struct Standing {
+    has_ended: bool,
+    is_taken: bool,
+}
+
+/// How many tasks are how far.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Counts {
+    pub(crate) tasks: usize,
+    /// With a value or without one.
+    pub(crate) ended: usize,
+    /// Without one.
+    pub(crate) failed: usize,
+    pub(crate) taken: usize,
+}
+
+/// The times of those that have ended.
+#[derive(Clone, Copy, Default, Debug)]
+struct Times {
+    first_submitted_ns: Option<Ns>,
+    last_finished_ns: Ns,
+    ran_ns: Ns,
+}
+
+impl Ends {
+    /// One more task. Gives its index.
+    pub(crate) fn add(&self) -> u32 {
+        let mut state = self.state.lock();
+        state.tasks.push(Standing::default());
+        state.counts.tasks += 1;
+        u32::try_from(state.tasks.len() - 1).expect("fewer than 2^32 tasks are collected together")
+    }
+
+    /// A task was never run: it has ended without a value.
+    pub(crate) fn never_ran(&self, index: u32) {
+        self.state.lock().ended(index, false);
+    }
+
+    fn ended(&self, end: &WatchedEnd) {
+        let mut state = self.state.lock();
+        state.ended(end.watch.index, end.has_value);
+        let times = &mut state.times;
+        let submitted = times.first_submitted_ns.map_or(end.submitted_ns, |first| first.min(end.submitted_ns));
+        times.first_submitted_ns = Some(submitted);
+        times.last_finished_ns = times.last_finished_ns.max(end.finished_ns);
+        if end.started_ns > 0 {
+            times.ran_ns += end.finished_ns.saturating_sub(end.started_ns);
+        }
+    }
+
+    /// Takes the one that has ended first of those that were not taken.
+    pub(crate) fn take_next(&self) -> Option<u32> {
+        let mut state = self.state.lock();
+        loop {
+            let index = state.ended.pop_front()?;
+            if state.take(index) {
+                return Some(index);
+            }
+        }
+    }
+
+    /// Takes the first by its index that was not taken, whether it has ended or not.
+    pub(crate) fn take_first(&self) -> Option<u32> {
+        let mut state = self.state.lock();
+        while state.tasks.get(state.first).is_some_and(|task| task.is_taken) {
+            state.first += 1;
+        }
+        let index = u32::try_from(state.first).ok()?;
+        state.take(index).then_some(index)
+    }
+
+    /// Takes this one. False if it was taken before.
+    pub(crate) fn take_this(&self, index: u32) -> bool {
+        self.state.lock().take(index)
+    }
+
+    /// One that was taken has not been given to anybody.
+    pub(crate) fn give_back(&self, index: u32) {
+        let mut state = self.state.lock();
+        let task = &mut state.tasks[index as usize];
+        task.is_taken = false;
+        if task.has_ended {
+            state.ended.push_front(index);
+        }
+        state.counts.taken -= 1;
+        state.first = state.first.min(index as usize);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.state.lock().counts
+    }
+
+    /// Whether all were taken.
+    pub(crate) fn are_taken(&self) -> bool {
+        let counts = self.counts();
+        counts.taken == counts.tasks
+    }
+
+    /// The indices of those that have ended, in rising order.
+    pub(crate) fn which_ended(&self) -> Vec<usize> {
+        let state = self.state.lock();
+        let ended = state.tasks.iter().enumerate().filter(|(_, task)| task.has_ended);
+        ended.map(|(index, _)| index).collect()
+    }
+
+    /// From the first that was submitted to the last that has ended, and how long all
+    /// have run in sum. Nothing while one has not ended.
+    pub(crate) fn times(&self) -> Option<(Duration, Duration)> {
+        let State { counts, times, .. } = &*self.state.lock();
+        let first = times.first_submitted_ns.unwrap_or(times.last_finished_ns);
+        let wall_ns = times.last_finished_ns.saturating_sub(first);
+        (counts.ended == counts.tasks).then(|| (Duration::from_nanos(wall_ns), Duration::from_nanos(times.ran_ns)))
+    }
+}
+
+impl State {
+    fn ended(&mut self, index: u32, has_value: bool) {
+        let task = &mut self.tasks[index as usize];
+        debug_assert!(!task.has_ended, "a task ends once");
+        task.has_ended = true;
+        if !task.is_taken {
+            self.ended.push_back(index);
+        }
+        self.counts.ended += 1;
+        self.counts.failed += usize::from(!has_value);
+    }
+
+    /// Takes a task, unless it was taken.
+    fn take(&mut self, index: u32) -> bool {
+        let Some(task) = self.tasks.get_mut(index as usize) else { return false };
+        let takes = !std::mem::replace(&mut task.is_taken, true);
+        self.counts.taken += usize::from(takes);
+        takes
+    }
+}
+
+/// All who collect tasks.
+#[derive(Default, Debug)]
+pub(crate) struct Collectors {
+    ends: FxHashMap<CollectorId, Weak<Ends>>,
+    begun: u64,
+    /// When there are so many, those that are gone are looked for.
+    looked_through_at: usize,
+}
+
+impl Collectors {
+    /// One more. It ends when nobody else holds `ends` any more.
+    pub(crate) fn add(&mut self, ends: &Arc<Ends>) -> CollectorId {
+        if self.ends.len() >= self.looked_through_at {
+            self.ends.retain(|_, ends| ends.strong_count() > 0);
+            self.looked_through_at = 2 * self.ends.len() + 8;
+        }
+        self.begun += 1;
+        let id = CollectorId(self.begun);
+        self.ends.insert(id, Arc::downgrade(ends));
+        id
+    }
+
+    /// Tells the ends of tasks to those who collect them, and wakes who waits for one.
+    pub(crate) fn tell(&self, ended: &mut Vec<WatchedEnd>, happened: &mut Happened<Awaited>) {
+        let mut told = None;
+        for end in ended.drain(..) {
+            let collector = end.watch.collector;
+            if let Some(ends) = self.ends.get(&collector).and_then(Weak::upgrade) {
+                ends.ended(&end);
+                if told.replace(collector) != Some(collector) {
+                    happened.note(Awaited::Collected(collector));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::controller::Watch;
+
+    fn end(collector: CollectorId, index: u32, has_value: bool) -> WatchedEnd {
+        let at = Ns::from(index);
+        let watch = Watch { collector, index };
+        WatchedEnd { watch, has_value, submitted_ns: 100 + at, started_ns: 200, finished_ns: 210 + at }
+    }
+
+    #[test]
+    fn each_task_is_taken_once_in_the_order_of_the_ends() {
+        let ends = Ends::default();
+        let id = CollectorId(1);
+        assert!(ends.are_taken());
+        assert_eq!((0..4).map(|_| ends.add()).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(ends.take_next(), None);
+        for index in [2, 0, 3] {
+            ends.ended(&end(id, index, index != 0));
+        }
+        assert_eq!(ends.counts(), Counts { tasks: 4, ended: 3, failed: 1, taken: 0 });
+        assert_eq!(ends.take_next(), Some(2));
+        // By index, the ones that have not ended included.
+        assert_eq!((ends.take_first(), ends.take_first()), (Some(0), Some(1)));
+        ends.ended(&end(id, 1, true));
+        assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(3), None, None));
+        assert!(ends.are_taken());
+        assert_eq!(ends.which_ended(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn what_is_given_back_is_taken_again() {
+        let ends = Ends::default();
+        let id = CollectorId(1);
+        assert_eq!((0..3).map(|_| ends.add()).last(), Some(2));
+        ends.ended(&end(id, 2, true));
+        ends.ended(&end(id, 1, true));
+        let taken = ends.take_next().expect("two have ended");
+        ends.give_back(taken);
+        assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(2), Some(1), Some(0)));
+        ends.give_back(0);
+        assert_eq!((ends.take_next(), ends.take_first(), ends.are_taken()), (None, Some(0), true));
+    }
+
+    #[test]
+    fn the_times_are_there_once_all_have_ended() {
+        let ends = Ends::default();
+        let id = CollectorId(1);
+        assert_eq!((0..2).map(|_| ends.add()).last(), Some(1));
+        ends.ended(&end(id, 1, true));
+        assert_eq!(ends.times(), None);
+        ends.ended(&end(id, 0, true));
+        assert_eq!(ends.times(), Some((Duration::from_nanos(111), Duration::from_nanos(21))));
+        // One that was refused has no times.
+        ends.add();
+        ends.never_ran(2);
+        assert_eq!(ends.times(), Some((Duration::from_nanos(111), Duration::from_nanos(21))));
+        let none = Ends::default();
+        assert_eq!(none.times(), Some((Duration::ZERO, Duration::ZERO)));
+    }
+
+    #[test]
+    fn who_is_gone_is_told_nothing_and_forgotten() {
+        let mut collectors = Collectors::default();
+        let mut happened = Happened::default();
+        let kept = Arc::new(Ends::default());
+        let id = collectors.add(&kept);
+        kept.add();
+        for _ in 0..1_000 {
+            collectors.add(&Arc::new(Ends::default()));
+        }
+        assert!(collectors.ends.len() < 50, "{}", collectors.ends.len());
+        collectors.tell(&mut vec![end(CollectorId(2), 0, true), end(id, 0, true)], &mut happened);
+        let mut told = Vec::new();
+        happened.take(&mut told, |_| unreachable!("not all"), |told, key| told.push(key));
+        assert_eq!((told, kept.counts().ended), (vec![Awaited::Collected(id)], 1));
+    }
+}
