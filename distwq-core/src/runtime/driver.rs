@@ -297,9 +297,10 @@ impl<E: Engine> Driver<E> {
             Step::Nap(nap) => {
                 let nap = state.nap_max(nap);
                 let left = deadline.map_or(nap, |at| at.saturating_duration_since(Instant::now()));
-                let nap = self.nap(state, listener, nap.min(left), |state| &mut state.naps);
-                if nap == (Nap::Rung { from_outside: true }) {
-                    backoff.rung();
+                match self.nap(state, listener, nap.min(left), |state| &mut state.naps) {
+                    Nap::Rung { from_outside: true } => backoff.rung(),
+                    Nap::Rung { from_outside: false } => backoff.rung_from_inside(),
+                    Nap::Announced | Nap::Over => {}
                 }
             }
         }

@@ -107,6 +107,13 @@ impl Backoff {
         self.idle_since = None;
     }
 
+    /// A thread of this rank has left something to do: what follows from it may come in
+    /// the moment in which nobody listens. Naps begin short again, so that this costs
+    /// little.
+    pub(super) fn rung_from_inside(&mut self) {
+        self.idle_since = Some(now_ns().saturating_sub(self.patience.yielding.as_nanos() as Ns));
+    }
+
     /// For how long it has found nothing.
     pub(super) fn idle(&self) -> Duration {
         self.idle_since.map_or(Duration::ZERO, |since| Duration::from_nanos(now_ns().saturating_sub(since)))
