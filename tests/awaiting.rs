@@ -166,7 +166,9 @@ fn callbacks_run_on_one_thread_in_the_order_of_the_ends_before_shutdown_returns(
         let result = cluster.submit(square::call(1_000)).get();
         called.lock().expect("nobody panics").push((result, (thread::current().id(), None)));
     });
+    let begun = Instant::now();
     while called.lock().expect("nobody panics").len() < 51 {
+        assert!(begun.elapsed() < LIMIT, "they are not called");
         thread::sleep(Duration::from_millis(1));
     }
     cluster.submit(pause::call(50)).on_end(|_| thread::sleep(Duration::from_millis(300)));

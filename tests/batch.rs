@@ -258,6 +258,8 @@ fn values_are_given_by_worker_if_each_ran_one(cluster: &Cluster) -> Outcome {
         "{error}"
     );
     assert_eq!(batch.iter().count(), cluster.workers() + 1, "all stay");
+    let given = Batch::of([cluster.value(&7_i64)]);
+    assert_eq!(given.by_worker(), Err(ByWorkerError::Given { index: 0 }));
     let batch = cluster.submit_all([fails_after::call(0)]);
     assert!(matches!(batch.by_worker(), Err(ByWorkerError::Failed(TaskError::Failed { .. }))));
     Ok(())

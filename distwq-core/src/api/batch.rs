@@ -85,6 +85,12 @@ pub enum ByWorkerError {
     /// A task gave no value.
     #[error("{0}")]
     Failed(#[source] TaskError),
+    /// It is a value that the body has given: no worker ran a task for it.
+    #[error("the value with index {index} was given by the body, no worker has made it: take it by its index")]
+    Given {
+        /// Its index in the batch.
+        index: usize,
+    },
     /// A worker ran more than one of the tasks.
     #[error("{rank} ran more than one of the tasks: take them by their indices instead")]
     Several {
@@ -404,7 +410,8 @@ impl<T: DeserializeOwned> Batch<T> {
     /// tasks that ran one on each worker.
     ///
     /// # Errors
-    /// [`ByWorkerError::Several`] if a worker ran more than one of them, and
+    /// [`ByWorkerError::Several`] if a worker ran more than one of them,
+    /// [`ByWorkerError::Given`] if one is a value that the body has given, and
     /// [`ByWorkerError::Failed`] if one gave no value; then all results stay.
     ///
     /// # Panics
@@ -414,9 +421,9 @@ impl<T: DeserializeOwned> Batch<T> {
         current::assert_outside("Batch::by_worker");
         let left: Vec<(usize, Option<Handle<T>>)> = self.handles.lock().iter().cloned().enumerate().collect();
         let mut values = BTreeMap::new();
-        for handle in left.iter().filter_map(|(_, handle)| handle.as_ref()) {
+        for (index, handle) in left.iter().filter_map(|(index, handle)| Some((*index, handle.as_ref()?))) {
             let value = handle.get().map_err(ByWorkerError::Failed)?;
-            let rank = *handle.info().ranks.first().expect("a task that gave a value has run");
+            let rank = *handle.info().ranks.first().ok_or(ByWorkerError::Given { index })?;
             if values.insert(rank, value).is_some() {
                 return Err(ByWorkerError::Several { rank });
             }
