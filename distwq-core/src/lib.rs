@@ -40,7 +40,7 @@ pub use machine::simulation;
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use outcome::error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};
-pub use outcome::info::{TaskInfo, TaskState};
+pub use outcome::info::{CancelState, TaskInfo, TaskState};
 pub use outcome::stats::{RankStats, Stats};
 pub use task::group::{Group, GroupError};
 #[cfg(feature = "mpi")]

@@ -150,6 +150,15 @@ pub enum TaskError {
         /// Why it cannot run.
         reason: Refusal,
     },
+    /// It was cancelled, by [`Handle::cancel`](crate::Handle::cancel),
+    /// [`Cluster::cancel_all`](crate::Cluster::cancel_all) or
+    /// [`Cluster::shutdown_now`](crate::Cluster::shutdown_now), before it had given a
+    /// value. What it returned or panicked with after that is not told.
+    #[error("{site} was cancelled before it gave a value; submit the call again if its value is needed after all")]
+    Cancelled {
+        /// Which task; where its last attempt ran, if one has begun.
+        site: Arc<TaskSite>,
+    },
     /// A task that this one needs gave no value.
     #[error("{site} did not run, because a task before it gave no value: {root} (path: {path})")]
     Upstream {
@@ -216,6 +225,7 @@ impl TaskError {
             | Self::InsideTask { site, .. }
             | Self::Timeout { site, .. }
             | Self::Stalled { site, .. }
+            | Self::Cancelled { site }
             | Self::Closed { site } => Some(site),
             Self::Refused { .. } | Self::NotStarted => None,
         }
@@ -325,7 +335,7 @@ pub enum RunError {
     /// values.
     #[error("{}", describe(.failed, *.upstream))]
     Failed {
-        /// The tasks that failed themselves, in the order of their ids.
+        /// The tasks that failed themselves or were cancelled, in the order of their ids.
         failed: Vec<TaskError>,
         /// How many tasks did not run because of them.
         upstream: usize,

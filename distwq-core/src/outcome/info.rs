@@ -20,6 +20,25 @@ pub enum TaskState {
     Failed,
 }
 
+/// What [`Handle::cancel`](crate::Handle::cancel) has found, as far as the controller
+/// knew: a worker may have begun or ended the task a moment before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum CancelState {
+    /// The graph of the task has not been started. Nothing was done.
+    NotStarted,
+    /// It had not begun. It has ended as
+    /// [`TaskError::Cancelled`](crate::TaskError::Cancelled), or does as soon as the
+    /// worker that has it has answered.
+    Waiting,
+    /// A worker, or a group, ran it or was about to. If it has begun, it goes on, and
+    /// ends with its value if it returns one; if not, it ends as cancelled, whatever
+    /// attempts it has left.
+    Running,
+    /// It had ended. Nothing was done.
+    Ended,
+}
+
 /// A picture of a task at the moment of asking. Times are nanoseconds since the Unix
 /// epoch by the clock of the host where it happened.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -80,7 +80,9 @@ fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
 /// One executor: takes tasks and runs them on this thread, until the run is over.
 fn execute(driver: &Arc<Driver<WorkerEngine>>, slot: Slot) {
     let mut attempt = Attempt::NONE;
-    current::set_rank(driver.with(|engine| engine.transport.rank()));
+    let (rank, cancel_flag) = driver.with(|engine| (engine.transport.rank(), engine.cancel_flag(slot)));
+    current::set_rank(rank);
+    current::set_cancel_flag(cancel_flag);
     // Whether it has ended and the engine does not know yet.
     let mut has_ended = false;
     loop {

@@ -10,6 +10,7 @@ use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker
 use crate::machine::{Garbage, Ns};
 use crate::memory::buffers;
 use crate::runtime::fault;
+use crate::task::cancel::CancelFlag;
 use crate::task::group::GroupError;
 use crate::transport::Transport;
 use std::mem::take;
@@ -26,6 +27,8 @@ pub(crate) struct WorkerEngine {
     pub(super) transport: Box<dyn Transport>,
     machine: Worker,
     out: Outbox,
+    /// By executor, where a task that it runs looks whether it was cancelled.
+    cancel_flags: Box<[CancelFlag]>,
     /// When the last turn was taken.
     turned_ns: Ns,
     turns_in_passing: u64,
@@ -47,6 +50,7 @@ impl WorkerEngine {
         Self {
             machine: Worker::new(transport.rank(), functions, settings),
             out: Outbox::new(controller),
+            cancel_flags: (0..settings.slots).map(|_| CancelFlag::default()).collect(),
             transport,
             turned_ns: 0,
             turns_in_passing: 0,
@@ -88,9 +92,17 @@ impl WorkerEngine {
         self.deliver();
     }
 
+    /// Where a task that an executor runs looks whether it was cancelled.
+    pub(super) fn cancel_flag(&self, slot: Slot) -> CancelFlag {
+        self.cancel_flags[slot.index()].clone()
+    }
+
     /// The index of this member in the group of a task that runs here, and how many
     /// members it has.
     pub(super) fn index_in_group(&mut self, epoch: u64) -> (usize, usize) {
+        if let Some((slot, task)) = self.machine.cancelled_member(epoch) {
+            self.cancel_flags[slot.index()].raise(task);
+        }
         self.machine.index_in_group(epoch)
     }
 
@@ -163,6 +175,9 @@ impl Engine for WorkerEngine {
                 Some(Halt::Unreadable { from, error }) => fault::unreadable(&mut *self.transport, from, &error),
             }
             self.transport.recycle(frame.body);
+        }
+        for (slot, task) in self.out.cancelled.drain(..) {
+            self.cancel_flags[slot.index()].raise(task);
         }
         if self.out.take_asked() {
             let kept_bytes = (self.transport.kept_bytes() + buffers::kept_bytes()) as u64;

@@ -7,12 +7,15 @@
 
 use crate::id::{Rank, TaskId};
 use crate::outcome::error::INSTEAD;
-use std::cell::Cell;
+use crate::task::cancel::CancelFlag;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 thread_local! {
     static CURRENT: Cell<Option<(TaskId, &'static str)>> = const { Cell::new(None) };
     static RANK: Cell<Option<Rank>> = const { Cell::new(None) };
+    /// Not for signal handlers.
+    static CANCEL_FLAG: RefCell<CancelFlag> = RefCell::default();
     static DESCRIPTION: Cell<Description> = const { Cell::new(Description::NONE) };
 }
 
@@ -99,6 +102,18 @@ pub(crate) fn set(task: Option<(TaskId, &'static str)>) {
 /// The calling thread runs tasks of this rank.
 pub(crate) fn set_rank(rank: Rank) {
     RANK.set(Some(rank));
+}
+
+/// The calling thread learns here whether the task that it runs was cancelled.
+pub(crate) fn set_cancel_flag(flag: CancelFlag) {
+    CANCEL_FLAG.set(flag);
+}
+
+/// Whether the task that the calling thread runs was cancelled.
+#[allow(dead_code, reason = "only a context asks")]
+pub(crate) fn is_cancelled() -> bool {
+    let Some((task, _)) = task() else { return false };
+    CANCEL_FLAG.try_with(|flag| flag.borrow().is_raised(task)).unwrap_or(false)
 }
 
 /// The next task of the calling thread has this description.

@@ -1,4 +1,5 @@
 //! What a running function is given, and what its thread knows of the task.
 
+pub(crate) mod cancel;
 pub(crate) mod current;
 pub(crate) mod group;

@@ -20,6 +20,11 @@ pub(crate) enum ToWorker<'a> {
     Refuse { reason: &'a str },
     /// Give back those of these tasks that have not begun.
     TakeBack { tasks: Vec<TaskId> },
+    /// These tasks are not wanted any more: those that have not begun never will, and
+    /// those that run learn of it. One may still be on its way.
+    Cancel { tasks: Vec<TaskId> },
+    /// These tasks, which were cancelled, have ended: none of them comes any more.
+    CancelOver { tasks: Vec<TaskId> },
     /// All members are ready: begin.
     Enter { epoch: u64 },
     /// This member of the group has failed, so it will not begin or cannot go on.
@@ -57,6 +62,8 @@ pub(crate) enum ToController<'a> {
     Hello(Hello),
     /// The answer to `TakeBack`: those that had not begun, of those that were asked for.
     Returned { tasks: Vec<TaskId> },
+    /// An answer to `Cancel`: those that had not begun, and now never will.
+    NotBegun { tasks: Vec<TaskId> },
     /// The inputs of a group task are here.
     Ready { epoch: u64 },
     /// The answer to `Leave`: this rank is not stuck in raw MPI.

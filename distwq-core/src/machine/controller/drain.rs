@@ -82,7 +82,10 @@ impl fmt::Display for Left {
         write_some(f, running, 0)?;
         write_some(f, silent.iter().cloned(), 0)?;
         write_some(f, waiting.iter().cloned(), *waiting_more)?;
-        f.write_str("; a task that never returns cannot be cancelled: stop the program from outside")
+        f.write_str(
+            "; a task that never returns cannot be cancelled, only left behind: call `shutdown_now`, or stop the \
+             program from outside",
+        )
     }
 }
 

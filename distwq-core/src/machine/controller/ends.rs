@@ -95,6 +95,7 @@ pub(super) fn output_of(task: TaskId, end: End, table: &Table, workers: &Workers
         End::Infeasible => {
             TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
         }
+        End::Cancelled => TaskError::Cancelled { site: site(None) },
         End::Stalled => {
             let &Cause::Stall(waits) = cause else { unreachable!("it is told who waits for what") };
             TaskError::Stalled { site: site(None), message: Arc::from(waits) }

@@ -16,6 +16,9 @@ use std::collections::VecDeque;
 /// Raw communicators that are kept at the same time.
 const COMMUNICATORS_MAX: usize = 256;
 
+/// Why a group does not begin whose task was cancelled.
+const CANCELLED: &str = "the task was cancelled";
+
 /// One attempt of a collective task.
 #[derive(Debug)]
 struct Attempt {
@@ -211,6 +214,21 @@ impl Groups {
         let (attempt, _) = self.of_epoch(epoch, worker)?;
         attempt.ready += 1;
         (attempt.ready == attempt.members.len() && attempt.failure.is_none()).then_some(&attempt.members)
+    }
+
+    /// The task is cancelled: if not all members are ready, the group never begins. Gives
+    /// what the members are told then.
+    pub(super) fn cancel(&mut self, now: Ns, task: TaskId) -> Option<Replies<'_>> {
+        let attempt = self.attempts.get_mut(&task)?;
+        if attempt.failure.is_some() || attempt.ready == attempt.members.len() {
+            return None;
+        }
+        let first = attempt.members[Member::FIRST.index()];
+        let Attempt { epoch, members, roll, failure, .. } = attempt;
+        self.leaving.push_back((now, task, *epoch));
+        let (failure, _) = failure.insert((Failure::Group(CANCELLED.to_owned()), first));
+        let failed = Some((Member::FIRST, &*failure));
+        Some(Replies { epoch: *epoch, members, roll, failed, has_left: None, verdict: Verdict::Wait })
     }
 
     /// A member has answered `Leave`: it is not stuck.

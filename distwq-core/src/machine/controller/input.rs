@@ -30,10 +30,20 @@ pub(crate) enum Input<'a> {
     /// The end of a task, of which the user has a handle, is to be told:
     /// [`Outbox::ended`](super::Outbox::ended).
     Watch { task: TaskId, watch: Watch },
+    /// A user does not want these tasks any more; some may have ended.
+    Cancel { tasks: &'a [TaskId] },
+    /// The same of all tasks.
+    CancelAll,
     /// A user asks what all workers hold and run.
     ReportsWanted,
     /// No tasks are taken any more.
     Closing,
+    /// The same, and those that were are cancelled. Those that run are waited for only so
+    /// long that they need not be told.
+    ClosingNow,
+    /// After [`ClosingNow`](Self::ClosingNow): nobody waits any more for the tasks that
+    /// have not ended. [`Stop`](Self::Stop) or [`Exit`](Self::Exit) follows.
+    LeavesBehind,
     /// A worker is gone: nothing that it was told or asked is answered. Frames of it may
     /// still come.
     #[cfg_attr(

@@ -44,6 +44,7 @@ impl Controller {
             (self.table.slices(), "lists of inputs"),
             (self.scheduler.copies(), "copies"),
             (self.groups.len(), "groups"),
+            (self.cancelled.len(), "cancelled tasks"),
             (self.graph_runs.len(), "graphs"),
             (self.watches.len(), "watched tasks"),
             (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),

@@ -2,6 +2,7 @@
 //! tells the workers. Values pass it by, except small ones and those that its user asks
 //! for.
 
+mod cancel;
 mod collective;
 mod dispatch;
 mod drain;
@@ -40,6 +41,7 @@ use crate::function::registry::Registry;
 use crate::id::{GraphRunId, Rank, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
 use crate::wire::message::{ToPeer, ToWorker};
+use cancel::Cancelled;
 use dispatch::{Functions, Start, Whereabouts};
 use drain::Draining;
 use ends::{Cause, upstream};
@@ -99,8 +101,11 @@ pub(crate) struct Controller {
     watches: Watches,
     prompt: Prompt,
     counts: Counts,
+    cancelled: Cancelled,
     /// From when the cluster takes no tasks any more until the run is over.
     draining: Option<Draining>,
+    /// Nobody waits for the tasks that have not ended.
+    leaves_behind: bool,
 }
 
 impl Controller {
@@ -129,7 +134,9 @@ impl Controller {
             watches: Watches::default(),
             prompt: Prompt::default(),
             counts: Counts::default(),
+            cancelled: Cancelled::default(),
             draining: None,
+            leaves_behind: false,
         };
         for worker in controller.workers.ids() {
             controller.tell_scheduler(Event::Joined { worker, slots: settings.slots }, &mut out);
@@ -169,15 +176,19 @@ impl Controller {
             }
             Input::Awaited { task } => self.awaited(task, out),
             Input::Watch { task, watch } => self.watch(task, watch, out),
+            Input::Cancel { tasks } => self.cancel(tasks, out),
+            Input::CancelAll => self.cancel_all(out),
             Input::ReportsWanted => self.ask_reports(out),
             Input::Closing => {
-                if self.draining.is_none() {
-                    out.notices.note(|| Notice::Closing { pending: self.pending() });
-                }
-                self.phase = self.phase.max(Phase::Draining);
+                self.take_no_more(out);
                 let grace_ns = self.settings.shutdown_grace_ns;
                 self.draining.get_or_insert_with(|| Draining::since(self.now, grace_ns));
             }
+            Input::ClosingNow => {
+                self.take_no_more(out);
+                self.cancel_all(out);
+            }
+            Input::LeavesBehind => self.leave_behind(out),
             Input::Lost { rank } => self.lost(rank, out),
             Input::TurnEnds => {
                 if self.next_deadline().is_some_and(|deadline| deadline <= self.now) {
@@ -493,6 +504,7 @@ impl Controller {
                     self.start_group(task, members, attempt, out);
                 }
                 Action::TakeBack { worker, tasks } => self.take_back(worker, tasks, out),
+                Action::Cancel { task, workers } => self.has_cancelled(task, workers, out),
                 Action::Ended { task, end } => self.end_without_value(task, end, cause, out),
             }
         }
@@ -506,6 +518,11 @@ impl Controller {
     }
 
     fn end_without_value(&mut self, task: TaskId, end: scheduler::End, cause: &Cause<'_>, out: &mut Outbox) {
+        if end == scheduler::End::Cancelled
+            && let Some(entry) = self.table.get_mut(task)
+        {
+            entry.forget_unbegun();
+        }
         let output = ends::output_of(task, end, &self.table, &self.workers, cause);
         self.ended(task, Ended::Nothing(output), out);
     }
@@ -560,6 +577,7 @@ impl Controller {
         }
         if entry.watched {
             out.happened.note(Awaited::Task(task));
+            self.cancelled.ended(task, out);
         }
         if entry.has_watches {
             let watches = self.watches.take(task);

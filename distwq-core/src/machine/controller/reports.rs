@@ -72,6 +72,7 @@ impl Controller {
                 self.report_to_scheduler(&tasks, Event::Returned { worker, tasks: &tasks })?;
                 self.carry_out(out);
             }
+            ToController::NotBegun { tasks } => self.not_begun(worker, &tasks, out)?,
             ToController::Ready { epoch } => {
                 if let Some(members) = self.groups.ready(epoch, worker) {
                     out.notices.note(|| Notice::GroupEntered { epoch });

@@ -156,6 +156,13 @@ impl Entry {
         format!("{name} #{}", self.serial)
     }
 
+    /// The last attempt does not count if it has not begun, as far as is known.
+    pub(super) fn forget_unbegun(&mut self) {
+        if self.started_ns == 0 {
+            (self.attempts, self.ran_on) = (self.attempts.saturating_sub(1), RanOn::Nowhere);
+        }
+    }
+
     pub(super) fn label(&self) -> Option<&str> {
         self.label.as_deref()
     }
@@ -303,6 +310,13 @@ impl Table {
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn slices(&self) -> usize {
         self.inputs.used()
+    }
+
+    /// The tasks that have not ended. Looks at all entries.
+    pub(super) fn pending(&self) -> Vec<TaskId> {
+        let slots = (0..).zip(self.blocks.iter().flatten());
+        let pending = slots.filter(|(_, entry)| entry.serial != NO_SERIAL && matches!(entry.output, Output::Pending));
+        pending.map(|(slot, entry)| TaskId::new(slot, entry.serial)).collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {

@@ -1,6 +1,7 @@
 //! A controller's machine, and what it does when it loses workers: inputs in, messages
 //! out.
 
+mod cancel;
 mod dispatch;
 mod ends;
 mod graphs;

@@ -156,6 +156,20 @@ impl Controller {
         }
     }
 
+    /// The tasks that workers have not ended, in words.
+    pub(crate) fn what_still_runs(&self) -> String {
+        let busy = self.workers.iter().filter(|(_, state)| state.in_flight() > 0);
+        let mut words = busy.map(|(worker, state)| {
+            let names: Vec<String> = self.begun(worker).collect();
+            format!("{} on {} (host {})", names.join(", "), state.rank, state.host)
+        });
+        let shown: Vec<String> = words.by_ref().take(SHOWN_MAX).collect();
+        match words.count() {
+            0 => shown.join("; "),
+            more => format!("{}; and what {} have", shown.join("; "), plural(more, "more rank")),
+        }
+    }
+
     /// What a worker had to do when its process ended, in words.
     pub(crate) fn what_was_at(&self, rank: Rank) -> String {
         let Some(worker) = self.workers.of_rank(rank) else { return String::new() };

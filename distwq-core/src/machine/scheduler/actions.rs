@@ -84,6 +84,11 @@ impl Actions {
         self.all.push(Action::TakeBack { worker, tasks });
     }
 
+    pub(super) fn cancel(&mut self, task: TaskId, workers: &[WorkerId]) {
+        let workers = self.workers.add(workers);
+        self.all.push(Action::Cancel { task, workers });
+    }
+
     #[inline]
     pub(super) fn ended(&mut self, task: TaskId, end: End) {
         self.all.push(Action::Ended { task, end });
@@ -113,6 +118,7 @@ impl Iterator for Actions {
                 Action::StartGroup { task, workers: self.workers(workers).to_vec(), attempt }
             }
             Action::TakeBack { worker, tasks } => Action::TakeBack { worker, tasks: self.tasks(tasks).to_vec() },
+            Action::Cancel { task, workers } => Action::Cancel { task, workers: self.workers(workers).to_vec() },
             Action::Ended { task, end } => Action::Ended { task, end },
             Action::Release { task, holders } => Action::Release { task, holders: self.workers(holders).to_vec() },
         })

@@ -135,6 +135,21 @@ pub enum Event<'a> {
         /// others go on.
         tasks: &'a [TaskId],
     },
+    /// Users do not want these tasks any more. Those that wait end as [`End::Cancelled`];
+    /// those that are with workers are [asked for](Action::Cancel), and have no further
+    /// attempt.
+    Cancel {
+        /// Which. Some may have ended.
+        tasks: &'a [TaskId],
+    },
+    /// An answer to [`Action::Cancel`].
+    NotBegun {
+        /// Who answers.
+        worker: WorkerId,
+        /// Those of the tasks that it had not begun, and now never will. The others go
+        /// on.
+        tasks: &'a [TaskId],
+    },
     /// A further copy of a value lies on a worker.
     Copied {
         /// The task that made the value.
@@ -222,6 +237,14 @@ pub enum Action<Workers = WorkerList, Tasks = TaskList> {
         /// Which, in the order in which they were started.
         tasks: Tasks,
     },
+    /// Tell these workers that a task is not wanted any more: it is not to begin, or to
+    /// end soon.
+    Cancel {
+        /// Which.
+        task: TaskId,
+        /// Those that it is with.
+        workers: Workers,
+    },
     /// A task has ended.
     Ended {
         /// Which.
@@ -266,4 +289,6 @@ pub enum End {
     Infeasible,
     /// It never started, or was given up: nothing could move any more.
     Stalled,
+    /// It was cancelled before it had a value.
+    Cancelled,
 }

@@ -37,7 +37,7 @@ impl Scheduler {
                 self.attempt_failed(slot, None, true, End::WorkerLost { worker }, actions);
             } else {
                 // One that is bound to the lost worker ends here.
-                self.enqueue(slot, Turn::First, actions);
+                self.wait_again(slot, actions);
             }
         }
     }

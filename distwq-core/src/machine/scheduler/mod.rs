@@ -19,10 +19,11 @@
 //! - A task ends by exactly one [`Action::Ended`] and goes by exactly one
 //!   [`Action::Release`]. Values that were given ([`Event::Value`]) are never reported as
 //!   ended, but released like any other.
-//! - Each `Start` is answered by one `Finished`, `Failed` or `Returned`, or by the `Lost`
-//!   of its worker. Each `StartGroup` is answered by one `GroupFinished` when all its
-//!   members are out of it or lost, after the `Lost` of those. Each `TakeBack` is
-//!   answered by one `Returned`, also by an empty one, or by the `Lost` of its worker.
+//! - Each `Start` is answered by one `Finished`, `Failed` or `Returned`, after a `Cancel`
+//!   also by `NotBegun`, or by the `Lost` of its worker. Each `StartGroup` is answered by
+//!   one `GroupFinished` when all its members are out of it or lost, after the `Lost` of
+//!   those. Each `TakeBack` is answered by one `Returned`, also by an empty one, or by
+//!   the `Lost` of its worker.
 //! - `Copied` of a value comes before the report of the task that fetched it; to say it
 //!   again changes nothing. `Missing` takes it back, and another `Copied` may follow.
 //! - A worker's index is never used again after `Lost`.
@@ -59,6 +60,7 @@
 mod actions;
 mod add;
 mod arena;
+mod cancel;
 mod copies;
 mod end;
 mod event;
@@ -205,6 +207,8 @@ impl Scheduler {
             Event::Failed { worker, task, ran_ns, retry } => self.failed(worker, task, ran_ns, retry, actions),
             Event::GroupFinished { task, result } => self.group_finished(task, result, actions),
             Event::Returned { worker, tasks } => self.returned(worker, tasks, actions),
+            Event::Cancel { tasks } => self.cancel(tasks, actions),
+            Event::NotBegun { worker, tasks } => self.not_begun(worker, tasks, actions),
             Event::Hold => self.hold(),
             Event::Resume => self.resume(actions),
             Event::Tick => self.tick(actions),

@@ -79,7 +79,10 @@ impl Scheduler {
         end: End,
         actions: &mut Actions,
     ) {
-        let &Cold { failures, retries, .. } = self.tasks.cold(slot);
+        let &Cold { failures, retries, is_cancelled, .. } = self.tasks.cold(slot);
+        if is_cancelled {
+            return self.end(slot, End::Cancelled, actions);
+        }
         if !retry || failures >= retries {
             return self.end(slot, end, actions);
         }

@@ -1,7 +1,7 @@
 //! Work that was handed out too early is asked back: for a worker that has run dry, or
 //! because its worker is reserved.
 
-use super::{Actions, Scheduler, Turn};
+use super::{Actions, End, Scheduler, Turn};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
 /// How many loaded workers are looked at before the search is given up until the next
@@ -109,6 +109,16 @@ impl Scheduler {
         true
     }
 
+    /// A task has come back from a worker as if it had never been there. It waits again,
+    /// unless it was cancelled meanwhile.
+    pub(super) fn wait_again(&mut self, slot: TaskSlot, actions: &mut Actions) {
+        if self.tasks.cold(slot).is_cancelled {
+            self.end(slot, End::Cancelled, actions);
+        } else {
+            self.enqueue(slot, Turn::First, actions);
+        }
+    }
+
     pub(super) fn returned(&mut self, worker: WorkerId, ids: &[TaskId], actions: &mut Actions) -> bool {
         let fits = self.workers.get(worker).is_some_and(|state| state.asked && state.is_living())
             && ids.iter().all(|&id| self.in_flight_on(worker, id).is_some());
@@ -125,7 +135,7 @@ impl Scheduler {
             self.step();
             if let Some(slot) = self.in_flight_on(worker, *id) {
                 self.workers.remove(&mut self.tasks, worker, slot);
-                self.enqueue(slot, Turn::First, actions);
+                self.wait_again(slot, actions);
             }
         }
         self.freed(worker, actions);

@@ -24,6 +24,9 @@ pub(super) struct Cold {
     pub(super) retries: u32,
     /// Attempts that have failed.
     pub(super) failures: u32,
+    /// The task was cancelled while it was with a worker or a group: the attempt there is
+    /// its last.
+    pub(super) is_cancelled: bool,
 }
 
 /// Whether a task may run on one worker only.
@@ -46,6 +49,7 @@ impl Cold {
         ranks: 1,
         retries: 0,
         failures: 0,
+        is_cancelled: false,
     };
 
     /// The only worker that it may run on, once that is known.

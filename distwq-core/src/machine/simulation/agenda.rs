@@ -26,6 +26,8 @@ pub(super) enum Happening {
     Drops(usize),
     /// Threads of the user were woken, and look whether what they wait for is here.
     Woken(Option<controller::Awaited>),
+    /// The user cancels all tasks.
+    CancelsAll,
     /// The user closes the cluster.
     Closes,
     /// The body of the user's program fails.

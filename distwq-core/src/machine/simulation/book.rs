@@ -54,6 +54,8 @@ pub(super) struct Book {
     pub(super) deadlocks: u64,
     pub(super) stalled: u64,
     pub(super) lost_tasks: u64,
+    pub(super) cancelled: u64,
+    pub(super) cancelled_in_vain: u64,
 }
 
 impl Book {
@@ -75,16 +77,19 @@ impl Book {
         was_there && model.output.len() as u64 > self.inline_bytes_max
     }
 
-    /// Whether a loss can explain that a task does not go as it should.
+    /// Whether a loss or a cancel can explain that a task does not go as it should.
     pub(super) fn is_excused(&self, index: usize) -> bool {
         let model = &self.tasks[index];
         let leader = model.follow.and_then(|leader| self.tasks[leader].ran_on);
-        !self.lost.is_empty()
-            && (!model.lost_with.is_empty()
+        let by_loss = || {
+            !model.lost_with.is_empty()
                 || model.ranks > self.living()
                 || leader.is_some_and(|leader| self.lost.contains(&leader))
                 || model.inputs.iter().any(|input| self.is_at_risk(self.index(input.source)))
-                || model.dependencies.iter().any(|&before| self.tasks[before].deviates()))
+        };
+        model.cancelled.is_some()
+            || (!self.lost.is_empty() && by_loss())
+            || model.dependencies.iter().any(|&before| self.tasks[before].deviates())
     }
 
     /// The number of a task.
@@ -122,6 +127,8 @@ impl Book {
         self.check_follow(model, worker, group);
         let (label, told) = description.map_or((None, 1), |told| (told.label(), told.attempt()));
         assert_eq!(label, model.label.as_deref(), "what is told of {}", model.id);
+        let may_be = model.cancelled.is_none_or(|sent| told <= sent);
+        assert!(may_be, "attempt {told} of {} begins after it was cancelled", model.id);
         match group {
             None => self.begins_alone(index, worker),
             Some((epoch, member, width)) => self.begins_in_group(index, worker, (epoch, told), (member, width)),
@@ -228,6 +235,13 @@ impl Book {
             let output = &self.tasks[self.index(*id)].output;
             assert!(resident.payload() == output, "{} gets the bytes of {id}", model.id);
         }
+    }
+
+    /// A single-rank task that was cancelled stops for that reason.
+    pub(super) fn stops_alone(&mut self, index: usize) -> Failure {
+        let model = &mut self.tasks[index];
+        model.running -= 1;
+        Failure::Returned("it was cancelled".to_owned())
     }
 
     /// What the group of this epoch does.

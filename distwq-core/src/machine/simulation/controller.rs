@@ -47,7 +47,7 @@ impl World<'_> {
         let this = &mut self.controller;
         let reads_clock = match input {
             Input::Task { .. } => this.machine.has_idle_worker(),
-            Input::GraphBegins { .. } | Input::Closing => true,
+            Input::GraphBegins { .. } | Input::Closing | Input::ClosingNow => true,
             _ => false,
         };
         let now = if reads_clock { this.clock.keep(self.agenda.now(), 0) } else { this.clock.kept() };

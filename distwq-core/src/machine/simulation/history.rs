@@ -46,6 +46,14 @@ pub struct Tally {
     pub stalled: u64,
     /// Tasks that ended because their worker was lost, or what they take.
     pub lost_tasks: u64,
+    /// Tasks that ended because they were cancelled.
+    pub cancelled: u64,
+    /// Tasks that were cancelled and gave a value all the same.
+    pub cancelled_in_vain: u64,
+    /// Tasks that came to a worker after their cancel.
+    pub cancelled_early: u64,
+    /// Tasks that ran and were told that they were cancelled.
+    pub cancelled_running: u64,
     /// Values that workers said not to have, in runs in which others are lost.
     pub denials: u64,
     /// Ends that the user was told.
@@ -74,6 +82,10 @@ impl std::ops::AddAssign for Tally {
         self.unreadable += other.unreadable;
         self.stalled += other.stalled;
         self.lost_tasks += other.lost_tasks;
+        self.cancelled += other.cancelled;
+        self.cancelled_in_vain += other.cancelled_in_vain;
+        self.cancelled_early += other.cancelled_early;
+        self.cancelled_running += other.cancelled_running;
         self.denials += other.denials;
         self.watched += other.watched;
         self.left_told += other.left_told;

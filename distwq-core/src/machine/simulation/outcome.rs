@@ -53,7 +53,9 @@ impl Book {
             self.stalled += u64::from(matches!(error, TaskError::Stalled { .. }));
             let is_lost = matches!(error, TaskError::WorkerLost { .. } | TaskError::ValueLost { .. });
             self.lost_tasks += u64::from(is_lost);
+            self.cancelled += u64::from(matches!(error, TaskError::Cancelled { .. }));
         }
+        self.cancelled_in_vain += u64::from(model.cancelled.is_some() && model.has_value() == Some(true));
     }
 
     /// A user gets this of a task: right bytes (true), wrong ones, or an error. It is how
@@ -96,7 +98,9 @@ impl Book {
         let site = error.site().expect("it has just been looked at");
         let is_last = site.attempts == model.retries + 1;
         match error {
-            TaskError::Upstream { .. } => {}
+            TaskError::Upstream { .. } => assert!(model.cancelled.is_none(), "{error}, but it was cancelled itself"),
+            TaskError::Cancelled { .. } => assert!(model.cancelled.is_some(), "{error}, but nobody has cancelled it"),
+            _ if model.cancelled.is_some() => panic!("{error}, but it was cancelled"),
             TaskError::WorkerLost { .. } => {
                 let worker = site.rank.expect("it names the worker").index() - 1;
                 assert!(self.lost.contains(&worker), "{error}, but that worker lives");

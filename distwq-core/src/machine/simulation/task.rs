@@ -68,6 +68,8 @@ pub(super) struct Task {
     /// The content as it travels.
     pub(super) output: Payload,
 
+    /// It was cancelled before it had ended, and after it was sent to be run so often.
+    pub(super) cancelled: Option<u32>,
     /// Attempts that have begun on a worker.
     pub(super) begun: u32,
     /// The number of the last of them, as its worker was told.

@@ -5,10 +5,11 @@ use super::agenda::Happening;
 use super::outcome::Failures;
 use super::world::{Phase, World};
 use crate::codec::Payload;
-use crate::id::GraphRunId;
+use crate::id::{GraphRunId, TaskId};
 use crate::machine::Ns;
 use crate::machine::controller::{Awaited, Input, ReferenceNote};
 use crate::outcome::error::{RunError, TaskError};
+use crate::outcome::info::{CancelState, TaskState};
 
 /// What a thread of the user waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,6 +98,9 @@ impl World<'_> {
     }
 
     fn user_acts_once(&mut self) {
+        if self.random.percent(self.shape.cancel_percent) {
+            return self.user_cancels();
+        }
         match self.random.below(100) {
             0..45 => {
                 self.submit_task();
@@ -131,6 +135,58 @@ impl World<'_> {
             // As `is_done` does.
             _ => self.controller_turn(),
         }
+    }
+
+    /// The user cancels one task or a few, as `Handle::cancel` does.
+    fn user_cancels(&mut self) {
+        let mut chosen = Vec::new();
+        for _ in 0..if self.random.percent(80) { 1 } else { self.random.up_to(5) } {
+            // The last one is likely to be on its way.
+            let last = if self.random.percent(40) { self.held().last() } else { None };
+            chosen.extend(last.or_else(|| self.any_handle()));
+        }
+        self.controller_turn();
+        let tasks: Vec<TaskId> = chosen.iter().map(|&index| self.book.tasks[index].id).collect();
+        self.history.note(self.agenda.now(), || format!("the user cancels {tasks:?}"));
+        let waiting = self.note_cancelled(&chosen);
+        self.tell(Input::Cancel { tasks: &tasks });
+        self.check_cancelled(&waiting);
+    }
+
+    /// The user cancels all tasks.
+    pub(super) fn user_cancels_all(&mut self) {
+        if self.controller.machine.is_over() {
+            return;
+        }
+        self.history.note(self.agenda.now(), || "the user cancels all".to_owned());
+        let waiting = self.note_cancelled(&self.unended.clone());
+        self.tell(Input::CancelAll);
+        self.check_cancelled(&waiting);
+    }
+
+    /// These tasks are about to be cancelled. Gives those that no worker has.
+    fn note_cancelled(&mut self, tasks: &[usize]) -> Vec<TaskId> {
+        let mut waiting = Vec::new();
+        for &index in tasks {
+            let model = &mut self.book.tasks[index];
+            let Some(info) = self.controller.machine.info(model.id) else { continue };
+            match self.controller.machine.cancel_state(model.id) {
+                CancelState::Ended => continue,
+                CancelState::Waiting if info.state == TaskState::Waiting => waiting.push(model.id),
+                _ => {}
+            }
+            model.cancelled.get_or_insert(info.attempts);
+        }
+        waiting
+    }
+
+    /// What waited has ended at once.
+    fn check_cancelled(&mut self, waiting: &[TaskId]) {
+        for &task in waiting {
+            let state = self.controller.machine.cancel_state(task);
+            assert_eq!(state, CancelState::Ended, "{task} was with no worker, and does not end");
+        }
+        self.after_controller();
     }
 
     /// A graph was started; its user waits for it, or does not.
@@ -287,8 +343,14 @@ impl World<'_> {
         if self.controller.machine.is_over() {
             return;
         }
-        self.tell(Input::Closing);
-        self.after_controller();
+        if self.random.percent(10) {
+            let waiting = self.note_cancelled(&self.unended.clone());
+            self.tell(Input::ClosingNow);
+            self.check_cancelled(&waiting);
+        } else {
+            self.tell(Input::Closing);
+            self.after_controller();
+        }
         self.wait(Wait::Drained);
     }
 }

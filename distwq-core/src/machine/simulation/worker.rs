@@ -9,12 +9,16 @@ use super::script::Step;
 use super::world::{Phase, World};
 use crate::codec::Payload;
 use crate::codec::frame::Frame;
+use crate::codec::frame::Messages;
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot, TaskId};
 use crate::machine::Ns;
 use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
+use crate::wire::attempt::Run;
+use crate::wire::message::ToWorker;
+use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 
 /// What an executor does.
@@ -23,7 +27,7 @@ enum Doing {
     /// It sleeps until there is a task.
     Nothing,
     /// It runs a single-rank task.
-    Alone { task: usize },
+    Alone { task: usize, stops: bool },
     /// It runs its part of a group, and is at this step.
     Member { epoch: u64, member: usize, step: usize, waits: bool },
     /// It has returned.
@@ -52,6 +56,10 @@ pub(super) struct SimulatedWorker {
     pub(super) is_dead: bool,
     /// What it has sent and has not arrived went with it.
     pub(super) takes_frames_along: bool,
+    /// Tasks that it has read are cancelled.
+    told_cancelled: FxHashSet<TaskId>,
+    /// Those of them that run, and were told.
+    raised: FxHashSet<TaskId>,
 }
 
 impl SimulatedWorker {
@@ -68,6 +76,8 @@ impl SimulatedWorker {
             finished: false,
             is_dead: false,
             takes_frames_along: false,
+            told_cancelled: FxHashSet::default(),
+            raised: FxHashSet::default(),
         }
     }
 
@@ -92,7 +102,8 @@ impl SimulatedWorker {
     pub(super) fn die(&mut self) -> Vec<usize> {
         self.is_dead = true;
         self.inbox.clear();
-        let alone = |executor: &Executor| if let Doing::Alone { task } = executor.doing { Some(task) } else { None };
+        let alone =
+            |executor: &Executor| if let Doing::Alone { task, .. } = executor.doing { Some(task) } else { None };
         self.executors.iter().filter_map(alone).collect()
     }
 
@@ -127,6 +138,7 @@ impl World<'_> {
             let this = &mut self.workers[worker];
             self.history.note(now, || format!("{} reads from {from}: {}", this.rank, told(this.rank, &frame)));
             this.machine.handle(clock, Input::Frame { from, frame: &frame }, &mut this.out);
+            self.check_cancels(worker, &frame);
             if self.torn.is_mark_of(&frame) {
                 self.deliver_of_worker(worker);
                 return self.check_torn((from, self.workers[worker].rank), &frame);
@@ -139,6 +151,45 @@ impl World<'_> {
         this.machine.handle(clock, Input::TurnEnds, &mut this.out);
         self.deliver_of_worker(worker);
         self.after_worker(worker);
+    }
+
+    /// After a frame: each cancelled task that runs was told.
+    fn check_cancels(&mut self, worker: usize, frame: &Frame) {
+        let Self { workers, book, random, history, .. } = self;
+        let this = &mut workers[worker];
+        let mut messages = Messages::of(frame);
+        loop {
+            while let Some(run) = messages.next_fixed(Run::read) {
+                history.tally.cancelled_early += u64::from(this.told_cancelled.contains(&run.task()));
+            }
+            match messages.next::<ToWorker<'_>>() {
+                Ok(Some(ToWorker::Cancel { tasks })) => this.told_cancelled.extend(tasks),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        for (slot, task) in this.out.cancelled.drain(..) {
+            history.tally.cancelled_running += 1;
+            this.raised.insert(task);
+            let index = book.index(task);
+            match &mut this.executors[slot.index()].doing {
+                Doing::Alone { task, stops } if *task == index => *stops = random.percent(50),
+                Doing::Member { epoch, .. } if book.parties[epoch].task == index => {}
+                other => panic!("{} is told that {task} is cancelled, and does {other:?}", this.rank),
+            }
+        }
+        for executor in &this.executors {
+            let runs = match &executor.doing {
+                Doing::Alone { task, .. } => Some(*task),
+                Doing::Member { epoch, .. } => book.parties.get(epoch).map(|party| party.task),
+                Doing::Nothing | Doing::Stopped => None,
+            };
+            if let Some(task) = runs {
+                let id = book.tasks[task].id;
+                let is_told = !this.told_cancelled.contains(&id) || this.raised.contains(&id);
+                assert!(is_told, "{id} runs on {} and is not told that it was cancelled", this.rank);
+            }
+        }
     }
 
     /// Sends what goes at once.
@@ -267,7 +318,20 @@ impl World<'_> {
         this.machine.handle(clock, Input::Begin { slot: Slot(slot as u32), attempt }, &mut this.out);
         let description = attempt.description.take();
         let (task, epoch, _) = attempt.parts();
+        let was_told = this.told_cancelled.contains(&task.id);
+        assert!(
+            !was_told || epoch.is_some(),
+            "{} begins on {}, which was told that it is cancelled",
+            task.id,
+            this.rank
+        );
         let group = epoch.map(|epoch| {
+            if let Some((told, id)) = this.machine.cancelled_member(epoch) {
+                assert_eq!((told.index(), id), (slot, task.id), "a member is told that it was cancelled");
+                this.raised.insert(id);
+            }
+            let is_told = !was_told || this.raised.contains(&task.id);
+            assert!(is_told, "a member of {} is not told that it was cancelled", task.id);
             let (member, width) = this.machine.index_in_group(epoch);
             (epoch, member, width)
         });
@@ -276,7 +340,7 @@ impl World<'_> {
         let index = self.book.begins(worker, task, description.as_deref(), group);
         match group {
             None => {
-                executor.doing = Doing::Alone { task: index };
+                executor.doing = Doing::Alone { task: index, stops: false };
                 let ns_max = if self.random.percent(2) { 60_000_000 } else { self.shape.run_ns_max };
                 let ends = now + self.random.up_to(ns_max);
                 self.agenda.at(ends, Happening::Computed { worker, slot });
@@ -296,10 +360,10 @@ impl World<'_> {
         if this.is_dead {
             return;
         }
-        let Doing::Alone { task } = this.executors[slot].doing else {
+        let Doing::Alone { task, stops } = this.executors[slot].doing else {
             return self.go_on_in_group(worker, slot);
         };
-        let failure = self.book.ends_alone(task);
+        let failure = if stops { Some(self.book.stops_alone(task)) } else { self.book.ends_alone(task) };
         self.end(worker, slot, task, failure);
     }
 

@@ -51,6 +51,10 @@ pub(super) struct Shape {
     pub(super) fails_at: Option<Ns>,
     /// The body ends only when all is quiet.
     pub(super) ends_quietly: bool,
+    /// So many things in a hundred that the user does are to cancel a task.
+    pub(super) cancel_percent: u64,
+    /// When he cancels all tasks, if he does.
+    pub(super) cancels_all_at: Option<Ns>,
     /// When the controller's process exits, if it does.
     pub(super) exits_at: Option<Ns>,
     /// From when on a frame is torn, if one is.
@@ -75,11 +79,18 @@ impl Shape {
             output_bytes_max: *random.pick(&[20, 400, 4_000, 40_000]).expect("there are some"),
             fails_at: random.percent(12).then(|| BEGIN_NS + random.up_to(30_000_000)),
             ends_quietly: random.percent(60),
+            cancel_percent: *random.pick(&[0, 0, 10, 30]).expect("there are some"),
+            cancels_all_at: random.percent(10).then(|| BEGIN_NS + random.up_to(20 * run_ns_max)),
             exits_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
             tears_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
             losses: if random.percent(25) { Self::draw_losses(random, workers, run_ns_max) } else { Vec::new() },
         };
-        if random.percent(15) { shape.with_copies(random) } else { shape }
+        match random.below(100) {
+            0..15 => shape.with_copies(random),
+            // Many are cancelled before their arguments have come.
+            15..30 => Self { large_percent: 50, cancel_percent: 40, ..shape },
+            _ => shape,
+        }
     }
 
     /// The same, but all values stay on workers, some of which are lost, and what is told
@@ -93,6 +104,8 @@ impl Shape {
             failing_percent: *random.pick(&[0, 15]).expect("there are some"),
             large_percent: 50,
             output_bytes_max: 400,
+            cancel_percent: 0,
+            cancels_all_at: None,
             losses: Self::draw_losses(random, workers, self.run_ns_max),
             ..self
         }
@@ -171,6 +184,9 @@ impl<'h> World<'h> {
         agenda.at(BEGIN_NS, Happening::User);
         if let Some(at) = shape.fails_at {
             agenda.at(at, Happening::BodyFails);
+        }
+        if let Some(at) = shape.cancels_all_at {
+            agenda.at(at, Happening::CancelsAll);
         }
         if let Some(at) = shape.exits_at {
             agenda.at(at, Happening::Exits);
@@ -257,6 +273,7 @@ impl<'h> World<'h> {
         (tally.retries, tally.groups) = (self.book.retries, self.book.groups);
         (tally.deadlocks, tally.failed_bodies) = (self.book.deadlocks, u64::from(self.book.body_failed));
         (tally.stalled, tally.lost_tasks) = (self.book.stalled, self.book.lost_tasks);
+        (tally.cancelled, tally.cancelled_in_vain) = (self.book.cancelled, self.book.cancelled_in_vain);
     }
 
     fn happens(&mut self, happening: Happening) {
@@ -271,6 +288,7 @@ impl<'h> World<'h> {
             Happening::User => self.user_acts(),
             Happening::Drops(task) => self.user_drops(task),
             Happening::Woken(key) => self.user_woken(key),
+            Happening::CancelsAll => self.user_cancels_all(),
             Happening::Closes => self.user_closes(),
             Happening::BodyFails => {
                 if self.phase == Phase::Open {

@@ -2,7 +2,7 @@
 //! have left it.
 
 use super::membership::Membership;
-use crate::id::Rank;
+use crate::id::{Rank, TaskId};
 use crate::machine::Ns;
 use crate::wire::message::WaitReport;
 
@@ -78,6 +78,15 @@ impl Groups {
     /// Whether a group whose `Run` comes now has ended before. It is asked once.
     pub(super) fn has_ended_early(&mut self, epoch: u64) -> bool {
         self.ended_early.take_if(|ended| *ended == epoch).is_some()
+    }
+
+    /// A task is cancelled. False if it is not that of the group that is here.
+    pub(super) fn cancel(&mut self, task: TaskId) -> bool {
+        let Some((_, membership)) = self.current.as_mut().filter(|(_, membership)| membership.id == task) else {
+            return false;
+        };
+        membership.cancelled = true;
+        true
     }
 
     /// How many there are.

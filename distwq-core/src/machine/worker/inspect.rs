@@ -29,6 +29,7 @@ impl Worker {
             (waiting, "tasks that wait for values"),
             (asked, "values that were asked for"),
             (self.groups.len(), "groups"),
+            (self.cancelled.len(), "cancelled tasks that are to come"),
             (self.descriptions.len(), "descriptions"),
         ];
         left.iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))

@@ -28,6 +28,8 @@ pub(crate) struct Membership {
     pub(crate) entered: bool,
     /// Whether it has asked for the raw communicator.
     pub(crate) raw: bool,
+    /// Whether the task was cancelled before this member has begun.
+    pub(crate) cancelled: bool,
     /// Messages that have come and were not taken.
     inbox: FxHashMap<(usize, GroupKey), Payload>,
     /// By number in the order of operations, in which operations these messages are, but
@@ -94,6 +96,7 @@ impl Membership {
             task: None,
             entered: false,
             raw: false,
+            cancelled: false,
             inbox: FxHashMap::default(),
             operations: FxHashMap::default(),
             peers: FxHashMap::default(),

@@ -3,6 +3,7 @@
 //! order or place.
 
 mod attempt;
+mod cancel;
 mod descriptions;
 mod groups;
 mod input;
@@ -70,6 +71,8 @@ pub(crate) struct Worker {
     groups: Groups,
     running: Running,
     descriptions: Descriptions,
+    /// Tasks that were cancelled and are not here.
+    cancelled: FxHashSet<TaskId>,
     /// Ranks that are gone.
     lost: Vec<Rank>,
     phase: Phase,
@@ -87,6 +90,7 @@ impl Worker {
             groups: Groups::default(),
             running: Running::new(settings.slots),
             descriptions: Descriptions::default(),
+            cancelled: FxHashSet::default(),
             lost: Vec::new(),
             phase: Phase::Open,
         }
@@ -286,6 +290,9 @@ impl Worker {
                 None => break,
             }
         }
+        if !self.cancelled.is_empty() {
+            self.drop_cancelled(out);
+        }
         if self.phase == Phase::Failed {
             self.discard(out);
         }
@@ -341,6 +348,8 @@ impl Worker {
     fn take(&mut self, from: Rank, frame: &Frame, message: ToWorker<'_>, out: &mut Outbox) -> Result<(), CodecError> {
         match message {
             ToWorker::TakeBack { tasks } => self.give_back(tasks, out),
+            ToWorker::Cancel { tasks } => self.cancel(tasks, out),
+            ToWorker::CancelOver { tasks } => self.cancel_is_over(&tasks),
             ToWorker::Enter { epoch } => self.enter(epoch),
             ToWorker::Leave { epoch, member, failure } => self.leave(epoch, (member as usize, failure), out),
             ToWorker::AskWait { epoch, round } => {

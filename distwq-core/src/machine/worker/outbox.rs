@@ -4,7 +4,7 @@ use super::input::Awaited;
 use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload, PayloadWriter};
 use crate::function::remote::Failure;
-use crate::id::{Rank, TaskId};
+use crate::id::{Rank, Slot, TaskId};
 use crate::machine::{Garbage, Happened, Ns, Outgoing};
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given};
 use crate::wire::message::{ToController, ToPeer, ToWorker};
@@ -25,6 +25,8 @@ pub(crate) struct Outbox {
     /// A report is to be given.
     asked: bool,
     halt: Option<Halt>,
+    /// Tasks that run and were cancelled, with their executors.
+    pub(crate) cancelled: Vec<(Slot, TaskId)>,
     /// Values that nobody needs any more.
     pub(crate) garbage: Garbage,
     /// What threads of this rank may wait for.
@@ -51,6 +53,7 @@ impl Outbox {
             freed: Vec::new(),
             asked: false,
             halt: None,
+            cancelled: Vec::new(),
             garbage: Garbage::new(),
             happened: Happened::default(),
         }

@@ -29,6 +29,12 @@ impl Running {
         self.count -= 1;
     }
 
+    /// The executor that runs a task.
+    pub(super) fn slot_of(&self, task: TaskId) -> Option<Slot> {
+        let at = self.slots.iter().position(|running| running.is_some_and(|(running, _)| running == task))?;
+        Some(Slot(at as u32))
+    }
+
     /// How many tasks run.
     pub(super) fn count(&self) -> u32 {
         self.count

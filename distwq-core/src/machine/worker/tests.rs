@@ -1,6 +1,7 @@
 //! A worker's machine: messages in, messages out.
 
 mod attempts;
+mod cancel;
 mod groups;
 
 use super::*;

@@ -170,7 +170,8 @@ fn what_was_at_a_rank_that_is_gone_is_named() {
     assert_eq!(told(&play), "; it had task g #1");
 }
 
-const UNTIL_KILLED: &str = "; a task that never returns cannot be cancelled: stop the program from outside";
+const UNTIL_KILLED: &str = "; a task that never returns cannot be cancelled, only left behind: call \
+    `shutdown_now`, or stop the program from outside";
 
 #[test]
 fn what_is_left_to_end_is_told_by_what_the_workers_answer() {

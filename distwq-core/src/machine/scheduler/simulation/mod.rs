@@ -36,6 +36,8 @@ struct Profile {
     losses: bool,
     /// Values are so large that it matters where they are.
     large_values: bool,
+    /// So often, in a hundred times that tasks are added, some are cancelled.
+    cancel_percent: u64,
 }
 
 const CALM: Profile = Profile {
@@ -50,6 +52,7 @@ const CALM: Profile = Profile {
     priorities: true,
     losses: false,
     large_values: true,
+    cancel_percent: 0,
 };
 
 /// Runs every seed, or the one that `DISTWQ_SEED` names, and adds up what was seen.
@@ -103,7 +106,17 @@ fn a_run_with_many_failures_tries_again_elsewhere() {
 fn a_run_that_loses_workers_ends_every_task_once() {
     let losses = Profile { losses: true, wide_percent: 15, following_percent: 15, ..CALM };
     let tally = for_seeds(1_200, losses);
-    assert_reached(tally.ends.iter().all(|&count| count > 0), tally);
+    assert_reached(tally.ends[..7].iter().all(|&count| count > 0), tally);
+}
+
+#[test]
+fn a_run_in_which_tasks_are_cancelled_ends_every_task_once() {
+    let cancelling = Profile { cancel_percent: 60, wide_percent: 15, failing_percent: 30, ..CALM };
+    let tally = for_seeds(600, cancelling);
+    assert_reached(tally.ends[7] > 500 && tally.not_begun > 50 && tally.came_back_cancelled > 0, tally);
+    let losing = Profile { losses: true, ..cancelling };
+    let tally = for_seeds(400, losing);
+    assert_reached(tally.ends[7] > 300 && tally.not_begun > 30, tally);
 }
 
 #[test]

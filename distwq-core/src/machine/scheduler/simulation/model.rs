@@ -26,6 +26,8 @@ pub(super) struct Model {
 
     pub(super) is_value: bool,
     pub(super) handle: bool,
+    /// It was cancelled while it was with a worker or a group.
+    pub(super) is_cancelled: bool,
     pub(super) end: Option<End>,
     pub(super) released: bool,
     /// Attempts that count.
@@ -65,12 +67,16 @@ pub(super) struct Seen {
 /// How often what was seen: proof that the runs meet what they are meant to test.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Tally {
-    pub(super) ends: [u64; 7],
+    pub(super) ends: [u64; 8],
     pub(super) starts: u64,
     pub(super) groups: u64,
     pub(super) retries: u64,
     pub(super) asked: u64,
     pub(super) returned: u64,
+    /// Cancelled tasks that their workers had not begun.
+    pub(super) not_begun: u64,
+    /// Cancelled tasks that were asked back before.
+    pub(super) came_back_cancelled: u64,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -81,6 +87,8 @@ impl std::ops::AddAssign for Tally {
         self.retries += other.retries;
         self.asked += other.asked;
         self.returned += other.returned;
+        self.not_begun += other.not_begun;
+        self.came_back_cancelled += other.came_back_cancelled;
     }
 }
 
@@ -94,6 +102,8 @@ pub(super) struct Book {
     /// Longest that a wide task may wait for its workers once it is the first, 0 if not
     /// known.
     pub(super) wide_wait_ns_max: u64,
+    /// Tasks that are being cancelled: those that wait end in this very event.
+    pub(super) to_cancel: Vec<TaskId>,
 }
 
 impl Book {
@@ -122,6 +132,7 @@ impl Book {
             Action::Start { task, worker, attempt } => self.start(*task, *worker, *attempt),
             Action::StartGroup { task, workers, attempt } => self.start_group(now_ns, *task, workers, *attempt),
             Action::TakeBack { worker, tasks } => self.take_back(*worker, tasks),
+            Action::Cancel { task, workers } => self.asked_to_cancel(*task, workers),
             Action::Ended { task, end } => self.ended(now_ns, *task, *end),
             Action::Release { task, holders } => self.release(*task, holders),
         }
@@ -130,6 +141,7 @@ impl Book {
     fn may_start(&self, task: TaskId, attempt: u32) {
         let model = self.task(task);
         assert!(!model.has_ended(), "{task} starts after its end");
+        assert!(!model.is_cancelled, "{task} starts after it was cancelled");
         assert!(model.on.is_empty(), "{task} starts twice");
         assert_eq!(attempt, model.failures + 1, "attempt of {task}");
         assert!(attempt <= model.retries + 1, "too many attempts of {task}");
@@ -200,9 +212,19 @@ impl Book {
         assert!(at.is_sorted() && at[0] >= seen.slots as usize, "the begun ones are not asked for: {at:?}");
     }
 
+    fn asked_to_cancel(&mut self, task: TaskId, workers: &[WorkerId]) {
+        let model = self.task(task);
+        assert!(!model.has_ended() && !model.is_cancelled, "{task} is cancelled once");
+        let living = model.on.iter().copied().filter(|worker| self.workers[worker.index()].living);
+        assert_eq!(living.collect::<Vec<_>>(), workers, "{task} is with them");
+        self.task_mut(task).is_cancelled = true;
+    }
+
     fn ended(&mut self, now_ns: u64, task: TaskId, end: End) {
         let model = self.task(task);
         assert!(!model.is_value && model.end.is_none() && !model.released, "{task} ends once");
+        let may_be = !model.is_cancelled || matches!(end, End::Done | End::Cancelled);
+        assert!(may_be, "{task} was cancelled, and ends as {end:?}");
         match end {
             End::Done => assert!(model.failing < model.retries.saturating_add(1), "{task} cannot succeed"),
             End::Failed => assert!(model.fatal || model.failures == model.retries + 1, "{task} has attempts left"),
@@ -218,6 +240,9 @@ impl Book {
                 assert!(model.inputs.contains(&value));
             }
             End::Infeasible => assert!(self.losses && model.ranks as usize > self.living(), "{task} can run"),
+            End::Cancelled => {
+                assert!(model.is_cancelled || self.to_cancel.contains(&task), "nobody has cancelled {task}");
+            }
             End::Stalled => {
                 let blocked = self.dependencies(task).iter().any(|&before| !self.task(before).ended_well());
                 assert!(blocked || model.ranks as usize > self.living(), "{task} could have run");
@@ -253,7 +278,7 @@ impl Book {
         for model in &self.tasks {
             assert!(model.has_ended(), "{} has ended", model.id);
             assert!(model.released, "{} is released", model.id);
-            if !self.losses && model.end.is_some_and(|end| end != End::Stalled) {
+            if !self.losses && model.end.is_some_and(|end| !matches!(end, End::Stalled | End::Cancelled)) {
                 assert_eq!(model.end.map(|end| end == End::Done), Some(self.should_succeed(model)), "{model:?}");
             }
         }
@@ -275,5 +300,6 @@ fn kind_of(end: End) -> usize {
         End::ValueLost { .. } => 4,
         End::Infeasible => 5,
         End::Stalled => 6,
+        End::Cancelled => 7,
     }
 }

@@ -14,9 +14,32 @@ impl World {
             self.add_one();
         }
         self.to_add -= batch;
+        if self.random.percent(self.profile.cancel_percent) {
+            self.cancel_some();
+        }
         if self.to_add > 0 {
             let next_ns = self.random.up_to(4 * self.profile.run_ns_max);
             self.after(next_ns, Happening::Add);
+        }
+    }
+
+    /// Cancels one task, a few, or all; some of them may have ended.
+    fn cancel_some(&mut self) {
+        let known: Vec<TaskId> = self.book.tasks.iter().filter(|model| !model.released).map(|model| model.id).collect();
+        let count = match self.random.below(30) {
+            0 => known.len() as u64,
+            1..10 => 1,
+            _ => self.random.up_to(8),
+        };
+        let any = |_| *self.random.pick(&known).expect("one was added just now");
+        let tasks: Vec<TaskId> =
+            if count == known.len() as u64 { known.clone() } else { (0..count).map(any).collect() };
+        let waiting: Vec<TaskId> = tasks.iter().copied().filter(|&task| self.book.task(task).on.is_empty()).collect();
+        self.book.to_cancel.clone_from(&tasks);
+        self.tell(Event::Cancel { tasks: &tasks });
+        self.book.to_cancel.clear();
+        for task in waiting {
+            assert!(self.book.task(task).has_ended(), "{task} waited and goes on");
         }
     }
 
@@ -78,6 +101,7 @@ impl World {
             resident: !is_value && random.percent(50),
             is_value,
             handle: true,
+            is_cancelled: false,
             end: None,
             released: false,
             failures: 0,

@@ -53,6 +53,12 @@ impl World {
                 state.queue = queue.into();
                 self.report(worker, Report::Returned(worker, back));
             }
+            ToWorker::Cancel(task) => {
+                if let Some(at) = state.queue.iter().position(|&queued| queued == task) {
+                    state.queue.remove(at);
+                    self.report(worker, Report::NotBegun(worker, task));
+                }
+            }
             ToWorker::Join(task) => {
                 assert!(
                     state.queue.is_empty() && state.running.is_empty() && state.group.is_none(),

@@ -32,6 +32,7 @@ pub(super) enum Happening {
 pub(super) enum ToWorker {
     Start(TaskId),
     TakeBack(Vec<TaskId>),
+    Cancel(TaskId),
     Join(TaskId),
 }
 
@@ -41,6 +42,7 @@ pub(super) enum Report {
     Failed(WorkerId, TaskId, u64, bool),
     GroupFinished(TaskId, Result<Made, GroupFailure>),
     Returned(WorkerId, Vec<TaskId>),
+    NotBegun(WorkerId, TaskId),
     Copied(TaskId, WorkerId),
     Lost(WorkerId),
 }
@@ -220,6 +222,11 @@ impl World {
                     self.break_party(*task);
                 }
             }
+            Action::Cancel { task, workers } => {
+                for &worker in workers {
+                    self.send(worker, ToWorker::Cancel(*task));
+                }
+            }
             Action::Ended { .. } => {}
             Action::Release { task, holders } => {
                 for holder in holders {
@@ -288,8 +295,14 @@ impl World {
                 self.book.tally.returned += tasks.len() as u64;
                 for &task in &tasks {
                     self.left(worker, task);
+                    self.book.tally.came_back_cancelled += u64::from(self.book.task(task).is_cancelled);
                 }
                 self.tell(Event::Returned { worker, tasks: &tasks });
+            }
+            Report::NotBegun(worker, task) => {
+                self.book.tally.not_begun += 1;
+                self.left(worker, task);
+                self.tell(Event::NotBegun { worker, tasks: &[task] });
             }
             Report::Copied(task, worker) => {
                 self.book.task_mut(task).holders.insert(worker);

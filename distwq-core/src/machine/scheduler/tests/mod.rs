@@ -1,6 +1,7 @@
 //! Events in, actions compared: one rule a test, the graph drawn above it.
 
 mod actions;
+mod cancel;
 mod choice;
 mod groups;
 mod lists;
@@ -14,7 +15,7 @@ mod take_back;
 mod values;
 
 use super::actions::Whole;
-use super::{Action, Actions, End, Event, Made, Scheduler, Settings, Spec};
+use super::{Action, Actions, End, Event, GroupFailure, Made, Scheduler, Settings, Spec};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
 const W0: WorkerId = WorkerId::new(0);
