@@ -217,6 +217,11 @@
 //! last task that takes the output are gone, the *value* goes; so keep the handles of
 //! what you will ask for, and drop those of large intermediate values.
 //!
+//! To stop early, [`Handle::cancel`] cancels one task, [`Cluster::cancel_all`] all of
+//! them, and [`Cluster::shutdown_now`] also ends the cluster. What waits ends at once as
+//! [`TaskError::Cancelled`]. What runs goes on: if it gives a value, that counts, and if
+//! not, it is not tried again.
+//!
 //! # Results as they come
 //!
 //! A [`Batch`] takes the results of many tasks in the order in which they end, each once,
@@ -342,6 +347,7 @@
 //! | [`Group`](TaskError::Group) | a group did not begin, or broke without a member that says why |
 //! | [`Codec`](TaskError::Codec) | an argument or output could not be encoded or decoded |
 //! | [`ValueLost`](TaskError::ValueLost), [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone |
+//! | [`Cancelled`](TaskError::Cancelled) | it was cancelled before it had given a value |
 //! | [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why |
 //! | [`Stalled`](TaskError::Stalled) | nothing can move any more; says who waits for what |
 //! | [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout), [`InsideTask`](TaskError::InsideTask) | about the asking, not about the task |
@@ -420,7 +426,8 @@
 //!
 //! While a task that never returns keeps the run from ending, standard error says which
 //! one and where it runs: after [`shutdown_grace`](Config::shutdown_grace), and each
-//! minute from then on.
+//! minute from then on. [`Cluster::shutdown_now`] does not wait any longer than that
+//! grace.
 //!
 //! To build with MPI, have `mpicc` on `PATH` (or name it in `MPICC`) and libclang
 //! installed (or its folder named in `LIBCLANG_PATH`), and enable the feature: `cargo
@@ -526,9 +533,9 @@
 
 pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
-    Batch, BodyResult, ByWorkerError, Call, Cluster, Config, ConfigError, CycleError, Graph, Group, GroupError, Handle,
-    HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress, Rank, RankStats, Refusal, RunError, Stats,
-    TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
+    Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, CycleError, Graph, Group,
+    GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress, Rank, RankStats, Refusal,
+    RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};

@@ -168,7 +168,8 @@ impl Config {
 
     /// How long the ranks may take to end once there is nothing left to do, before the
     /// run is ended. It bounds the end of MPI as well. A run that waits for its last
-    /// tasks says for which after this time, and then each minute.
+    /// tasks says for which after this time, and then each minute;
+    /// [`Cluster::shutdown_now`](crate::Cluster::shutdown_now) waits for no task longer.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
         self

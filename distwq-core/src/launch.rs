@@ -281,10 +281,20 @@ fn control<R: BodyResult>(
             Body::Returned(Err(text)) => fault::say(text),
             Body::Panicked(_) => fault::say("the body panicked"),
         }
+        let leaves_behind = inner.driver.with(|engine| engine.machine().leaves_behind());
         if is_process {
+            if leaves_behind {
+                // The exit ends the other ranks, whatever they run.
+                observer::run_ends(body.why(), true, || inner.driver.with(|engine| engine.stats()));
+                std::process::exit(i32::from(body.exit_code()));
+            }
             fault::forbid_exits();
         }
-        let left = finish(&inner.driver, body.is_failure(), config.shutdown_grace, overdue);
+        let left = if leaves_behind {
+            Some(leave(&inner.driver, body.is_failure()))
+        } else {
+            finish(&inner.driver, body.is_failure(), config.shutdown_grace, overdue)
+        };
         inner.driver.end_watch();
         drop(watch);
         End { body, left }
@@ -321,6 +331,18 @@ fn finish(driver: &Driver<ControllerEngine>, failed: bool, grace: Duration, over
         engine.close();
         Some(text)
     })
+}
+
+/// Tells all workers to stop, and waits for none of them: some run tasks that were left
+/// behind. Gives words on these.
+fn leave(driver: &Driver<ControllerEngine>, failed: bool) -> String {
+    let tasks = driver.with(|engine| {
+        engine.stop(failed);
+        engine.close();
+        engine.machine().what_still_runs()
+    });
+    driver.wake_all();
+    format!("cancelled tasks were left behind: {tasks}")
 }
 
 /// A worker's rank, from the handshake to the end.

@@ -60,9 +60,7 @@ pub(super) fn run(program: &str) -> ExitCode {
         }),
         "body exits while tasks run" => distwq::launch(config, |cluster| -> BodyOutcome {
             let handles: Vec<_> = (0..5).map(|_| cluster.submit(endless::call(&*argument))).collect();
-            while !Path::new(&argument).exists() {
-                thread::sleep(Duration::from_millis(1));
-            }
+            await_file(&argument);
             // Another thread exits, while this one waits.
             thread::scope(|scope| {
                 scope.spawn(|| process::exit(4));
@@ -77,6 +75,18 @@ pub(super) fn run(program: &str) -> ExitCode {
             println!("the body returns");
             Ok(())
         }),
+        "leaves behind" | "leaves behind and fails" => {
+            distwq::launch(config.shutdown_grace(Duration::from_millis(500)), |cluster| -> BodyOutcome {
+                let long = cluster.submit(endless::call(&*argument).label("the long one"));
+                await_file(&argument);
+                let after: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x).after(&long))).collect();
+                cluster.shutdown_now();
+                assert!(matches!(long.get(), Err(TaskError::Closed { .. })));
+                assert!(after.iter().all(|handle| matches!(handle.get(), Err(TaskError::Cancelled { .. }))));
+                println!("the body goes on");
+                if program == "leaves behind" { Ok(()) } else { Err("the body fails".into()) }
+            })
+        }
         "aborts" => distwq::launch(config, |cluster| wait_for(cluster, aborts::call().label("the abort"))),
         "aborts later" => {
             distwq::launch(config, |cluster| wait_for(cluster, aborts_later::call(&*argument).retries(1)))
@@ -103,5 +113,12 @@ pub(super) fn run(program: &str) -> ExitCode {
         }),
         "misconfigured" => distwq::launch(config.piece_bytes(1), works),
         other => panic!("there is no program {other:?}"),
+    }
+}
+
+/// Waits until a task has made this file.
+fn await_file(name: &str) {
+    while !Path::new(name).exists() {
+        thread::sleep(Duration::from_millis(1));
     }
 }

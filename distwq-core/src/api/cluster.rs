@@ -11,10 +11,11 @@ use crate::function::argument::Input;
 use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote};
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
-use crate::outcome::info::TaskInfo;
+use crate::outcome::info::{CancelState, TaskInfo};
 use crate::outcome::stats::Stats;
 use crate::panics;
 use crate::runtime::driver::Driver;
+use crate::runtime::fault;
 use crate::runtime::observer;
 use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
 use crate::task::current;
@@ -221,6 +222,7 @@ impl Cluster {
     /// A task that never returns keeps it waiting. After the
     /// [grace](crate::Config::shutdown_grace), and each minute from then on, standard
     /// error tells which tasks run where and since when, and which wait for them.
+    /// [`shutdown_now`](Self::shutdown_now) bounds the wait.
     ///
     /// # Panics
     /// Within a task of this process.
@@ -228,7 +230,53 @@ impl Cluster {
     pub fn shutdown(&self) {
         current::assert_outside("Cluster::shutdown");
         self.inner.driver.with(ControllerEngine::begin_closing);
-        self.inner.drain();
+        self.inner.drain(None);
+    }
+}
+
+/// Ends without waiting for all tasks.
+impl Cluster {
+    /// Cancels all tasks that have not ended, as [`Handle::cancel`] does: those that wait
+    /// end at once. Does not wait. What is submitted afterwards runs.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn cancel_all(&self) {
+        current::assert_outside("Cluster::cancel_all");
+        self.inner.driver.with(ControllerEngine::cancel_all);
+    }
+
+    /// Takes no tasks from here on, [cancels](Self::cancel_all) those that have not
+    /// ended, and waits for those that run: until they have ended, or for as long as the
+    /// [grace](crate::Config::shutdown_grace). Any further call returns at once.
+    ///
+    /// Tasks that have not ended by then are left behind: standard error tells which run
+    /// where, their handles give [`TaskError::Closed`], and so do values that lie on
+    /// workers and were not asked for before. When the body has returned, the program
+    /// ends with the exit code that the body gives it, and does not wait for these tasks;
+    /// over MPI their ranks are ended.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn shutdown_now(&self) {
+        current::assert_outside("Cluster::shutdown_now");
+        let driver = &self.inner.driver;
+        let grace = driver.with(|engine| {
+            engine.begin_closing_now();
+            Duration::from_nanos(engine.machine().shutdown_grace_ns())
+        });
+        if self.inner.drain(Instant::now().checked_add(grace)) {
+            return;
+        }
+        if let Some(tasks) = driver.with(ControllerEngine::leave_behind) {
+            driver.wake_all();
+            let grace_ms = grace.as_millis();
+            fault::say(&format!(
+                "cancelled tasks have not ended within the shutdown grace of {grace_ms} ms and are left behind: {tasks}"
+            ));
+        }
     }
 }
 
@@ -302,13 +350,15 @@ impl Inner {
         })
     }
 
-    /// Waits until all tasks have ended. Ends because every task ends; while one does
-    /// not, the machine says now and then which.
-    fn drain(&self) {
-        self.driver.wait(Awaited::Drained, |engine| {
+    /// Waits until all tasks have ended; false if they have not by `deadline`. Without
+    /// one it ends because every task ends; while one does not, the machine says now and
+    /// then which.
+    fn drain(&self, deadline: Option<Instant>) -> bool {
+        let drained = self.driver.wait_until(Awaited::Drained, deadline, |engine| {
             let machine = engine.machine();
             (machine.is_over() || machine.pending() == 0 && self.callbacks.are_done()).then_some(())
         });
+        drained.is_some()
     }
 
     /// Leaves a note for the next turn. When they are many they are read if the engine is
@@ -360,6 +410,10 @@ impl Outcomes for Inner {
                 engine.machine().has_ended(task)
             }
         })
+    }
+
+    fn cancel(&self, task: TaskId) -> CancelState {
+        self.driver.with(|engine| engine.cancel(task))
     }
 
     fn info(&self, task: TaskId) -> TaskInfo {

@@ -4,7 +4,7 @@ use crate::api::reference::{Outcomes, Reference, State};
 use crate::codec::{self, Payload};
 use crate::id::TaskId;
 use crate::outcome::error::TaskError;
-use crate::outcome::info::{TaskInfo, TaskState};
+use crate::outcome::info::{CancelState, TaskInfo, TaskState};
 use crate::panics;
 use crate::task::current;
 use serde::de::DeserializeOwned;
@@ -75,6 +75,44 @@ impl<T> Handle<T> {
             State::Bound(task, outcomes) => outcomes.is_done(task),
             State::Refused(_) => true,
             State::Unbound(_) => false,
+        }
+    }
+
+    /// Says that the value is not wanted any more, and what that has found. Never waits;
+    /// allowed anywhere, also within a task.
+    ///
+    /// A task that waits ends as [`TaskError::Cancelled`], and so does one that a worker
+    /// has not begun. One that runs goes on: it may look whether it was cancelled, and if
+    /// it returns a value all the same, that is its value. It is not tried again. Tasks
+    /// that need it end as [`TaskError::Upstream`]. A collective task whose members have
+    /// not begun never begins.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::{CancelState, prelude::*};
+    /// use std::time::Duration;
+    ///
+    /// #[remote]
+    /// fn pause(milliseconds: u64) -> u64 {
+    ///     std::thread::sleep(Duration::from_millis(milliseconds));
+    ///     milliseconds
+    /// }
+    ///
+    /// #[distwq::main(config = Config::new().workers(1))]
+    /// fn main(cluster: &Cluster) {
+    ///     let running = cluster.submit(pause::call(50));
+    ///     let behind = cluster.submit(pause::call(60_000));
+    ///     assert_eq!(behind.cancel(), CancelState::Waiting);
+    ///     assert!(matches!(behind.get(), Err(TaskError::Cancelled { .. })));
+    ///     assert_eq!(running.get(), Ok(50));
+    ///     assert_eq!(running.cancel(), CancelState::Ended);
+    /// }
+    /// ```
+    pub fn cancel(&self) -> CancelState {
+        match self.reference.state() {
+            State::Bound(task, outcomes) => outcomes.cancel(task),
+            State::Refused(_) => CancelState::Ended,
+            State::Unbound(_) => CancelState::NotStarted,
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::codec::Payload;
 use crate::id::TaskId;
 use crate::outcome::error::{PathStep, Reason, Refusal, TaskError};
-use crate::outcome::info::TaskInfo;
+use crate::outcome::info::{CancelState, TaskInfo};
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +26,8 @@ pub(crate) trait Outcomes: Send + Sync {
     fn is_done(&self, task: TaskId) -> bool;
     /// What is known of the task.
     fn info(&self, task: TaskId) -> TaskInfo;
+    /// Cancels the task.
+    fn cancel(&self, task: TaskId) -> CancelState;
     /// The error for an output that does not decode.
     fn undecodable(&self, task: TaskId, message: String) -> TaskError;
     /// There is one more reference to the task; those to a node of a graph count as one

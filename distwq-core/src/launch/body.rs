@@ -86,7 +86,11 @@ impl Body {
         }
     }
 
+    pub(super) fn exit_code(&self) -> u8 {
+        if self.is_failure() { FAILED } else { 0 }
+    }
+
     pub(super) fn code(&self) -> ExitCode {
-        ExitCode::from(if self.is_failure() { FAILED } else { 0 })
+        ExitCode::from(self.exit_code())
     }
 }

@@ -15,6 +15,7 @@ use crate::machine::controller::{
 use crate::machine::{Notice, Notices, Ns};
 use crate::memory::buffers;
 use crate::outcome::error::{RunError, TaskError};
+use crate::outcome::info::CancelState;
 use crate::outcome::stats::Stats;
 use crate::runtime::fault;
 use crate::transport::Transport;
@@ -208,6 +209,32 @@ impl ControllerEngine {
         self.out.happened.note(Awaited::Collected(collector));
     }
 
+    /// Cancels a task, and says what that has found.
+    pub(crate) fn cancel(&mut self, task: TaskId) -> CancelState {
+        // What has come and was not read may tell that it has ended.
+        self.turn_now();
+        let found = self.machine.cancel_state(task);
+        self.handle(Input::Cancel { tasks: &[task] });
+        self.deliver();
+        found
+    }
+
+    /// Cancels all tasks that have not ended.
+    pub(crate) fn cancel_all(&mut self) {
+        self.now_ns = now_ns();
+        self.handle(Input::CancelAll);
+        self.deliver();
+    }
+
+    /// Tasks that do not end are waited for no longer, if there are any. Says which.
+    pub(crate) fn leave_behind(&mut self) -> Option<String> {
+        if self.machine.pending() == 0 || self.machine.is_over() {
+            return None;
+        }
+        self.handle(Input::LeavesBehind);
+        Some(self.machine.what_still_runs())
+    }
+
     /// Asks all workers what they hold and run.
     pub(crate) fn ask_reports(&mut self) {
         self.count_references();
@@ -220,6 +247,14 @@ impl ControllerEngine {
         self.now_ns = now_ns();
         self.out.notices.want(observer::is_wanted());
         self.handle(Input::Closing);
+    }
+
+    /// The same, and cancels those that have not ended.
+    pub(crate) fn begin_closing_now(&mut self) {
+        self.now_ns = now_ns();
+        self.out.notices.want(observer::is_wanted());
+        self.handle(Input::ClosingNow);
+        self.deliver();
     }
 
     /// Tells all workers that the run is over.

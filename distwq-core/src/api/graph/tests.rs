@@ -3,7 +3,7 @@ use crate::api::call::Call;
 use crate::codec::Payload;
 use crate::function::registry::{Body, Remote};
 use crate::outcome::error::TaskError;
-use crate::outcome::info::TaskInfo;
+use crate::outcome::info::{CancelState, TaskInfo};
 use std::time::Instant;
 
 static STEP: Remote =
@@ -104,6 +104,9 @@ impl Outcomes for Nobody {
         unreachable!()
     }
     fn is_done(&self, _: TaskId) -> bool {
+        unreachable!()
+    }
+    fn cancel(&self, _: TaskId) -> CancelState {
         unreachable!()
     }
     fn info(&self, _: TaskId) -> TaskInfo {
