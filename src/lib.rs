@@ -334,6 +334,15 @@
 //! the setting: without it two threads are in MPI at once, and what follows is crashes
 //! and hangs.
 //!
+//! # The context of a task
+//!
+//! A function whose first parameter is `ctx: &`[`Context`], before a `&Group`, is told
+//! which task it is, at which attempt, and on which worker, rank, host and slot it runs;
+//! whether it was cancelled; and a [seed](Context::seed) for random numbers that is the
+//! same on any number of workers. The call does not name it, and
+//! [`testing::context`](testing::context()) makes one where the function is called as any
+//! other.
+//!
 //! # Errors
 //!
 //! [`TaskError`] says why a task gave no value, for which task, on which rank and host,
@@ -533,9 +542,9 @@
 
 pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
-    Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, CycleError, Graph, Group,
-    GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress, Rank, RankStats, Refusal,
-    RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
+    Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, Context, CycleError, Graph,
+    Group, GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress, Rank, RankStats,
+    Refusal, RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};
@@ -543,7 +552,8 @@ pub use distwq_macros::{main, remote, test};
 
 /// What most programs use: `use distwq::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Batch, Call, Cluster, Config, Graph, Group, GroupError, Handle, RunError, TaskError, remote};
+    pub use crate::{Batch, Call, Cluster, Config, Context, Graph, Group, GroupError, Handle, RunError, TaskError};
+    pub use crate::remote;
 }
 
 /// What the code that the macros generate names. Not for use by hand.

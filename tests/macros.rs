@@ -182,6 +182,70 @@ fn parameters_can_be_patterns(cluster: &Cluster) {
     assert_eq!(values(cluster, calls), [vec![1, 1], vec![1, 2, 3, 6, 7], vec![2, 1, 3]]);
 }
 
+mod contexts {
+    use distwq::{Context as Surroundings, prelude::*};
+
+    #[remote]
+    pub(crate) fn alone(ctx: &Context) -> u32 {
+        ctx.attempt()
+    }
+
+    pub(crate) mod path {
+        #[distwq::remote]
+        pub(crate) fn by_its_path(_: &distwq::Context, (a, b): (u32, u32)) -> u32 {
+            a + b
+        }
+    }
+    pub(crate) use path::by_its_path;
+
+    // The names of generated code.
+    #[remote]
+    pub(crate) fn context(context: &Context, invocation: u32) -> Result<u32, String> {
+        context.attempt().checked_sub(invocation).ok_or_else(|| "too many".to_owned())
+    }
+
+    #[remote(collective)]
+    pub(crate) fn before_a_group(ctx: &Context, group: &Group, text: &str) -> Result<u32, GroupError> {
+        group.all_reduce(ctx.attempt() + u32::from(text == "x"), |a, b| a + b)
+    }
+
+    macro_rules! with_context {
+        ($name:ident($context:ident: $ty:ty)) => {
+            #[remote]
+            pub(crate) fn $name($context: $ty) -> u32 {
+                $context.attempt()
+            }
+        };
+    }
+    with_context!(by_a_macro(ctx: &Context));
+
+    pub(crate) fn is_the_same(context: &Context) -> &Surroundings {
+        context
+    }
+}
+
+#[distwq::test(ranks = [3])]
+fn a_context_is_the_first_parameter_and_no_argument(cluster: &Cluster) {
+    let context = distwq::testing::context();
+    let direct = [
+        contexts::alone(&context),
+        contexts::by_its_path(contexts::is_the_same(&context), (1, 2)),
+        contexts::context(&context, 0).expect("no more than its attempt"),
+        contexts::by_a_macro(&context),
+    ];
+    assert_eq!(direct, [1, 3, 1, 1]);
+    let calls = [
+        contexts::alone::call(),
+        contexts::by_its_path::call((1, 2)),
+        contexts::context::call(0),
+        contexts::by_a_macro::call(),
+        contexts::before_a_group::call("x").ranks(2),
+    ];
+    assert_eq!(values(cluster, calls), [1, 3, 1, 1, 4]);
+    let error = cluster.submit(contexts::context::call(2)).get().expect_err("1 - 2");
+    assert_eq!(error.message(), Some("too many"));
+}
+
 /// A type with serde's traits and no others.
 #[derive(Debug, Serialize, Deserialize)]
 struct Window {

@@ -17,6 +17,7 @@ use std::time::Duration;
 /// | [`inline_bytes_max`](Self::inline_bytes_max) | `DISTWQ_INLINE_BYTES_MAX` | 4096 |
 /// | [`piece_bytes`](Self::piece_bytes) | `DISTWQ_PIECE_BYTES` | 64 MiB |
 /// | [`stack_bytes`](Self::stack_bytes) | `DISTWQ_STACK_BYTES` | 8 MiB |
+/// | [`seed`](Self::seed) | `DISTWQ_SEED` | 0 |
 /// | [`handshake_limit`](Self::handshake_limit) | `DISTWQ_HANDSHAKE_LIMIT_MS` | 60 s |
 /// | [`collective_grace`](Self::collective_grace) | `DISTWQ_COLLECTIVE_GRACE_MS` | 10 s |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
@@ -46,6 +47,7 @@ pub struct Config {
     pub(crate) inline_bytes_max: u64,
     pub(crate) piece_bytes: usize,
     pub(crate) stack_bytes: usize,
+    pub(crate) seed: u64,
     pub(crate) handshake_limit: Duration,
     pub(crate) collective_grace: Duration,
     pub(crate) shutdown_grace: Duration,
@@ -59,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) slots: u32,
     pub(crate) inline_bytes_max: u64,
     pub(crate) stack_bytes: usize,
+    pub(crate) seed: u64,
     pub(crate) collective_grace_ns: u64,
     pub(crate) shutdown_grace_ns: u64,
 }
@@ -98,6 +101,7 @@ impl Default for Config {
             inline_bytes_max: 4 << 10,
             piece_bytes: 64 << 20,
             stack_bytes: 8 << 20,
+            seed: 0,
             handshake_limit: Duration::from_secs(60),
             collective_grace: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(10),
@@ -152,6 +156,13 @@ impl Config {
         self
     }
 
+    /// The seed of the run, from which each task has one of its own:
+    /// [`Context::seed`](crate::Context::seed).
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// How long the ranks wait for each other's first word at the start, before the run
     /// is ended: in the start of MPI, and again in the handshake after it.
     pub fn handshake_limit(mut self, limit: Duration) -> Self {
@@ -197,6 +208,7 @@ impl Config {
             slots: self.slots,
             inline_bytes_max: self.inline_bytes_max,
             stack_bytes: self.stack_bytes,
+            seed: self.seed,
             collective_grace_ns: ns(self.collective_grace),
             shutdown_grace_ns: ns(self.shutdown_grace),
         }
@@ -215,6 +227,7 @@ impl Config {
         read.number("DISTWQ_INLINE_BYTES_MAX", |value| self.inline_bytes_max = value)?;
         read.number("DISTWQ_PIECE_BYTES", |value| self.piece_bytes = value)?;
         read.number("DISTWQ_STACK_BYTES", |value| self.stack_bytes = value)?;
+        read.number("DISTWQ_SEED", |value| self.seed = value)?;
         read.milliseconds("DISTWQ_HANDSHAKE_LIMIT_MS", &mut self.handshake_limit)?;
         read.milliseconds("DISTWQ_COLLECTIVE_GRACE_MS", &mut self.collective_grace)?;
         read.milliseconds("DISTWQ_SHUTDOWN_GRACE_MS", &mut self.shutdown_grace)?;
@@ -252,13 +265,14 @@ impl Config {
 }
 
 /// The variables of [`Config`].
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 11] = [
     "DISTWQ_WORKERS",
     "DISTWQ_SLOTS",
     "DISTWQ_CONTROLLER",
     "DISTWQ_INLINE_BYTES_MAX",
     "DISTWQ_PIECE_BYTES",
     "DISTWQ_STACK_BYTES",
+    "DISTWQ_SEED",
     "DISTWQ_HANDSHAKE_LIMIT_MS",
     "DISTWQ_COLLECTIVE_GRACE_MS",
     "DISTWQ_SHUTDOWN_GRACE_MS",
@@ -266,7 +280,7 @@ const VARIABLES: [&str; 10] = [
 ];
 
 /// Those of [`testing`](crate::testing), beside what begins with `DISTWQ_TEST_`.
-const OF_TESTS: [&str; 3] = ["DISTWQ_MPIRUN", "DISTWQ_LAUNCH_ID", "DISTWQ_SEED"];
+const OF_TESTS: [&str; 2] = ["DISTWQ_MPIRUN", "DISTWQ_LAUNCH_ID"];
 
 /// Says of each variable of the environment that looks like one of distwq, but is none,
 /// that it means nothing.

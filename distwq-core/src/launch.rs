@@ -373,7 +373,7 @@ fn work(
     observer::worker_starts(rank, settings.slots);
     let engine = WorkerEngine::new(transport, controller, registry, &settings);
     let driver = Arc::new(Driver::new(engine, bell, Patience::among(threads_on_host)));
-    runtime::serve(&driver, &settings, is_process);
+    runtime::serve(&driver, controller, &settings, is_process);
     drop(watch);
     observer::worker_ends(rank);
     Ok(())

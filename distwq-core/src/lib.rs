@@ -42,6 +42,7 @@ pub use mpi;
 pub use outcome::error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};
 pub use outcome::info::{CancelState, TaskInfo, TaskState};
 pub use outcome::stats::{RankStats, Stats};
+pub use task::context::Context;
 pub use task::group::{Group, GroupError};
 #[cfg(feature = "mpi")]
 pub use transport::{OneThreadAtATime, RawCommunicator};

@@ -140,6 +140,7 @@ fn shared_mask(parameters: &[Parameter]) -> u64 {
 /// captures nothing and so is a plain function; unlike a named one it can hide none of
 /// the user's.
 fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStream {
+    let context = remote.context.as_ref().map(|ty| variable("context", first_span(ty)));
     let group = remote.group.as_ref().map(|ty| variable("group", first_span(ty)));
     let kind = match group {
         Some(_) => quote!(Collective),
@@ -149,7 +150,9 @@ fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStr
     let closure_parameters = group.iter().chain([&invocation]);
     let argument = |(index, parameter)| argument(index, parameter, private);
     let (read, given): (Vec<_>, Vec<_>) = remote.parameters.iter().enumerate().map(argument).unzip();
-    let passed = group.iter().map(ToTokens::to_token_stream).chain(given);
+    let contexts = context.iter().map(|context| quote_spanned!(generated_at(context.span())=> &#context));
+    let passed = contexts.chain(group.iter().map(ToTokens::to_token_stream)).chain(given);
+    let context = context.as_ref().map(|context| quote!(let #context = #invocation.context();));
     let name = function.generated_name();
     let call = quote_spanned!(name.span()=> #name(#(#passed),*));
     let finish = finish(&remote.output, &call, private);
@@ -159,6 +162,7 @@ fn body(function: &Function, remote: &Remote, private: &TokenStream) -> TokenStr
             use #private::{Unencodable as _, UnencodableAsWritten as _};
             #(#read)*
             #invocation.all_read()?;
+            #context
             #finish
         })
     }

@@ -92,9 +92,9 @@ use signature::Remote;
 /// # Collective functions
 ///
 /// `#[remote(collective)]` makes a function that runs on several ranks at once, as many
-/// as `Call::ranks` says. Its first parameter is the group of these ranks, `&Group`,
-/// which is no argument of `call`. All ranks get the same arguments; the value of the
-/// task is what the first rank of the group returns.
+/// as `Call::ranks` says. Its first parameter, or the one behind a context, is the group
+/// of these ranks, `&Group`, which is no argument of `call`. All ranks get the same
+/// arguments; the value of the task is what the first rank of the group returns.
 ///
 /// ```
 /// use distwq::prelude::*;
@@ -109,6 +109,25 @@ use signature::Remote;
 /// let mut graph = Graph::new();
 /// let length = graph.add(norm::call(&[3.0, 4.0]).ranks(2));
 /// # let _ = length;
+/// ```
+///
+/// # The context of a task
+///
+/// A function whose first parameter is `ctx: &Context` is told which task it is and where
+/// it runs. The context is no argument of `call`, and of a collective function it comes
+/// before the group.
+///
+/// ```
+/// use distwq::{prelude::*, testing};
+///
+/// #[remote]
+/// fn greet(ctx: &Context, name: &str) -> String {
+///     format!("worker {} greets {name}", ctx.worker())
+/// }
+///
+/// let greeting = greet::call("Ada"); // a task
+/// # let _ = greeting;
+/// assert_eq!(greet(&testing::context(), "Ada"), "worker 0 greets Ada"); // an ordinary function
 /// ```
 ///
 /// # What is refused

@@ -19,8 +19,10 @@ const PARAMETERS_MAX: usize = 64;
 
 /// What a call of a remote function needs to know of it.
 pub(crate) struct Remote {
-    /// The type of the first parameter of a collective function, which is no argument of
-    /// a call.
+    /// The type of the first parameter, if that is the context, which is no argument of a
+    /// call.
+    pub(crate) context: Option<Type>,
+    /// The type of the next one of a collective function, which is no argument either.
     pub(crate) group: Option<Type>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) output: Output,
@@ -62,9 +64,12 @@ impl Remote {
         refuse_shape(signature, refusals);
 
         let mut inputs = typed(signature).peekable();
+        let context = inputs.next_if(|input| is_context_reference(&input.ty));
+        check_context(signature, context, refusals);
         let group = inputs.next_if(|input| is_group_reference(&input.ty));
         check_group(signature, group, args, refusals);
         Self {
+            context: context.map(|input| (*input.ty).clone()),
             group: group.map(|input| (*input.ty).clone()),
             parameters: read_parameters(inputs.collect(), refusals),
             output: read_output(&signature.output, refusals),
@@ -121,8 +126,40 @@ fn refuse_generics(signature: &Signature, refusals: &mut Refusals) {
 const LIFETIME: &str = "a remote function cannot have lifetimes, because what it borrows lives on its worker: \
     write `&T` without one, or take the value";
 
+fn is_context_reference(ty: &Type) -> bool {
+    is_reference_to(ty, "Context")
+}
+
+/// Refuses a context in the wrong position or of the wrong form.
+fn check_context(signature: &Signature, first: Option<&PatType>, refusals: &mut Refusals) {
+    if let Some(Type::Reference(reference)) = first.map(|input| bare(&input.ty)) {
+        if reference.mutability.is_some() {
+            refusals.refuse(reference, "write `&Context`: all its methods take it by shared reference");
+        }
+        refuse_named_lifetime(reference, refusals);
+    }
+    for input in typed(signature).filter(|input| is_context(&input.ty)) {
+        if !first.is_some_and(|first| std::ptr::eq(first, input)) {
+            refusals.refuse(
+                &input.ty,
+                "a context cannot be an argument of a call: a function takes `ctx: &Context` once, as its first \
+                 parameter, before a `&Group`, and gets that of its task. If this is another type of that name, import \
+                 it under a name of its own",
+            );
+        }
+    }
+}
+
+fn is_context(ty: &Type) -> bool {
+    is_context_reference(ty) || is_named(ty, "Context")
+}
+
 fn is_group_reference(ty: &Type) -> bool {
-    matches!(bare(ty), Type::Reference(reference) if is_named(&reference.elem, "Group"))
+    is_reference_to(ty, "Group")
+}
+
+fn is_reference_to(ty: &Type, name: &str) -> bool {
+    matches!(bare(ty), Type::Reference(reference) if is_named(&reference.elem, name))
 }
 
 /// Refuses a group that is missing, in the wrong position or of the wrong form.
@@ -143,7 +180,8 @@ fn check_group(signature: &Signature, group: Option<&PatType>, args: &RemoteArgs
         (None, Some(_)) if typed(signature).any(|input| is_group(&input.ty)) => {}
         (None, Some(collective)) => refusals.refuse_at(
             collective,
-            "a collective function takes the group of its ranks: make `group: &Group` its first parameter",
+            "a collective function takes the group of its ranks: make `group: &Group` its first parameter, or the one \
+             behind `ctx: &Context`",
         ),
         (None, None) => {}
     }
@@ -154,7 +192,7 @@ fn check_group(signature: &Signature, group: Option<&PatType>, args: &RemoteArgs
         refusals.refuse(
             &input.ty,
             "a group cannot be an argument of a call: a collective function, `#[remote(collective)]`, takes `group: \
-             &Group` as its first parameter, and gets the one of its own ranks. If this is another type of that name, \
+             &Group` as its first parameter or right behind `ctx: &Context`, and gets the one of its own ranks. If this is another type of that name, \
              import it under a name of its own",
         );
     }
@@ -216,7 +254,7 @@ fn read_parameter(mut name: Ident, ty: &Type, refusals: &mut Refusals) -> Option
     // A variable of the attribute: it must not hide a function of its own name, as in `fn
     // f(f: f64)`.
     name.set_span(name.span().resolved_at(Span::mixed_site()));
-    if is_group(ty) {
+    if is_group(ty) || is_context(ty) {
         // Refused already.
         return None;
     }

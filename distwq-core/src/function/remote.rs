@@ -5,6 +5,7 @@ use crate::codec::{self, CodecError, Payload, PayloadWriter, Portable, Shareable
 use crate::id::TaskId;
 use crate::memory::buffers;
 use crate::outcome::error::with_sources;
+use crate::task::context::Context;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -134,6 +135,12 @@ pub struct Invocation<'a> {
 impl<'a> Invocation<'a> {
     pub(crate) fn new(plain: &'a [u8], inputs: &'a [InputArgument], output: &'a mut PayloadWriter) -> Self {
         Self { plain, inputs, parameter: 0, output }
+    }
+
+    /// The context of the task, for a function that takes one.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        Context::of_this_thread()
     }
 
     /// The next argument, for a parameter taken by value.

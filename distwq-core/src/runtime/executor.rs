@@ -8,11 +8,14 @@ use crate::codec::{Payload, PayloadWriter};
 use crate::config::Settings;
 use crate::function::registry::Body;
 use crate::function::remote::{Failure, Invocation};
-use crate::id::{GroupKey, Slot};
+use crate::id::{GroupKey, Rank, Slot};
 use crate::machine::worker::{Attempt, Awaited, Next, Task};
 use crate::panics;
 use crate::runtime::fault;
-use crate::task::current::{self, Description};
+use crate::task::context::{self, SlotSite};
+use crate::task::current;
+#[cfg(feature = "mpi")]
+use crate::task::current::Description;
 use crate::task::group::{Group, GroupError, Link};
 #[cfg(feature = "mpi")]
 use crate::transport::RawCommunicator;
@@ -22,8 +25,13 @@ use std::time::{Duration, Instant};
 /// Runs the tasks that come until the run is over.
 ///
 /// A rank that is a process of its own ends the run if the others do not join in the end.
-pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, settings: &Settings, is_process: bool) {
-    let name = driver.with(|engine| format!("distwq-{}", engine.transport.rank()));
+pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, controller: Rank, settings: &Settings, is_process: bool) {
+    let rank = driver.with(|engine| engine.transport.rank());
+    // The controller counts the other ranks in their order.
+    let worker = rank.index() - usize::from(rank > controller);
+    let host = fault::host();
+    let site = |slot| SlotSite::new((worker, rank, host.clone()), slot, settings.seed);
+    let name = format!("distwq-{rank}");
     let stack = settings.stack_bytes;
     let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
     std::thread::scope(|scope| {
@@ -31,7 +39,8 @@ pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, settings: &Settings, is_
         let executors: Vec<_> = (0..settings.slots)
             .map(Slot)
             .map(|slot| {
-                thread(&format!("slot-{}", slot.0)).stack_size(stack).spawn_scoped(scope, move || execute(driver, slot))
+                let name = format!("slot-{}", slot.0);
+                thread(&name).stack_size(stack).spawn_scoped(scope, move || execute(driver, site(slot)))
             })
             .collect();
         for executor in executors {
@@ -78,11 +87,11 @@ fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
 }
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.
-fn execute(driver: &Arc<Driver<WorkerEngine>>, slot: Slot) {
+fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite) {
     let mut attempt = Attempt::NONE;
-    let (rank, cancel_flag) = driver.with(|engine| (engine.transport.rank(), engine.cancel_flag(slot)));
-    current::set_rank(rank);
-    current::set_cancel_flag(cancel_flag);
+    let slot = site.slot;
+    current::set_cancel_flag(driver.with(|engine| engine.cancel_flag(slot)));
+    let site = context::enter(site);
     // Whether it has ended and the engine does not know yet.
     let mut has_ended = false;
     loop {
@@ -99,15 +108,12 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, slot: Slot) {
         if next == Next::Stop {
             return;
         }
-        let description = attempt.description.take();
-        if let Some(description) = &description {
-            current::describe(**description);
-        }
+        let described = attempt.description.take().map(|described| site.describe(*described));
         let (task, epoch, output) = attempt.parts();
         let group = epoch.map(|epoch| group_of(driver, epoch));
         attempt.failure = run(task, group.as_ref(), output);
-        if description.is_some() {
-            current::describe(Description::NONE);
+        if described.is_some() {
+            site.undescribe();
         }
         attempt.ran_ns = now_ns().saturating_sub(attempt.started_ns);
         has_ended = true;

@@ -28,7 +28,7 @@ pub(crate) struct Description {
     attempt: u32,
 }
 
-/// Longer labels are cut.
+/// Longer labels are cut: their whole text is told to the function alone, by its context.
 const LABEL_BYTES_MAX: usize = 116;
 
 impl Description {
@@ -51,6 +51,21 @@ impl Description {
 
     pub(crate) fn attempt(&self) -> u32 {
         self.attempt
+    }
+}
+
+/// A description, as a worker keeps it until the task begins.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) short: Description,
+    /// The label, if it was cut.
+    pub(crate) whole_label: Option<Box<str>>,
+}
+
+impl Described {
+    pub(crate) fn new(label: Option<&str>, attempt: u32) -> Self {
+        let cut = label.filter(|label| label.len() > LABEL_BYTES_MAX);
+        Self { short: Description::new(label, attempt), whole_label: cut.map(Box::from) }
     }
 }
 
@@ -110,7 +125,6 @@ pub(crate) fn set_cancel_flag(flag: CancelFlag) {
 }
 
 /// Whether the task that the calling thread runs was cancelled.
-#[allow(dead_code, reason = "only a context asks")]
 pub(crate) fn is_cancelled() -> bool {
     let Some((task, _)) = task() else { return false };
     CANCEL_FLAG.try_with(|flag| flag.borrow().is_raised(task)).unwrap_or(false)

@@ -1,5 +1,6 @@
 //! What a running function is given, and what its thread knows of the task.
 
 pub(crate) mod cancel;
+pub(crate) mod context;
 pub(crate) mod current;
 pub(crate) mod group;

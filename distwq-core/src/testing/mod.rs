@@ -31,11 +31,13 @@
 //! | `DISTWQ_TEST_TALLY` | a file to which each run of a body adds a line, see [`tally`] |
 
 mod case;
+mod context;
 mod rank;
 mod run;
 pub mod tally;
 
 pub use case::Case;
+pub use context::{TestContext, context};
 pub use distwq_launch::{Ending, Family, LaunchError, Launched, Launcher, Mpirun, Output, RankOutput};
 pub use run::run;
 

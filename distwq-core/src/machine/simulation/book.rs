@@ -7,7 +7,7 @@ use crate::function::argument::Input;
 use crate::function::remote::{Failure, InputArgument};
 use crate::id::TaskId;
 use crate::machine::worker;
-use crate::task::current::Description;
+use crate::task::current::Described;
 use crate::task::group::GroupError;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -112,7 +112,7 @@ impl Book {
         &mut self,
         worker: usize,
         task: &worker::Task,
-        description: Option<&Description>,
+        description: Option<&Described>,
         group: Option<(u64, usize, usize)>,
     ) -> usize {
         let index = self.index(task.id);
@@ -125,7 +125,7 @@ impl Book {
         }
         self.check_arguments(model, task);
         self.check_follow(model, worker, group);
-        let (label, told) = description.map_or((None, 1), |told| (told.label(), told.attempt()));
+        let (label, told) = description.map_or((None, 1), |told| (told.short.label(), told.short.attempt()));
         assert_eq!(label, model.label.as_deref(), "what is told of {}", model.id);
         let may_be = model.cancelled.is_none_or(|sent| told <= sent);
         assert!(may_be, "attempt {told} of {} begins after it was cancelled", model.id);

@@ -172,6 +172,7 @@ impl<'h> World<'h> {
             slots,
             inline_bytes_max: shape.inline_bytes_max,
             stack_bytes: 1 << 20,
+            seed: 0,
             collective_grace_ns: 30_000_000_000,
             shutdown_grace_ns: 20_000_000,
         };

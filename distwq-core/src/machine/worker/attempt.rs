@@ -4,15 +4,16 @@ use super::queue::ReadyTask;
 use super::task::Task;
 use crate::codec::PayloadWriter;
 use crate::function::remote::Failure;
-use crate::task::current::Description;
+use crate::task::current::Described;
 
 /// One attempt on an executor, and what became of it: reused for one after another, so
 /// that none is moved.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(super) ready: ReadyTask,
-    /// What people want to know of the task if its process ends within it; few have that.
-    pub(crate) description: Option<Box<Description>>,
+    /// What people want to know of the task if its process ends within it, and what its
+    /// context tells; few have that.
+    pub(crate) description: Option<Box<Described>>,
     pub(crate) started_ns: u64,
     pub(crate) ran_ns: u64,
     pub(crate) output: PayloadWriter,

@@ -1,18 +1,18 @@
 //! The descriptions of the few tasks of a worker that have one and have not begun.
 
 use crate::id::TaskId;
-use crate::task::current::Description;
+use crate::task::current::Described;
 use rustc_hash::FxHashMap;
 
 /// Descriptions by task.
 #[derive(Default, Debug)]
-pub(super) struct Descriptions(FxHashMap<TaskId, Box<Description>>);
+pub(super) struct Descriptions(FxHashMap<TaskId, Box<Described>>);
 
 impl Descriptions {
     /// A task has come; few have a description.
     pub(super) fn keep(&mut self, task: TaskId, label: Option<&str>, attempt: u32) {
         if label.is_some() || attempt > 1 {
-            self.0.insert(task, Box::new(Description::new(label, attempt)));
+            self.0.insert(task, Box::new(Described::new(label, attempt)));
         }
     }
 
@@ -24,7 +24,7 @@ impl Descriptions {
 
     /// That of a task that begins, or never will.
     #[inline]
-    pub(super) fn take(&mut self, task: TaskId) -> Option<Box<Description>> {
+    pub(super) fn take(&mut self, task: TaskId) -> Option<Box<Described>> {
         // Asked for each task, and there are none as a rule.
         if self.0.is_empty() { None } else { self.0.remove(&task) }
     }

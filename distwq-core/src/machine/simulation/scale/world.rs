@@ -73,6 +73,7 @@ impl World {
             slots: 1,
             inline_bytes_max: 4_096,
             stack_bytes: 1 << 20,
+            seed: 0,
             collective_grace_ns: 10_000_000_000,
             shutdown_grace_ns: 1_000_000_000,
         };

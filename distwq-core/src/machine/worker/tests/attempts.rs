@@ -34,7 +34,8 @@ fn what_has_a_label_or_is_tried_again_is_described() {
         let mut worker = Told::new();
         run_with(&mut worker, label, attempt);
         let begun = begin(&mut worker, 5);
-        let described = begun.description.as_ref().map(|described| (described.label(), described.attempt()));
+        let described =
+            begun.description.as_ref().map(|described| (described.short.label(), described.short.attempt()));
         assert_eq!((described, begun.started_ns), (expected, 5));
         assert_eq!(worker.worker.leftovers().as_deref(), Some("1 tasks that run"));
         run_with(&mut worker, label, attempt);

@@ -1,0 +1,248 @@
+//! The context of a task: what its function is told of itself and of the slot that runs
+//! it. An executor [enters](enter) its slot once; a function that takes a context gets
+//! one made of that and of the [task of the thread](super::current), and all other tasks
+//! pay nothing for it.
+
+use super::current::{self, Described, Description};
+use crate::id::{Rank, Slot};
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+/// What a task knows of itself and of where it runs: the first parameter of a function
+/// that asks for it, and no argument of its call.
+///
+/// A context is only there within its task and belongs to the thread that runs it: read
+/// what other threads need before they start. In a unit test, where the function is
+/// called as any other, [`testing::context`](crate::testing::context()) makes one.
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+///
+/// /// Estimates π from random points that are the same on any number of workers.
+/// #[remote]
+/// fn estimate(ctx: &Context, points: u32) -> f64 {
+///     let mut random = ctx.seed();
+///     let mut coordinate = || {
+///         // xorshift64*: Marsaglia 2003, Vigna 2016
+///         random ^= random >> 12;
+///         random ^= random << 25;
+///         random ^= random >> 27;
+///         (random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) as f64 / (1_u64 << 53) as f64
+///     };
+///     let inside = (0..points).filter(|_| coordinate().powi(2) + coordinate().powi(2) < 1.0);
+///     4.0 * inside.count() as f64 / f64::from(points)
+/// }
+///
+/// #[remote]
+/// fn where_am_i(ctx: &Context) -> (usize, String) {
+///     (ctx.worker(), ctx.host().to_owned())
+/// }
+///
+/// #[distwq::main(config = Config::new().workers(2).seed(7))]
+/// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+///     let pi = cluster.submit(estimate::call(10_000)).get()?;
+///     assert!((pi - std::f64::consts::PI).abs() < 0.1);
+///     let (worker, _host) = cluster.submit(where_am_i::call()).get()?;
+///     assert!(worker < cluster.workers());
+///     Ok(())
+/// }
+/// ```
+pub struct Context {
+    site: Rc<SlotSite>,
+    pub(crate) task: u32,
+    function: &'static str,
+    pub(crate) label: Option<Box<str>>,
+    pub(crate) attempt: u32,
+    pub(crate) cancelled: bool,
+}
+
+impl Context {
+    /// That of the task that the calling thread runs.
+    ///
+    /// # Panics
+    /// If the thread is no executor that runs a task.
+    pub(crate) fn of_this_thread() -> Self {
+        let site = HERE.with_borrow(Option::clone).expect("a task runs on a thread that has entered its slot");
+        let (task, function) = current::task().expect("a context is asked for within a task");
+        let description = current::description();
+        let whole = site.whole_label.borrow().clone();
+        let label = whole.or_else(|| description.label().map(Box::from));
+        Self { site, task: task.serial(), function, label, attempt: description.attempt(), cancelled: false }
+    }
+
+    /// One of a test, that of the first attempt of task 1, a function of this name.
+    pub(crate) fn of_a_test(site: SlotSite, function: &'static str) -> Self {
+        Self { site: Rc::new(site), task: 1, function, label: None, attempt: 1, cancelled: false }
+    }
+
+    /// The slot, as long as nobody else refers to it.
+    pub(crate) fn site_mut(&mut self) -> Option<&mut SlotSite> {
+        Rc::get_mut(&mut self.site)
+    }
+
+    /// The worker that runs the task, counted from 0 and below
+    /// [`Cluster::workers`](crate::Cluster::workers); of a collective task, that of this
+    /// member.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.site.worker
+    }
+
+    /// The rank of the worker, its number among all ranks. On the local backend these are
+    /// threads, and the controller is rank 0.
+    #[must_use]
+    pub fn rank(&self) -> Rank {
+        self.site.rank
+    }
+
+    /// The name of the host of that rank.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.site.host
+    }
+
+    /// Which of the [slots](crate::Config::slots) of the worker runs the task, counted
+    /// from 0: each is a thread of its own.
+    #[must_use]
+    pub fn slot(&self) -> usize {
+        self.site.slot.index()
+    }
+
+    /// The number of the task, as [`TaskInfo::id`](crate::TaskInfo::id) has it: tasks and
+    /// shared values are counted from 1 in the order in which the cluster took them.
+    #[must_use]
+    pub fn task(&self) -> u32 {
+        self.task
+    }
+
+    /// The label that the call was given.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// Which attempt this is, counted from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether the task was [cancelled](crate::Handle::cancel): a function that runs for
+    /// long asks now and then, which costs a few nanoseconds, and returns an `Err` if so.
+    /// Then the task ends as [`Cancelled`](crate::TaskError::Cancelled) and is not retried.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.cancelled || current::is_cancelled()
+    }
+
+    /// A seed for the random numbers of the task: a function of the run's
+    /// [seed](crate::Config::seed), of the path of the function and of the
+    /// [number](Self::task) of the task, and of nothing else. So it is the same at each
+    /// attempt, whichever worker runs it, and on any number of ranks and both backends,
+    /// if the program takes its tasks in the same order: one thread submits, or a graph
+    /// is run. Tasks of one function have different seeds.
+    ///
+    /// All members of a collective task have the same one; add
+    /// [`Group::rank`](crate::Group::rank) for a stream of each.
+    ///
+    /// The function is FNV-1a of the path, joined to both numbers by the finaliser of
+    /// SplitMix64, and stays so within a version of distwq.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        seed_of(self.site.seed, self.function, self.task)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SlotSite { worker, slot, .. } = &*self.site;
+        write!(f, "Context({} #{}, attempt {}, worker {worker}", self.function, self.task, self.attempt)?;
+        write!(f, ", slot {})", slot.index())
+    }
+}
+
+/// A slot of a worker, as its tasks are told of it.
+pub(crate) struct SlotSite {
+    pub(crate) worker: usize,
+    pub(crate) rank: Rank,
+    pub(crate) host: String,
+    pub(crate) slot: Slot,
+    /// The seed of the run.
+    pub(crate) seed: u64,
+    /// The label of the task that runs, if it is too long for its description.
+    whole_label: RefCell<Option<Box<str>>>,
+}
+
+impl SlotSite {
+    pub(crate) fn new((worker, rank, host): (usize, Rank, String), slot: Slot, seed: u64) -> Self {
+        Self { worker, rank, host, slot, seed, whole_label: RefCell::default() }
+    }
+
+    /// The next task of the slot is described like this.
+    pub(crate) fn describe(&self, described: Described) {
+        let Described { short, whole_label } = described;
+        current::describe(short);
+        *self.whole_label.borrow_mut() = whole_label;
+    }
+
+    /// That task has ended.
+    pub(crate) fn undescribe(&self) {
+        current::describe(Description::NONE);
+        self.whole_label.take();
+    }
+}
+
+thread_local! {
+    /// The slot whose tasks this thread runs.
+    static HERE: RefCell<Option<Rc<SlotSite>>> = const { RefCell::new(None) };
+}
+
+/// The calling thread runs the tasks of this slot from here on.
+pub(crate) fn enter(site: SlotSite) -> Rc<SlotSite> {
+    let site = Rc::new(site);
+    current::set_rank(site.rank);
+    HERE.set(Some(Rc::clone(&site)));
+    site
+}
+
+/// The seed of a task.
+fn seed_of(run: u64, path: &str, task: u32) -> u64 {
+    // FNV-1a: Fowler, Noll, Vo; draft-eastlake-fnv.
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let path = path.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+    mixed(mixed(mixed(run) ^ path) ^ u64::from(task))
+}
+
+/// The finaliser of SplitMix64: Steele, Lea, Flood 2014; the constants are Vigna's. No
+/// two numbers give the same.
+fn mixed(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// The first outputs of SplitMix64 seeded with 0 and of FNV-1a, as published.
+    #[test]
+    fn the_seed_is_made_of_what_its_documentation_names() {
+        assert_eq!(mixed(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(mixed(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
+        assert_eq!(seed_of(0, "", 0), mixed(mixed(mixed(0) ^ 0xcbf2_9ce4_8422_2325)));
+        assert_eq!(seed_of(5, "a", 3), mixed(mixed(mixed(5) ^ 0xaf63_dc4c_8601_ec8c) ^ 3));
+    }
+
+    #[test]
+    fn seeds_differ_by_run_and_function_and_task() {
+        let all = (0..4).flat_map(|run| (1..1_000).map(move |task| (run, task)));
+        let seeds: HashSet<_> =
+            all.flat_map(|(run, task)| ["a", "b", "a::b"].map(|path| seed_of(run, path, task))).collect();
+        assert_eq!(seeds.len(), 4 * 999 * 3);
+    }
+}
