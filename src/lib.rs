@@ -343,6 +343,36 @@
 //! [`testing::context`](testing::context()) makes one where the function is called as any
 //! other.
 //!
+//! # The state of a slot
+//!
+//! What is dear to make and used by many tasks is made once for each slot, by
+//! [`Config::init`], or by [`try_init`](Config::try_init) if that can fail. A task borrows
+//! it by [`Context::state`]. It lives on the thread of its slot, so it need not be `Send`,
+//! and it is ended there: [`Config::finish`] makes something of it, and
+//! [`Cluster::finish`] gives that of all slots.
+//!
+//! ```
+//! use distwq::prelude::*;
+//!
+//! #[remote]
+//! fn add(ctx: &Context, x: u64) {
+//!     *ctx.state::<u64>() += x;
+//! }
+//!
+//! #[distwq::main(config = Config::new().workers(2).init(|_| 0_u64).finish(|total| total))]
+//! fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
+//!     (1..=10).for_each(|x| drop(cluster.submit(add::call(x))));
+//!     let totals: Vec<u64> = cluster.finish()?; // one for each worker
+//!     assert_eq!(totals.iter().sum::<u64>(), 55);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The body begins when all states are made. If one cannot be, no task runs: each ends as
+//! [`Init`](TaskError::Init), and the run ends with an exit code that is not 0. What
+//! grows with use is made anew after [so many tasks](Config::state_lifespan), and what a
+//! task has damaged after [`Context::reset_state`].
+//!
 //! # Errors
 //!
 //! [`TaskError`] says why a task gave no value, for which task, on which rank and host,
@@ -357,6 +387,7 @@
 //! | [`Codec`](TaskError::Codec) | an argument or output could not be encoded or decoded |
 //! | [`ValueLost`](TaskError::ValueLost), [`WorkerLost`](TaskError::WorkerLost) | an input or its worker is gone |
 //! | [`Cancelled`](TaskError::Cancelled) | it was cancelled before it had given a value |
+//! | [`Init`](TaskError::Init) | a state for it could not be made |
 //! | [`Refused`](TaskError::Refused) | it can never run; [`Refusal`] says why |
 //! | [`Stalled`](TaskError::Stalled) | nothing can move any more; says who waits for what |
 //! | [`NotStarted`](TaskError::NotStarted), [`Timeout`](TaskError::Timeout), [`InsideTask`](TaskError::InsideTask) | about the asking, not about the task |
@@ -542,9 +573,10 @@
 
 pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
-    Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, Context, CycleError, Graph,
-    Group, GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress, Rank, RankStats,
-    Refusal, RunError, Stats, TaskError, TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
+    Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, Context, CycleError,
+    FinishError, Graph, Group, GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress,
+    Rank, RankStats, Refusal, RunError, State, StateError, Stats, TaskError, TaskInfo, TaskSite, TaskState,
+    UpstreamPath, launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};
@@ -552,8 +584,8 @@ pub use distwq_macros::{main, remote, test};
 
 /// What most programs use: `use distwq::prelude::*;`.
 pub mod prelude {
-    pub use crate::{Batch, Call, Cluster, Config, Context, Graph, Group, GroupError, Handle, RunError, TaskError};
     pub use crate::remote;
+    pub use crate::{Batch, Call, Cluster, Config, Context, Graph, Group, GroupError, Handle, RunError, TaskError};
 }
 
 /// What the code that the macros generate names. Not for use by hand.

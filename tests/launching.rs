@@ -372,6 +372,35 @@ fn a_body_that_fails_or_panics_ends_the_run_with_one_and_a_message() {
 }
 
 #[test]
+fn an_init_that_fails_on_one_worker_ends_all_tasks_and_the_run_with_one() {
+    for backend in backends(&[3, 4]) {
+        let output = expect_end(launch(&launcher("init fails", backend)), "init failed on rank 2 (host ");
+        assert!(output.rank(0).contains("did not run, because a state for it could not be made"), "{output}");
+        assert!(output.rank(0).contains("): no model") && output.rank(0).contains("the body goes on"), "{output}");
+        assert_eq!(output.code(), Some(1), "{output}");
+    }
+}
+
+#[test]
+fn an_init_that_never_returns_fails_at_its_limit_and_the_run_ends_within_the_grace() {
+    for backend in backends(&[3]) {
+        let text = "init has not returned within the init limit of 300 ms on rank 2 (host ";
+        let output = expect_end(launch(&launcher("init never returns", backend)), text);
+        assert!(output.rank(0).contains("the body goes on"), "{output}");
+        assert!(output.contains(", where `init` has not returned"), "{output}");
+    }
+}
+
+#[test]
+fn an_init_that_fails_for_a_later_state_ends_the_tasks_that_are_left() {
+    for backend in backends(&[3]) {
+        let output = expect_end(launch(&launcher("init fails again", backend)), "): the third");
+        assert!(output.rank(0).contains("the body goes on"), "{output}");
+        assert_eq!(output.code(), Some(1), "{output}");
+    }
+}
+
+#[test]
 fn a_task_that_exits_its_process_ends_the_run_with_a_message() {
     for backend in backends(&[3]) {
         for code in ["0", "3"] {

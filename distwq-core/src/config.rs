@@ -2,6 +2,10 @@
 //! the code so that a program can be tuned without building it again.
 
 use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of a run. The controller's settings hold for all ranks; they travel to
@@ -18,10 +22,15 @@ use std::time::Duration;
 /// | [`piece_bytes`](Self::piece_bytes) | `DISTWQ_PIECE_BYTES` | 64 MiB |
 /// | [`stack_bytes`](Self::stack_bytes) | `DISTWQ_STACK_BYTES` | 8 MiB |
 /// | [`seed`](Self::seed) | `DISTWQ_SEED` | 0 |
+/// | [`init_limit`](Self::init_limit) | `DISTWQ_INIT_LIMIT_MS` | 5 min |
+/// | [`finish_limit`](Self::finish_limit) | `DISTWQ_FINISH_LIMIT_MS` | 1 min |
 /// | [`handshake_limit`](Self::handshake_limit) | `DISTWQ_HANDSHAKE_LIMIT_MS` | 60 s |
 /// | [`collective_grace`](Self::collective_grace) | `DISTWQ_COLLECTIVE_GRACE_MS` | 10 s |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
 /// | [`mpi_thread_multiple`](Self::mpi_thread_multiple) | `DISTWQ_MPI_THREAD_MULTIPLE` | 0 |
+///
+/// `S` is the type of the state that [`init`](Self::init) makes for each slot, and `F`
+/// that of what [`finish`](Self::finish) makes of it in the end.
 ///
 /// Times in variables are milliseconds, sizes bytes. A variable that is no number, or out
 /// of its range, ends the program at its start with a message and exit code 2. One that
@@ -40,7 +49,7 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use]
-pub struct Config {
+pub struct Config<S = (), F = ()> {
     pub(crate) workers: Option<usize>,
     pub(crate) slots: u32,
     pub(crate) controller: i32,
@@ -52,6 +61,30 @@ pub struct Config {
     pub(crate) collective_grace: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) mpi_thread_multiple: bool,
+    pub(crate) init_limit: Duration,
+    pub(crate) finish_limit: Duration,
+    /// How the states of the slots are made, if they have any.
+    pub(crate) recipe: Option<AnyRecipe>,
+    pub(crate) types: PhantomData<fn(S) -> F>,
+}
+
+/// A recipe for states, as whoever has made it knows it: functions on it name contexts,
+/// which do not exist on this floor.
+#[derive(Clone)]
+pub(crate) struct AnyRecipe(pub(crate) Arc<dyn Any + Send + Sync>);
+
+impl PartialEq for AnyRecipe {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for AnyRecipe {}
+
+impl fmt::Debug for AnyRecipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recipe")
+    }
 }
 
 /// What all ranks of a run have to agree on: the controller's settings, as they travel to
@@ -64,6 +97,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) collective_grace_ns: u64,
     pub(crate) shutdown_grace_ns: u64,
+    /// Whether each slot has a state.
+    pub(crate) has_states: bool,
 }
 
 /// A setting that cannot be.
@@ -106,6 +141,10 @@ impl Default for Config {
             collective_grace: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(10),
             mpi_thread_multiple: false,
+            init_limit: Duration::from_secs(300),
+            finish_limit: Duration::from_secs(60),
+            recipe: None,
+            types: PhantomData,
         }
     }
 }
@@ -114,6 +153,37 @@ impl Config {
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+impl<S, F> Config<S, F> {
+    /// The same settings with a recipe for states of these types.
+    pub(crate) fn with_recipe<T, G>(self, recipe: Option<AnyRecipe>) -> Config<T, G> {
+        let Self { workers, slots, controller, inline_bytes_max, piece_bytes, stack_bytes, seed, .. } = self;
+        let Self { handshake_limit, collective_grace, shutdown_grace, mpi_thread_multiple, .. } = self;
+        Config {
+            workers,
+            slots,
+            controller,
+            inline_bytes_max,
+            piece_bytes,
+            stack_bytes,
+            seed,
+            handshake_limit,
+            collective_grace,
+            shutdown_grace,
+            mpi_thread_multiple,
+            init_limit: self.init_limit,
+            finish_limit: self.finish_limit,
+            recipe,
+            types: PhantomData,
+        }
+    }
+
+    /// The same, without the types in its own.
+    pub(crate) fn untyped(mut self) -> Config {
+        let recipe = self.recipe.take();
+        self.with_recipe(recipe)
     }
 
     /// How many workers the local backend has, each a thread, from 1 to 4096. Over MPI
@@ -200,6 +270,22 @@ impl Config {
         self
     }
 
+    /// How long the [`init`](Self::init) of all slots may take, before it counts as
+    /// failed. The body begins when all have ended, or after this time.
+    pub fn init_limit(mut self, limit: Duration) -> Self {
+        self.init_limit = limit;
+        self
+    }
+
+    /// How long [`Cluster::finish`](crate::Cluster::finish) waits for what
+    /// [`finish`](Self::finish) makes of the states, once all tasks have ended.
+    pub fn finish_limit(mut self, limit: Duration) -> Self {
+        self.finish_limit = limit;
+        self
+    }
+}
+
+impl Config {
     /// Those that hold for all ranks.
     pub(crate) fn settings(&self) -> Settings {
         // A year at most, which is checked.
@@ -211,6 +297,7 @@ impl Config {
             seed: self.seed,
             collective_grace_ns: ns(self.collective_grace),
             shutdown_grace_ns: ns(self.shutdown_grace),
+            has_states: self.recipe.is_some(),
         }
     }
 
@@ -231,6 +318,8 @@ impl Config {
         read.milliseconds("DISTWQ_HANDSHAKE_LIMIT_MS", &mut self.handshake_limit)?;
         read.milliseconds("DISTWQ_COLLECTIVE_GRACE_MS", &mut self.collective_grace)?;
         read.milliseconds("DISTWQ_SHUTDOWN_GRACE_MS", &mut self.shutdown_grace)?;
+        read.milliseconds("DISTWQ_INIT_LIMIT_MS", &mut self.init_limit)?;
+        read.milliseconds("DISTWQ_FINISH_LIMIT_MS", &mut self.finish_limit)?;
         read.switch("DISTWQ_MPI_THREAD_MULTIPLE", &mut self.mpi_thread_multiple)?;
         self.checked()
     }
@@ -247,6 +336,8 @@ impl Config {
             ("handshake_limit_ms", self.handshake_limit),
             ("collective_grace_ms", self.collective_grace),
             ("shutdown_grace_ms", self.shutdown_grace),
+            ("init_limit_ms", self.init_limit),
+            ("finish_limit_ms", self.finish_limit),
         ];
         for (setting, limit) in limits {
             within(setting, limit.as_millis().try_into().unwrap_or(i64::MAX), 0, YEAR_MS)?;
@@ -265,7 +356,7 @@ impl Config {
 }
 
 /// The variables of [`Config`].
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 13] = [
     "DISTWQ_WORKERS",
     "DISTWQ_SLOTS",
     "DISTWQ_CONTROLLER",
@@ -276,6 +367,8 @@ const VARIABLES: [&str; 11] = [
     "DISTWQ_HANDSHAKE_LIMIT_MS",
     "DISTWQ_COLLECTIVE_GRACE_MS",
     "DISTWQ_SHUTDOWN_GRACE_MS",
+    "DISTWQ_INIT_LIMIT_MS",
+    "DISTWQ_FINISH_LIMIT_MS",
     "DISTWQ_MPI_THREAD_MULTIPLE",
 ];
 

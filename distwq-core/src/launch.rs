@@ -6,7 +6,7 @@ mod exit;
 mod launcher;
 mod loss;
 
-use crate::api::cluster::Cluster;
+use crate::api::cluster::{Cluster, Finish};
 use crate::config::{self, Config};
 use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::Registry;
@@ -20,6 +20,7 @@ use crate::runtime::handshake::{self, HandshakeError};
 use crate::runtime::observer;
 use crate::runtime::{self, ControllerEngine, WorkerEngine};
 use crate::task::current;
+use crate::task::recipe::Recipe;
 use crate::transport::{Network, Transport};
 use crate::wire::message::Welcome;
 use body::Body;
@@ -44,7 +45,8 @@ const MISUSED: u8 = 2;
 /// threads of this process. Settings of the environment win over `config`.
 ///
 /// # Exit codes
-/// 0 if all went well; 1 if the body returned an error or panicked; 2 if the settings
+/// 0 if all went well; 1 if the body returned an error or panicked, or if a state could
+/// not be [made](Config::init); 2 if the settings
 /// cannot be; 70 if the run had to be ended. If the body calls `process::exit`, its code:
 /// at once, without a word, and whatever runs. This is what the process of the controller
 /// ends with, and so the launcher; the other ranks end with 0 if they have heard of the
@@ -71,8 +73,8 @@ const MISUSED: u8 = 2;
 ///     })
 /// }
 /// ```
-pub fn launch<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
-    let config = match config.with_environment() {
+pub fn launch<R: BodyResult>(config: Config<impl Sized, impl Sized>, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
+    let config = match config.untyped().with_environment() {
         Ok(config) => config,
         Err(error) => return misused(&error.to_string()),
     };
@@ -141,7 +143,8 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
     panics::install_hook();
     let limit = config.handshake_limit;
     let started = ends.into_iter().map(|end| {
-        let work = move || work(Box::new(end), Rank(0), registry, limit, workers + 1, false);
+        let recipe = Recipe::of(&config).cloned();
+        let work = move || work(Box::new(end), Rank(0), registry, limit, recipe, workers + 1, false);
         thread::Builder::new().name("distwq-worker".to_owned()).spawn(work)
     });
     let ranks = match started.collect::<Result<Vec<_>, _>>() {
@@ -193,7 +196,8 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
     } else {
         // That a run has failed is told by the controller, by its exit code too.
         let limit = config.handshake_limit;
-        let work = move || work(Box::new(transport), controller, registry, limit, threads, true);
+        let recipe = Recipe::of(config).cloned();
+        let work = move || work(Box::new(transport), controller, registry, limit, recipe, threads, true);
         let end = environment
             .serve_while(work)
             .unwrap_or_else(|error| fault::end_process(&fault::no_thread("of the worker", &error)));
@@ -253,7 +257,9 @@ fn control<R: BodyResult>(
     let bell = transport.bell();
     let engine = ControllerEngine::new(transport, registry, workers, settings);
     let driver = Driver::new(engine, bell, Patience::among(threads_on_host));
-    let cluster = Cluster::new(driver, session, config.inline_bytes_max);
+    let final_type = Recipe::of(config).and_then(|recipe| recipe.final_type);
+    let states_end = Finish { limit: config.finish_limit, final_type };
+    let cluster = Cluster::new(driver, session, config.inline_bytes_max, states_end);
     let inner = Arc::clone(cluster.inner());
     let is_process = overdue == Overdue::EndTheRun && fault::is_one_of_several();
     let watch = is_process.then(|| {
@@ -270,7 +276,10 @@ fn control<R: BodyResult>(
             let text = fault::no_thread("that watches the controller", &error);
             inner.driver.with(|engine| fault::end_run(&mut *engine.transport, &text));
         }
-        let body = Body::run(|| body(&cluster));
+        if config.recipe.is_some() {
+            wait_for_states(&inner.driver, config.init_limit);
+        }
+        let mut body = Body::run(|| body(&cluster));
         if is_process {
             fault::yield_to_exit();
         }
@@ -282,6 +291,10 @@ fn control<R: BodyResult>(
             Body::Panicked(_) => fault::say("the body panicked"),
         }
         let leaves_behind = inner.driver.with(|engine| engine.machine().leaves_behind());
+        if let Some(text) = inner.driver.with(|engine| engine.machine().init_failure().map(str::to_owned)) {
+            fault::say(&text);
+            body.fail(text);
+        }
         if is_process {
             if leaves_behind {
                 // The exit ends the other ranks, whatever they run.
@@ -304,6 +317,17 @@ fn control<R: BodyResult>(
     observer::run_ends(why, has_failed, || inner.driver.with(|engine| engine.stats()));
     current::set(outer);
     Ok(end)
+}
+
+/// Waits until the states of all slots are made, or one could not be. Past the limit that
+/// counts as failed.
+fn wait_for_states(driver: &Driver<ControllerEngine>, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    let made =
+        driver.wait_until(Awaited::States, Some(deadline), |engine| engine.machine().are_states_made().then_some(()));
+    if made.is_none() {
+        driver.with(|engine| engine.states_overdue(limit));
+    }
 }
 
 /// Tells all workers to stop and waits until all ranks have joined in the end. Gives
@@ -351,6 +375,7 @@ fn work(
     controller: Rank,
     registry: &'static Registry,
     limit: Duration,
+    recipe: Option<Recipe>,
     threads_on_host: usize,
     is_process: bool,
 ) -> Result<(), String> {
@@ -373,7 +398,7 @@ fn work(
     observer::worker_starts(rank, settings.slots);
     let engine = WorkerEngine::new(transport, controller, registry, &settings);
     let driver = Arc::new(Driver::new(engine, bell, Patience::among(threads_on_host)));
-    runtime::serve(&driver, controller, &settings, is_process);
+    runtime::serve(&driver, controller, &settings, recipe.as_ref(), is_process);
     drop(watch);
     observer::worker_ends(rank);
     Ok(())

@@ -40,9 +40,11 @@ pub use machine::simulation;
 #[cfg(feature = "mpi")]
 pub use mpi;
 pub use outcome::error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};
+pub use outcome::finish::FinishError;
 pub use outcome::info::{CancelState, TaskInfo, TaskState};
 pub use outcome::stats::{RankStats, Stats};
 pub use task::context::Context;
 pub use task::group::{Group, GroupError};
+pub use task::state::{State, StateError};
 #[cfg(feature = "mpi")]
 pub use transport::{OneThreadAtATime, RawCommunicator};

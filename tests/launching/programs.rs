@@ -1,6 +1,7 @@
 //! The bodies of the programs, by their names.
 
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs the program that this process is to be, and gives its exit code.
 pub(super) fn run(program: &str) -> ExitCode {
@@ -107,6 +108,54 @@ pub(super) fn run(program: &str) -> ExitCode {
             println!("the others have ended");
             Ok(long.get()?)
         }),
+        "init fails" => {
+            let config = config.try_init(|ctx| if ctx.worker() == 1 { Err("no model") } else { Ok(7_u8) });
+            distwq::launch(config, |cluster| {
+                let narrow: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x).retries(2))).collect();
+                let wide = cluster.submit(members::call());
+                let after = cluster.submit(sum::call(&narrow));
+                for handle in narrow {
+                    let error = handle.get().expect_err("there is no state");
+                    assert!(matches!(&error, TaskError::Init { site, .. } if site.attempts == 1), "{error}");
+                }
+                assert!(matches!(wide.get(), Err(TaskError::Init { .. })));
+                assert!(matches!(after.get(), Err(TaskError::Upstream { .. })));
+                println!("told: {}", cluster.submit(square::call(1)).get().expect_err("there is no state"));
+                println!("the body goes on");
+            })
+        }
+        "init never returns" => {
+            let config = config.init_limit(Duration::from_millis(300)).shutdown_grace(Duration::from_millis(500));
+            let config = config.init(|ctx| {
+                if ctx.worker() == 1 {
+                    thread::sleep(Duration::from_secs(120))
+                }
+            });
+            distwq::launch(config, |cluster| {
+                for handle in (0..20).map(|x| cluster.submit(square::call(x))).collect::<Vec<_>>() {
+                    println!("told: {}", handle.get().expect_err("there is no state"));
+                }
+                assert!(matches!(cluster.submit(members::call()).get(), Err(TaskError::Init { .. })));
+                println!("the body goes on");
+            })
+        }
+        "init fails again" => {
+            static INITS: AtomicUsize = AtomicUsize::new(0);
+            let twice = |_: &Context| match INITS.fetch_add(1, Ordering::Relaxed) {
+                0 | 1 => Ok(()),
+                _ => Err("the third"),
+            };
+            distwq::launch(config.try_init(twice).state_lifespan(1), |cluster| {
+                let handles: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x))).collect();
+                let ends: Vec<_> = handles.iter().map(Handle::get).collect();
+                assert!(ends.iter().any(Result::is_ok), "{ends:?}");
+                let errors: Vec<_> = ends.into_iter().filter_map(Result::err).collect();
+                assert!(errors.iter().all(|error| matches!(error, TaskError::Init { .. })), "{errors:?}");
+                println!("told: {}", errors.first().expect("the third state is missing"));
+                assert!(matches!(cluster.submit(square::call(1)).get(), Err(TaskError::Init { .. })));
+                println!("the body goes on");
+            })
+        }
         #[cfg(feature = "mpi")]
         "stuck" => distwq::launch(config.collective_grace(Duration::from_secs(1)), |cluster| {
             wait_for(cluster, stuck_in_raw_mpi::call().ranks(2))

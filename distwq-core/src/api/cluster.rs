@@ -11,6 +11,7 @@ use crate::function::argument::Input;
 use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote};
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
+use crate::outcome::finish::FinishError;
 use crate::outcome::info::{CancelState, TaskInfo};
 use crate::outcome::stats::Stats;
 use crate::panics;
@@ -20,7 +21,7 @@ use crate::runtime::observer;
 use crate::runtime::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};
 use crate::task::current;
 use smallvec::SmallVec;
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
@@ -73,16 +74,26 @@ pub(crate) struct Inner {
     session: u64,
     inline_bytes_max: u64,
     callbacks: Callbacks,
+    finish: Finish,
+}
+
+/// What becomes of the states of the slots.
+#[derive(Clone, Copy)]
+pub(crate) struct Finish {
+    /// How long that may take.
+    pub(crate) limit: Duration,
+    /// The type that they are made to, if to any.
+    pub(crate) final_type: Option<&'static str>,
 }
 
 /// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
 
 impl Cluster {
-    pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, inline_bytes_max: u64) -> Self {
+    pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, inline_bytes_max: u64, finish: Finish) -> Self {
         let (notes, workers) = driver.with(|engine| (engine.reference_notes(), engine.machine().workers()));
         let callbacks = Callbacks::default();
-        Self { inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max, callbacks }) }
+        Self { inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max, callbacks, finish }) }
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -277,6 +288,39 @@ impl Cluster {
                 "cancelled tasks have not ended within the shutdown grace of {grace_ms} ms and are left behind: {tasks}"
             ));
         }
+    }
+
+    /// [Shuts down](Self::shutdown), ends the states of all slots, and gives what
+    /// [`Config::finish`](crate::Config::finish) has made of them, in the order of the
+    /// workers and of their slots; of states that were made anew, also of those before.
+    /// Asked again, it gives the same.
+    ///
+    /// # Errors
+    /// [`FinishError`] if the config has no `finish` or one of another type, if `finish`
+    /// has panicked anywhere or exceeds the [limit](crate::Config::finish_limit), or if
+    /// there are no states because `init` has failed.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn finish<F: Portable>(&self) -> Result<Vec<F>, FinishError> {
+        current::assert_outside("Cluster::finish");
+        let Finish { limit, final_type } = self.inner.finish;
+        let (wanted, made) = (type_name::<F>(), final_type.ok_or(FinishError::NoFinish)?);
+        if made != wanted {
+            return Err(FinishError::OtherType { wanted, made });
+        }
+        self.shutdown();
+        let driver = &self.inner.driver;
+        driver.with(ControllerEngine::ask_finals);
+        let deadline = Instant::now() + limit;
+        let finals = driver.wait_until(Awaited::States, Some(deadline), |engine| engine.machine().finals());
+        let finals = finals.unwrap_or_else(|| {
+            let sites = driver.with(|engine| engine.machine().unfinished());
+            Err(FinishError::Limit { sites, limit_ms: limit.as_millis() })
+        })?;
+        let decode = |value: &Payload| panics::caught_error("its `Deserialize`", || codec::decode(value.as_slice()));
+        finals.iter().map(|value| decode(value).map_err(|message| FinishError::Decode { message })).collect()
     }
 }
 

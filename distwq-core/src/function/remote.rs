@@ -34,6 +34,8 @@ pub enum Failure {
     Input(String),
     /// A member of the group failed, or left while others still communicated.
     Group(String),
+    /// The slot has no state to run it with.
+    Init(String),
     /// The rank of a member is gone. The controller says so itself.
     Lost(String),
 }
@@ -41,9 +43,11 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Returned(message) | Self::Input(message) | Self::Group(message) | Self::Lost(message) => {
-                f.write_str(message)
-            }
+            Self::Returned(message)
+            | Self::Input(message)
+            | Self::Group(message)
+            | Self::Init(message)
+            | Self::Lost(message) => f.write_str(message),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Decode { parameter, message } => {
                 let argument = parameter + 1;

@@ -73,6 +73,13 @@ impl Body {
         }
     }
 
+    /// The run has failed of this, whatever the body has returned.
+    pub(super) fn fail(&mut self, text: String) {
+        if !self.is_failure() {
+            *self = Self::Returned(Err(text));
+        }
+    }
+
     pub(super) fn is_failure(&self) -> bool {
         !matches!(self, Self::Returned(Ok(())))
     }

@@ -142,6 +142,15 @@ pub enum TaskError {
         /// What is known of the end of the worker.
         message: Arc<str>,
     },
+    /// The state that [`Config::init`](crate::Config::init) makes could not be made, on
+    /// this worker or on another one.
+    #[error("{site} did not run, because a state for it could not be made: {message}")]
+    Init {
+        /// Which task, and where it was to run.
+        site: Arc<TaskSite>,
+        /// Where `init` failed, and of what.
+        message: Arc<str>,
+    },
     /// The task cannot run, and was not taken.
     #[error("{task} was refused: {reason}")]
     Refused {
@@ -221,6 +230,7 @@ impl TaskError {
             | Self::ValueLost { site, .. }
             | Self::Group { site, .. }
             | Self::WorkerLost { site, .. }
+            | Self::Init { site, .. }
             | Self::Upstream { site, .. }
             | Self::InsideTask { site, .. }
             | Self::Timeout { site, .. }
@@ -254,6 +264,7 @@ impl TaskError {
             | Self::ValueLost { message, .. }
             | Self::Group { message, .. }
             | Self::WorkerLost { message, .. }
+            | Self::Init { message, .. }
             | Self::Stalled { message, .. } => Some(message),
             _ => None,
         }

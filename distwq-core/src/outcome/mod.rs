@@ -2,5 +2,6 @@
 //! give and users to hold.
 
 pub(crate) mod error;
+pub(crate) mod finish;
 pub(crate) mod info;
 pub(crate) mod stats;

@@ -242,6 +242,18 @@ impl ControllerEngine {
         self.deliver();
     }
 
+    /// The states of the slots have not been made within this time.
+    pub(crate) fn states_overdue(&mut self, limit: Duration) {
+        self.handle(Input::StatesOverdue { limit_ms: limit.as_millis() });
+        self.deliver();
+    }
+
+    /// Asks all workers what the states of their slots are made to.
+    pub(crate) fn ask_finals(&mut self) {
+        self.handle(Input::FinalsWanted);
+        self.deliver();
+    }
+
     /// Takes no tasks any more.
     pub(crate) fn begin_closing(&mut self) {
         self.now_ns = now_ns();

@@ -17,20 +17,30 @@ use crate::task::current;
 #[cfg(feature = "mpi")]
 use crate::task::current::Description;
 use crate::task::group::{Group, GroupError, Link};
+use crate::task::keeper::Keeper;
+use crate::task::recipe::Recipe;
 #[cfg(feature = "mpi")]
 use crate::transport::RawCommunicator;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Runs the tasks that come until the run is over.
 ///
 /// A rank that is a process of its own ends the run if the others do not join in the end.
-pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, controller: Rank, settings: &Settings, is_process: bool) {
+pub(crate) fn serve(
+    driver: &Arc<Driver<WorkerEngine>>,
+    controller: Rank,
+    settings: &Settings,
+    recipe: Option<&Recipe>,
+    is_process: bool,
+) {
     let rank = driver.with(|engine| engine.transport.rank());
     // The controller counts the other ranks in their order.
     let worker = rank.index() - usize::from(rank > controller);
     let host = fault::host();
     let site = |slot| SlotSite::new((worker, rank, host.clone()), slot, settings.seed);
+    let states = settings.has_states.then_some(recipe);
     let name = format!("distwq-{rank}");
     let stack = settings.stack_bytes;
     let thread = |kind: &str| std::thread::Builder::new().name(format!("{name}-{kind}"));
@@ -40,7 +50,7 @@ pub(crate) fn serve(driver: &Arc<Driver<WorkerEngine>>, controller: Rank, settin
             .map(Slot)
             .map(|slot| {
                 let name = format!("slot-{}", slot.0);
-                thread(&name).stack_size(stack).spawn_scoped(scope, move || execute(driver, site(slot)))
+                thread(&name).stack_size(stack).spawn_scoped(scope, move || execute(driver, site(slot), states))
             })
             .collect();
         for executor in executors {
@@ -87,11 +97,15 @@ fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
 }
 
 /// One executor: takes tasks and runs them on this thread, until the run is over.
-fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite) {
+///
+/// If the slots have states, it makes that of its own first, by the recipe that this rank
+/// has; in the end it lets it go.
+fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Option<&Recipe>>) {
     let mut attempt = Attempt::NONE;
     let slot = site.slot;
     current::set_cancel_flag(driver.with(|engine| engine.cancel_flag(slot)));
     let site = context::enter(site);
+    let mut keeper = states.and_then(|recipe| keeper_of(driver, &site, recipe));
     // Whether it has ended and the engine does not know yet.
     let mut has_ended = false;
     loop {
@@ -105,28 +119,62 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite) {
             }
             engine.next(slot, first_look.take(), &mut attempt)
         });
-        if next == Next::Stop {
-            return;
+        match next {
+            Next::Begin => {}
+            Next::Finish => {
+                let finals = keeper.as_mut().map_or_else(Vec::new, Keeper::finish);
+                driver.with(|engine| engine.state_ended(slot, finals));
+                continue;
+            }
+            Next::Stop => break,
         }
         let described = attempt.description.take().map(|described| site.describe(*described));
         let (task, epoch, output) = attempt.parts();
         let group = epoch.map(|epoch| group_of(driver, epoch));
-        attempt.failure = run(task, group.as_ref(), output);
+        attempt.failure = run(task, group.as_ref(), output, keeper.as_mut());
         if described.is_some() {
             site.undescribe();
         }
         attempt.ran_ns = now_ns().saturating_sub(attempt.started_ns);
         has_ended = true;
+        if let Some(failure) = keeper.as_mut().and_then(Keeper::take_news) {
+            driver.with(|engine| engine.state_lost(failure));
+        }
     }
+    // What nobody has asked for.
+    let finals = keeper.as_mut().map_or_else(Vec::new, Keeper::finish);
+    for error in finals.into_iter().filter_map(Result::err) {
+        fault::say(&format!("{} (host {}), slot {}: {error}", site.rank, site.host, slot.0));
+    }
+}
+
+/// Makes the state of a slot, and tells the engine. None if this rank knows of no states,
+/// unlike the controller.
+fn keeper_of(driver: &Driver<WorkerEngine>, site: &Rc<SlotSite>, recipe: Option<&Recipe>) -> Option<Keeper> {
+    let mut keeper = recipe.map(|recipe| Keeper::new(recipe.clone(), Rc::clone(site)));
+    let failure = match &mut keeper {
+        Some(keeper) => keeper.init().err(),
+        None => Some("the config of this rank has no `init`, but that of the controller has".to_owned()),
+    };
+    driver.with(|engine| engine.state_made(failure));
+    keeper
 }
 
 /// Runs the function of a task: on the calling thread, with its panics contained. Writes
 /// the encoded output, or gives why there is none. The arguments are dropped here too.
-fn run(task: &mut Task, group: Option<&Group>, output: &mut PayloadWriter) -> Option<Box<Failure>> {
+fn run(
+    task: &mut Task,
+    group: Option<&Group>,
+    output: &mut PayloadWriter,
+    keeper: Option<&mut Keeper>,
+) -> Option<Box<Failure>> {
     let remote = task.remote.expect("a task that runs has a function");
     output.clear();
     current::set(Some((task.id, remote.path)));
     let result = panics::caught(|| {
+        if let Some(keeper) = keeper {
+            keeper.prepare().map_err(Failure::Init)?;
+        }
         let mut invocation = Invocation::new(task.plain.as_slice(), &task.inputs, output);
         observer::in_attempt(|| match (remote.body, group) {
             (Body::Single(run), _) => run(&mut invocation),

@@ -12,6 +12,7 @@ use crate::memory::buffers;
 use crate::runtime::fault;
 use crate::task::cancel::CancelFlag;
 use crate::task::group::GroupError;
+use crate::task::recipe::Final;
 use crate::transport::Transport;
 use std::mem::take;
 use std::time::Duration;
@@ -70,8 +71,14 @@ impl WorkerEngine {
             self.turns_in_passing += 1;
             self.turn(now_ns());
         }
-        let next = self.machine.next()?;
+        let Some(next) = self.machine.next() else {
+            return self.machine.wants_final(slot).then_some(Next::Finish);
+        };
         if next == Next::Begin {
+            // Members use the state of slot 0.
+            if slot != Slot(0) && self.machine.is_for_first_slot() {
+                return None;
+            }
             let now = ended_ns.map_or_else(now_ns, |ended_ns| ended_ns.max(self.turned_ns));
             self.machine.handle(now, Input::Begin { slot, attempt }, &mut self.out);
         }
@@ -82,6 +89,24 @@ impl WorkerEngine {
     #[inline]
     pub(super) fn ended(&mut self, slot: Slot, attempt: &mut Attempt) {
         self.machine.handle(attempt.ended_ns(), Input::Ended { slot, attempt }, &mut self.out);
+        self.deliver();
+    }
+
+    /// An executor has made the first state of its slot, or could not.
+    pub(super) fn state_made(&mut self, failure: Option<String>) {
+        self.machine.handle(now_ns(), Input::StateMade { failure }, &mut self.out);
+        self.deliver();
+    }
+
+    /// An executor could not make the state of its slot anew.
+    pub(super) fn state_lost(&mut self, failure: String) {
+        self.machine.handle(now_ns(), Input::StateLost { failure }, &mut self.out);
+        self.deliver();
+    }
+
+    /// An executor has ended the state of its slot.
+    pub(super) fn state_ended(&mut self, slot: Slot, finals: Vec<Final>) {
+        self.machine.handle(now_ns(), Input::StateEnded { slot, finals }, &mut self.out);
         self.deliver();
     }
 
@@ -190,7 +215,7 @@ impl Engine for WorkerEngine {
     }
 
     fn is_busy(&self) -> bool {
-        self.machine.running() > 0
+        self.machine.running() > 0 || self.machine.attends_to_states()
     }
 
     fn has_unsent(&self) -> bool {
@@ -219,6 +244,11 @@ impl Engine for WorkerEngine {
 
     fn wake(&mut self, waiters: &mut Waiters<Awaited>) {
         waiters.tell(&mut self.out.happened);
-        waiters.wake_some(Awaited::Task, self.machine.ready());
+        if self.machine.is_for_first_slot() {
+            // Whichever began to wait first: it is for one of them alone.
+            waiters.wake(Awaited::Task);
+        } else {
+            waiters.wake_some(Awaited::Task, self.machine.ready());
+        }
     }
 }

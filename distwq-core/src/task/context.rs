@@ -4,8 +4,9 @@
 //! pay nothing for it.
 
 use super::current::{self, Described, Description};
+use super::state::{State, StateCell, StateError};
 use crate::id::{Rank, Slot};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -56,6 +57,8 @@ pub struct Context {
     pub(crate) label: Option<Box<str>>,
     pub(crate) attempt: u32,
     pub(crate) cancelled: bool,
+    /// Of the making of a state: its seed.
+    seed: Option<u64>,
 }
 
 impl Context {
@@ -69,12 +72,28 @@ impl Context {
         let description = current::description();
         let whole = site.whole_label.borrow().clone();
         let label = whole.or_else(|| description.label().map(Box::from));
-        Self { site, task: task.serial(), function, label, attempt: description.attempt(), cancelled: false }
+        Self {
+            site,
+            task: task.serial(),
+            function,
+            label,
+            attempt: description.attempt(),
+            cancelled: false,
+            seed: None,
+        }
+    }
+
+    /// That of the making of a state.
+    pub(crate) fn of_init(site: Rc<SlotSite>) -> Self {
+        const FUNCTION: &str = "init";
+        let slot = (site.worker as u64) << 32 | site.slot.index() as u64;
+        let seed = mixed(seed_of(site.seed, FUNCTION, 0) ^ slot);
+        Self { site, task: 0, function: FUNCTION, label: None, attempt: 1, cancelled: false, seed: Some(seed) }
     }
 
     /// One of a test, that of the first attempt of task 1, a function of this name.
     pub(crate) fn of_a_test(site: SlotSite, function: &'static str) -> Self {
-        Self { site: Rc::new(site), task: 1, function, label: None, attempt: 1, cancelled: false }
+        Self { site: Rc::new(site), task: 1, function, label: None, attempt: 1, cancelled: false, seed: None }
     }
 
     /// The slot, as long as nobody else refers to it.
@@ -151,7 +170,37 @@ impl Context {
     /// SplitMix64, and stays so within a version of distwq.
     #[must_use]
     pub fn seed(&self) -> u64 {
-        seed_of(self.site.seed, self.function, self.task)
+        self.seed.unwrap_or_else(|| seed_of(self.site.seed, self.function, self.task))
+    }
+
+    /// Borrows the state of the slot, which [`Config::init`](crate::Config::init) has
+    /// made. While the guard is there, nobody else can.
+    ///
+    /// # Panics
+    /// If there is no state, or one of another type, or if the task has borrowed it
+    /// already: the task ends as [`Panicked`](crate::TaskError::Panicked) and says so.
+    #[must_use]
+    #[track_caller]
+    pub fn state<S: 'static>(&self) -> State<'_, S> {
+        // A closure would be told as where it was raised.
+        match self.try_state() {
+            Ok(state) => state,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The same for a task that can do without.
+    ///
+    /// # Errors
+    /// [`StateError`], where [`state`](Self::state) panics.
+    pub fn try_state<S: 'static>(&self) -> Result<State<'_, S>, StateError> {
+        self.site.state.lend()
+    }
+
+    /// Has the state of the slot ended and made anew before the next task there: for one
+    /// that is damaged.
+    pub fn reset_state(&self) {
+        self.site.reset.set(true);
     }
 }
 
@@ -173,11 +222,15 @@ pub(crate) struct SlotSite {
     pub(crate) seed: u64,
     /// The label of the task that runs, if it is too long for its description.
     whole_label: RefCell<Option<Box<str>>>,
+    pub(crate) state: StateCell,
+    /// The state is to be made anew.
+    pub(crate) reset: Cell<bool>,
 }
 
 impl SlotSite {
     pub(crate) fn new((worker, rank, host): (usize, Rank, String), slot: Slot, seed: u64) -> Self {
-        Self { worker, rank, host, slot, seed, whole_label: RefCell::default() }
+        let (whole_label, state, reset) = Default::default();
+        Self { worker, rank, host, slot, seed, whole_label, state, reset }
     }
 
     /// The next task of the slot is described like this.

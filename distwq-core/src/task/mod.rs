@@ -4,3 +4,6 @@ pub(crate) mod cancel;
 pub(crate) mod context;
 pub(crate) mod current;
 pub(crate) mod group;
+pub(crate) mod keeper;
+pub(crate) mod recipe;
+pub(crate) mod state;

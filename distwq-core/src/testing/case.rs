@@ -4,6 +4,12 @@ use std::{env, time::Duration};
 
 use crate::Config;
 
+/// A configuration without the types of its states, as a [`Case`] takes it.
+#[doc(hidden)]
+pub fn untyped<S, F>(config: Config<S, F>) -> Config {
+    config.untyped()
+}
+
 /// One test, as [`run`](super::run) needs to know it; `#[distwq::test(…)]` writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {

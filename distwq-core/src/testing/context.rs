@@ -2,6 +2,7 @@
 
 use crate::id::{Rank, Slot};
 use crate::task::context::{Context, SlotSite};
+use std::any::type_name;
 use std::ops::Deref;
 
 /// A context for a function that is called as any other, in a unit test: that of the
@@ -19,6 +20,15 @@ use std::ops::Deref;
 ///
 /// assert_eq!(name(&testing::context(), 1), "nameless 1");
 /// assert_eq!(name(&testing::context().label("case"), 2), "case 2");
+///
+/// #[remote]
+/// fn add(ctx: &Context, x: u64) {
+///     *ctx.state::<u64>() += x;
+/// }
+///
+/// let context = testing::context().with_state(40_u64);
+/// add(&context, 2);
+/// assert_eq!(*context.state::<u64>(), 42);
 /// ```
 pub fn context() -> TestContext {
     let site = SlotSite::new((0, Rank(1), "localhost".to_owned()), Slot(0), 0);
@@ -66,6 +76,13 @@ impl TestContext {
     /// [seeds](Context::seed).
     pub fn run_seed(self, seed: u64) -> Self {
         self.with_site(|site| site.seed = seed)
+    }
+
+    /// The state of the slot.
+    pub fn with_state<S: 'static>(self, state: S) -> Self {
+        self.with_site(|site| {
+            site.state.put(Box::new(state), type_name::<S>()).expect("nobody has borrowed one");
+        })
     }
 
     fn with_site(mut self, change: impl FnOnce(&mut SlotSite)) -> Self {

@@ -37,6 +37,8 @@ mod run;
 pub mod tally;
 
 pub use case::Case;
+#[doc(hidden)]
+pub use case::untyped;
 pub use context::{TestContext, context};
 pub use distwq_launch::{Ending, Family, LaunchError, Launched, Launcher, Mpirun, Output, RankOutput};
 pub use run::run;

@@ -44,6 +44,10 @@ pub(crate) enum ToWorker<'a> {
     Forget { values: Vec<TaskId> },
     /// This rank is gone: what was asked of it never comes.
     Lost { rank: Rank },
+    /// A state could not be made, on some worker: no task begins any more.
+    Bar { failure: &'a str },
+    /// All tasks have ended: end the states of your slots.
+    Finish,
     /// Say what you hold and what you run.
     Report,
     /// The run is over.
@@ -74,6 +78,13 @@ pub(crate) enum ToController<'a> {
     /// The answer to `Report`; with each task that runs, for how many nanoseconds it
     /// does.
     Report { resident_bytes: u64, values: u64, kept_bytes: u64, running: Vec<(TaskId, u64)> },
+    /// The states of all slots are made, or one could not be.
+    StatesMade { failure: Option<&'a str> },
+    /// The answer to `Finish`: what the states were made to, in the order of the slots.
+    Finals {
+        #[serde(borrow)]
+        values: Vec<Result<Blob<'a>, &'a str>>,
+    },
     /// These values have not come, and this rank has none of them.
     Missing { values: Vec<TaskId> },
     /// After `Stop`: nothing runs on this rank any more, and what had not begun never

@@ -65,6 +65,7 @@ impl Entry {
             Failure::Decode { .. } | Failure::Encode(_) => TaskError::Codec { site, message: text() },
             Failure::Input(_) => TaskError::ValueLost { site, message: text() },
             Failure::Group(_) => TaskError::Group { site, message: text() },
+            Failure::Init(_) => TaskError::Init { site, message: text() },
             Failure::Lost(_) => TaskError::WorkerLost { site, message: text() },
         }
     }
@@ -105,7 +106,7 @@ pub(super) fn output_of(task: TaskId, end: End, table: &Table, workers: &Workers
 }
 
 /// Whether another attempt may do better: what does not decode here does not decode
-/// elsewhere.
+/// elsewhere, and once a state could not be made, no task runs.
 pub(super) fn is_worth_a_retry(failure: &Failure) -> bool {
-    !matches!(failure, Failure::Decode { .. })
+    !matches!(failure, Failure::Decode { .. } | Failure::Init(_))
 }

@@ -36,6 +36,10 @@ pub(crate) enum Input<'a> {
     CancelAll,
     /// A user asks what all workers hold and run.
     ReportsWanted,
+    /// The states of the slots were to be made within this time.
+    StatesOverdue { limit_ms: u128 },
+    /// A user asks what the states of all slots were made to: they end.
+    FinalsWanted,
     /// No tasks are taken any more.
     Closing,
     /// The same, and those that were are cancelled. Those that run are waited for only so
@@ -156,6 +160,8 @@ pub(crate) enum Awaited {
     Collected(CollectorId),
     /// The reports of all workers.
     Reports,
+    /// The states of all slots being made, or what they were made to.
+    States,
     /// The end of a graph.
     GraphRun(GraphRunId),
     /// The end of all tasks.

@@ -19,6 +19,7 @@ mod references;
 mod reports;
 mod roll;
 mod slices;
+mod states;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ use groups::Groups;
 use prompt::Prompt;
 use references::Unreferenced;
 use smallvec::SmallVec;
+use states::States;
 use std::sync::Arc;
 use table::{Ended, Entry, HomeCopy, Output, RanOn, Table};
 use watches::Watches;
@@ -102,6 +104,7 @@ pub(crate) struct Controller {
     prompt: Prompt,
     counts: Counts,
     cancelled: Cancelled,
+    states: States,
     /// From when the cluster takes no tasks any more until the run is over.
     draining: Option<Draining>,
     /// Nobody waits for the tasks that have not ended.
@@ -117,6 +120,7 @@ impl Controller {
         settings: Settings,
     ) -> (Self, Outbox) {
         let mut out = Outbox::new(workers.iter().map(|state| state.rank));
+        let states = States::new(workers.len(), settings.has_states);
         let mut controller = Self {
             here,
             host,
@@ -135,6 +139,7 @@ impl Controller {
             prompt: Prompt::default(),
             counts: Counts::default(),
             cancelled: Cancelled::default(),
+            states,
             draining: None,
             leaves_behind: false,
         };
@@ -189,6 +194,8 @@ impl Controller {
                 self.cancel_all(out);
             }
             Input::LeavesBehind => self.leave_behind(out),
+            Input::StatesOverdue { limit_ms } => self.states_overdue(limit_ms, out),
+            Input::FinalsWanted => self.finals_wanted(out),
             Input::Lost { rank } => self.lost(rank, out),
             Input::TurnEnds => {
                 if self.next_deadline().is_some_and(|deadline| deadline <= self.now) {

@@ -90,6 +90,8 @@ impl Controller {
                     self.reported(out);
                 }
             }
+            ToController::StatesMade { failure } => self.states_made(worker, failure, out),
+            ToController::Finals { values } => self.finals_came(worker, frame, values, out)?,
             ToController::Stopped => self.workers.stopped(worker),
             ToController::Peer(ToPeer::Fetch { value }) => {
                 let payload = self.table.get(value).and_then(Entry::payload_here);

@@ -7,6 +7,7 @@ mod ends;
 mod graphs;
 mod groups;
 mod outbox;
+mod states;
 mod table;
 mod told;
 
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::function::argument::ArgumentPosition;
 use crate::function::registry::{Body, Remote};
 use crate::function::remote::Failure;
+use crate::outcome::finish::FinishError;
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given, OfAttempt, RunFields};
 use crate::wire::message::ToController;
 

@@ -142,6 +142,9 @@ impl Controller {
     pub(crate) fn who_is_busy(&self) -> String {
         let named = self.workers.not_stopped().map(|(worker, state)| {
             let at = format!("{} (host {})", state.rank, state.host);
+            if self.is_in_init(worker) {
+                return format!("{at}, where `init` has not returned");
+            }
             if state.in_flight() == 0 {
                 let doubt = "does the `Drop` of a value not return, or does its process stand still?";
                 return format!("{at} with no task ({doubt})");

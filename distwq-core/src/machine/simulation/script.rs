@@ -68,6 +68,7 @@ pub(super) fn failure_text(failure: &Failure) -> &str {
         | Failure::Encode(text)
         | Failure::Input(text)
         | Failure::Group(text)
+        | Failure::Init(text)
         | Failure::Lost(text)
         | Failure::Decode { message: text, .. } => text,
     }

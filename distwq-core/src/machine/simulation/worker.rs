@@ -292,6 +292,7 @@ impl World<'_> {
                 let began = ended.map_or(this.clock.shows(now), |ended| ended.max(this.clock.kept()));
                 self.begin(worker, slot, began);
             }
+            Some(Next::Finish) => unreachable!("there are no states"),
             Some(Next::Stop) => {
                 let rank = this.rank;
                 self.history.note(now, || format!("{rank} slot {slot} returns"));

@@ -175,6 +175,7 @@ impl<'h> World<'h> {
             seed: 0,
             collective_grace_ns: 30_000_000_000,
             shutdown_grace_ns: 20_000_000,
+            has_states: false,
         };
         let functions = functions::registry();
         let mut clock = || Clock::new(BEGIN_NS, random.below(1_000_000));

@@ -3,6 +3,7 @@
 use super::attempt::Attempt;
 use crate::codec::frame::Frame;
 use crate::id::{GroupKey, Rank, Slot};
+use crate::task::recipe::Final;
 
 /// What has happened.
 pub(crate) enum Input<'a> {
@@ -21,6 +22,13 @@ pub(crate) enum Input<'a> {
     /// The controller is to be told what this rank holds and runs, as the
     /// [outbox](super::Outbox::take_asked) has asked.
     Reports { kept_bytes: u64 },
+    /// An executor has made the first state of its slot, or could not.
+    StateMade { failure: Option<String> },
+    /// An executor could not make the state of its slot anew.
+    StateLost { failure: String },
+    /// An executor has ended the state of its slot, as it was
+    /// [asked](super::Worker::wants_final) to.
+    StateEnded { slot: Slot, finals: Vec<Final> },
     /// All executors have returned: nothing runs here any more.
     Finished,
 }
@@ -41,6 +49,8 @@ pub(crate) enum Awaited {
 pub(crate) enum Next {
     /// Begin a task.
     Begin,
+    /// End the state of the slot.
+    Finish,
     /// Nothing more will come.
     Stop,
 }

@@ -14,6 +14,7 @@ mod membership;
 mod outbox;
 mod queue;
 mod running;
+mod states;
 mod store;
 mod task;
 #[cfg(test)]
@@ -45,6 +46,7 @@ use membership::Membership;
 use queue::{Queue, ReadyTask};
 use running::Running;
 use rustc_hash::FxHashSet;
+use states::{States, tell_states};
 use std::mem::take;
 use values::{Found, Missing, Values};
 
@@ -73,6 +75,7 @@ pub(crate) struct Worker {
     descriptions: Descriptions,
     /// Tasks that were cancelled and are not here.
     cancelled: FxHashSet<TaskId>,
+    states: States,
     /// Ranks that are gone.
     lost: Vec<Rank>,
     phase: Phase,
@@ -91,6 +94,7 @@ impl Worker {
             running: Running::new(settings.slots),
             descriptions: Descriptions::default(),
             cancelled: FxHashSet::default(),
+            states: States::new(settings.slots, settings.has_states),
             lost: Vec::new(),
             phase: Phase::Open,
         }
@@ -131,6 +135,9 @@ impl Worker {
                 let (resident_bytes, values) = self.values.held();
                 out.tell(&ToController::Report { resident_bytes, values, kept_bytes, running });
             }
+            Input::StateMade { failure } => self.state_made(failure.as_deref(), out),
+            Input::StateLost { failure } => tell_states(Some(&failure), out),
+            Input::StateEnded { slot, finals } => self.state_ended(slot, finals, out),
             Input::Finished => {
                 out.tell(&ToController::Stopped);
                 out.flush();
@@ -152,6 +159,13 @@ impl Worker {
             return Some(Next::Begin);
         }
         (self.phase != Phase::Open).then_some(Next::Stop)
+    }
+
+    /// Whether what is [next](Self::next) is for the executor of slot 0 alone: the part
+    /// of a member of a group. Nothing else runs on its worker.
+    #[inline]
+    pub(crate) fn is_for_first_slot(&self) -> bool {
+        self.ready.begins_with_member()
     }
 
     /// How many tasks are ready for an executor.
@@ -295,6 +309,8 @@ impl Worker {
         }
         if self.phase == Phase::Failed {
             self.discard(out);
+        } else if self.is_barred() {
+            self.end_unbegun(out);
         }
         Ok(())
     }
@@ -381,6 +397,8 @@ impl Worker {
                 gone.for_each(|value| out.garbage.push(Box::new(value)));
             }
             ToWorker::Lost { rank } => self.lost(rank, out),
+            ToWorker::Bar { failure } => self.bar(failure),
+            ToWorker::Finish => self.finals_wanted(out),
             ToWorker::Report => out.ask_for_report(),
             ToWorker::Stop { failed } => {
                 self.phase = if failed { Phase::Failed } else { Phase::Stopped };

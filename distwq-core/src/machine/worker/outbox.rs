@@ -6,6 +6,7 @@ use crate::codec::{CodecError, Payload, PayloadWriter};
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot, TaskId};
 use crate::machine::{Garbage, Happened, Ns, Outgoing};
+use crate::task::recipe::Final;
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given};
 use crate::wire::message::{ToController, ToPeer, ToWorker};
 use std::mem::take;
@@ -63,6 +64,16 @@ impl Outbox {
     pub(super) fn tell(&mut self, message: &ToController<'_>) {
         self.report.push(message);
         self.reports += 1;
+    }
+
+    /// Tells the controller what the states of the slots were made to.
+    pub(super) fn tell_finals(&mut self, finals: &[Final]) {
+        let values = finals.iter().map(|value| match value {
+            Ok(payload) => Ok(self.report.blob(payload)),
+            Err(text) => Err(text.as_str()),
+        });
+        let values = values.collect();
+        self.tell(&ToController::Finals { values });
     }
 
     /// Tells the controller how an attempt has ended; `raw`: it asked for the raw

@@ -63,6 +63,12 @@ impl Queue {
         }
     }
 
+    /// Whether the first ready task is the part of a member of a group.
+    #[inline]
+    pub(super) fn begins_with_member(&self) -> bool {
+        self.tasks.get(self.taken).is_some_and(|first| first.epoch.is_some())
+    }
+
     /// Moves the first ready task to `target`, where nothing is left of the one before.
     /// False if there is none.
     #[inline]
@@ -78,6 +84,11 @@ impl Queue {
             self.taken = 0;
         }
         true
+    }
+
+    /// Those that are left, in order.
+    pub(super) fn into_tasks(self) -> impl Iterator<Item = ReadyTask> {
+        self.tasks.into_iter().skip(self.taken)
     }
 
     /// How many ready tasks there are.

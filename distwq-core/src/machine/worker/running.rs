@@ -35,6 +35,11 @@ impl Running {
         Some(Slot(at as u32))
     }
 
+    /// How many executors there are.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// How many tasks run.
     pub(super) fn count(&self) -> u32 {
         self.count

@@ -3,6 +3,7 @@
 mod attempts;
 mod cancel;
 mod groups;
+mod states;
 
 use super::*;
 use crate::codec::frame::Blob;
@@ -28,9 +29,12 @@ struct Told {
 
 impl Told {
     fn new() -> Self {
+        Self::with_settings(&Config::new().inline_bytes_max(1_000).settings())
+    }
+
+    fn with_settings(settings: &Settings) -> Self {
         let registry = Registry::sorted(vec![&REMOTE]).expect("one function differs from all others");
-        let settings = Config::new().inline_bytes_max(1_000).settings();
-        let worker = Worker::new(WORKER, Box::leak(Box::new(registry)), &settings);
+        let worker = Worker::new(WORKER, Box::leak(Box::new(registry)), settings);
         Self { worker, out: Outbox::new(CONTROLLER) }
     }
 

@@ -6,7 +6,7 @@ use super::*;
 fn each_failure_makes_the_error_that_says_what_it_is_and_is_tried_again_if_that_may_help() {
     let text = || "the text".to_owned();
     type IsIt = fn(&TaskError) -> bool;
-    let table: [(Failure, IsIt, bool); 6] = [
+    let table: [(Failure, IsIt, bool); 7] = [
         (Failure::Returned(text()), |error| matches!(error, TaskError::Failed { .. }), true),
         (Failure::Panicked(text()), |error| matches!(error, TaskError::Panicked { .. }), true),
         (
@@ -17,6 +17,7 @@ fn each_failure_makes_the_error_that_says_what_it_is_and_is_tried_again_if_that_
         (Failure::Encode(text()), |error| matches!(error, TaskError::Codec { .. }), true),
         (Failure::Input(text()), |error| matches!(error, TaskError::ValueLost { .. }), true),
         (Failure::Group(text()), |error| matches!(error, TaskError::Group { .. }), true),
+        (Failure::Init(text()), |error| matches!(error, TaskError::Init { .. }), false),
     ];
     for (failure, is_it, is_tried_again) in table {
         for retries in [0, 1] {

@@ -76,6 +76,7 @@ impl World {
             seed: 0,
             collective_grace_ns: 10_000_000_000,
             shutdown_grace_ns: 1_000_000_000,
+            has_states: false,
         };
         let mut meter = Meter::new();
         let (greetings, sites) = greet(workers, registry, settings, &mut meter);
@@ -270,6 +271,7 @@ impl World {
         let now = agenda.now();
         match machine.next() {
             None => {}
+            Some(Next::Finish) => unreachable!("there are no states"),
             Some(Next::Stop) => {
                 *doing = Doing::Stopped;
                 self.tell_worker(worker, worker::Input::Finished);

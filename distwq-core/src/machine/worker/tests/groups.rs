@@ -6,12 +6,12 @@ use crate::task::group::Operation;
 /// The other members, which the test plays as well.
 const SECOND: Rank = Rank(2);
 const THIRD: Rank = Rank(3);
-const MEMBERS: [Rank; 3] = [WORKER, SECOND, THIRD];
-const EPOCH: u64 = 7;
+pub(super) const MEMBERS: [Rank; 3] = [WORKER, SECOND, THIRD];
+pub(super) const EPOCH: u64 = 7;
 
 impl Told {
     /// It has to run task 9 as a member of this group.
-    fn join(&mut self, members: [Rank; 3], inputs: &[(u32, Source<'_>)]) {
+    pub(super) fn join(&mut self, members: [Rank; 3], inputs: &[(u32, Source<'_>)]) {
         let members = Members::of(members).encoded();
         let mut frame = Frame::default();
         push_run_in(&mut frame.body, 9, inputs, Some(GroupOfRun { epoch: EPOCH, members: &members }));

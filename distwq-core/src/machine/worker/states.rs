@@ -1,0 +1,102 @@
+//! The states of the slots, as far as the machine of a worker knows them: whether all
+//! have been made, and what they were made to in the end. The executors make and end
+//! them.
+
+use super::Worker;
+use super::outbox::Outbox;
+use super::queue::ReadyTask;
+use crate::function::remote::Failure;
+use crate::id::Slot;
+use crate::task::recipe::Final;
+use crate::wire::message::ToController;
+use std::mem::take;
+
+/// What the executors have said of their states.
+#[derive(Debug)]
+pub(super) struct States {
+    /// Slots whose first state is to be made.
+    unmade: u32,
+    /// Why no task begins any more: some state of this run could not be made.
+    failure: Option<String>,
+    /// Which slots are still to end their states, and what the others have made of
+    /// theirs; nothing before the controller has asked for it.
+    finals: Option<Vec<Option<Vec<Final>>>>,
+    /// How many of them are still to do so.
+    unended: usize,
+}
+
+impl States {
+    /// None made yet, of so many slots; without any state there is nothing to make.
+    pub(super) fn new(slots: u32, has_states: bool) -> Self {
+        Self { unmade: if has_states { slots } else { 0 }, failure: None, finals: None, unended: 0 }
+    }
+}
+
+impl Worker {
+    /// Whether executors make states, or end them, beside their tasks.
+    pub(crate) fn attends_to_states(&self) -> bool {
+        self.states.unmade > 0 || self.states.unended > 0
+    }
+
+    /// An executor has made the first state of its slot, or could not.
+    pub(super) fn state_made(&mut self, failure: Option<&str>, out: &mut Outbox) {
+        self.states.unmade -= 1;
+        if failure.is_some() || self.states.unmade == 0 {
+            tell_states(failure, out);
+        }
+    }
+
+    /// A state could not be made, here or elsewhere: no task begins any more.
+    pub(super) fn bar(&mut self, failure: &str) {
+        self.states.failure.get_or_insert_with(|| failure.to_owned());
+    }
+
+    /// Whether no task begins any more.
+    pub(super) fn is_barred(&self) -> bool {
+        self.states.failure.is_some()
+    }
+
+    /// Ends all that is ready and has not begun, of the state that could not be made.
+    pub(super) fn end_unbegun(&mut self, out: &mut Outbox) {
+        let Some(failure) = self.states.failure.clone() else { return };
+        for ReadyTask { task, epoch } in take(&mut self.ready).into_tasks() {
+            if let Some(epoch) = epoch {
+                self.groups.depart(epoch);
+            }
+            self.gave_up(task, Failure::Init(failure.clone()), out);
+        }
+    }
+
+    /// The controller asks what becomes of all states: the slots end them.
+    pub(super) fn finals_wanted(&mut self, out: &mut Outbox) {
+        if self.states.finals.is_none() {
+            self.states.unended = self.running.slots();
+            self.states.finals = Some(vec![None; self.states.unended]);
+        }
+        out.happened.note_all();
+    }
+
+    /// Whether an executor that has nothing else to do is to end the state of its slot.
+    pub(crate) fn wants_final(&self, slot: Slot) -> bool {
+        self.states.finals.as_ref().is_some_and(|finals| finals[slot.index()].is_none())
+    }
+
+    /// An executor has ended the state of its slot.
+    pub(super) fn state_ended(&mut self, slot: Slot, ended: Vec<Final>, out: &mut Outbox) {
+        let States { finals, unended, .. } = &mut self.states;
+        let finals = finals.as_mut().expect("an executor ends its state when it was asked to");
+        finals[slot.index()] = Some(ended);
+        *unended -= 1;
+        if *unended == 0 {
+            let all = finals.iter_mut().filter_map(|of_slot| of_slot.as_mut().map(take));
+            out.tell_finals(&all.flatten().collect::<Vec<Final>>());
+            out.flush();
+        }
+    }
+}
+
+/// Tells the controller that all states are made, or that one could not be.
+pub(super) fn tell_states(failure: Option<&str>, out: &mut Outbox) {
+    out.tell(&ToController::StatesMade { failure });
+    out.flush();
+}

@@ -1,0 +1,102 @@
+//! The states of a worker's slots: when they are told of, what does not begin without
+//! them, and how they end.
+
+use super::groups::{EPOCH, MEMBERS};
+use super::*;
+
+/// A worker whose two slots have states.
+fn with_states() -> Told {
+    Told::with_settings(&Config::new().slots(2).init(|_| ()).untyped().settings())
+}
+
+impl Told {
+    fn state_made(&mut self, failure: Option<&str>) -> Vec<String> {
+        let failure = failure.map(str::to_owned);
+        self.worker.handle(0, Input::StateMade { failure }, &mut self.out);
+        self.heard()
+    }
+
+    fn state_ended(&mut self, slot: u32, finals: &[Result<&[u8], &str>]) -> Vec<String> {
+        let finals = finals.iter().map(|value| value.map(Payload::copy_of).map_err(str::to_owned)).collect();
+        self.worker.handle(0, Input::StateEnded { slot: Slot(slot), finals }, &mut self.out);
+        self.heard()
+    }
+}
+
+#[test]
+fn the_controller_hears_when_all_states_are_made_and_at_once_of_a_failure() {
+    let mut worker = with_states();
+    assert!(worker.worker.attends_to_states());
+    assert!(worker.state_made(None).is_empty());
+    assert_eq!(worker.state_made(None), [said(&ToController::StatesMade { failure: None })]);
+    assert!(!worker.worker.attends_to_states());
+
+    let mut worker = with_states();
+    let failed = [said(&ToController::StatesMade { failure: Some("no model") })];
+    assert_eq!(worker.state_made(Some("no model")), failed);
+    assert!(worker.worker.attends_to_states(), "one may still be made");
+
+    let mut worker = Told::new();
+    assert!(!worker.worker.attends_to_states());
+    worker.worker.handle(0, Input::StateLost { failure: "no model".to_owned() }, &mut worker.out);
+    assert_eq!(worker.heard(), failed);
+}
+
+#[test]
+fn what_has_not_begun_ends_when_a_state_is_missing_and_so_does_what_comes_later() {
+    let mut worker = with_states();
+    worker.say([run(7, &[]), run(8, &[]), run(9, &[(1, HELD)])]);
+    assert_eq!(worker.next(), Some((Next::Begin, id(7))));
+    worker.heard();
+    let gone = |task: u32| format!("Init(\"gone\") of {task}");
+    worker.say([ToWorker::Bar { failure: "gone" }]);
+    worker.say([ToWorker::Bar { failure: "another reason" }]);
+    assert_eq!((worker.heard(), worker.next()), (vec![gone(8)], None));
+    worker.say([Said::from(value(1, &[5; 100])), run(10, &[])]);
+    let mut heard = worker.heard();
+    heard.sort();
+    assert_eq!((heard, worker.next()), (vec![gone(10), gone(9)], None));
+    worker.say([ToWorker::Stop { failed: false }]);
+    assert!(matches!(worker.next(), Some((Next::Stop, _))));
+}
+
+#[test]
+fn a_member_ends_when_it_is_to_enter_without_a_state() {
+    let mut worker = with_states();
+    worker.join(MEMBERS, &[]);
+    worker.say([ToWorker::Bar { failure: "gone" }]);
+    assert_eq!(worker.heard(), [said(&ToController::Ready { epoch: EPOCH })]);
+    worker.say([ToWorker::Enter { epoch: EPOCH }]);
+    assert_eq!((worker.heard(), worker.next()), (vec!["Init(\"gone\") of 9".to_owned()], None));
+    assert_eq!(worker.worker.groups.len(), 0);
+}
+
+#[test]
+fn a_member_is_for_the_first_slot_alone() {
+    let mut worker = with_states();
+    worker.say([run(8, &[])]);
+    assert!(!worker.worker.is_for_first_slot());
+    worker.join(MEMBERS, &[]);
+    worker.say([ToWorker::Enter { epoch: EPOCH }]);
+    assert!(worker.worker.is_for_first_slot());
+    worker.next();
+    assert!(!worker.worker.is_for_first_slot());
+}
+
+#[test]
+fn states_end_when_they_are_asked_for_and_are_told_together() {
+    let mut worker = with_states();
+    worker.state_made(None);
+    worker.state_made(None);
+    let wanted = |worker: &Told| [0, 1].map(|slot| worker.worker.wants_final(Slot(slot)));
+    assert_eq!(wanted(&worker), [false; 2]);
+    worker.say([ToWorker::Finish]);
+    assert_eq!((wanted(&worker), worker.worker.attends_to_states()), ([true; 2], true));
+    assert!(worker.state_ended(1, &[Ok(&[3]), Err("no sum")]).is_empty());
+    assert_eq!(wanted(&worker), [true, false]);
+    worker.say([ToWorker::Finish]);
+    assert_eq!(wanted(&worker), [true, false], "asked for again");
+    let values = vec![Ok(Blob::Inline(&[2])), Ok(Blob::Inline(&[3])), Err("no sum")];
+    assert_eq!(worker.state_ended(0, &[Ok(&[2])]), [said(&ToController::Finals { values })]);
+    assert_eq!((wanted(&worker), worker.worker.attends_to_states()), ([false; 2], false));
+}

@@ -1,0 +1,100 @@
+//! The state of a slot: where it is kept, and how a task borrows it.
+//! [`keeper`](super::keeper) makes it and lets it go.
+
+use std::any::{Any, type_name};
+use std::cell::{RefCell, RefMut};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+/// Why a task cannot borrow the state of its slot.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// There is none.
+    #[error("this slot has no state, and one of type `{wanted}` is asked for: make it by `Config::init`")]
+    Missing {
+        /// The type that was asked for.
+        wanted: &'static str,
+    },
+    /// It is of another type.
+    #[error("the state of this slot is of type `{found}`, and one of type `{wanted}` is asked for")]
+    OtherType {
+        /// The type that was asked for.
+        wanted: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The task has borrowed it already.
+    #[error(
+        "the state of this slot, of type `{wanted}`, is borrowed already: drop what `state` gave before you ask again"
+    )]
+    Borrowed {
+        /// The type that was asked for.
+        wanted: &'static str,
+    },
+}
+
+/// The state of a slot, lent to the task that runs there until this is dropped.
+pub struct State<'a, S>(RefMut<'a, S>);
+
+impl<S> Deref for State<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S> DerefMut for State<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.0
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for State<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where the state of a slot is kept.
+#[derive(Default)]
+pub(crate) struct StateCell(RefCell<Option<Kept>>);
+
+struct Kept {
+    state: Box<dyn Any>,
+    type_name: &'static str,
+}
+
+impl StateCell {
+    /// Borrows the state.
+    pub(super) fn lend<S: 'static>(&self) -> Result<State<'_, S>, StateError> {
+        let wanted = type_name::<S>();
+        let kept = self.0.try_borrow_mut().map_err(|_| StateError::Borrowed { wanted })?;
+        match &*kept {
+            None => Err(StateError::Missing { wanted }),
+            Some(kept) if !kept.state.is::<S>() => Err(StateError::OtherType { wanted, found: kept.type_name }),
+            Some(_) => Ok(State(RefMut::map(kept, |kept| {
+                let state = kept.as_mut().and_then(|kept| kept.state.downcast_mut());
+                state.expect("its type was looked at")
+            }))),
+        }
+    }
+
+    /// Keeps a state.
+    ///
+    /// # Errors
+    /// If the one before is lent: to a task that has leaked what it was lent.
+    pub(crate) fn put(&self, state: Box<dyn Any>, type_name: &'static str) -> Result<(), String> {
+        let mut kept = self.0.try_borrow_mut().map_err(|_| {
+            "a task has leaked the guard that `Context::state` gave it, so the state cannot be made anew".to_owned()
+        })?;
+        *kept = Some(Kept { state, type_name });
+        Ok(())
+    }
+
+    /// Takes the state. None while it is lent.
+    pub(super) fn take(&self) -> Option<Box<dyn Any>> {
+        self.0.try_borrow_mut().ok()?.take().map(|kept| kept.state)
+    }
+}
