@@ -150,7 +150,8 @@ impl Context {
 
     /// Whether the task was [cancelled](crate::Handle::cancel): a function that runs for
     /// long asks now and then, which costs a few nanoseconds, and returns an `Err` if so.
-    /// Then the task ends as [`Cancelled`](crate::TaskError::Cancelled) and is not retried.
+    /// Then the task ends as [`Cancelled`](crate::TaskError::Cancelled) and is not
+    /// retried.
     #[must_use]
     pub fn cancelled(&self) -> bool {
         self.cancelled || current::is_cancelled()

@@ -2,6 +2,8 @@
 //! tells the workers. Values pass it by, except small ones and those that its user asks
 //! for.
 
+mod actions;
+mod adding;
 mod cancel;
 mod collective;
 mod dispatch;
@@ -16,6 +18,7 @@ mod lost;
 mod outbox;
 mod prompt;
 mod references;
+mod releasing;
 mod reports;
 mod roll;
 mod slices;
@@ -34,26 +37,25 @@ pub(crate) use references::ReferenceNote;
 pub(crate) use watches::WatchedEnd;
 pub(crate) use workers::WorkerState;
 
-use super::scheduler::{self, Action, Actions, Event, Scheduler, Spec, Stall, TaskList, WorkerList};
-use super::{Notice, Ns};
-use crate::codec::{CodecError, Payload};
+use super::Ns;
+use super::scheduler::{self, Actions, Event, Scheduler};
+use crate::codec::Payload;
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GraphRunId, Rank, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
 use crate::wire::message::{ToPeer, ToWorker};
 use cancel::Cancelled;
-use dispatch::{Functions, Start, Whereabouts};
+use dispatch::Functions;
 use drain::Draining;
-use ends::{Cause, upstream};
+use ends::upstream;
 use graph_runs::GraphRuns;
 use groups::Groups;
 use prompt::Prompt;
 use references::Unreferenced;
-use smallvec::SmallVec;
 use states::States;
 use std::sync::Arc;
-use table::{Ended, Entry, HomeCopy, Output, RanOn, Table};
+use table::{HomeCopy, Output, Table};
 use watches::Watches;
 use workers::Workers;
 
@@ -78,10 +80,6 @@ struct Counts {
     done: u64,
     failed: u64,
 }
-
-/// The scheduler hears of tasks without handles in groups: so small that what it touches
-/// stays in the cache.
-const DROPPED_TOGETHER: usize = 64;
 
 /// The state of the controller.
 pub(crate) struct Controller {
@@ -279,110 +277,6 @@ impl Controller {
         }
     }
 
-    /// Adds a task.
-    #[inline(always)]
-    fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
-        let &NewTask { remote, inputs, options, before, level, graph_run } = new;
-        let collective = remote.is_collective();
-        let every = if collective { self.workers.living() as u32 } else { 1 };
-        let now = self.now;
-        let task = self.table.insert(inputs, |entry| {
-            entry.function = Some(remote);
-            plain.move_to(&mut entry.payload);
-            entry.submitted_ns = now;
-            entry.graph_run = graph_run;
-        });
-        self.counts.submitted += 1;
-        let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
-        // A user who adds one task may wait for it next.
-        let may_prompt = graph_run.is_none() && self.workers.has_idle();
-        if inputs.is_empty() && before.is_empty() && options.is_none() {
-            self.tell_scheduler(Event::Added { task, spec: &spec }, out);
-        } else {
-            self.add_with_wishes(task, new, spec, out);
-        }
-        if may_prompt {
-            self.prompt(task, out);
-        }
-        task
-    }
-
-    /// Sends a task that was just added at once, if it has started on a worker that had
-    /// nothing, and is not one of a burst.
-    #[inline(never)]
-    fn prompt(&mut self, task: TaskId, out: &mut Outbox) {
-        if let Some(Entry { ran_on: RanOn::Single(worker), .. }) = self.table.get(task)
-            && self.workers.get(*worker).in_flight() == 1
-            && self.prompt.goes_at_once(self.now, self.workers.living())
-        {
-            out.flush_to(*worker);
-        }
-    }
-
-    /// Tells the scheduler of a task that depends on others or says more than its
-    /// function and its arguments.
-    #[inline(never)]
-    fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
-        let mut inputs = SmallVec::<[TaskId; 8]>::new();
-        for input in new.inputs {
-            inputs.push(input.source);
-        }
-        let options = new.options.copied().unwrap_or_default();
-        if let (Some(label), Some(entry)) = (options.label, self.table.get_mut(task)) {
-            entry.label = Some(Box::from(label));
-        }
-        let spec = Spec {
-            inputs: &inputs,
-            after: new.before,
-            follow: options.follow,
-            ranks: options.ranks.unwrap_or(spec.ranks),
-            priority: options.priority,
-            retries: options.retries,
-            ..spec
-        };
-        self.tell_scheduler(Event::Added { task, spec: &spec }, out);
-    }
-
-    fn add_value(&mut self, payload: Payload, out: &mut Outbox) -> TaskId {
-        let (bytes, now) = (payload.len() as u64, self.now);
-        let task = self.table.insert(&[], |entry| {
-            (entry.output, entry.payload) = (Output::Here, payload);
-            (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (now, now, now);
-        });
-        self.tell_scheduler(Event::Value { task, bytes }, out);
-        task
-    }
-
-    /// Counts the references of users.
-    fn count_references(&mut self, notes: &mut Vec<ReferenceNote>) {
-        for note in notes.drain(..) {
-            let (ReferenceNote::Retained(task) | ReferenceNote::Dropped(task)) = note;
-            let Some(entry) = self.table.get_mut(task) else { continue };
-            match note {
-                ReferenceNote::Retained(_) => entry.references += 1,
-                ReferenceNote::Dropped(_) => {
-                    debug_assert!(entry.references > 0, "a reference is dropped once");
-                    entry.references = entry.references.saturating_sub(1);
-                    if entry.references == 0 {
-                        self.unreferenced.add(task);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Lets go of what nobody holds any more.
-    fn release(&mut self, out: &mut Outbox) {
-        if self.unreferenced.is_empty() {
-            return;
-        }
-        let dropped = self.unreferenced.take();
-        for tasks in dropped.chunks(DROPPED_TOGETHER) {
-            self.tell_scheduler(Event::Dropped { tasks }, out);
-        }
-        self.unreferenced.give_back(dropped);
-    }
-
     /// A user waits for the output of a task: asks for it if it lies on a worker.
     fn awaited(&mut self, task: TaskId, out: &mut Outbox) {
         let Some(entry) = self.table.get_mut(task) else { return };
@@ -442,162 +336,4 @@ impl Controller {
             self.note_drained(pending, out);
         }
     }
-
-    /// Tells who waits for the end of all tasks, of which there were so many before.
-    fn note_drained(&self, before: usize, out: &mut Outbox) {
-        if before > 0 && self.pending() == 0 {
-            out.happened.note(Awaited::Drained);
-        }
-    }
-
-    /// Ends all that waits for what cannot come, saying who waits for what.
-    fn give_up(&mut self, stall: &Stall, out: &mut Outbox) {
-        let message = self.describe_stall(stall);
-        out.notices.note(|| Notice::Stalled { waits: message.clone() });
-        self.note_to_scheduler(Event::GiveUp);
-        self.carry_out_all(&Cause::Stall(&message), out);
-    }
-
-    /// Passes an event on and carries out what follows. Events that follow from that come
-    /// after it.
-    #[inline(always)]
-    fn tell_scheduler(&mut self, event: Event<'_>, out: &mut Outbox) {
-        self.note_to_scheduler(event);
-        self.carry_out(out);
-    }
-
-    /// Passes an event on; the caller sees to it that what follows is carried out soon.
-    #[inline(always)]
-    fn note_to_scheduler(&mut self, event: Event<'_>) {
-        let fits = self.scheduler.handle(self.now, event, &mut self.actions);
-        debug_assert!(fits, "the controller keeps to the calling order");
-    }
-
-    /// The same with what a worker has said of these tasks.
-    ///
-    /// # Errors
-    /// If it does not fit what the worker was given: what it says next could not be
-    /// trusted.
-    #[inline(always)]
-    fn report_to_scheduler(&mut self, tasks: &[TaskId], event: Event<'_>) -> Result<(), CodecError> {
-        if self.scheduler.handle(self.now, event, &mut self.actions) { Ok(()) } else { Err(misfit(tasks)) }
-    }
-
-    /// Carries out all actions, in order, those included that follow from them.
-    #[inline]
-    fn carry_out(&mut self, out: &mut Outbox) {
-        if !self.actions.is_empty() {
-            self.carry_out_all(&Cause::Known, out);
-        }
-    }
-
-    /// The same; `cause` says of tasks that end what the scheduler cannot.
-    fn carry_out_all(&mut self, cause: &Cause<'_>, out: &mut Outbox) {
-        // The scheduler is not entered from here but for copies, which lead to no
-        // actions.
-        while let Some(action) = self.actions.take_next() {
-            match *action {
-                Action::Start { task, worker, attempt } => self.start(task, worker, attempt, out),
-                // Settled when its output came.
-                Action::Ended { end: scheduler::End::Done, .. } => {}
-                Action::Release { task, holders } => {
-                    if !holders.is_empty() {
-                        self.forget_at(task, holders, out);
-                    }
-                    self.table.remove(task);
-                }
-                Action::StartGroup { task, workers, attempt } => {
-                    let members = self.actions.workers(workers).into();
-                    self.start_group(task, members, attempt, out);
-                }
-                Action::TakeBack { worker, tasks } => self.take_back(worker, tasks, out),
-                Action::Cancel { task, workers } => self.has_cancelled(task, workers, out),
-                Action::Ended { task, end } => self.end_without_value(task, end, cause, out),
-            }
-        }
-    }
-
-    /// Asks a worker for tasks that it may not have begun.
-    fn take_back(&self, worker: WorkerId, tasks: TaskList, out: &mut Outbox) {
-        let (rank, tasks) = (self.workers.rank(worker), self.actions.tasks(tasks).to_vec());
-        out.notices.note(|| Notice::AskedBack { rank, count: tasks.len() });
-        out.post(worker, &ToWorker::TakeBack { tasks });
-    }
-
-    fn end_without_value(&mut self, task: TaskId, end: scheduler::End, cause: &Cause<'_>, out: &mut Outbox) {
-        if end == scheduler::End::Cancelled
-            && let Some(entry) = self.table.get_mut(task)
-        {
-            entry.forget_unbegun();
-        }
-        let output = ends::output_of(task, end, &self.table, &self.workers, cause);
-        self.ended(task, Ended::Nothing(output), out);
-    }
-
-    /// Tells the workers that hold a value to let it go.
-    fn forget_at(&mut self, value: TaskId, holders: WorkerList, out: &mut Outbox) {
-        for &holder in self.actions.workers(holders) {
-            out.post(holder, &ToWorker::Forget { values: vec![value] });
-        }
-    }
-
-    #[inline(always)]
-    fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32, out: &mut Outbox) {
-        self.workers.given(worker);
-        self.run(Start { task, worker, attempt, group: None }, out);
-        if let Some(entry) = self.table.get_mut(task) {
-            entry.starts(attempt, RanOn::Single(worker));
-        }
-    }
-
-    /// Tells a worker to run a task.
-    #[inline(never)]
-    fn run(&mut self, start: Start<'_>, out: &mut Outbox) {
-        let Self { table, workers, scheduler, functions, here, settings, .. } = self;
-        let inline_bytes_max = settings.inline_bytes_max;
-        let whereabouts = Whereabouts { table, workers, scheduler, here: *here, inline_bytes_max };
-        for value in whereabouts.run(out, functions, start) {
-            // The scheduler must not be entered while its actions are carried out; a copy
-            // leads to none.
-            self.note_to_scheduler(Event::Copied { task: value, worker: start.worker });
-        }
-    }
-
-    /// A task has ended: from now on its handles give what it ended with. False if there
-    /// is no such task.
-    #[inline(always)]
-    fn ended(&mut self, task: TaskId, ended: Ended<'_>, out: &mut Outbox) -> bool {
-        let Some(entry) = self.table.end(task) else { return false };
-        match ended {
-            Ended::Value { given, worker, times } => {
-                entry.give(given, worker);
-                (entry.started_ns, entry.finished_ns) = times;
-                self.counts.done += 1;
-            }
-            Ended::Nothing(output) => {
-                (entry.output, entry.payload) = (output, Payload::EMPTY);
-                if entry.finished_ns == 0 {
-                    entry.finished_ns = self.now;
-                }
-                self.counts.failed += 1;
-            }
-        }
-        if entry.watched {
-            out.happened.note(Awaited::Task(task));
-            self.cancelled.ended(task, out);
-        }
-        if entry.has_watches {
-            let watches = self.watches.take(task);
-            out.ended.extend(watches.into_iter().map(|watch| WatchedEnd::of(entry, watch)));
-        }
-        if let Some(graph_run) = self.graph_runs.ended(entry) {
-            out.happened.note(Awaited::GraphRun(graph_run));
-        }
-        true
-    }
-}
-
-#[cold]
-fn misfit(tasks: &[TaskId]) -> CodecError {
-    CodecError(format!("it reports on {tasks:?}, of which it does not have all"))
 }

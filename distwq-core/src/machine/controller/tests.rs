@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::function::argument::ArgumentPosition;
 use crate::function::registry::{Body, Remote};
 use crate::function::remote::Failure;
+use crate::machine::Notice;
 use crate::outcome::finish::FinishError;
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given, OfAttempt, RunFields};
 use crate::wire::message::ToController;

@@ -5,11 +5,13 @@
 mod attempt;
 mod cancel;
 mod descriptions;
+mod gathering;
 mod groups;
 mod input;
 mod inputs;
 #[cfg(any(test, feature = "simulation"))]
 mod inspect;
+mod member;
 mod membership;
 mod outbox;
 mod queue;
@@ -33,22 +35,19 @@ use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
 use crate::config::Settings;
 use crate::function::registry::{FunctionId, Registry, Remote};
-use crate::function::remote::Failure;
-use crate::id::{GroupKey, Rank, Slot, TaskId};
-use crate::task::group::GroupError;
+use crate::id::{Rank, Slot, TaskId};
 use crate::wire::attempt::{Given, GroupOfRun, Run, RunTail};
 use crate::wire::members::Members;
 use crate::wire::message::{ToController, ToPeer, ToWorker};
 use descriptions::Descriptions;
 use groups::Groups;
-use inputs::{Failed, Gathered, Purpose};
-use membership::Membership;
+use inputs::Purpose;
 use queue::{Queue, ReadyTask};
 use running::Running;
 use rustc_hash::FxHashSet;
 use states::{States, tell_states};
 use std::mem::take;
-use values::{Found, Missing, Values};
+use values::{Found, Values};
 
 /// How far the run is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,76 +177,6 @@ impl Worker {
         self.running.count()
     }
 
-    /// The index of this member in the group of a task that runs here, and how many
-    /// members it has.
-    pub(crate) fn index_in_group(&mut self, epoch: u64) -> (usize, usize) {
-        let membership = self.groups.of_running(epoch);
-        (membership.index, membership.members.len())
-    }
-
-    /// Sends a message to another member of a group.
-    ///
-    /// # Errors
-    /// If a member has failed.
-    pub(crate) fn send_in_group(
-        &mut self,
-        epoch: u64,
-        to: usize,
-        key: GroupKey,
-        payload: &Payload,
-        out: &mut Outbox,
-    ) -> Result<(), GroupError> {
-        let membership = self.groups.of_running(epoch);
-        let rank = membership.sending(to)?;
-        if to == membership.index {
-            membership.arrived(to, key, payload.clone());
-            out.happened.note(Awaited::Group(epoch));
-        } else {
-            out.say(rank, Some(payload), |bytes| ToPeer::Group {
-                epoch,
-                key,
-                bytes: bytes.expect("it is given as it travels"),
-            });
-        }
-        Ok(())
-    }
-
-    /// A message of another member of a group, if it is here or cannot come any more.
-    /// Otherwise the member waits for it, which the machine has to be
-    /// [told](Input::Awaits).
-    pub(crate) fn take_in_group(
-        &mut self,
-        epoch: u64,
-        from: usize,
-        key: GroupKey,
-    ) -> Option<Result<Payload, GroupError>> {
-        let membership = self.groups.of_running(epoch);
-        if self.phase == Phase::Failed {
-            membership.end_wait();
-            return Some(Err(GroupError::Closed("an operation of the group")));
-        }
-        membership.take(from, key)
-    }
-
-    /// Whether the machine has been [told](Input::Awaits) that the member waits for this.
-    pub(crate) fn is_awaiting(&mut self, epoch: u64, from: usize, key: GroupKey) -> bool {
-        self.groups.of_running(epoch).is_awaiting(from, key)
-    }
-
-    /// This member is about to use the raw communicator of its group; gives all members.
-    ///
-    /// # Errors
-    /// If a member has failed.
-    #[cfg_attr(not(feature = "mpi"), allow(dead_code, reason = "only MPI has raw communicators"))]
-    pub(crate) fn enter_raw(&mut self, epoch: u64) -> Result<&Members, GroupError> {
-        let membership = self.groups.of_running(epoch);
-        if let Some(error) = membership.failure() {
-            return Err(error.clone());
-        }
-        membership.raw = true;
-        Ok(&membership.members)
-    }
-
     #[inline(always)]
     fn begin(&mut self, slot: Slot, attempt: &mut Attempt) {
         let is_there = self.ready.take_first(&mut attempt.ready);
@@ -275,22 +204,6 @@ impl Worker {
             }
         };
         out.done(task, (started_ns, ran_ns), raw, outcome);
-    }
-
-    /// This member's part of a group task has ended. The controller hears of it, and
-    /// tells those whom it concerns. Says whether it asked for the raw communicator.
-    fn left_group(&mut self, epoch: u64, attempt: &mut Attempt) -> bool {
-        let Some(membership) = self.groups.depart(epoch) else { return false };
-        let Attempt { output, failure, .. } = attempt;
-        if let (Some(failure), Some(cause)) = (failure.as_deref_mut(), membership.failure()) {
-            // What this member failed of after another one did only follows from that.
-            *failure = Failure::Group(cause.to_string());
-        }
-        if membership.index > 0 {
-            // The output of a group is that of its first member.
-            output.clear();
-        }
-        membership.raw
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) -> Result<(), CodecError> {
@@ -448,148 +361,5 @@ impl Worker {
     fn discard(&mut self, out: &mut Outbox) {
         let unbegun = (take(&mut self.ready), self.values.take_waiting());
         out.garbage.push(Box::new(unbegun));
-    }
-
-    /// Asks for the inputs that a task lacks.
-    fn gather(&mut self, task: Task, purpose: Purpose, missing: Vec<Missing>, out: &mut Outbox) {
-        if missing.is_empty() {
-            return self.has_gathered(Gathered::Complete(task, purpose), out);
-        }
-        for Missing { value, holder } in self.values.wait(task, purpose, missing) {
-            // If it should be here and nobody has asked for it, it never will be.
-            if holder == self.here || self.lost.contains(&holder) {
-                self.cannot_come(&[value], holder, out);
-            } else {
-                out.say(holder, None, |_| ToPeer::Fetch { value });
-            }
-        }
-    }
-
-    /// These values cannot come from a rank that was asked for them: the tasks that wait
-    /// for them have failed.
-    fn cannot_come(&mut self, values: &[TaskId], holder: Rank, out: &mut Outbox) {
-        let failed = values.iter().filter_map(|value| Some((*value, self.values.refused(*value, holder)?)));
-        let failed: Vec<(TaskId, Failed)> = failed.collect();
-        let missing = failed.iter().filter(|(_, failed)| failed.is_missing).map(|(value, _)| *value);
-        let missing: Vec<TaskId> = missing.collect();
-        // Before the failures of the tasks: they are tried again where the value is.
-        if !missing.is_empty() {
-            out.tell(&ToController::Missing { values: missing });
-        }
-        failed.into_iter().for_each(|(_, failed)| self.gathered(failed.tasks, out));
-    }
-
-    /// A rank is gone, and with it what it was asked for, or what a message that is late
-    /// will say that it has.
-    fn lost(&mut self, rank: Rank, out: &mut Outbox) {
-        self.lost.push(rank);
-        let values = self.values.asked_of(rank);
-        self.cannot_come(&values, rank, out);
-    }
-
-    fn gathered(&mut self, gathered: Vec<Gathered>, out: &mut Outbox) {
-        gathered.into_iter().for_each(|gathered| self.has_gathered(gathered, out));
-    }
-
-    /// A task has its inputs, or will not get them.
-    fn has_gathered(&mut self, gathered: Gathered, out: &mut Outbox) {
-        match gathered {
-            Gathered::Complete(task, Purpose::Single) => {
-                *self.ready.push_back() = ReadyTask { task, epoch: None };
-            }
-            Gathered::Complete(task, Purpose::Member(epoch)) => {
-                if let Some(membership) = self.groups.get_mut(epoch) {
-                    membership.task = Some(task);
-                    out.tell(&ToController::Ready { epoch });
-                }
-            }
-            Gathered::Failed(task, purpose, reason) => {
-                if let Purpose::Member(epoch) = purpose {
-                    self.groups.remove(epoch);
-                }
-                self.gave_up(task, Failure::Input(reason), out);
-            }
-        }
-    }
-
-    /// A task that never began has ended.
-    fn gave_up(&mut self, task: Task, failure: Failure, out: &mut Outbox) {
-        self.descriptions.take(task.id);
-        out.done(task.id, (self.now, 0), false, Err(Box::new(failure)));
-        out.garbage.push(Box::new(task));
-    }
-
-    /// Gives back what has not begun: one pass over what is queued, however many are
-    /// asked for.
-    fn give_back(&mut self, mut asked: Vec<TaskId>, out: &mut Outbox) {
-        let wanted = asked.iter().copied().collect();
-        let mut given = self.ready.remove_all(&wanted);
-        given.extend(asked.iter().filter_map(|&id| self.values.take_back(id)));
-        let ids: FxHashSet<TaskId> = given.iter().map(|task| task.id).collect();
-        // In the order in which they were asked for, which is the one in which they were
-        // to run.
-        asked.retain(|id| ids.contains(id));
-        asked.iter().for_each(|id| drop(self.descriptions.take(*id)));
-        // One by one: what a task holds may be dropped by users' code, which may panic.
-        given.into_iter().for_each(|task| out.garbage.push(Box::new(task)));
-        out.tell(&ToController::Returned { tasks: asked });
-    }
-
-    fn prepare(
-        &mut self,
-        epoch: u64,
-        members: Members,
-        task: Task,
-        missing: Vec<Missing>,
-        out: &mut Outbox,
-    ) -> Result<(), CodecError> {
-        let here = self.here;
-        let index = members.index_of(here).ok_or_else(|| CodecError(format!("{here} is no member of its group")))?;
-        if self.groups.has_ended_early(epoch) {
-            self.say_missing(missing.iter().map(|missing| missing.value), out);
-            self.gave_up(task, Failure::Group("the group did not begin".to_owned()), out);
-        } else {
-            self.groups.insert(epoch, Membership::new(task.id, members, index));
-            self.gather(task, Purpose::Member(epoch), missing, out);
-        }
-        Ok(())
-    }
-
-    /// The controller takes these values to be here or on their way: those that are
-    /// neither it must not count on.
-    fn say_missing(&self, values: impl Iterator<Item = TaskId>, out: &mut Outbox) {
-        let missing: Vec<TaskId> = values.filter(|value| !self.values.is_expected(*value)).collect();
-        if !missing.is_empty() {
-            out.tell(&ToController::Missing { values: missing });
-        }
-    }
-
-    fn enter(&mut self, epoch: u64) {
-        if let Some(membership) = self.groups.get_mut(epoch)
-            && let Some(task) = membership.task.take()
-        {
-            membership.entered = true;
-            self.ready.push_front(ReadyTask { task, epoch: Some(epoch) });
-        }
-    }
-
-    /// A member of the group has failed: it will not begin, or no operation of it can
-    /// succeed any more. That this rank answers shows that it is not stuck.
-    fn leave(&mut self, epoch: u64, (member, failure): (usize, &str), out: &mut Outbox) {
-        out.tell(&ToController::Heard { epoch });
-        let Some(membership) = self.groups.get_mut(epoch) else {
-            return self.groups.end_early(epoch);
-        };
-        if membership.entered {
-            membership.member_failed(member, failure);
-            out.happened.note(Awaited::Group(epoch));
-            return;
-        }
-        let task = membership.task.take();
-        let task = task.or_else(|| self.values.take_back(membership.id));
-        self.groups.remove(epoch);
-        if let Some(task) = task {
-            self.gave_up(task, Failure::Group("the group did not begin".to_owned()), out);
-        }
     }
 }

@@ -1,0 +1,85 @@
+//! Takes the tasks and values of users.
+
+use super::outbox::Outbox;
+use super::table::{Entry, Output, RanOn};
+use super::{Controller, Encoded, NewTask};
+use crate::codec::Payload;
+use crate::id::TaskId;
+use crate::machine::scheduler::{Event, Spec};
+use smallvec::SmallVec;
+
+impl Controller {
+    /// Adds a task.
+    #[inline(always)]
+    pub(super) fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
+        let &NewTask { remote, inputs, options, before, level, graph_run } = new;
+        let collective = remote.is_collective();
+        let every = if collective { self.workers.living() as u32 } else { 1 };
+        let now = self.now;
+        let task = self.table.insert(inputs, |entry| {
+            entry.function = Some(remote);
+            plain.move_to(&mut entry.payload);
+            entry.submitted_ns = now;
+            entry.graph_run = graph_run;
+        });
+        self.counts.submitted += 1;
+        let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
+        // A user who adds one task may wait for it next.
+        let may_prompt = graph_run.is_none() && self.workers.has_idle();
+        if inputs.is_empty() && before.is_empty() && options.is_none() {
+            self.tell_scheduler(Event::Added { task, spec: &spec }, out);
+        } else {
+            self.add_with_wishes(task, new, spec, out);
+        }
+        if may_prompt {
+            self.prompt(task, out);
+        }
+        task
+    }
+
+    /// Sends a task that was just added at once, if it has started on a worker that had
+    /// nothing, and is not one of a burst.
+    #[inline(never)]
+    fn prompt(&mut self, task: TaskId, out: &mut Outbox) {
+        if let Some(Entry { ran_on: RanOn::Single(worker), .. }) = self.table.get(task)
+            && self.workers.get(*worker).in_flight() == 1
+            && self.prompt.goes_at_once(self.now, self.workers.living())
+        {
+            out.flush_to(*worker);
+        }
+    }
+
+    /// Tells the scheduler of a task that depends on others or says more than its
+    /// function and its arguments.
+    #[inline(never)]
+    fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
+        let mut inputs = SmallVec::<[TaskId; 8]>::new();
+        for input in new.inputs {
+            inputs.push(input.source);
+        }
+        let options = new.options.copied().unwrap_or_default();
+        if let (Some(label), Some(entry)) = (options.label, self.table.get_mut(task)) {
+            entry.label = Some(Box::from(label));
+        }
+        let spec = Spec {
+            inputs: &inputs,
+            after: new.before,
+            follow: options.follow,
+            ranks: options.ranks.unwrap_or(spec.ranks),
+            priority: options.priority,
+            retries: options.retries,
+            ..spec
+        };
+        self.tell_scheduler(Event::Added { task, spec: &spec }, out);
+    }
+
+    pub(super) fn add_value(&mut self, payload: Payload, out: &mut Outbox) -> TaskId {
+        let (bytes, now) = (payload.len() as u64, self.now);
+        let task = self.table.insert(&[], |entry| {
+            (entry.output, entry.payload) = (Output::Here, payload);
+            (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (now, now, now);
+        });
+        self.tell_scheduler(Event::Value { task, bytes }, out);
+        task
+    }
+}
