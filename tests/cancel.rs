@@ -188,6 +188,7 @@ fn what_hangs_on_a_cancelled_task_names_it(cluster: &Cluster) {
     }
     signals.let_go();
     assert_eq!(d.get(), Ok(1));
+    assert!(busy.iter().all(|handle| handle.get().is_ok()));
 }
 
 #[distwq::test(ranks = [2, 3, 4])]

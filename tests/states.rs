@@ -17,7 +17,7 @@ fn plus_state(ctx: &Context, x: i64) -> i64 {
 
 #[remote]
 fn count_even(ctx: &Context, x: u64) {
-    *ctx.state::<u64>() += u64::from(x % 2 == 0);
+    *ctx.state::<u64>() += u64::from(x.is_multiple_of(2));
 }
 
 #[distwq::test(ranks = [2, 4], config = Config::new().init(|_| 42_i64).finish(|state| state))]

@@ -81,7 +81,8 @@ impl TestContext {
     /// The state of the slot.
     pub fn with_state<S: 'static>(self, state: S) -> Self {
         self.with_site(|site| {
-            site.state.put(Box::new(state), type_name::<S>()).expect("nobody has borrowed one");
+            // A slot that nobody else refers to lends its state to nobody.
+            let _ = site.state.put(Box::new(state), type_name::<S>());
         })
     }
 
