@@ -109,7 +109,7 @@ fn expect_cancelled<T: std::fmt::Debug>(result: Result<T, TaskError>) -> TaskErr
     }
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_task_that_waits_is_cancelled_at_once_and_whoever_waits_for_it_is_told(cluster: &Cluster) {
     let signals = Signals::new();
     let busy = signals.occupy(cluster);
@@ -129,7 +129,7 @@ fn a_task_that_waits_is_cancelled_at_once_and_whoever_waits_for_it_is_told(clust
     }
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_task_that_runs_and_is_cancelled_gives_its_value_all_the_same(cluster: &Cluster) {
     let signals = Signals::new();
     let busy = signals.occupy(cluster);
@@ -145,7 +145,7 @@ fn a_task_that_runs_and_is_cancelled_gives_its_value_all_the_same(cluster: &Clus
     assert_eq!(after.get(), Ok(1), "a value is a value");
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_task_that_has_ended_stays_as_it_is_when_it_is_cancelled(cluster: &Cluster) {
     let handle = cluster.submit(next::call(1));
     assert_eq!(handle.get(), Ok(2));
@@ -156,8 +156,9 @@ fn a_task_that_has_ended_stays_as_it_is_when_it_is_cancelled(cluster: &Cluster) 
     assert_eq!((failed.cancel(), failed.get()), (CancelState::Ended, Err(error)));
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_task_that_fails_after_its_cancel_is_cancelled_and_not_tried_again(cluster: &Cluster) {
+    let before = cluster.stats().failed;
     let signals = Signals::new();
     let handle = cluster.submit(signals.held(0, true).retries(5));
     signals.await_begin(0);
@@ -166,11 +167,11 @@ fn a_task_that_fails_after_its_cancel_is_cancelled_and_not_tried_again(cluster: 
     let error = expect_cancelled(handle.get());
     let site = error.site().expect("it names the task");
     assert_eq!((site.attempts, site.rank.is_some()), (1, true), "{error}");
-    assert_eq!(cluster.stats().failed, 1);
+    assert_eq!(cluster.stats().failed, before + 1);
 }
 
 /// a → b → c, and d beside them
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn what_hangs_on_a_cancelled_task_names_it(cluster: &Cluster) {
     let signals = Signals::new();
     let busy = signals.occupy(cluster);
@@ -191,7 +192,7 @@ fn what_hangs_on_a_cancelled_task_names_it(cluster: &Cluster) {
     assert!(busy.iter().all(|handle| handle.get().is_ok()));
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_run_of_a_graph_lists_its_cancelled_tasks_as_roots(cluster: &Cluster) {
     let signals = Signals::new();
     let busy = signals.occupy(cluster);
@@ -219,7 +220,7 @@ fn a_run_of_a_graph_lists_its_cancelled_tasks_as_roots(cluster: &Cluster) {
     assert!(busy.iter().all(|handle| handle.get().is_ok()));
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn all_tasks_are_cancelled_and_the_cluster_goes_on(cluster: &Cluster) {
     for _ in 0..3 {
         let signals = Signals::new();
@@ -243,7 +244,7 @@ fn all_tasks_are_cancelled_and_the_cluster_goes_on(cluster: &Cluster) {
 }
 
 /// Case 43: one runs, a hundred are queued.
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn shutdown_now_ends_what_waits_and_waits_for_what_runs(cluster: &Cluster) {
     let signals = Signals::new();
     let busy = signals.occupy(cluster);
@@ -270,7 +271,7 @@ fn shutdown_now_ends_what_waits_and_waits_for_what_runs(cluster: &Cluster) {
     assert_eq!(busy[0].cancel(), CancelState::Ended);
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_collective_task_that_runs_and_is_cancelled_gives_its_value_all_the_same(cluster: &Cluster) {
     let signals = Signals::new();
     let together = cluster.submit(held_together::call(signals.path()));
@@ -284,21 +285,21 @@ fn a_collective_task_that_runs_and_is_cancelled_gives_its_value_all_the_same(clu
 }
 
 /// The cancel may overtake the arguments, or come when the task has ended.
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_cancel_at_any_moment_ends_a_task_once(cluster: &Cluster) {
-    let large = vec![1_u64; 100_000];
-    for round in 0..60_u64 {
+    let large = vec![1_u64; 30_000];
+    for round in 0..20_u64 {
         let small = cluster.submit(next::call(round));
         let sent = cluster.submit(length::call(&large));
         let after = cluster.submit(next::call(&sent));
         let together = cluster.submit(held_together::call("/nowhere/at/all").after(&after));
-        for _ in 0..round * 20 {
+        for _ in 0..round * 60 {
             std::hint::spin_loop();
         }
         let (found, found_small) = (sent.cancel(), small.cancel());
         together.cancel();
         match sent.get() {
-            Ok(length) => assert_eq!((length, after.get()), (100_000, Ok(100_001))),
+            Ok(length) => assert_eq!((length, after.get()), (30_000, Ok(30_001))),
             Err(error) => {
                 assert!(found != CancelState::Ended, "{error}");
                 assert_eq!(after.get().expect_err("it cannot run").root(), &expect_cancelled(Err::<(), _>(error)));
@@ -316,7 +317,7 @@ fn a_cancel_at_any_moment_ends_a_task_once(cluster: &Cluster) {
     assert_eq!(cluster.stats().outstanding, 0);
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_refused_task_has_ended_before_it_can_be_cancelled(cluster: &Cluster) {
     let refused = cluster.submit(next::call(1).ranks(0));
     assert_eq!(refused.cancel(), CancelState::Ended);

@@ -37,7 +37,7 @@ fn expect_closed<T: std::fmt::Debug>(result: Result<T, TaskError>) {
 }
 
 /// 50 tasks of 10 ms, then shutdown: all 50 can be read afterwards.
-#[distwq::test(ranks = [2, 3, 4, 7], every)]
+#[distwq::test(ranks = [2, 3, 4, 7], every, repeat = 200)]
 fn shutdown_waits_for_all_tasks_and_their_values_stay_readable(cluster: &Cluster) -> Outcome {
     let handles: Vec<_> = (0..50).map(|value| cluster.submit(pause::call(10, value))).collect();
     let resident = cluster.submit(large::call(50_000));
@@ -52,7 +52,7 @@ fn shutdown_waits_for_all_tasks_and_their_values_stay_readable(cluster: &Cluster
 
 /// Shutdown six times, also from several threads; what is submitted afterwards is an
 /// error.
-#[distwq::test(ranks = [2, 3, 4, 7])]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200)]
 fn shutdown_can_be_said_again_and_nothing_is_taken_after_it(cluster: &Cluster) -> Outcome {
     let before = cluster.submit(pause::call(20, 7));
     let mut graph = Graph::new();
@@ -78,7 +78,7 @@ fn shutdown_can_be_said_again_and_nothing_is_taken_after_it(cluster: &Cluster) -
 }
 
 /// The body ends and nothing was collected: all ranks exit with 0.
-#[distwq::test(ranks = [2, 3, 4, 7], every)]
+#[distwq::test(ranks = [2, 3, 4, 7], every, repeat = 200)]
 fn a_body_may_end_without_collecting_anything(cluster: &Cluster) {
     for value in 0..20 {
         drop(cluster.submit(pause::call(5, value)));
@@ -146,7 +146,7 @@ fn a_local_run_that_cannot_end_is_an_error_within_the_grace() {
     assert!(matches!(long, Err(TaskError::Closed { .. })), "{long:?}");
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7])]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200)]
 fn shutdown_drains_though_tasks_fail(cluster: &Cluster) {
     let failing: Vec<_> = (0..10).map(|_| cluster.submit(fails::call())).collect();
     let below: Vec<_> = failing.iter().map(|failed| cluster.submit(pause::call(0, failed))).collect();
@@ -195,7 +195,7 @@ fn handles_that_outlive_the_cluster_give_an_answer_at_once() {
 }
 
 /// A thread that waits for a task when the body ends gets the value: the end drains.
-#[distwq::test(ranks = [2, 3, 4, 7])]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200)]
 fn a_thread_that_still_waits_when_the_body_ends_gets_its_answer(cluster: &Cluster) {
     let handle = cluster.submit(pause::call(100, 5));
     let cluster = cluster.clone();
@@ -225,7 +225,7 @@ fn made(count: usize) -> Vec<u64> {
 
 /// Each of them ends with a value or with an error, and the run in order, whatever they
 /// ask for at that moment.
-#[distwq::test(ranks = [2, 3, 4, 7], every)]
+#[distwq::test(ranks = [2, 3, 4, 7], every, repeat = 200)]
 fn threads_may_still_ask_when_the_body_returns(cluster: &Cluster) {
     // Too large to ride back: each has to be fetched.
     let handles: Vec<_> = (0..300).map(|_| cluster.submit(made::call(5_000_usize))).collect();
@@ -249,7 +249,7 @@ fn threads_may_still_ask_when_the_body_returns(cluster: &Cluster) {
     }
 }
 
-#[distwq::test(ranks = [2, 4], every)]
+#[distwq::test(ranks = [2, 4], every, repeat = 200)]
 fn graphs_that_meet_a_shutdown_run_whole_or_not_at_all(cluster: &Cluster) {
     let runs: Vec<_> = (0..3)
         .map(|_| {

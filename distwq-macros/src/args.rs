@@ -27,6 +27,7 @@ pub(crate) struct TestArgs {
     pub(crate) workers: Option<Expr>,
     pub(crate) time_limit: Option<Expr>,
     pub(crate) every: bool,
+    pub(crate) repeat: Option<Expr>,
     pub(crate) config: Option<Expr>,
     pub(crate) library: Path,
 }
@@ -57,11 +58,13 @@ impl TestArgs {
             workers: arguments.value("workers"),
             time_limit: arguments.value("time_limit"),
             every: arguments.flag("every").is_some(),
+            repeat: arguments.value("repeat"),
             config: arguments.value("config"),
             library: arguments.library(),
         };
         arguments.refuse_unknown(
-            "`ranks = [1, 2, 4]`, `workers = 3`, `time_limit = 60`, `every`, `config = expression` and `crate = path`",
+            "`ranks = [1, 2, 4]`, `workers = 3`, `time_limit = 60`, `every`, `repeat = 100`, `config = expression` \
+             and `crate = path`",
         );
         args
     }

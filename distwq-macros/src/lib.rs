@@ -305,6 +305,9 @@ pub fn main(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -
 /// - `time_limit = 60`: how many seconds one run of the body may take. The default is 60.
 /// - `every`: run on every number of ranks even where `DISTWQ_TEST_RANKS=one` asks for a
 ///   single one.
+/// - `repeat = 100`: with `DISTWQ_TEST_FULL=1` the body runs so often, locally and in one
+///   launch on one number of ranks, until it has shut the cluster down, and in ten times
+///   the time limit.
 /// - `config = expression`: the settings, a `Config`, for all runs; its number of workers
 ///   is replaced.
 /// - `crate = path`, where `distwq` is none of the package's dependencies but comes from

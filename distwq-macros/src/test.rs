@@ -55,8 +55,9 @@ fn case(function: &Function, args: &TestArgs) -> TokenStream {
     let time_limit = args.time_limit.as_ref();
     let time_limit = some("time_limit", time_limit.map(|seconds| quote!(::core::time::Duration::from_secs(#seconds))));
     let every = args.every.then(|| quote!(every: true));
+    let repeat = args.repeat.iter().map(|repeat| quote!(repeat: #repeat));
     let config = some("config", args.config.as_ref().map(|config| quote!(|| #library::testing::untyped(#config))));
-    let said = ranks.chain(workers).chain(time_limit).chain(every).chain(config);
+    let said = ranks.chain(workers).chain(time_limit).chain(every).chain(repeat).chain(config);
     quote! {
         #library::testing::Case {
             #(#said,)*

@@ -107,6 +107,11 @@ impl Cluster {
         self.inner.workers
     }
 
+    /// Whether it takes no tasks any more.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.inner.driver.with(|engine| engine.machine().is_closing())
+    }
+
     /// Takes one task, which starts as soon as its inputs are there and a worker has
     /// room. Does not wait. What cannot run has ended as [`Refused`](TaskError::Refused)
     /// when this returns.

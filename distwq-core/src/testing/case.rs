@@ -28,15 +28,22 @@ pub struct Case {
     /// Whether the body runs on every number of ranks even where `DISTWQ_TEST_RANKS=one`
     /// asks for a single one.
     pub every: bool,
+    /// How often the body runs where tests run in [full](super::full): locally, and under
+    /// MPI in one launch on one number of ranks, always on the same cluster until the body
+    /// has shut it down. Locally the rest is on new clusters then.
+    pub repeat: usize,
     /// The configuration for all runs, otherwise the default one; the number of workers
     /// is set on top of it.
     pub config: Option<fn() -> Config>,
 }
 
+/// By how much the time limit of a run grows whose body is repeated.
+const REPEATED_LONGER: u32 = 10;
+
 impl Case {
     /// A test of this name that runs on the local backend and on 2 and 4 ranks.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, ranks: &[2, 4], workers: None, time_limit: None, every: false, config: None }
+        Self { name, ranks: &[2, 4], workers: None, time_limit: None, every: false, repeat: 1, config: None }
     }
 
     /// The name by which the test's own executable knows it: the path without the crate.
@@ -61,7 +68,18 @@ impl Case {
     pub(super) fn time_limit(&self) -> Duration {
         let own = self.time_limit.unwrap_or(Duration::from_secs(60));
         let wished = env::var("DISTWQ_TEST_TIME_LIMIT").ok().and_then(|seconds| seconds.parse().ok());
-        own.max(Duration::from_secs(wished.unwrap_or(0)))
+        let longer = if self.repeats() > 1 { REPEATED_LONGER } else { 1 };
+        (own * longer).max(Duration::from_secs(wished.unwrap_or(0)))
+    }
+
+    /// How often the body runs locally.
+    pub(super) fn repeats(&self) -> usize {
+        if super::full() { self.repeat.max(1) } else { 1 }
+    }
+
+    /// How often the body runs under MPI on so many ranks.
+    pub(super) fn repeats_on(&self, ranks: usize) -> usize {
+        if self.ranks_for(Some("one")).contains(&ranks) { self.repeats() } else { 1 }
     }
 
     /// The numbers of ranks to run on now.

@@ -66,7 +66,10 @@ pub(super) fn serve_if_rank<R: BodyResult>(case: &Case, body: fn(&Cluster) -> R)
         fs::write(&found, "").expect("the temporary folder can be written, the launcher wrote there too");
     }
     limit_own_life(case);
-    let code = crate::launch(case.config(), body);
+    let code = crate::launch(case.config(), |cluster| {
+        let repeats = case.repeats_on(cluster.workers() + 1);
+        super::run::repeat(repeats, cluster, body).1
+    });
     // Only comparing tells what is in an exit code.
     process::exit(if code == process::ExitCode::SUCCESS { 0 } else { 1 });
 }

@@ -61,9 +61,16 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
     let started = Instant::now();
     let limit = case.time_limit();
     let (sender, receiver) = mpsc::channel();
-    let config = case.config();
+    let (config, mut left) = (case.config(), case.repeats());
     let thread = thread::Builder::new().name(case.path().into()).spawn(move || {
-        let result = launch::run_local(config, body);
+        let mut result = Ok(());
+        while left > 0 && result.is_ok() {
+            result = launch::run_local(config.clone(), |cluster| {
+                let (done, result) = repeat(left, cluster, body);
+                left -= done;
+                result
+            });
+        }
         // Nobody listens any more if the time limit has passed.
         let _ = sender.send(result);
     });
@@ -86,6 +93,23 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
             }
             Ok(()) => unreachable!("a thread that ended without a panic has sent its result"),
         },
+    }
+}
+
+/// Runs the body so often, or until it has shut the cluster down or failed. Gives how
+/// often it ran, and the error of the last time.
+pub(super) fn repeat<R: BodyResult>(
+    times: usize,
+    cluster: &Cluster,
+    body: fn(&Cluster) -> R,
+) -> (usize, Result<(), String>) {
+    let mut done = 0;
+    loop {
+        let result = body(cluster).into_result();
+        done += 1;
+        if done == times || result.is_err() || cluster.is_closing() {
+            return (done, result);
+        }
     }
 }
 
