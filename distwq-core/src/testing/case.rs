@@ -28,9 +28,9 @@ pub struct Case {
     /// Whether the body runs on every number of ranks even where `DISTWQ_TEST_RANKS=one`
     /// asks for a single one.
     pub every: bool,
-    /// How often the body runs where tests run in [full](super::full): locally, and under
-    /// MPI in one launch on one number of ranks, always on the same cluster until the body
-    /// has shut it down. Locally the rest is on new clusters then.
+    /// How often the body runs where tests run in [full](super::full): locally, and
+    /// under MPI in one launch on one number of ranks, always on the same cluster until
+    /// the body has shut it down. Locally the rest is on new clusters then.
     pub repeat: usize,
     /// The configuration for all runs, otherwise the default one; the number of workers
     /// is set on top of it.

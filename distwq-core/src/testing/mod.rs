@@ -33,6 +33,7 @@
 mod case;
 mod context;
 mod rank;
+mod repeat;
 mod run;
 pub mod tally;
 

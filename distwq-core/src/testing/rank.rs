@@ -68,7 +68,7 @@ pub(super) fn serve_if_rank<R: BodyResult>(case: &Case, body: fn(&Cluster) -> R)
     limit_own_life(case);
     let code = crate::launch(case.config(), |cluster| {
         let repeats = case.repeats_on(cluster.workers() + 1);
-        super::run::repeat(repeats, cluster, body).1
+        super::repeat::repeat(repeats, cluster, body).1
     });
     // Only comparing tells what is in an exit code.
     process::exit(if code == process::ExitCode::SUCCESS { 0 } else { 1 });

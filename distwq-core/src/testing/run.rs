@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::repeat::repeat;
 use super::{Case, rank, tally};
 use crate::outcome::error::plural;
 use crate::{BodyResult, Cluster, launch, panics};
@@ -93,23 +94,6 @@ fn run_locally<R: BodyResult + 'static>(case: &Case, body: fn(&Cluster) -> R) {
             }
             Ok(()) => unreachable!("a thread that ended without a panic has sent its result"),
         },
-    }
-}
-
-/// Runs the body so often, or until it has shut the cluster down or failed. Gives how
-/// often it ran, and the error of the last time.
-pub(super) fn repeat<R: BodyResult>(
-    times: usize,
-    cluster: &Cluster,
-    body: fn(&Cluster) -> R,
-) -> (usize, Result<(), String>) {
-    let mut done = 0;
-    loop {
-        let result = body(cluster).into_result();
-        done += 1;
-        if done == times || result.is_err() || cluster.is_closing() {
-            return (done, result);
-        }
     }
 }
 
