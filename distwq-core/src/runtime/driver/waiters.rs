@@ -4,7 +4,6 @@
 
 use crate::machine::Happened;
 use parking_lot::Condvar;
-use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::mem::take;
 use std::sync::Arc;
@@ -15,10 +14,19 @@ use std::task::Waker;
 pub(crate) struct Waiters<K> {
     asleep: BTreeMap<Ticket<K>, Arc<Condvar>>,
     begun: u64,
-    /// Futures, by what they wait for.
-    pending: BTreeMap<K, SmallVec<[Waker; 1]>>,
+    /// What wakes futures, by what they wait for and by its identity: many may wait for
+    /// one thing, and each is known once however often it is polled.
+    pending: BTreeMap<(K, Identity), Waker>,
     /// Those to be woken once the engine is unlocked: that is users' code.
     due: Vec<Waker>,
+}
+
+/// What two wakers that wake the same have in common: the addresses of data and
+/// functions.
+type Identity = (usize, usize);
+
+fn identity_of(waker: &Waker) -> Identity {
+    (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
 }
 
 /// The key of one thread among those that wait.
@@ -42,8 +50,9 @@ impl<K: Copy + Ord> Waiters<K> {
     /// Wakes all that wait for this.
     pub(crate) fn wake(&mut self, key: K) {
         self.wake_some(key, usize::MAX);
-        if let Some(wakers) = self.pending.remove(&key) {
-            self.due.extend(wakers);
+        let of_key = (key, (0, 0))..=(key, (usize::MAX, usize::MAX));
+        while let Some((&known, _)) = self.pending.range(of_key.clone()).next() {
+            self.due.extend(self.pending.remove(&known));
         }
     }
 
@@ -61,15 +70,12 @@ impl<K: Copy + Ord> Waiters<K> {
         for thread in take(&mut self.asleep).into_values() {
             thread.notify_one();
         }
-        self.due.extend(take(&mut self.pending).into_values().flatten());
+        self.due.extend(take(&mut self.pending).into_values());
     }
 
     /// A future begins to wait, or still does.
     pub(super) fn add_waker(&mut self, key: K, waker: Waker) {
-        let wakers = self.pending.entry(key).or_default();
-        if !wakers.iter().any(|known| known.will_wake(&waker)) {
-            wakers.push(waker);
-        }
+        self.pending.entry((key, identity_of(&waker))).or_insert(waker);
     }
 
     /// Whether futures are to be woken.
@@ -176,6 +182,20 @@ mod tests {
         waiters.wake_all();
         assert_eq!(wake_due(&mut waiters), [1, 1]);
         assert!(waiters.is_empty());
+    }
+
+    #[test]
+    fn each_of_many_futures_that_wait_for_one_thing_is_woken_once() {
+        let counts: Vec<_> = (0..10_000).map(|_| Arc::new(Count::default())).collect();
+        let mut waiters = Waiters::default();
+        for count in counts.iter().chain(&counts) {
+            waiters.add_waker(1, Waker::from(Arc::clone(count)));
+        }
+        waiters.add_waker(2, Waker::from(Arc::clone(&counts[0])));
+        waiters.wake(1);
+        waiters.take_due().into_iter().for_each(Waker::wake);
+        assert!(counts.iter().all(|count| count.0.load(std::sync::atomic::Ordering::Relaxed) == 1));
+        assert!(!waiters.is_empty(), "one waits for something else");
     }
 
     #[test]
