@@ -122,7 +122,8 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
         match next {
             Next::Begin => {}
             Next::Finish => {
-                let finals = keeper.as_mut().map_or_else(Vec::new, Keeper::finish);
+                // No task comes any more.
+                let finals = keeper.take().as_mut().map_or_else(Vec::new, Keeper::finish);
                 driver.with(|engine| engine.state_ended(slot, finals));
                 continue;
             }

@@ -64,10 +64,11 @@ impl Keeper {
 
     /// Ends the state, if there is one.
     fn end(&mut self) {
-        let Some(state) = self.site.state.take() else { return };
-        match &self.recipe.finish {
-            Some(finish) => self.finals.push(panics::caught_error("finish", || finish(state))),
-            None => panics::discarded(move || drop(state)),
+        match (self.site.state.take(), &self.recipe.finish) {
+            (Ok(Some(state)), Some(finish)) => self.finals.push(panics::caught_error("finish", || finish(state))),
+            (Ok(Some(state)), None) => panics::discarded(move || drop(state)),
+            (Err(leaked), Some(_)) => self.finals.push(Err(leaked)),
+            (Ok(None), _) | (Err(_), None) => {}
         }
     }
 
@@ -123,6 +124,16 @@ mod tests {
         assert_eq!(site.state.lend::<u8>().err(), Some(StateError::Borrowed { wanted: "u8" }));
         drop(first);
         assert_eq!(site.state.lend::<u8>().map(|state| *state), Ok(5));
+    }
+
+    #[test]
+    fn a_state_whose_guard_was_leaked_is_told_in_the_end() {
+        let config = Config::new().init(|_| 5_u8).finish(|state| state);
+        let (mut keeper, site) = keeper_of(&config);
+        keeper.init().expect("it does not fail");
+        std::mem::forget(site.state.lend::<u8>());
+        let finals = keeper.finish();
+        assert!(matches!(&*finals, [Err(text)] if text.contains("has leaked the guard")), "{finals:?}");
     }
 
     #[test]

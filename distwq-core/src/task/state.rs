@@ -57,6 +57,10 @@ impl<S: fmt::Debug> fmt::Debug for State<'_, S> {
     }
 }
 
+/// What is told of a state that no task runs with, and that is lent even so.
+const LEAKED: &str = "a task has leaked the guard that `Context::state` gave it, so the state can neither be finished \
+    nor made anew";
+
 /// Where the state of a slot is kept.
 #[derive(Default)]
 pub(crate) struct StateCell(RefCell<Option<Kept>>);
@@ -86,15 +90,17 @@ impl StateCell {
     /// # Errors
     /// If the one before is lent: to a task that has leaked what it was lent.
     pub(crate) fn put(&self, state: Box<dyn Any>, type_name: &'static str) -> Result<(), String> {
-        let mut kept = self.0.try_borrow_mut().map_err(|_| {
-            "a task has leaked the guard that `Context::state` gave it, so the state cannot be made anew".to_owned()
-        })?;
+        let mut kept = self.0.try_borrow_mut().map_err(|_| LEAKED.to_owned())?;
         *kept = Some(Kept { state, type_name });
         Ok(())
     }
 
-    /// Takes the state. None while it is lent.
-    pub(super) fn take(&self) -> Option<Box<dyn Any>> {
-        self.0.try_borrow_mut().ok()?.take().map(|kept| kept.state)
+    /// Takes the state, if there is one.
+    ///
+    /// # Errors
+    /// If it is lent, as for [`put`](Self::put).
+    pub(super) fn take(&self) -> Result<Option<Box<dyn Any>>, String> {
+        let mut kept = self.0.try_borrow_mut().map_err(|_| LEAKED.to_owned())?;
+        Ok(kept.take().map(|kept| kept.state))
     }
 }
