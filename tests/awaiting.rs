@@ -203,3 +203,26 @@ fn callbacks_run_on_one_thread_in_the_order_of_the_ends_before_shutdown_returns(
     }
     Ok(())
 }
+
+/// An executor may poll its task within the call that wakes it.
+#[distwq::test(ranks = [2, 3])]
+fn a_waker_may_use_a_batch_that_grows(cluster: &Cluster) {
+    struct Looks(Arc<Batch<i64>>);
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            assert!(self.0.handle(0).is_some());
+        }
+    }
+
+    for _ in 0..20 {
+        let batch = Arc::new(cluster.batch());
+        let waker = Waker::from(Arc::new(Looks(Arc::clone(&batch))));
+        for x in 0..100 {
+            let mut future = pin!(cluster.submit(square::call(x)).into_future());
+            batch.submit(square::call(x));
+            let _ = future.as_mut().poll(&mut Context::from_waker(&waker));
+        }
+        assert_eq!(batch.iter().count(), 100);
+    }
+}

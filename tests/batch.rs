@@ -341,3 +341,44 @@ fn dropping_a_batch_lets_its_tasks_go_on(cluster: &Cluster) -> Outcome {
     assert_eq!(cluster.stats().done, done + 30);
     Ok(())
 }
+
+#[distwq::test(ranks = [2, 3])]
+fn a_value_that_is_given_by_worker_does_not_come_as_the_next(cluster: &Cluster) {
+    for _ in 0..50 {
+        let batch = cluster.submit_all([square::call(3)]);
+        let (by_worker, next) = thread::scope(|scope| {
+            let next = scope.spawn(|| batch.next());
+            (batch.by_worker().expect("it gives a value").len(), next.join().expect("it does not panic"))
+        });
+        assert_eq!(by_worker + usize::from(next.is_some()), 1, "it is given once");
+        assert_eq!(batch.next(), None);
+    }
+}
+
+/// A thread that has no time to fetch a result gives it back.
+#[distwq::test(ranks = [2, 3])]
+fn there_is_a_next_until_the_last_result_was_delivered(cluster: &Cluster) {
+    for _ in 0..10 {
+        let batch = cluster.submit_all([bytes::call(200_000)]);
+        batch.wait_all(LIMIT);
+        let found = thread::scope(|scope| {
+            let hasty = scope.spawn(|| batch.next_timeout(Duration::from_nanos(1)));
+            (batch.next(), hasty.join().expect("it does not panic"))
+        });
+        assert_ne!(found.0.is_some(), found.1.is_some(), "one of them gets it");
+    }
+}
+
+#[distwq::test(ranks = [2])]
+fn a_task_that_is_awaited_in_order_can_be_cancelled(cluster: &Cluster) {
+    let slow = cluster.submit(pause::call(500));
+    let batch = cluster.submit_all([pause::call(0).after(&slow)]);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| batch.in_order().next());
+        thread::sleep(Duration::from_millis(50));
+        batch.handle(0).expect("its result was not taken").cancel();
+        let first = first.join().expect("it does not panic").expect("there is one");
+        assert!(matches!(first, Err(TaskError::Cancelled { .. })), "{first:?}");
+    });
+    assert!(batch.handle(0).is_none());
+}

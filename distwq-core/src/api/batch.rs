@@ -1,7 +1,7 @@
 //! Tasks whose results are taken as they come.
 
 use crate::api::call::IsCall;
-use crate::api::cluster::{Cluster, Inner};
+use crate::api::cluster::{Cluster, Inner, refused};
 use crate::api::handle::Handle;
 use crate::api::reference::{Outcomes, Reference, State};
 use crate::id::{Rank, TaskId};
@@ -53,7 +53,8 @@ pub struct Batch<T> {
     /// None if no task of it can be waited for.
     cluster: Option<(Cluster, CollectorId)>,
     ends: Arc<Ends>,
-    /// By index, until the result is taken.
+    /// By index, until the result is taken. This lock is taken under the engine's, not
+    /// the other way round: who leaves the engine may have to call users' code.
     handles: Mutex<Vec<Option<Handle<T>>>>,
     begun: Instant,
 }
@@ -160,17 +161,29 @@ impl<T> Batch<T> {
     /// Adds a task that has a handle.
     #[track_caller]
     fn add(&self, handle: Handle<T>) {
-        let mut handles = self.handles.lock();
-        let index = self.ends.add();
-        match (handle.reference().state(), &self.cluster) {
-            (State::Bound(task, outcomes), Some((cluster, collector))) => {
-                assert_eq!(outcomes.session(), cluster.inner().session(), "the handles of a batch are of one cluster");
-                let watch = Watch { collector: *collector, index };
-                cluster.inner().driver.with(|engine| engine.watch(task, watch));
+        let bound = match handle.reference().state() {
+            State::Bound(task, outcomes) => Some((task, outcomes.session())),
+            _ => None,
+        };
+        match (bound, &self.cluster) {
+            (Some((task, session)), Some((cluster, collector))) => {
+                assert_eq!(session, cluster.inner().session(), "the handles of a batch are of one cluster");
+                cluster.inner().driver.with(|engine| {
+                    let watch = Watch { collector: *collector, index: self.keep(handle) };
+                    engine.watch(task, watch);
+                });
             }
-            _ => self.never_ran(index),
+            _ => {
+                self.never_ran(handle);
+            }
         }
+    }
+
+    /// One more task. Gives its index.
+    fn keep(&self, handle: Handle<T>) -> u32 {
+        let mut handles = self.handles.lock();
         handles.push(Some(handle));
+        self.ends.add()
     }
 
     /// Submits one more call. Gives the index under which its result will come: calls are
@@ -182,21 +195,21 @@ impl<T> Batch<T> {
     #[track_caller]
     pub fn submit<C: IsCall<Output = T>>(&self, mut call: C) -> usize {
         let (cluster, collector) = self.cluster.as_ref().expect("a batch of handles that no cluster knows cannot grow");
-        let mut handles = self.handles.lock();
-        let index = self.ends.add();
-        let watch = Watch { collector: *collector, index };
-        let reference = cluster.submit_parts(&mut call.as_call().parts, |engine, task| engine.watch(task, watch));
-        if let Reference::Refused(_) = reference {
-            self.never_ran(index);
-        }
-        handles.push(Some(Handle::new(reference)));
+        let taken = cluster.submit_parts(&mut call.as_call().parts, |engine, task| {
+            let index = self.keep(Handle::new(cluster.first_reference(task)));
+            engine.watch(task, Watch { collector: *collector, index });
+            index
+        });
+        let index = taken.unwrap_or_else(|step| self.never_ran(Handle::new(refused(step))));
         index as usize
     }
 
-    /// A task ends here that no cluster has taken.
-    fn never_ran(&self, index: u32) {
+    /// Adds a task that no cluster has taken: it ends here. Gives its index.
+    fn never_ran(&self, handle: Handle<T>) -> u32 {
+        let index = self.keep(handle);
         self.ends.never_ran(index);
         self.has_changed();
+        index
     }
 
     /// Threads that wait for this batch look again.
@@ -258,8 +271,9 @@ impl<T> Batch<T> {
         self.ends.times().map(|(_, serial)| serial)
     }
 
-    /// Waits until a task has ended, for `timeout` at most. Gives the indices of all that
-    /// have ended by then, those included whose results were taken.
+    /// Waits until a task has ended, for `timeout` at most; with [`Duration::MAX`] for as
+    /// long as it takes. Gives the indices of all that have ended by then, those included
+    /// whose results were taken.
     ///
     /// # Panics
     /// Within a task of this process, as all that waits here.
@@ -304,7 +318,7 @@ impl<T> Batch<T> {
     fn take(&self, deadline: Option<Instant>) -> Option<Found> {
         let find = || match self.ends.take_next() {
             Some(index) => Some(Found::Task(index)),
-            None => self.ends.are_taken().then_some(Found::Nothing),
+            None => self.ends.are_delivered().then_some(Found::Nothing),
         };
         match (find(), &self.cluster) {
             (None, Some((cluster, collector))) => {
@@ -319,16 +333,10 @@ impl<T> Batch<T> {
         }
     }
 
-    /// Takes the first task of those that are left, whether it has ended or not.
-    fn take_first(&self) -> Option<u32> {
-        let index = self.ends.take_first()?;
-        self.was_taken();
-        Some(index)
-    }
-
-    /// Threads that wait for another one may wait for nothing now.
-    fn was_taken(&self) {
-        if self.ends.are_taken() {
+    /// The result of a task that was taken is about to be given to the user. Threads that
+    /// wait for another one may wait for nothing now.
+    fn deliver(&self) {
+        if self.ends.deliver() {
             self.has_changed();
         }
     }
@@ -419,38 +427,64 @@ impl<T: DeserializeOwned> Batch<T> {
     #[track_caller]
     pub fn by_worker(&self) -> Result<BTreeMap<Rank, T>, ByWorkerError> {
         current::assert_outside("Batch::by_worker");
-        let left: Vec<(usize, Option<Handle<T>>)> = self.handles.lock().iter().cloned().enumerate().collect();
+        let left: Vec<u32> = std::iter::from_fn(|| self.ends.take_first()).collect();
+        let values = self.values_by_worker(&left);
+        match &values {
+            Ok(_) => left.iter().for_each(|index| {
+                drop(self.let_go(*index));
+                self.deliver();
+            }),
+            Err(_) => {
+                left.iter().rev().for_each(|index| self.ends.give_back(*index));
+                self.has_changed();
+            }
+        }
+        values
+    }
+
+    fn values_by_worker(&self, indices: &[u32]) -> Result<BTreeMap<Rank, T>, ByWorkerError> {
         let mut values = BTreeMap::new();
-        for (index, handle) in left.iter().filter_map(|(index, handle)| Some((*index, handle.as_ref()?))) {
+        for index in indices.iter().map(|index| *index as usize) {
+            let handle = self.handle(index).expect("a handle stays until its result is taken");
             let value = handle.get().map_err(ByWorkerError::Failed)?;
             let rank = *handle.info().ranks.first().ok_or(ByWorkerError::Given { index })?;
             if values.insert(rank, value).is_some() {
                 return Err(ByWorkerError::Several { rank });
             }
         }
-        for (index, _) in left {
-            if self.ends.take_this(index as u32) {
-                self.handles.lock()[index] = None;
-            }
-        }
-        self.was_taken();
         Ok(values)
+    }
+
+    /// Gives the handle of a task that was taken.
+    fn let_go(&self, index: u32) -> Option<Handle<T>> {
+        self.handles.lock()[index as usize].take()
+    }
+
+    /// Gives the result of a task that was taken and may not have ended: until then
+    /// others get its handle, to cancel it.
+    fn result_in_order(&self, index: u32) -> Option<Result<T, TaskError>> {
+        if self.ends.has_ended(index) {
+            return self.result(index, None).map(|(_, result)| result);
+        }
+        let result = self.handle(index as usize)?.get();
+        drop(self.let_go(index));
+        self.deliver();
+        Some(result)
     }
 
     /// Gives the result of a task that was taken. Nothing if it could not be fetched
     /// until `deadline`: then it is given back.
     fn result(&self, index: u32, deadline: Option<Instant>) -> Option<(usize, Result<T, TaskError>)> {
-        let index_of = index as usize;
-        let handle = self.handles.lock()[index_of].take()?;
+        let handle = self.let_go(index)?;
         let result = handle.wait(deadline);
         if let (Err(TaskError::Timeout { .. }), Some(_)) = (&result, deadline) {
-            self.handles.lock()[index_of] = Some(handle);
+            self.handles.lock()[index as usize] = Some(handle);
             self.ends.give_back(index);
             self.has_changed();
             return None;
         }
-        self.was_taken();
-        Some((index_of, result))
+        self.deliver();
+        Some((index as usize, result))
     }
 }
 
@@ -512,9 +546,8 @@ impl<T: DeserializeOwned> Iterator for InOrder<'_, T> {
     #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
         current::assert_outside("InOrder::next");
-        let index = self.batch.take_first()?;
-        let (_, result) = self.batch.result(index, None)?;
-        Some(result)
+        let index = self.batch.ends.take_first()?;
+        self.batch.result_in_order(index)
     }
 }
 

@@ -116,23 +116,23 @@ impl Cluster {
     /// room. Does not wait. What cannot run has ended as [`Refused`](TaskError::Refused)
     /// when this returns.
     pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
-        Handle::new(self.submit_parts(&mut call.as_call().parts, |_, _| {}))
+        let taken = self.submit_parts(&mut call.as_call().parts, |_, task| task);
+        Handle::new(self.reference(taken))
     }
 
-    /// The same; `then` goes on with the task that was taken.
-    pub(crate) fn submit_parts(
+    /// The same; `then` goes on with the task that was taken, under the engine's lock.
+    pub(crate) fn submit_parts<R>(
         &self,
         parts: &mut Parts,
-        then: impl FnOnce(&mut ControllerEngine, TaskId),
-    ) -> Reference {
-        let taken = match refusal_inside(|| parts.name()) {
+        then: impl FnOnce(&mut ControllerEngine, TaskId) -> R,
+    ) -> Result<R, Arc<PathStep>> {
+        match refusal_inside(|| parts.name()) {
             None => self.inner.driver.with(|engine| {
                 let taken = self.inner.take(engine, parts);
-                taken.inspect(|task| then(engine, *task))
+                taken.map(|task| then(engine, task))
             }),
             Some(step) => Err(step),
-        };
-        self.reference(taken)
+        }
     }
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there
@@ -158,12 +158,15 @@ impl Cluster {
     #[inline]
     fn reference(&self, taken: Result<TaskId, Arc<PathStep>>) -> Reference {
         match taken {
-            Ok(task) => Reference::Task(Bound::first(task, self.outcomes())),
-            Err(step) => {
-                observer::refused(&step);
-                Reference::Refused(step)
-            }
+            Ok(task) => self.first_reference(task),
+            Err(step) => refused(step),
         }
+    }
+
+    /// The reference to a task that was just taken.
+    #[inline]
+    pub(crate) fn first_reference(&self, task: TaskId) -> Reference {
+        Reference::Task(Bound::first(task, self.outcomes()))
     }
 
     fn outcomes(&self) -> Arc<dyn Outcomes> {
@@ -327,6 +330,12 @@ impl Cluster {
         let decode = |value: &Payload| panics::caught_error("its `Deserialize`", || codec::decode(value.as_slice()));
         finals.iter().map(|value| decode(value).map_err(|message| FinishError::Decode { message })).collect()
     }
+}
+
+/// The reference to what was not taken.
+pub(crate) fn refused(step: Arc<PathStep>) -> Reference {
+    observer::refused(&step);
+    Reference::Refused(step)
 }
 
 /// The refusal of what a task gives to a cluster of its process.

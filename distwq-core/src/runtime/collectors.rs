@@ -41,7 +41,8 @@ pub(crate) struct Counts {
     pub(crate) ended: usize,
     /// Without one.
     pub(crate) failed: usize,
-    pub(crate) taken: usize,
+    /// Those whose results were given to somebody.
+    pub(crate) delivered: usize,
 }
 
 /// The times of those that have ended.
@@ -99,12 +100,7 @@ impl Ends {
         state.take(index).then_some(index)
     }
 
-    /// Takes this one. False if it was taken before.
-    pub(crate) fn take_this(&self, index: u32) -> bool {
-        self.state.lock().take(index)
-    }
-
-    /// One that was taken has not been given to anybody.
+    /// One that was taken has not been delivered to anybody.
     pub(crate) fn give_back(&self, index: u32) {
         let mut state = self.state.lock();
         let task = &mut state.tasks[index as usize];
@@ -112,18 +108,28 @@ impl Ends {
         if task.has_ended {
             state.ended.push_front(index);
         }
-        state.counts.taken -= 1;
         state.first = state.first.min(index as usize);
+    }
+
+    /// The result of one that was taken was delivered. Says whether all were.
+    pub(crate) fn deliver(&self) -> bool {
+        let counts = &mut self.state.lock().counts;
+        counts.delivered += 1;
+        counts.delivered == counts.tasks
     }
 
     pub(crate) fn counts(&self) -> Counts {
         self.state.lock().counts
     }
 
-    /// Whether all were taken.
-    pub(crate) fn are_taken(&self) -> bool {
+    /// Whether all were delivered: one that was only taken may be given back.
+    pub(crate) fn are_delivered(&self) -> bool {
         let counts = self.counts();
-        counts.taken == counts.tasks
+        counts.delivered == counts.tasks
+    }
+
+    pub(crate) fn has_ended(&self, index: u32) -> bool {
+        self.state.lock().tasks.get(index as usize).is_some_and(|task| task.has_ended)
     }
 
     /// The indices of those that have ended, in rising order.
@@ -158,9 +164,7 @@ impl State {
     /// Takes a task, unless it was taken.
     fn take(&mut self, index: u32) -> bool {
         let Some(task) = self.tasks.get_mut(index as usize) else { return false };
-        let takes = !std::mem::replace(&mut task.is_taken, true);
-        self.counts.taken += usize::from(takes);
-        takes
+        !std::mem::replace(&mut task.is_taken, true)
     }
 }
 
@@ -216,19 +220,21 @@ mod tests {
     fn each_task_is_taken_once_in_the_order_of_the_ends() {
         let ends = Ends::default();
         let id = CollectorId(1);
-        assert!(ends.are_taken());
+        assert!(ends.are_delivered());
         assert_eq!((0..4).map(|_| ends.add()).collect::<Vec<_>>(), [0, 1, 2, 3]);
         assert_eq!(ends.take_next(), None);
         for index in [2, 0, 3] {
             ends.ended(&end(id, index, index != 0));
         }
-        assert_eq!(ends.counts(), Counts { tasks: 4, ended: 3, failed: 1, taken: 0 });
+        assert_eq!(ends.counts(), Counts { tasks: 4, ended: 3, failed: 1, delivered: 0 });
         assert_eq!(ends.take_next(), Some(2));
         // By index, the ones that have not ended included.
         assert_eq!((ends.take_first(), ends.take_first()), (Some(0), Some(1)));
         ends.ended(&end(id, 1, true));
         assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(3), None, None));
-        assert!(ends.are_taken());
+        assert!(!ends.are_delivered());
+        assert_eq!([(); 4].map(|()| ends.deliver()), [false, false, false, true]);
+        assert!(ends.are_delivered());
         assert_eq!(ends.which_ended(), [0, 1, 2, 3]);
     }
 
@@ -243,7 +249,7 @@ mod tests {
         ends.give_back(taken);
         assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(2), Some(1), Some(0)));
         ends.give_back(0);
-        assert_eq!((ends.take_next(), ends.take_first(), ends.are_taken()), (None, Some(0), true));
+        assert_eq!((ends.take_next(), ends.take_first(), ends.are_delivered()), (None, Some(0), false));
     }
 
     #[test]
