@@ -226,3 +226,40 @@ fn a_waker_may_use_a_batch_that_grows(cluster: &Cluster) {
         assert_eq!(batch.iter().count(), 100);
     }
 }
+
+#[test]
+fn callbacks_that_are_left_have_been_called_when_the_run_of_a_failed_body_is_over() {
+    let called = Arc::new(AtomicUsize::new(0));
+    let body = |cluster: &Cluster| {
+        for x in 0..50 {
+            let called = Arc::clone(&called);
+            cluster.submit(pause::call(20).after(&cluster.submit(square::call(x)))).on_end(move |_| {
+                thread::sleep(Duration::from_millis(2));
+                called.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        Err::<(), _>("it fails")
+    };
+    assert_eq!(distwq_core::launch::run_local(Config::new().workers(2), body), Err("it fails".to_owned()));
+    assert_eq!(called.load(Ordering::SeqCst), 50);
+}
+
+#[test]
+fn a_callback_that_does_not_return_is_left_behind_by_shutdown_now() {
+    let (go_on, until) = channel::<()>();
+    let config = Config::new().workers(1).shutdown_grace(Duration::from_millis(100));
+    let begun = Instant::now();
+    let body = |cluster: &Cluster| {
+        let (begins, has_begun) = channel();
+        cluster.submit(square::call(1)).on_end(move |_| {
+            begins.send(()).expect("the body receives");
+            let _ = until.recv();
+        });
+        has_begun.recv_timeout(LIMIT).expect("it is called");
+        cluster.shutdown_now();
+        cluster.shutdown();
+    };
+    assert_eq!(distwq_core::launch::run_local(config, body), Ok(()));
+    assert!(begun.elapsed() < LIMIT / 2, "it was waited for");
+    drop(go_on);
+}

@@ -533,6 +533,18 @@ fn a_run_that_waits_for_a_task_that_never_ends_says_for_which_one_after_the_grac
     }
 }
 
+#[test]
+fn a_run_that_waits_for_a_callback_that_never_returns_says_so_after_the_grace() {
+    for backend in backends(&[3]) {
+        let mut launched = launcher("a callback never returns", backend).start().expect("it can be launched");
+        launched.wait_for(0, "given to `on_end`, has not returned").expect("it says so");
+        launched.kill(0).expect("it goes on waiting");
+        let output = launched.wait().expect("the system tells how it ended").expect_failure();
+        let text = "the run cannot end yet: the callback of launching::square #1 \"the callback's\", given to";
+        assert!(output.contains(text), "{output}");
+    }
+}
+
 /// The grace is half a second, and the task goes on for two minutes.
 #[test]
 fn shutdown_now_ends_with_the_code_of_the_body_and_names_what_it_leaves_behind() {

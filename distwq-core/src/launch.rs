@@ -6,6 +6,7 @@ mod exit;
 mod launcher;
 mod loss;
 
+use crate::api::callbacks::Owner as _;
 use crate::api::cluster::{Cluster, Finish};
 use crate::config::{self, Config};
 use crate::function::fingerprint::Fingerprint;
@@ -297,6 +298,7 @@ fn control<R: BodyResult>(
         }
         if is_process {
             if leaves_behind {
+                inner.await_callbacks();
                 // The exit ends the other ranks, whatever they run.
                 observer::run_ends(body.why(), true, || inner.driver.with(|engine| engine.stats()));
                 std::process::exit(i32::from(body.exit_code()));
@@ -308,6 +310,7 @@ fn control<R: BodyResult>(
         } else {
             finish(&inner.driver, body.is_failure(), config.shutdown_grace, overdue)
         };
+        inner.await_callbacks();
         inner.driver.end_watch();
         drop(watch);
         End { body, left }

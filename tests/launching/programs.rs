@@ -76,6 +76,13 @@ pub(super) fn run(program: &str) -> ExitCode {
             println!("the body returns");
             Ok(())
         }),
+        "a callback never returns" => {
+            distwq::launch(config.shutdown_grace(Duration::from_millis(500)), |cluster| -> BodyOutcome {
+                let handle = cluster.submit(square::call(1).label("the callback's"));
+                handle.on_end(|_| thread::sleep(Duration::from_secs(120)));
+                Ok(())
+            })
+        }
         "leaves behind" | "leaves behind and fails" => {
             distwq::launch(config.shutdown_grace(Duration::from_millis(500)), |cluster| -> BodyOutcome {
                 let long = cluster.submit(endless::call(&*argument).label("the long one"));

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock};
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread, ThreadId};
+use std::time::{Duration, Instant};
 
 /// What is called. It gets the result of its task by itself.
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;
@@ -20,6 +21,37 @@ pub(crate) type Callback = Box<dyn FnOnce() + Send>;
 pub(crate) trait Owner: Send + Sync + 'static {
     fn callbacks(&self) -> &Callbacks;
     fn driver(&self) -> &Driver<ControllerEngine>;
+
+    /// How long one who does not want to wait waits even so.
+    fn grace(&self) -> Duration {
+        Duration::from_nanos(self.driver().with(|engine| engine.machine().shutdown_grace_ns()))
+    }
+
+    /// After the run: waits for those that are left, for half of the grace. The other
+    /// ranks wait for this one as long as all of it.
+    fn await_callbacks(&self) {
+        let limit = self.grace() / 2;
+        let done = || self.callbacks().are_done().then_some(());
+        if self.driver().wait_until(Awaited::Drained, Some(Instant::now() + limit), |_| done()).is_none() {
+            self.leave_callbacks(limit);
+        }
+    }
+
+    /// They have not returned in time: nobody waits for them any more.
+    fn leave_callbacks(&self, limit: Duration) {
+        if let Some(callback) = self.running_callback() {
+            let limit_ms = limit.as_millis();
+            fault::say(&format!("{callback} has not returned within {limit_ms} ms and is left behind"));
+        }
+        self.callbacks().state.lock().left_behind = true;
+    }
+
+    /// The one that runs, in words.
+    fn running_callback(&self) -> Option<String> {
+        let task = self.callbacks().state.lock().running?;
+        let name = self.driver().with(|engine| engine.machine().name(task));
+        Some(format!("the callback of {name}, given to `on_end`,"))
+    }
 }
 
 /// All that is to be called. Its own lock is taken under that of the engine, never the
@@ -35,9 +67,13 @@ pub(crate) struct Callbacks {
 #[derive(Default)]
 struct State {
     /// By the index of the task among those with callbacks.
-    waiting: FxHashMap<u32, Callback>,
+    waiting: FxHashMap<u32, (TaskId, Callback)>,
+    /// The task whose callback runs.
+    running: Option<TaskId>,
     /// How many have not returned.
     left: usize,
+    /// Nobody waits for them any more.
+    left_behind: bool,
 }
 
 impl Callbacks {
@@ -55,7 +91,7 @@ impl Callbacks {
             }
             let index = this.ends.add();
             let mut state = this.state.lock();
-            state.waiting.insert(index, callback);
+            state.waiting.insert(index, (task, callback));
             state.left += 1;
             drop(state);
             engine.watch(task, Watch { collector, index });
@@ -66,19 +102,24 @@ impl Callbacks {
         }
     }
 
-    /// Whether all have returned, or this is the thread that calls them.
+    /// Whether nobody need wait for them: all have returned, or were left behind, or this
+    /// is the thread that calls them.
     pub(crate) fn are_done(&self) -> bool {
         let is_own = || self.thread.get().is_some_and(|(_, id)| *id == thread::current().id());
-        self.state.lock().left == 0 || is_own()
+        let State { left, left_behind, .. } = *self.state.lock();
+        left == 0 || left_behind || is_own()
     }
 
     /// Calls one.
     fn call(&self, index: u32) {
-        let callback = self.state.lock().waiting.remove(&index);
-        if let Some(callback) = callback {
-            panics::discarded(callback);
-            self.state.lock().left -= 1;
-        }
+        let mut state = self.state.lock();
+        let Some((task, callback)) = state.waiting.remove(&index) else { return };
+        state.running = Some(task);
+        drop(state);
+        panics::discarded(callback);
+        let mut state = self.state.lock();
+        state.running = None;
+        state.left -= 1;
     }
 }
 

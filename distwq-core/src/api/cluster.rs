@@ -89,6 +89,9 @@ pub(crate) struct Finish {
 /// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
 
+/// How often it is told that a callback keeps the run from ending, after the first time.
+const CALLBACK_TOLD_EVERY: Duration = Duration::from_secs(60);
+
 impl Cluster {
     pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, inline_bytes_max: u64, finish: Finish) -> Self {
         let (notes, workers) = driver.with(|engine| (engine.reference_notes(), engine.machine().workers()));
@@ -240,7 +243,8 @@ impl Cluster {
     ///
     /// A task that never returns keeps it waiting. After the
     /// [grace](crate::Config::shutdown_grace), and each minute from then on, standard
-    /// error tells which tasks run where and since when, and which wait for them.
+    /// error tells which tasks run where and since when, and which wait for them; or
+    /// whose [callback](Handle::on_end) does not return.
     /// [`shutdown_now`](Self::shutdown_now) bounds the wait.
     ///
     /// # Panics
@@ -267,8 +271,9 @@ impl Cluster {
     }
 
     /// Takes no tasks from here on, [cancels](Self::cancel_all) those that have not
-    /// ended, and waits for those that run: until they have ended, or for as long as the
-    /// [grace](crate::Config::shutdown_grace). Any further call returns at once.
+    /// ended, and waits for those that run and for callbacks: until they have ended, or
+    /// for as long as the [grace](crate::Config::shutdown_grace). Any further call
+    /// returns at once.
     ///
     /// Tasks that have not ended by then are left behind: standard error tells which run
     /// where, their handles give [`TaskError::Closed`], and so do values that lie on
@@ -282,11 +287,9 @@ impl Cluster {
     pub fn shutdown_now(&self) {
         current::assert_outside("Cluster::shutdown_now");
         let driver = &self.inner.driver;
-        let grace = driver.with(|engine| {
-            engine.begin_closing_now();
-            Duration::from_nanos(engine.machine().shutdown_grace_ns())
-        });
-        if self.inner.drain(Instant::now().checked_add(grace)) {
+        driver.with(ControllerEngine::begin_closing_now);
+        let grace = self.inner.grace();
+        if self.inner.drain(Some(Instant::now() + grace)) {
             return;
         }
         if let Some(tasks) = driver.with(ControllerEngine::leave_behind) {
@@ -295,6 +298,8 @@ impl Cluster {
             fault::say(&format!(
                 "cancelled tasks have not ended within the shutdown grace of {grace_ms} ms and are left behind: {tasks}"
             ));
+        } else {
+            self.inner.leave_callbacks(grace);
         }
     }
 
@@ -408,15 +413,27 @@ impl Inner {
         })
     }
 
-    /// Waits until all tasks have ended; false if they have not by `deadline`. Without
-    /// one it ends because every task ends; while one does not, the machine says now and
-    /// then which.
+    /// Waits until all tasks have ended and all callbacks have returned; false if they
+    /// have not by `deadline`. Without one it ends because every task ends, and callbacks
+    /// should. While a task does not, the machine says now and then which; of a callback
+    /// that is said here.
     fn drain(&self, deadline: Option<Instant>) -> bool {
-        let drained = self.driver.wait_until(Awaited::Drained, deadline, |engine| {
-            let machine = engine.machine();
-            (machine.is_over() || machine.pending() == 0 && self.callbacks.are_done()).then_some(())
-        });
-        drained.is_some()
+        let mut until = deadline.unwrap_or_else(|| Instant::now() + self.grace());
+        loop {
+            let drained = self.driver.wait_until(Awaited::Drained, Some(until), |engine| {
+                let machine = engine.machine();
+                (machine.is_over() || machine.pending() == 0 && self.callbacks.are_done()).then_some(())
+            });
+            if drained.is_some() || deadline.is_some() {
+                return drained.is_some();
+            }
+            if self.driver.with(|engine| engine.machine().pending() == 0)
+                && let Some(callback) = self.running_callback()
+            {
+                fault::say(&format!("the run cannot end yet: {callback} has not returned"));
+            }
+            until = Instant::now() + CALLBACK_TOLD_EVERY;
+        }
     }
 
     /// Leaves a note for the next turn. When they are many they are read if the engine is

@@ -188,8 +188,9 @@ impl<T: DeserializeOwned> Handle<T> {
     /// All callbacks of a cluster run on one thread of their own, in the order in which
     /// their tasks end, and have returned when [`shutdown`](crate::Cluster::shutdown)
     /// returns; if the body fails before, those of tasks that have not ended get
-    /// [`TaskError::Closed`]. A panic ends with its callback. It may use the cluster, but
-    /// others wait while it does.
+    /// [`TaskError::Closed`] and are waited for half of the
+    /// [grace](crate::Config::shutdown_grace). A panic ends with its callback. It may use
+    /// the cluster, but others wait while it does.
     ///
     /// Where no cluster has taken the task, it is called at once, on this thread.
     ///
@@ -217,7 +218,8 @@ impl<T: DeserializeOwned> Handle<T> {
         match self.reference.state() {
             State::Bound(task, outcomes) => {
                 let handle = self.clone();
-                let callback = Box::new(move || callback(handle.into_value()));
+                // It is named as long as the callback runs.
+                let callback = Box::new(move || callback(handle.get()));
                 Arc::clone(outcomes).on_end(task, callback);
             }
             State::Refused(_) | State::Unbound(_) => callback(self.get()),

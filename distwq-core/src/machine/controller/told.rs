@@ -80,6 +80,11 @@ impl Controller {
         entry.site(&self.workers, None)
     }
 
+    /// The task for people, also if it has gone.
+    pub(crate) fn name(&self, task: TaskId) -> String {
+        self.table.get(task).map_or_else(|| task.to_string(), Entry::full_name)
+    }
+
     /// What is known of a task.
     pub(crate) fn info(&self, task: TaskId) -> Option<TaskInfo> {
         let entry = self.table.get(task)?;
