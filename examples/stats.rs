@@ -30,7 +30,7 @@ fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!((stats.submitted, stats.done, stats.failed, stats.outstanding), (16, 16, 0, 0));
     // One entry for the controller, one for each worker; each attempt was somebody's.
     assert_eq!(stats.ranks.len(), cluster.workers() + 1);
-    assert_eq!(stats.ranks.iter().map(|rank| rank.attempts).sum::<u64>(), 16);
+    assert_eq!(stats.ranks.iter().map(|rank| rank.runs.count).sum::<u64>(), 16);
     assert!(stats.resident_bytes() >= 8 * BYTES as u64, "the blocks lie on the workers that made them");
 
     let info = blocks[0].info();

@@ -7,9 +7,9 @@
 pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
     Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, Context, CycleError,
-    FinishError, Graph, Group, GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter, OrderError, Progress,
-    Rank, RankStats, Refusal, RunError, State, StateError, Stats, TaskError, TaskInfo, TaskSite, TaskState,
-    UpstreamPath, launch, testing,
+    FinishError, FunctionStats, Graph, Group, GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter,
+    LongTask, OrderError, Progress, Rank, RankStats, Refusal, RunError, RunTimes, State, StateError, Stats, TaskError,
+    TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};

@@ -123,8 +123,8 @@ fn there_is_a_worker_for_each_rank_but_the_controllers(cluster: &Cluster) -> Res
     }
     let stats = cluster.stats();
     assert_eq!((stats.submitted, stats.done, stats.failed, stats.outstanding), (100, 100, 0, 0));
-    assert_eq!(stats.ranks.iter().map(|rank| rank.attempts).sum::<u64>(), 100, "{stats}");
-    assert_eq!(stats.ranks[0].attempts, 0, "the controller runs no tasks: {stats}");
+    assert_eq!(stats.ranks.iter().map(|rank| rank.runs.count).sum::<u64>(), 100, "{stats}");
+    assert_eq!(stats.ranks[0].runs.count, 0, "the controller runs no tasks: {stats}");
     Ok(())
 }
 

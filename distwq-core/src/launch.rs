@@ -12,6 +12,7 @@ use crate::config::{self, Config};
 use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::Registry;
 use crate::id::Rank;
+use crate::machine::Ns;
 use crate::machine::controller::{Awaited, WorkerState};
 use crate::panics;
 use crate::runtime::clock::now_ns;
@@ -75,16 +76,16 @@ const MISUSED: u8 = 2;
 /// }
 /// ```
 pub fn launch<R: BodyResult>(config: Config<impl Sized, impl Sized>, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
+    let launched_ns = now_ns();
     let config = match config.untyped().with_environment() {
         Ok(config) => config,
         Err(error) => return misused(&error.to_string()),
     };
     match Launcher::of_this_process() {
-        Launcher::None => {
-            local(&config, Overdue::EndTheRun, body).map_or_else(|text| misused(&text), |end| end.body.code())
-        }
+        Launcher::None => local(&config, launched_ns, Overdue::EndTheRun, body)
+            .map_or_else(|text| misused(&text), |end| end.body.code()),
         #[cfg(feature = "mpi")]
-        Launcher::Ranks => over_mpi(&config, body),
+        Launcher::Ranks => over_mpi(&config, launched_ns, body),
         #[cfg(not(feature = "mpi"))]
         Launcher::Ranks => misused(
             "this program was started by an MPI launcher with several ranks, but built without MPI, so each rank would \
@@ -106,7 +107,7 @@ fn misused(text: &str) -> ExitCode {
 /// the shutdown grace: these are left to themselves, with what they run.
 pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R) -> Result<(), String> {
     let config = config.with_environment().map_err(|error| error.to_string())?;
-    let End { body, left } = local(&config, Overdue::TellOfThem, body)?;
+    let End { body, left } = local(&config, now_ns(), Overdue::TellOfThem, body)?;
     match (body, left) {
         (Body::Panicked(payload), left) => {
             left.iter().for_each(|text| fault::say(text));
@@ -115,6 +116,18 @@ pub fn run_local<R: BodyResult>(config: Config, body: impl FnOnce(&Cluster) -> R
         (Body::Returned(Err(error)), Some(left)) => Err(format!("{error}; {left}")),
         (Body::Returned(result), left) => result.and(left.map_or(Ok(()), Err)),
     }
+}
+
+/// How the ranks of this process were started.
+#[derive(Clone, Copy)]
+struct Launch {
+    /// When `launch` was called.
+    launched_ns: Ns,
+    /// How long the ranks wait for each other.
+    limit: Duration,
+    threads_on_host: usize,
+    /// Whether the rank is a process of its own.
+    is_process: bool,
 }
 
 /// How a run ended.
@@ -133,7 +146,12 @@ enum Overdue {
     TellOfThem,
 }
 
-fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cluster) -> R) -> Result<End, String> {
+fn local<R: BodyResult>(
+    config: &Config,
+    launched_ns: Ns,
+    overdue: Overdue,
+    body: impl FnOnce(&Cluster) -> R,
+) -> Result<End, String> {
     let workers = config.workers.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let registry = Registry::get().map_err(|error| error.to_string())?;
     let mut ends = Network::ends(workers as u32 + 1);
@@ -145,7 +163,8 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
     let limit = config.handshake_limit;
     let started = ends.into_iter().map(|end| {
         let recipe = Recipe::of(&config).cloned();
-        let work = move || work(Box::new(end), Rank(0), registry, limit, recipe, workers + 1, false);
+        let launch = Launch { launched_ns, limit, threads_on_host: workers + 1, is_process: false };
+        let work = move || work(Box::new(end), Rank(0), registry, recipe, launch);
         thread::Builder::new().name("distwq-worker".to_owned()).spawn(work)
     });
     let ranks = match started.collect::<Result<Vec<_>, _>>() {
@@ -153,7 +172,8 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
         // The workers that are there would wait for the handshake.
         Err(error) => fault::end_run(&mut *own, &fault::no_thread("of a worker", &error)),
     };
-    let end = control(own, &config, registry, workers + 1, overdue, body);
+    let launch = Launch { launched_ns, limit, threads_on_host: workers + 1, is_process: false };
+    let end = control(own, &config, registry, launch, overdue, body);
     fault::disarm();
     if let Ok(End { left: None, .. }) = end {
         // All have joined in the end, and do nothing but return.
@@ -172,7 +192,7 @@ fn local<R: BodyResult>(config: &Config, overdue: Overdue, body: impl FnOnce(&Cl
 /// Where all ended with another code than 0 at once, the launcher of Open MPI 5 would
 /// hang now and then: see docs/decisions/0025-exit-codes.md.
 #[cfg(feature = "mpi")]
-fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
+fn over_mpi<R: BodyResult>(config: &Config, launched_ns: Ns, body: impl FnOnce(&Cluster) -> R) -> ExitCode {
     use crate::transport::{Environment, StartError};
 
     let waits = "waits for the other ranks: does each of them reach distwq::launch? The handshake limit";
@@ -186,19 +206,19 @@ fn over_mpi<R: BodyResult>(config: &Config, body: impl FnOnce(&Cluster) -> R) ->
         Err(StartError { is_told_elsewhere: true, .. }) => return ExitCode::SUCCESS,
         Err(StartError { error, .. }) => return misused(&error.to_string()),
     };
-    let threads = environment.ranks_on_host() * (config.slots as usize);
+    let threads_on_host = environment.ranks_on_host() * (config.slots as usize);
+    let launch = Launch { launched_ns, limit: config.handshake_limit, threads_on_host, is_process: true };
     let controller = environment.controller();
     let transport = environment.transport();
     fault::arm(Some(transport.rank()));
     panics::install_hook();
     let end = if transport.rank() == controller {
         observer::run_starts("mpi", transport.ranks(), config.slots);
-        control(Box::new(transport), config, registry, threads, Overdue::EndTheRun, body).map(|end| end.body.code())
+        control(Box::new(transport), config, registry, launch, Overdue::EndTheRun, body).map(|end| end.body.code())
     } else {
         // That a run has failed is told by the controller, by its exit code too.
-        let limit = config.handshake_limit;
         let recipe = Recipe::of(config).cloned();
-        let work = move || work(Box::new(transport), controller, registry, limit, recipe, threads, true);
+        let work = move || work(Box::new(transport), controller, registry, recipe, launch);
         let end = environment
             .serve_while(work)
             .unwrap_or_else(|error| fault::end_process(&fault::no_thread("of the worker", &error)));
@@ -234,7 +254,7 @@ fn control<R: BodyResult>(
     mut transport: Box<dyn Transport>,
     config: &Config,
     registry: &'static Registry,
-    threads_on_host: usize,
+    launch: Launch,
     overdue: Overdue,
     body: impl FnOnce(&Cluster) -> R,
 ) -> Result<End, String> {
@@ -244,7 +264,7 @@ fn control<R: BodyResult>(
     let session = SESSIONS.fetch_add(1, Ordering::Relaxed);
     let settings = config.settings();
     let own = Fingerprint::of(registry);
-    let hellos = handshake::gather(&mut *transport, &own, settings, config.handshake_limit).map_err(|error| {
+    let hellos = handshake::gather(&mut *transport, &own, settings, launch.limit).map_err(|error| {
         if let HandshakeError::Silent { .. } = error {
             // Who has not reported would never end by itself.
             fault::end_run(&mut *transport, &error.to_string());
@@ -256,8 +276,8 @@ fn control<R: BodyResult>(
     let processes: Vec<_> = hellos.iter().map(|(rank, hello)| (*rank, hello.process.clone())).collect();
     let workers = hellos.into_iter().map(|(rank, hello)| WorkerState::new(rank, hello.host)).collect();
     let bell = transport.bell();
-    let engine = ControllerEngine::new(transport, registry, workers, settings);
-    let driver = Driver::new(engine, bell, Patience::among(threads_on_host));
+    let engine = ControllerEngine::new(transport, registry, workers, settings, launch.launched_ns);
+    let driver = Driver::new(engine, bell, Patience::among(launch.threads_on_host));
     let final_type = Recipe::of(config).and_then(|recipe| recipe.final_type);
     let states_end = Finish { limit: config.finish_limit, final_type };
     let cluster = Cluster::new(driver, session, config.inline_bytes_max, states_end);
@@ -377,11 +397,10 @@ fn work(
     mut transport: Box<dyn Transport>,
     controller: Rank,
     registry: &'static Registry,
-    limit: Duration,
     recipe: Option<Recipe>,
-    threads_on_host: usize,
-    is_process: bool,
+    launch: Launch,
 ) -> Result<(), String> {
+    let Launch { launched_ns, limit, threads_on_host, is_process } = launch;
     let own = Fingerprint::of(registry);
     let Welcome { settings, controller_process } = match handshake::report(&mut *transport, controller, own, limit) {
         Ok(welcome) => welcome,
@@ -399,7 +418,7 @@ fn work(
     let watch = controller_process.map(|process| watch_controller(controller, process));
     let (bell, rank) = (transport.bell(), transport.rank());
     observer::worker_starts(rank, settings.slots);
-    let engine = WorkerEngine::new(transport, controller, registry, &settings);
+    let engine = WorkerEngine::new(transport, controller, registry, &settings, launched_ns);
     let driver = Arc::new(Driver::new(engine, bell, Patience::among(threads_on_host)));
     runtime::serve(&driver, controller, &settings, recipe.as_ref(), is_process);
     drop(watch);

@@ -44,6 +44,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// How many bytes it has in all.
+    pub(crate) fn bytes(&self) -> u64 {
+        let beside: usize = self.attachments.iter().map(|attachment| attachment.len()).sum();
+        (self.body.len() + beside) as u64
+    }
+
     /// Puts `payload` into the frame, beside the message if it is large.
     #[inline]
     pub(crate) fn blob<'a>(&mut self, payload: &'a Payload) -> Blob<'a> {

@@ -5,3 +5,4 @@ pub(crate) mod error;
 pub(crate) mod finish;
 pub(crate) mod info;
 pub(crate) mod stats;
+pub(crate) mod tally;

@@ -4,6 +4,7 @@ use super::clock::now_ns;
 use super::collectors::{Collectors, Ends};
 use super::driver::{self, Engine, Turn, Waiters};
 use super::observer;
+use super::traffic::{Busy, Traffic};
 use crate::codec::Payload;
 use crate::config::Settings;
 use crate::function::registry::Registry;
@@ -13,12 +14,12 @@ use crate::machine::controller::{
     Watch, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
-use crate::memory::buffers;
 use crate::outcome::error::{RunError, TaskError};
 use crate::outcome::info::CancelState;
 use crate::outcome::stats::Stats;
 use crate::runtime::fault;
 use crate::transport::Transport;
+use crate::wire::report::Measured;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,10 @@ pub(crate) struct ControllerEngine {
     /// When the last turn was taken, or a user added something while nothing was in
     /// flight.
     now_ns: Ns,
+    traffic: Traffic,
+    busy: Busy,
+    /// When `launch` was called in this process, and when all ranks had come together.
+    begun: (Ns, Ns),
     turns_in_passing: u64,
     submitted_since_turn: u32,
 }
@@ -61,6 +66,7 @@ impl ControllerEngine {
         registry: &'static Registry,
         workers: Vec<WorkerState>,
         settings: Settings,
+        launched_ns: Ns,
     ) -> Self {
         let (machine, out) = Controller::new((transport.rank(), fault::host()), registry, workers, settings);
         Self {
@@ -71,6 +77,9 @@ impl ControllerEngine {
             collectors: Collectors::default(),
             taken: Vec::new(),
             now_ns: now_ns(),
+            traffic: Traffic::default(),
+            busy: Busy::default(),
+            begun: (launched_ns, now_ns()),
             turns_in_passing: 0,
             submitted_since_turn: 0,
         }
@@ -286,11 +295,8 @@ impl ControllerEngine {
 
     /// The figures of the run, as last reported.
     pub(crate) fn stats(&self) -> Stats {
-        let mut stats = self.machine.stats();
-        if let Some(here) = stats.ranks.first_mut() {
-            here.kept_bytes = (self.transport.kept_bytes() + buffers::kept_bytes()) as u64;
-        }
-        stats
+        let measured = self.traffic.measured(self.begun, &*self.transport);
+        self.machine.stats(Measured { busy_ns: self.busy.ns, ..measured })
     }
 
     /// The transport is gone.
@@ -321,7 +327,7 @@ impl ControllerEngine {
             self.collectors.tell(&mut self.out.ended, &mut self.out.happened);
         }
         if !self.out.outgoing.is_empty() {
-            driver::send_all(&mut self.out.outgoing, &mut *self.transport);
+            driver::send_all(&mut self.out.outgoing, &mut *self.transport, &mut self.traffic);
         }
     }
 
@@ -346,9 +352,12 @@ impl Engine for ControllerEngine {
         self.now_ns = self.now_ns.max(now);
         self.out.notices.want(observer::is_wanted() && !self.machine.is_over());
         self.count_references();
-        let mut worked = false;
+        let (mut worked, mut begun) = (false, None);
         while let Some((from, frame)) = self.transport.receive() {
-            worked = true;
+            if !worked {
+                (worked, begun) = (true, self.busy.begins());
+            }
+            self.traffic.bytes_in += frame.bytes();
             self.handle(Input::Frame { from, frame: &frame });
             self.halt_if_told();
             self.transport.recycle(frame.body);
@@ -357,6 +366,7 @@ impl Engine for ControllerEngine {
         self.handle(Input::TurnEnds);
         self.halt_if_told();
         self.deliver();
+        self.busy.ends(begun);
         let flow = self.transport.progress();
         Turn::of(worked || !self.out.happened.is_empty(), flow)
     }

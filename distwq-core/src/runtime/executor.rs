@@ -129,7 +129,7 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
             }
             Next::Stop => break,
         }
-        let described = attempt.description.take().map(|described| site.describe(*described));
+        let described = attempt.description.as_deref().map(|described| site.describe(described));
         let (task, epoch, output) = attempt.parts();
         let group = epoch.map(|epoch| group_of(driver, epoch));
         attempt.failure = run(task, group.as_ref(), output, keeper.as_mut());
@@ -138,8 +138,11 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
         }
         attempt.ran_ns = now_ns().saturating_sub(attempt.started_ns);
         has_ended = true;
-        if let Some(failure) = keeper.as_mut().and_then(Keeper::take_news) {
-            driver.with(|engine| engine.state_lost(failure));
+        if let Some(keeper) = &mut keeper {
+            attempt.init_ns = keeper.take_renewed_ns();
+            if let Some(failure) = keeper.take_news() {
+                driver.with(|engine| engine.state_lost(failure));
+            }
         }
     }
     // What nobody has asked for.
@@ -153,11 +156,13 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
 /// unlike the controller.
 fn keeper_of(driver: &Driver<WorkerEngine>, site: &Rc<SlotSite>, recipe: Option<&Recipe>) -> Option<Keeper> {
     let mut keeper = recipe.map(|recipe| Keeper::new(recipe.clone(), Rc::clone(site)));
+    let begun = now_ns();
     let failure = match &mut keeper {
         Some(keeper) => keeper.init().err(),
         None => Some("the config of this rank has no `init`, but that of the controller has".to_owned()),
     };
-    driver.with(|engine| engine.state_made(failure));
+    let took_ns = now_ns() - begun;
+    driver.with(|engine| engine.state_made(failure, took_ns));
     keeper
 }
 

@@ -9,6 +9,7 @@ mod executor;
 pub(crate) mod fault;
 pub(crate) mod handshake;
 pub(crate) mod observer;
+mod traffic;
 mod worker;
 
 pub(crate) use controller::{ControllerEngine, NOTES_TOGETHER, ReferenceNotes};

@@ -2,13 +2,13 @@
 
 use super::clock::now_ns;
 use super::driver::{self, Engine, Turn, Waiters};
+use super::traffic::Traffic;
 use crate::codec::Payload;
 use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GroupKey, Rank, Slot};
 use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
 use crate::machine::{Garbage, Ns};
-use crate::memory::buffers;
 use crate::runtime::fault;
 use crate::task::cancel::CancelFlag;
 use crate::task::group::GroupError;
@@ -30,6 +30,9 @@ pub(crate) struct WorkerEngine {
     out: Outbox,
     /// By executor, where a task that it runs looks whether it was cancelled.
     cancel_flags: Box<[CancelFlag]>,
+    traffic: Traffic,
+    /// When `launch` was called in this process, and when all ranks had come together.
+    begun: (Ns, Ns),
     /// When the last turn was taken.
     turned_ns: Ns,
     turns_in_passing: u64,
@@ -47,12 +50,15 @@ impl WorkerEngine {
         controller: Rank,
         functions: &'static Registry,
         settings: &Settings,
+        launched_ns: Ns,
     ) -> Self {
         Self {
             machine: Worker::new(transport.rank(), functions, settings),
             out: Outbox::new(controller),
             cancel_flags: (0..settings.slots).map(|_| CancelFlag::default()).collect(),
             transport,
+            traffic: Traffic::default(),
+            begun: (launched_ns, now_ns()),
             turned_ns: 0,
             turns_in_passing: 0,
         }
@@ -93,8 +99,8 @@ impl WorkerEngine {
     }
 
     /// An executor has made the first state of its slot, or could not.
-    pub(super) fn state_made(&mut self, failure: Option<String>) {
-        self.machine.handle(now_ns(), Input::StateMade { failure }, &mut self.out);
+    pub(super) fn state_made(&mut self, failure: Option<String>, took_ns: u64) {
+        self.machine.handle(now_ns(), Input::StateMade { failure, took_ns }, &mut self.out);
         self.deliver();
     }
 
@@ -174,7 +180,7 @@ impl WorkerEngine {
     }
 
     fn deliver_all(&mut self) {
-        driver::send_all(&mut self.out.outgoing, &mut *self.transport);
+        driver::send_all(&mut self.out.outgoing, &mut *self.transport, &mut self.traffic);
         for members in self.out.take_freed() {
             self.transport.free_group(&members);
         }
@@ -193,6 +199,7 @@ impl Engine for WorkerEngine {
         let mut worked = false;
         while let Some((from, frame)) = self.transport.receive() {
             worked = true;
+            self.traffic.bytes_in += frame.bytes();
             self.machine.handle(now, Input::Frame { from, frame: &frame }, &mut self.out);
             match self.out.take_halt() {
                 None => {}
@@ -205,8 +212,8 @@ impl Engine for WorkerEngine {
             self.cancel_flags[slot.index()].raise(task);
         }
         if self.out.take_asked() {
-            let kept_bytes = (self.transport.kept_bytes() + buffers::kept_bytes()) as u64;
-            self.machine.handle(now, Input::Reports { kept_bytes }, &mut self.out);
+            let measured = self.traffic.measured(self.begun, &*self.transport);
+            self.machine.handle(now, Input::Reports { measured }, &mut self.out);
         }
         self.machine.handle(now, Input::TurnEnds, &mut self.out);
         self.deliver();

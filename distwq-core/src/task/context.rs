@@ -235,10 +235,10 @@ impl SlotSite {
     }
 
     /// The next task of the slot is described like this.
-    pub(crate) fn describe(&self, described: Described) {
+    pub(crate) fn describe(&self, described: &Described) {
         let Described { short, whole_label } = described;
-        current::describe(short);
-        *self.whole_label.borrow_mut() = whole_label;
+        current::describe(*short);
+        self.whole_label.borrow_mut().clone_from(whole_label);
     }
 
     /// That task has ended.

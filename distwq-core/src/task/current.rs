@@ -54,7 +54,7 @@ impl Description {
     }
 }
 
-/// A description, as a worker keeps it until the task begins.
+/// A description, as a worker keeps it until the task has ended.
 #[derive(Debug)]
 pub(crate) struct Described {
     pub(crate) short: Description,
@@ -66,6 +66,11 @@ impl Described {
     pub(crate) fn new(label: Option<&str>, attempt: u32) -> Self {
         let cut = label.filter(|label| label.len() > LABEL_BYTES_MAX);
         Self { short: Description::new(label, attempt), whole_label: cut.map(Box::from) }
+    }
+
+    /// The label, all of it.
+    pub(crate) fn label(&self) -> Option<&str> {
+        self.whole_label.as_deref().or_else(|| self.short.label())
     }
 }
 

@@ -5,6 +5,7 @@ use super::context::{Context, SlotSite};
 use super::recipe::{Final, Recipe};
 use crate::panics;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// Who makes the state of a slot and lets it go.
 pub(crate) struct Keeper {
@@ -18,11 +19,13 @@ pub(crate) struct Keeper {
     failure: Option<String>,
     /// The same, while nobody has been told of it.
     news: Option<String>,
+    /// How long it took to make the state anew, while nobody has asked for that.
+    renewed_ns: u64,
 }
 
 impl Keeper {
     pub(crate) fn new(recipe: Recipe, site: Rc<SlotSite>) -> Self {
-        Self { recipe, site, used: 0, finals: Vec::new(), failure: None, news: None }
+        Self { recipe, site, used: 0, finals: Vec::new(), failure: None, news: None, renewed_ns: 0 }
     }
 
     /// Makes the state.
@@ -47,8 +50,11 @@ impl Keeper {
         }
         let is_old = self.recipe.lifespan.is_some_and(|tasks| self.used >= tasks.get());
         if self.site.reset.take() || is_old {
+            let begun = Instant::now();
             self.end();
-            if let Err(failure) = self.init() {
+            let made = self.init();
+            self.renewed_ns += begun.elapsed().as_nanos() as u64;
+            if let Err(failure) = made {
                 self.news = Some(failure.clone());
                 return Err(failure);
             }
@@ -60,6 +66,11 @@ impl Keeper {
     /// Why a state could not be made anew, once.
     pub(crate) fn take_news(&mut self) -> Option<String> {
         self.news.take()
+    }
+
+    /// How long it took to make the state anew before the last task; nothing as a rule.
+    pub(crate) fn take_renewed_ns(&mut self) -> u64 {
+        std::mem::take(&mut self.renewed_ns)
     }
 
     /// Ends the state, if there is one.

@@ -6,6 +6,7 @@ use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
 use crate::id::{GroupKey, Rank, TaskId};
 use crate::peers::Process;
+use crate::wire::report::Report;
 use serde::{Deserialize, Serialize};
 
 /// The version of this protocol. Ranks that differ in it refuse each other.
@@ -75,9 +76,8 @@ pub(crate) enum ToController<'a> {
     /// This member of a group waits for long, or answers `AskWait`; then it may have
     /// left.
     Waits(WaitReport),
-    /// The answer to `Report`; with each task that runs, for how many nanoseconds it
-    /// does.
-    Report { resident_bytes: u64, values: u64, kept_bytes: u64, running: Vec<(TaskId, u64)> },
+    /// The answer to `Report`.
+    Report(Report),
     /// The states of all slots are made, or one could not be.
     StatesMade { failure: Option<&'a str> },
     /// The answer to `Finish`: what the states were made to, in the order of the slots.

@@ -3,3 +3,4 @@
 pub(crate) mod attempt;
 pub(crate) mod members;
 pub(crate) mod message;
+pub(crate) mod report;

@@ -157,6 +157,16 @@ impl Functions {
         Self { registry, last: None }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.registry.functions().len()
+    }
+
+    /// The path of a function.
+    pub(super) fn path(&self, function: FunctionId) -> &'static str {
+        self.registry.function(function).map_or("unknown", |remote| remote.path)
+    }
+
     #[inline]
     fn id_of(&mut self, remote: &'static Remote) -> FunctionId {
         match self.last {

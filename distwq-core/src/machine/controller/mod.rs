@@ -9,6 +9,7 @@ mod collective;
 mod dispatch;
 mod drain;
 mod ends;
+mod figures;
 mod graph_runs;
 mod groups;
 mod input;

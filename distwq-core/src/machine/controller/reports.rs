@@ -14,6 +14,7 @@ use crate::machine::scheduler::{Event, Made};
 use crate::machine::{Notice, Ns};
 use crate::wire::attempt::{Done, DoneTail, Given};
 use crate::wire::message::{ToController, ToPeer, ToWorker};
+use crate::wire::report::Report;
 
 impl Controller {
     pub(super) fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) {
@@ -85,11 +86,7 @@ impl Controller {
                     replies.tell(out);
                 }
             }
-            ToController::Report { resident_bytes, values, kept_bytes, running } => {
-                if self.workers.reported(worker, (resident_bytes, values, kept_bytes), running) {
-                    self.reported(out);
-                }
-            }
+            ToController::Report(report) => self.report_came(worker, report, out)?,
             ToController::StatesMade { failure } => self.states_made(worker, failure, out),
             ToController::Finals { values } => self.finals_came(worker, frame, values, out)?,
             ToController::Stopped => self.workers.stopped(worker),
@@ -107,6 +104,22 @@ impl Controller {
             ToController::Peer(_) | ToController::Hello(_) => {
                 return Err(CodecError("it does not belong here".to_owned()));
             }
+        }
+        Ok(())
+    }
+
+    /// A worker has said what it holds and runs, and what its tasks took.
+    ///
+    /// # Errors
+    /// If it names a function that there is not.
+    fn report_came(&mut self, worker: WorkerId, report: Report, out: &mut Outbox) -> Result<(), CodecError> {
+        let longest = report.longest.iter().map(|long| long.function);
+        let mut functions = report.runs.iter().map(|(function, _)| *function).chain(longest);
+        if let Some(unknown) = functions.find(|function| function.0 as usize >= self.functions.count()) {
+            return Err(CodecError(format!("it tells of function number {}, which there is not", unknown.0)));
+        }
+        if self.workers.reported(worker, report) {
+            self.reported(out);
         }
         Ok(())
     }
@@ -133,7 +146,7 @@ impl Controller {
     /// An attempt has ended, or a member's part of one. Most have given a few bytes.
     #[inline(always)]
     fn done(&mut self, worker: WorkerId, frame: &Frame, done: &Done<'_>, out: &mut Outbox) -> Result<(), CodecError> {
-        self.workers.answered(worker, done.ran_ns())?;
+        self.workers.answered(worker)?;
         match done.tail()? {
             None if !self.groups.contains(done.task()) => {
                 self.given(worker, done, Given::Here(Encoded::Few(done.bytes)), out)

@@ -10,7 +10,6 @@ use crate::machine::scheduler::{Stall, Waits};
 use crate::machine::{NamedTask, Ns};
 use crate::outcome::error::{TaskSite, plural};
 use crate::outcome::info::{TaskInfo, TaskState};
-use crate::outcome::stats::{RankStats, Stats};
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -110,39 +109,6 @@ impl Controller {
         })
     }
 
-    /// The figures of the run, as last reported. What the controller's process keeps is
-    /// not known here, and 0.
-    pub(crate) fn stats(&self) -> Stats {
-        let held = self.table.iter().filter_map(|entry| entry.payload_here());
-        let held = held.filter(|payload| payload.len() as u64 > self.settings.inline_bytes_max);
-        let (bytes, values) = held.fold((0, 0), |(bytes, values), p| (bytes + p.len() as u64, values + 1));
-        let controller = RankStats {
-            rank: self.here,
-            host: self.host.clone(),
-            attempts: 0,
-            busy: Duration::ZERO,
-            resident_bytes: bytes,
-            resident_values: values,
-            kept_bytes: 0,
-        };
-        let workers = self.workers.iter().map(|(_, state)| RankStats {
-            rank: state.rank,
-            host: state.host.clone(),
-            attempts: state.attempts,
-            busy: Duration::from_nanos(state.busy_ns),
-            resident_bytes: state.resident_bytes,
-            resident_values: state.resident_values,
-            kept_bytes: state.kept_bytes,
-        });
-        Stats {
-            submitted: self.counts.submitted,
-            done: self.counts.done,
-            failed: self.counts.failed,
-            outstanding: self.pending() as u64,
-            ranks: std::iter::once(controller).chain(workers).collect(),
-        }
-    }
-
     /// After the run: which workers something still runs on, in words.
     pub(crate) fn who_is_busy(&self) -> String {
         let named = self.workers.not_stopped().map(|(worker, state)| {
@@ -202,7 +168,7 @@ impl Controller {
         let mut left = Left { since, pending, ..Left::default() };
         for (worker, state) in self.workers.iter() {
             let at = format!("{} (host {})", state.rank, state.host);
-            match &state.running {
+            match state.running() {
                 Some(running) => {
                     let named = running.iter().filter_map(|(task, ran_ns)| Some((self.table.get(*task)?, ran_ns)));
                     let named =

@@ -2,6 +2,7 @@
 
 use crate::codec::CodecError;
 use crate::id::{Rank, TaskId, WorkerId};
+use crate::wire::report::Report;
 use rustc_hash::FxHashMap;
 use std::mem::take;
 
@@ -17,14 +18,10 @@ pub(crate) struct WorkerState {
     is_stopped: bool,
     /// Its process is gone.
     pub(super) is_lost: bool,
-    pub(super) attempts: u64,
-    pub(super) busy_ns: u64,
-    pub(super) resident_bytes: u64,
-    pub(super) resident_values: u64,
-    pub(super) kept_bytes: u64,
-    /// What runs there and for how many nanoseconds; nothing while that has been asked
-    /// for and not answered.
-    pub(super) running: Option<Vec<(TaskId, u64)>>,
+    /// What it has last said of itself.
+    pub(super) report: Report,
+    /// Whether it was asked for a report and has not answered.
+    is_asked: bool,
 }
 
 impl WorkerState {
@@ -36,13 +33,15 @@ impl WorkerState {
             asked: 0,
             is_stopped: false,
             is_lost: false,
-            attempts: 0,
-            busy_ns: 0,
-            resident_bytes: 0,
-            resident_values: 0,
-            kept_bytes: 0,
-            running: None,
+            report: Report::default(),
+            is_asked: false,
         }
+    }
+
+    /// The tasks that run there, and for how many nanoseconds each does; nothing while
+    /// that was asked for and not answered.
+    pub(super) fn running(&self) -> Option<&[(TaskId, u64)]> {
+        (!self.is_asked).then_some(&*self.report.running)
     }
 
     /// How many tasks it was given and has not answered.
@@ -90,10 +89,9 @@ impl Workers {
         self.idle += usize::from(tasks > 0);
         self.in_flight -= (tasks + take(&mut state.asked)) as usize;
         (state.is_lost, state.is_stopped) = (true, true);
-        (state.resident_bytes, state.resident_values) = (0, 0);
-        if state.running.replace(Vec::new()).is_none() {
-            self.reports_missing = self.reports_missing.saturating_sub(1);
-        }
+        (state.report.resident_bytes, state.report.values) = (0, 0);
+        state.report.running.clear();
+        self.reports_missing -= usize::from(take(&mut state.is_asked));
         Some((worker, tasks))
     }
 
@@ -149,15 +147,13 @@ impl Workers {
     /// # Errors
     /// If it had none.
     #[inline]
-    pub(super) fn answered(&mut self, worker: WorkerId, ran_ns: u64) -> Result<(), CodecError> {
+    pub(super) fn answered(&mut self, worker: WorkerId) -> Result<(), CodecError> {
         let state = &mut self.states[worker.index()];
         let Some(left) = state.in_flight.checked_sub(1) else {
             return Err(CodecError("it tells the end of an attempt that it was not given".to_owned()));
         };
         state.in_flight = left;
         self.idle += usize::from(left == 0);
-        state.attempts += 1;
-        state.busy_ns = state.busy_ns.saturating_add(ran_ns);
         self.in_flight -= 1;
         Ok(())
     }
@@ -200,21 +196,14 @@ impl Workers {
     /// All were asked for a report.
     pub(super) fn ask_reports(&mut self) {
         self.reports_missing = self.living();
-        self.states.iter_mut().filter(|state| !state.is_lost).for_each(|state| state.running = None);
+        self.states.iter_mut().filter(|state| !state.is_lost).for_each(|state| state.is_asked = true);
     }
 
     /// A worker has given its report. True if that was the last one.
-    pub(super) fn reported(
-        &mut self,
-        worker: WorkerId,
-        (bytes, values, kept_bytes): (u64, u64, u64),
-        running: Vec<(TaskId, u64)>,
-    ) -> bool {
+    pub(super) fn reported(&mut self, worker: WorkerId, report: Report) -> bool {
         let state = &mut self.states[worker.index()];
-        (state.resident_bytes, state.resident_values, state.kept_bytes) = (bytes, values, kept_bytes);
-        if state.running.replace(running).is_none() {
-            self.reports_missing = self.reports_missing.saturating_sub(1);
-        }
+        state.report = report;
+        self.reports_missing -= usize::from(take(&mut state.is_asked));
         self.reports_missing == 0
     }
 

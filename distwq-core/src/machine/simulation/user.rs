@@ -10,6 +10,7 @@ use crate::machine::Ns;
 use crate::machine::controller::{Awaited, Input, ReferenceNote};
 use crate::outcome::error::{RunError, TaskError};
 use crate::outcome::info::{CancelState, TaskState};
+use crate::wire::report::Measured;
 
 /// What a thread of the user waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -280,9 +281,17 @@ impl World<'_> {
         match wait {
             Wait::Task(_) => {}
             Wait::Reports => {
-                let stats = machine.stats();
+                let stats = machine.stats(Measured::default());
                 assert_eq!(stats.submitted, stats.done + stats.failed + stats.outstanding);
                 assert_eq!(stats.ranks.len(), self.workers.len() + 1);
+                let of_ranks: u64 = stats.ranks.iter().map(|rank| rank.runs.count).sum();
+                let of_functions: u64 = stats.functions.iter().map(|function| function.runs.count).sum();
+                assert_eq!(of_ranks, of_functions, "each attempt is counted where it ran and as what");
+                let all_runs = stats.ranks.iter().map(|rank| rank.runs);
+                for runs in all_runs.chain(stats.functions.iter().map(|function| function.runs)) {
+                    assert!(runs.min <= runs.mean && runs.mean <= runs.max && runs.max <= runs.total, "{runs:?}");
+                    assert!(runs.failures <= runs.count, "{runs:?}");
+                }
             }
             Wait::GraphRun(graph_run) => {
                 let result = machine.result_of_graph_run(graph_run);

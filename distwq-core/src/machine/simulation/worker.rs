@@ -18,6 +18,7 @@ use crate::machine::Ns;
 use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
 use crate::wire::attempt::Run;
 use crate::wire::message::ToWorker;
+use crate::wire::report::Measured;
 use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 
@@ -146,7 +147,7 @@ impl World<'_> {
         }
         let this = &mut self.workers[worker];
         if this.out.take_asked() {
-            this.machine.handle(clock, Input::Reports { kept_bytes: 0 }, &mut this.out);
+            this.machine.handle(clock, Input::Reports { measured: Measured::default() }, &mut this.out);
         }
         this.machine.handle(clock, Input::TurnEnds, &mut this.out);
         self.deliver_of_worker(worker);

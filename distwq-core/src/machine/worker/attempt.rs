@@ -16,6 +16,8 @@ pub(crate) struct Attempt {
     pub(crate) description: Option<Box<Described>>,
     pub(crate) started_ns: u64,
     pub(crate) ran_ns: u64,
+    /// How much of that was before the function was called, to make the state anew.
+    pub(crate) init_ns: u64,
     pub(crate) output: PayloadWriter,
     /// Why it has given no output.
     pub(crate) failure: Option<Box<Failure>>,
@@ -28,6 +30,7 @@ impl Attempt {
         description: None,
         started_ns: 0,
         ran_ns: 0,
+        init_ns: 0,
         output: PayloadWriter::new(),
         failure: None,
     };

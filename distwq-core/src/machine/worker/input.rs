@@ -4,6 +4,7 @@ use super::attempt::Attempt;
 use crate::codec::frame::Frame;
 use crate::id::{GroupKey, Rank, Slot};
 use crate::task::recipe::Final;
+use crate::wire::report::Measured;
 
 /// What has happened.
 pub(crate) enum Input<'a> {
@@ -21,9 +22,10 @@ pub(crate) enum Input<'a> {
     TurnEnds,
     /// The controller is to be told what this rank holds and runs, as the
     /// [outbox](super::Outbox::take_asked) has asked.
-    Reports { kept_bytes: u64 },
-    /// An executor has made the first state of its slot, or could not.
-    StateMade { failure: Option<String> },
+    Reports { measured: Measured },
+    /// An executor has made the first state of its slot in so many nanoseconds, or could
+    /// not.
+    StateMade { failure: Option<String>, took_ns: u64 },
     /// An executor could not make the state of its slot anew.
     StateLost { failure: String },
     /// An executor has ended the state of its slot, as it was

@@ -167,6 +167,12 @@ impl Inputs {
         self.waiting.remove(&task).map(|waiting| waiting.task)
     }
 
+    /// Whether tasks wait.
+    #[inline]
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// How many tasks wait, and how many values are on their way.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn expected(&self) -> (usize, usize) {

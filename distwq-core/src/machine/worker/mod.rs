@@ -5,6 +5,7 @@
 mod attempt;
 mod cancel;
 mod descriptions;
+mod figures;
 mod gathering;
 mod groups;
 mod input;
@@ -39,7 +40,9 @@ use crate::id::{Rank, Slot, TaskId};
 use crate::wire::attempt::{Given, GroupOfRun, Run, RunTail};
 use crate::wire::members::Members;
 use crate::wire::message::{ToController, ToPeer, ToWorker};
+use crate::wire::report::Report;
 use descriptions::Descriptions;
+use figures::Figures;
 use groups::Groups;
 use inputs::Purpose;
 use queue::{Queue, ReadyTask};
@@ -72,6 +75,7 @@ pub(crate) struct Worker {
     groups: Groups,
     running: Running,
     descriptions: Descriptions,
+    figures: Figures,
     /// Tasks that were cancelled and are not here.
     cancelled: FxHashSet<TaskId>,
     states: States,
@@ -92,6 +96,7 @@ impl Worker {
             groups: Groups::default(),
             running: Running::new(settings.slots),
             descriptions: Descriptions::default(),
+            figures: Figures::new(functions),
             cancelled: FxHashSet::default(),
             states: States::new(settings.slots, settings.has_states),
             lost: Vec::new(),
@@ -129,12 +134,17 @@ impl Worker {
                 }
                 out.flush();
             }
-            Input::Reports { kept_bytes } => {
+            Input::Reports { measured } => {
                 let running = self.running.told(now);
                 let (resident_bytes, values) = self.values.held();
-                out.tell(&ToController::Report { resident_bytes, values, kept_bytes, running });
+                let mut report = Report { measured, resident_bytes, values, running, ..Report::default() };
+                self.figures.tell(now, self.running.idle(), &mut report);
+                out.tell(&ToController::Report(report));
             }
-            Input::StateMade { failure } => self.state_made(failure.as_deref(), out),
+            Input::StateMade { failure, took_ns } => {
+                self.figures.state_made(took_ns);
+                self.state_made(failure.as_deref(), out);
+            }
             Input::StateLost { failure } => tell_states(Some(&failure), out),
             Input::StateEnded { slot, finals } => self.state_ended(slot, finals, out),
             Input::Finished => {
@@ -184,12 +194,15 @@ impl Worker {
         let task = attempt.ready.task.id;
         attempt.description = self.descriptions.take(task);
         attempt.started_ns = self.now;
+        self.figures.idle_until(self.now, self.running.idle());
         self.running.begin(slot, task, self.now);
     }
 
     #[inline(always)]
     fn ended(&mut self, slot: Slot, attempt: &mut Attempt, out: &mut Outbox) {
+        self.figures.idle_until(self.now, self.running.idle());
         self.running.end(slot);
+        self.figures.ended(attempt);
         let raw = attempt.ready.epoch.is_some_and(|epoch| self.left_group(epoch, attempt));
         let &mut Attempt { ref ready, started_ns, ran_ns, ref mut output, ref mut failure, .. } = attempt;
         let task = ready.task.id;
@@ -225,6 +238,7 @@ impl Worker {
         } else if self.is_barred() {
             self.end_unbegun(out);
         }
+        self.figures.moves(self.values.are_awaited(), self.now, self.running.idle());
         Ok(())
     }
 

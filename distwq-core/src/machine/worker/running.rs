@@ -45,6 +45,12 @@ impl Running {
         self.count
     }
 
+    /// How many executors have nothing to run.
+    #[inline]
+    pub(super) fn idle(&self) -> u32 {
+        (self.slots.len() as u32).saturating_sub(self.count)
+    }
+
     /// The tasks that run, and for how many nanoseconds each does.
     pub(super) fn told(&self, now: Ns) -> Vec<(TaskId, u64)> {
         self.slots.iter().flatten().map(|(task, since)| (*task, now.saturating_sub(*since))).collect()

@@ -42,6 +42,11 @@ impl Told {
 
     /// The controller says this.
     fn say<'a>(&mut self, messages: impl IntoIterator<Item = impl Into<Said<'a>>>) {
+        self.receive_at(0, messages);
+    }
+
+    /// The same at this time.
+    fn receive_at<'a>(&mut self, now: Ns, messages: impl IntoIterator<Item = impl Into<Said<'a>>>) {
         let mut frame = Frame::default();
         for message in messages {
             match message.into() {
@@ -49,7 +54,7 @@ impl Told {
                 Said::Run(task, inputs) => push_run(&mut frame.body, task, &inputs),
             }
         }
-        self.receive(&frame);
+        self.worker.handle(now, Input::Frame { from: CONTROLLER, frame: &frame }, &mut self.out);
     }
 
     fn receive(&mut self, frame: &Frame) {

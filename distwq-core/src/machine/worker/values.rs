@@ -138,6 +138,12 @@ impl Values {
         std::mem::take(&mut self.inputs)
     }
 
+    /// Whether tasks wait for values.
+    #[inline]
+    pub(super) fn are_awaited(&self) -> bool {
+        self.inputs.has_waiting()
+    }
+
     /// How many tasks wait for values, and how many values are on their way.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn expected(&self) -> (usize, usize) {

@@ -1,7 +1,9 @@
 //! What is driven.
 
 use super::waiters::Waiters;
+use crate::codec::frame::Frame;
 use crate::machine::{Garbage, Notice, Ns, Outgoing};
+use crate::runtime::traffic::Traffic;
 use crate::transport::{Flow, Transport};
 use std::fmt::Debug;
 use std::time::Duration;
@@ -90,8 +92,12 @@ impl Turn {
     }
 }
 
-/// Sends what lies in an outbox.
+/// Sends what lies in an outbox, and counts it.
 #[inline(never)]
-pub(crate) fn send_all(outgoing: &mut Outgoing, transport: &mut dyn Transport) {
-    outgoing.take(transport, |to, rank, frame| to.send(rank, frame), |from| from.buffer());
+pub(crate) fn send_all(outgoing: &mut Outgoing, transport: &mut dyn Transport, traffic: &mut Traffic) {
+    let send = |(transport, traffic): &mut (&mut dyn Transport, &mut Traffic), rank, frame: Frame| {
+        traffic.bytes_out += frame.bytes();
+        transport.send(rank, frame);
+    };
+    outgoing.take(&mut (transport, traffic), send, |(transport, _)| transport.buffer());
 }

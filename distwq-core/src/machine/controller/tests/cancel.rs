@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::outcome::info::CancelState;
+use crate::wire::report::Measured;
 
 fn cancel(tasks: &[TaskId]) -> String {
     format!("{:?}", Some(ToWorker::Cancel { tasks: tasks.to_vec() }))
@@ -71,7 +72,7 @@ fn what_a_worker_has_not_begun_has_ended_as_if_it_had_never_been_there() {
     play.not_begun(W3, &[ahead]);
     let error = play.expect_cancelled(ahead);
     assert_eq!(error.site().map(|site| (site.rank, site.attempts)), Some((None, 0)));
-    assert_eq!(play.controller.stats().ranks[1].attempts, 0);
+    assert_eq!(play.controller.stats(Measured::default()).ranks[1].runs.count, 0);
     let told = play.told();
     assert!(!told.contains(&(W3, over(ahead))), "the worker knows that: {told:?}");
     play.finish(W3, runs);

@@ -1,6 +1,7 @@
 //! How attempts end, what ends the run, and what time changes.
 
 use super::*;
+use crate::wire::report::Report;
 
 #[test]
 fn each_failure_makes_the_error_that_says_what_it_is_and_is_tried_again_if_that_may_help() {
@@ -122,7 +123,7 @@ fn reports_are_complete_when_all_that_live_have_answered() {
         assert!(play.controller.has_reports(), "none was asked for");
         play.tell(Input::ReportsWanted);
         assert!(!play.controller.has_reports());
-        let report = ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] };
+        let report = ToController::Report(Report::default());
         let steps: [fn(&mut Play, &ToController<'_>); 2] =
             [|play, report| play.say(W1, report), |play, _| drop(play.lose(W2))];
         let steps = if is_lost_first { [steps[1], steps[0]] } else { steps };

@@ -1,24 +1,33 @@
 //! What the controller tells of its tasks and workers: figures, states, reports in words.
 
 use super::*;
+use crate::function::registry::FunctionId;
 use crate::outcome::info::{TaskInfo, TaskState};
-use crate::outcome::stats::RankStats;
+use crate::outcome::stats::{RankStats, Stats};
+use crate::outcome::tally::{RunTimes, Tally};
+use crate::wire::report::{LongAttempt, Measured, Report};
+use std::time::Duration;
 
 const SECOND: Ns = 1_000_000_000;
 
-/// The figures of the ranks, the controller's first: attempts, for how long they ran,
-/// bytes and values that live there, bytes that are kept.
-fn ranks(play: &Play) -> Vec<(Rank, u64, u64, u64, u64, u64)> {
-    let figures = |rank: &RankStats| {
-        let busy_ns = rank.busy.as_nanos() as u64;
-        (rank.rank, rank.attempts, busy_ns, rank.resident_bytes, rank.resident_values, rank.kept_bytes)
-    };
-    play.controller.stats().ranks.iter().map(figures).collect()
+fn stats(play: &Play) -> Stats {
+    play.controller.stats(Measured { serving_ns: 40, busy_ns: 30, ..Measured::default() })
+}
+
+/// What lives on the ranks, the controller's first: bytes, values, bytes that are kept.
+fn held(play: &Play) -> Vec<(Rank, u64, u64, u64)> {
+    let held = |rank: &RankStats| (rank.rank, rank.resident_bytes, rank.resident_values, rank.kept_bytes);
+    stats(play).ranks.iter().map(held).collect()
+}
+
+/// A report on what runs.
+fn running(tasks: &[(TaskId, u64)]) -> ToController<'static> {
+    ToController::Report(Report { running: tasks.to_vec(), ..Report::default() })
 }
 
 /// What becomes of all tasks: taken, done, failed, not ended.
 fn counts(play: &Play) -> [u64; 4] {
-    let stats = play.controller.stats();
+    let stats = stats(play);
     [stats.submitted, stats.done, stats.failed, stats.outstanding]
 }
 
@@ -35,18 +44,57 @@ fn the_figures_tell_what_became_of_tasks_and_what_lies_where() {
     for bytes in [1_000, 1_001, 5_000] {
         play.give(bytes);
     }
-    let attempts = |rank| [on_a, on_b, on_c].iter().filter(|on| **on == rank).count() as u64;
-    let worker = |rank, bytes, values, kept| (rank, attempts(rank), attempts(rank) * LONG_NS, bytes, values, kept);
-    let here = (Rank(0), 0, 0, 6_001, 2, 0);
-    assert_eq!(ranks(&play), [here, worker(W1, 0, 0, 0), worker(W2, 0, 0, 0)]);
+    let here = (Rank(0), 6_001, 2, 0);
+    assert_eq!(held(&play), [here, (W1, 0, 0, 0), (W2, 0, 0, 0)]);
     for (rank, values) in [(W1, 3), (W2, 4)] {
-        let report =
-            ToController::Report { resident_bytes: 100 * values, values, kept_bytes: 7 * values, running: vec![] };
-        play.say(rank, &report);
+        let measured = Measured { kept_bytes: 7 * values, ..Measured::default() };
+        let report = Report { resident_bytes: 100 * values, values, measured, ..Report::default() };
+        play.say(rank, &ToController::Report(report));
     }
-    assert_eq!(ranks(&play), [here, worker(W1, 300, 3, 21), worker(W2, 400, 4, 28)]);
+    assert_eq!(held(&play), [here, (W1, 300, 3, 21), (W2, 400, 4, 28)]);
     play.lose(W2);
-    assert_eq!(ranks(&play), [here, worker(W1, 300, 3, 21), worker(W2, 0, 0, 28)], "what it held is gone");
+    assert_eq!(held(&play), [here, (W1, 300, 3, 21), (W2, 0, 0, 28)], "what it held is gone");
+}
+
+#[test]
+fn the_figures_tell_what_the_tasks_of_each_function_and_worker_took() {
+    let mut play = Play::new();
+    assert_eq!((stats(&play).functions, stats(&play).longest), (Vec::new(), Vec::new()));
+    assert!((stats(&play).controller_busy() - 0.75).abs() < 1e-9);
+    assert_eq!(stats(&play).ranks[1].runs, RunTimes::default());
+    let tally = |times: &[u64]| {
+        let mut tally = Tally::NONE;
+        times.iter().for_each(|ran_ns| tally.add(*ran_ns, *ran_ns == 3));
+        tally
+    };
+    let long = |task, ran_ns| LongAttempt { task, function: FunctionId(0), label: Some("far".into()), ran_ns };
+    for (rank, times, longest) in [(W1, vec![1, 3], vec![long(5, 9), long(6, 8)]), (W2, vec![8], vec![long(5, 10)])] {
+        let measured = Measured { serving_ns: 100, ..Measured::default() };
+        let (running, runs) = (vec![(TaskId::new(0, 9), 20)], vec![(FunctionId(0), tally(&times))]);
+        let report = Report { measured, running, init_ns: 7, moving_ns: 11, runs, longest, ..Report::default() };
+        play.say(rank, &ToController::Report(report));
+    }
+    let stats = stats(&play);
+    let [function] = &stats.functions[..] else { panic!("one function has run: {stats}") };
+    assert_eq!((&*function.function, function.runs), ("f", tally(&[1, 3, 8]).times()));
+    let workers = &stats.ranks[1..];
+    assert_eq!([workers[0].runs, workers[1].runs], [tally(&[1, 3]).times(), tally(&[8]).times()]);
+    let ns = |time: Duration| time.as_nanos() as u64;
+    let parts = |rank: &RankStats| [rank.in_init, rank.moving, rank.working, rank.waiting].map(ns);
+    let slots_ns = 100 * u64::from(play.controller.settings.slots);
+    assert_eq!(parts(&workers[0]), [7, 11, 24, slots_ns - 42]);
+    assert_eq!(parts(&workers[1]), [7, 11, 28, slots_ns - 46]);
+    let longest: Vec<_> = stats.longest.iter().map(|long| (long.task, long.rank, ns(long.time))).collect();
+    assert_eq!(longest, [(5, W2, 10), (6, W1, 8)], "each task once");
+    assert_eq!(stats.longest[0].label.as_deref(), Some("far"));
+}
+
+#[test]
+fn a_report_on_a_function_that_there_is_not_cannot_be_read() {
+    let mut play = Play::new();
+    let runs = vec![(FunctionId(1_000), Tally::NONE)];
+    play.say(W1, &ToController::Report(Report { runs, ..Report::default() }));
+    assert!(matches!(play.out.take_halt(), Some(Halt::Unreadable { from: W1, .. })));
 }
 
 #[test]
@@ -206,12 +254,7 @@ fn what_is_left_to_end_is_told_by_what_the_workers_answer() {
     assert_eq!(play.left(), [format!("{}{}{}{UNTIL_KILLED}", begin(11), silent(W1), silent(W2))]);
     assert_eq!(play.controller.next_deadline(), Some(77 * SECOND));
 
-    let answer = |task, ran_ns| ToController::Report {
-        resident_bytes: 0,
-        values: 0,
-        kept_bytes: 0,
-        running: vec![(task, ran_ns), (TaskId::new(0, 99), 1)],
-    };
+    let answer = |task, ran_ns| running(&[(task, ran_ns), (TaskId::new(0, 99), 1)]);
     play.now = 80 * SECOND;
     play.tell(Input::TurnEnds);
     play.now += SECOND / 2;
@@ -241,7 +284,7 @@ fn some_of_those_that_wait_for_others_are_named_as_long_as_something_is_left() {
     let report = |play: &mut Play| {
         play.now = play.controller.next_deadline().expect("something is left");
         play.tell(Input::TurnEnds);
-        play.say(W3, &ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] });
+        play.say(W3, &running(&[]));
         play.left()
     };
     let named: String = waiting[..5].iter().map(|task| format!("; f #{} waits for f #1", task.serial())).collect();
@@ -252,7 +295,7 @@ fn some_of_those_that_wait_for_others_are_named_as_long_as_something_is_left() {
     play.tell(Input::TurnEnds);
     play.fail(W3, a, "it fails");
     assert_eq!((play.controller.pending(), play.controller.next_deadline()), (0, None));
-    play.say(W3, &ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] });
+    play.say(W3, &running(&[]));
     assert_eq!(play.left(), [""; 0]);
 }
 
@@ -278,7 +321,7 @@ fn what_workers_answer_after_the_end_leads_to_no_report_of_what_is_left() {
         play.tell(Input::TurnEnds);
         play.tell(end);
         for rank in [W1, W2] {
-            play.say(rank, &ToController::Report { resident_bytes: 0, values: 0, kept_bytes: 0, running: vec![] });
+            play.say(rank, &running(&[]));
         }
         assert_eq!(play.left(), [""; 0]);
     }

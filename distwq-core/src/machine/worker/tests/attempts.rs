@@ -1,6 +1,8 @@
 //! Attempts from their `Run` to what the controller hears of them, and reports.
 
 use super::*;
+use crate::outcome::tally::Tally;
+use crate::wire::report::{LongAttempt, Measured};
 
 /// Task 1 with what few tasks say.
 fn run_with(worker: &mut Told, label: Option<&str>, attempt: u32) {
@@ -104,10 +106,55 @@ fn a_report_tells_what_lives_here_and_what_runs_since_when() {
     let _begun = begin(&mut worker, 100);
     worker.say([ToWorker::Report]);
     assert_eq!((worker.out.take_asked(), worker.out.take_asked()), (true, false), "it is asked for once");
-    worker.worker.handle(130, Input::Reports { kept_bytes: 77 }, &mut worker.out);
+    let measured = Measured { kept_bytes: 77, ..Measured::default() };
+    worker.worker.handle(130, Input::Reports { measured }, &mut worker.out);
     let running = vec![(id(1), 30)];
-    let report = ToController::Report { resident_bytes: 30, values: 1, kept_bytes: 77, running };
-    assert_eq!((worker.worker.ready(), worker.worker.running(), worker.heard()), (1, 1, vec![said(&report)]));
+    let report = Report { measured, resident_bytes: 30, values: 1, running, ..Report::default() };
+    let report = said(&ToController::Report(report));
+    assert_eq!((worker.worker.ready(), worker.worker.running(), worker.heard()), (1, 1, vec![report]));
+}
+
+#[test]
+fn a_report_tells_what_the_tasks_that_have_ended_took() {
+    let settings = Config::new().init(|_| ()).untyped().settings();
+    let mut worker = Told::with_settings(&settings);
+    worker.worker.handle(0, Input::StateMade { failure: None, took_ns: 8 }, &mut worker.out);
+    worker.heard();
+    let mut tally = Tally::NONE;
+    let mut longest = Vec::new();
+    for (task, ran_ns, init_ns, failure) in [(1, 40, 0, None), (2, 90, 20, Some("it fails"))] {
+        worker.say([run(task, &[])]);
+        let mut attempt = begin(&mut worker, 100);
+        (attempt.ran_ns, attempt.init_ns) = (ran_ns, init_ns);
+        attempt.failure = failure.map(|text| Box::new(Failure::Returned(text.to_owned())));
+        end(&mut worker, &mut attempt);
+        tally.add(ran_ns - init_ns, failure.is_some());
+        longest.insert(0, LongAttempt { task, function: FunctionId(0), label: None, ran_ns: ran_ns - init_ns });
+    }
+    worker.sent();
+    worker.worker.handle(300, Input::Reports { measured: Measured::default() }, &mut worker.out);
+    let report = Report { init_ns: 28, runs: vec![(FunctionId(0), tally)], longest, ..Report::default() };
+    assert_eq!(worker.heard(), [said(&ToController::Report(report))]);
+}
+
+/// ```text
+/// task 1 runs     0 ─────────── 50
+/// 2 lacks input     10 ────────────── 70
+/// idle             0 of 1       1 of 1
+/// ```
+#[test]
+fn a_slot_that_waits_for_inputs_that_are_on_their_way_is_told_so() {
+    let mut worker = Told::new();
+    worker.say([run(1, &[])]);
+    let mut attempt = begin(&mut worker, 0);
+    worker.receive_at(10, [run(2, &[(8, HELD)])]);
+    attempt.ran_ns = 50;
+    worker.worker.handle(50, Input::Ended { slot: SLOT, attempt: &mut attempt }, &mut worker.out);
+    worker.receive_at(70, [ToWorker::Peer(ToPeer::Value { value: id(8), bytes: Some(Blob::Inline(&[1])) })]);
+    worker.sent();
+    worker.worker.handle(500, Input::Reports { measured: Measured::default() }, &mut worker.out);
+    let heard = worker.heard();
+    assert!(heard[0].contains("moving_ns: 20,"), "{heard:?}");
 }
 
 #[test]

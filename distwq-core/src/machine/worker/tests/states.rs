@@ -12,7 +12,7 @@ fn with_states() -> Told {
 impl Told {
     fn state_made(&mut self, failure: Option<&str>) -> Vec<String> {
         let failure = failure.map(str::to_owned);
-        self.worker.handle(0, Input::StateMade { failure }, &mut self.out);
+        self.worker.handle(0, Input::StateMade { failure, took_ns: 5 }, &mut self.out);
         self.heard()
     }
 
