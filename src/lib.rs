@@ -7,9 +7,10 @@
 pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
     Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, Context, CycleError,
-    FinishError, FunctionStats, Graph, Group, GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall, Iter,
-    LongTask, OrderError, Progress, Rank, RankStats, Refusal, RunError, RunTimes, State, StateError, Stats, TaskError,
-    TaskInfo, TaskSite, TaskState, UpstreamPath, launch, testing,
+    Explanation, FinishError, FunctionStats, Graph, Group, GroupError, Handle, HandleFuture, InOrder, IntoArg, IsCall,
+    Iter, LongTask, OrderError, Progress, Rank, RankStats, Reason, Refusal,
+    RunError, RunTimes, RunningTask, State, StateError, Stats, Status, TaskError, TaskInfo, TaskName, TaskSite,
+    TaskState, TaskStatus, UpstreamPath, Waiting, WaitsFor, WorkerPhase, WorkerStatus, launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};

@@ -1,9 +1,9 @@
-//! What a run shows of itself: figures of its tasks and ranks.
+//! What a run shows of itself: figures of its tasks and ranks, and who waits for what.
 
 use distwq::prelude::*;
-use distwq::{RunTimes, Stats};
+use distwq::{Explanation, Reason, RunTimes, Stats, Status, WaitsFor};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -42,14 +42,14 @@ fn run_of(stats: &Stats, function: &str) -> RunTimes {
 /// Waits for the reports to have all attempts: of a collective task the value may be here
 /// before all members have left.
 fn until_counted(cluster: &Cluster, attempts: u64) -> Stats {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let stats = cluster.stats();
         let counted: u64 = stats.ranks.iter().map(|rank| rank.runs.count).sum();
         if counted == attempts {
             return stats;
         }
-        assert!(counted < attempts && std::time::Instant::now() < deadline, "{counted} of {attempts}: {stats}");
+        assert!(counted < attempts && Instant::now() < deadline, "{counted} of {attempts}: {stats}");
         thread::yield_now();
     }
 }
@@ -161,6 +161,78 @@ fn figures_travel_and_print_as_tables(cluster: &Cluster) -> Outcome {
     {
         assert!(table.contains(words), "{words:?} is missing in:\n{table}");
     }
+    Ok(())
+}
+
+/// Waits until the reason of the last step of an explanation is as expected.
+#[track_caller]
+fn until_explained<T>(handle: &Handle<T>, is_meant: impl Fn(&Reason) -> bool) -> Explanation {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let explanation = handle.explain();
+        if explanation.steps.last().is_some_and(|step| is_meant(&step.reason)) {
+            return explanation;
+        }
+        assert!(Instant::now() < deadline, "{explanation}");
+        thread::yield_now();
+    }
+}
+
+#[distwq::test(ranks = [2, 3, 4])]
+fn a_task_that_waits_is_explained_down_to_what_runs_and_where(cluster: &Cluster) -> Outcome {
+    let slow = cluster.submit(sleep_even::call(600).label("slow"));
+    let next = cluster.submit(square::call(&slow));
+    let last = cluster.submit(square::call(&next));
+    let explanation = until_explained(&last, |reason| matches!(reason, Reason::Runs { ranks: 1, .. }));
+    assert_eq!(explanation.steps.len(), 3, "{explanation}");
+    let text = explanation.to_string();
+    assert!(text.contains("\"slow\" has run on rank"), "{text}");
+
+    let status = cluster.status();
+    assert_eq!((status.pending, status.given, status.workers.len()), (3, 1, cluster.workers()));
+    let runs = status.workers.iter().filter(|worker| !worker.running.is_empty());
+    let labels: Vec<_> = runs.map(|worker| worker.running[0].task.label.as_deref()).collect();
+    assert_eq!(labels, [Some("slow")], "{status}");
+    let [waiting] = &status.waiting[..] else { panic!("{status}") };
+    assert_eq!((waiting.what, waiting.count, waiting.first.len()), (WaitsFor::Tasks, 2, 2));
+    assert_eq!(serde_json::from_str::<Status>(&serde_json::to_string(&status)?)?, status);
+
+    assert_eq!(last.get()?, 600_u64.pow(4));
+    assert_eq!(last.explain().steps[0].reason, Reason::Done);
+    let status = cluster.status();
+    assert_eq!((status.pending, status.waiting.len()), (0, 0));
+    assert!(status.to_string().starts_with("0 tasks have not ended"), "{status}");
+    Ok(())
+}
+
+#[distwq::test(ranks = [3, 4])]
+fn a_wide_task_is_explained_by_how_many_ranks_are_free(cluster: &Cluster) -> Outcome {
+    let slow = cluster.submit(sleep_even::call(400));
+    until_explained(&slow, |reason| matches!(reason, Reason::Runs { .. }));
+    let ranks = cluster.workers();
+    let wide = cluster.submit(members::call().ranks(ranks));
+    let explanation = wide.explain();
+    if !slow.is_done() {
+        let free = ranks as u64 - 1;
+        let Reason::Ranks { wanted, free: found, workers } = explanation.steps[0].reason else {
+            panic!("{explanation}")
+        };
+        assert_eq!((wanted, found, workers), (ranks as u64, free, ranks as u64));
+    }
+    assert_eq!(wide.get()?, ranks);
+    Ok(())
+}
+
+#[distwq::test(ranks = [2])]
+fn what_was_refused_or_not_started_or_failed_is_explained_too(cluster: &Cluster) -> Outcome {
+    let mut graph = Graph::new();
+    let handle = graph.add(square::call(3));
+    assert_eq!(handle.explain().steps[0].reason, Reason::NotStarted);
+    let refused = cluster.submit(members::call().ranks(1_000).label("too wide"));
+    assert!(refused.explain().to_string().starts_with("too wide has ended without a value: "), "{}", refused.explain());
+    let failed = cluster.submit(sleep_even::call(1));
+    failed.get().expect_err("it is odd");
+    assert!(failed.explain().to_string().contains("it is odd"), "{}", failed.explain());
     Ok(())
 }
 

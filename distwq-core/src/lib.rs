@@ -43,6 +43,9 @@ pub use outcome::error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};
 pub use outcome::finish::FinishError;
 pub use outcome::info::{CancelState, TaskInfo, TaskState};
 pub use outcome::stats::{FunctionStats, LongTask, RankStats, Stats};
+pub use outcome::status::{
+    Explanation, Reason, RunningTask, Status, TaskName, TaskStatus, Waiting, WaitsFor, WorkerPhase, WorkerStatus,
+};
 pub use outcome::tally::RunTimes;
 pub use task::context::Context;
 pub use task::group::{Group, GroupError};

@@ -15,6 +15,7 @@ use crate::outcome::finish::FinishError;
 use crate::outcome::info::{CancelState, TaskInfo};
 use crate::outcome::stats::Stats;
 use crate::panics;
+use crate::outcome::status::{Explanation, Status};
 use crate::runtime::driver::Driver;
 use crate::runtime::fault;
 use crate::runtime::observer;
@@ -86,7 +87,8 @@ pub(crate) struct Finish {
     pub(crate) final_type: Option<&'static str>,
 }
 
-/// How long `stats` waits for the answer of a worker that may sit in a call of raw MPI.
+/// How long a question waits for the answer of a worker that may sit in a call of raw
+/// MPI.
 const REPORT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often it is told that a callback keeps the run from ending, after the first time.
@@ -220,9 +222,9 @@ impl Cluster {
         })
     }
 
-    /// What was done so far, and what lies where; [`Stats`] prints as a few lines. Asks
-    /// every worker, so it takes a round trip; a worker that sits in raw MPI for longer
-    /// than 5 s is told as it last reported.
+    /// What was done so far, how long it took, and what lies where; [`Stats`] prints as
+    /// tables. Asks every worker, so it takes a round trip; a worker that sits in raw MPI
+    /// for longer than 5 s is told as it last reported.
     ///
     /// # Panics
     /// Within a task of this process.
@@ -230,11 +232,23 @@ impl Cluster {
     #[track_caller]
     pub fn stats(&self) -> Stats {
         current::assert_outside("Cluster::stats");
-        let driver = &self.inner.driver;
-        driver.with(ControllerEngine::ask_reports);
-        let deadline = Instant::now() + REPORT_LIMIT;
-        driver.wait_until(Awaited::Reports, Some(deadline), |engine| engine.machine().has_reports().then_some(()));
-        driver.with(|engine| engine.stats())
+        self.inner.ask_reports();
+        self.inner.driver.with(|engine| engine.stats())
+    }
+
+    /// What each worker runs and for how long, how many tasks wait, and what for;
+    /// [`Status`] prints as a few lines. Asks every worker as [`stats`](Self::stats)
+    /// does, and looks at all tasks: some milliseconds for a million.
+    /// [`Handle::explain`] says the same of one task.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[must_use]
+    #[track_caller]
+    pub fn status(&self) -> Status {
+        current::assert_outside("Cluster::status");
+        self.inner.ask_reports();
+        self.inner.driver.with(|engine| engine.machine().status())
     }
 
     /// Takes no tasks from here on, and returns when all that were taken have ended.
@@ -436,6 +450,14 @@ impl Inner {
         }
     }
 
+    /// Asks all workers what they hold and run, and waits for their answers, though not
+    /// for long.
+    fn ask_reports(&self) {
+        self.driver.with(ControllerEngine::ask_reports);
+        let deadline = Instant::now() + REPORT_LIMIT;
+        self.driver.wait_until(Awaited::Reports, Some(deadline), |engine| engine.machine().has_reports().then_some(()));
+    }
+
     /// Leaves a note for the next turn. When they are many they are read if the engine is
     /// free, for a user who only clones and drops handles takes no turns.
     #[inline]
@@ -499,6 +521,11 @@ impl Outcomes for Inner {
     fn undecodable(&self, task: TaskId, message: String) -> TaskError {
         let message = Arc::from(format!("the output does not decode: {message}"));
         TaskError::Codec { site: self.site(task), message }
+    }
+
+    fn explain(&self, task: TaskId) -> Explanation {
+        self.ask_reports();
+        self.driver.with(|engine| engine.machine().explain(task))
     }
 
     fn retained(&self, task: TaskId) {

@@ -5,6 +5,7 @@ use crate::codec::{self, Payload};
 use crate::id::TaskId;
 use crate::outcome::error::TaskError;
 use crate::outcome::info::{CancelState, TaskInfo, TaskState};
+use crate::outcome::status::{Explanation, Reason, TaskName, TaskStatus};
 use crate::panics;
 use crate::task::current;
 use serde::de::DeserializeOwned;
@@ -138,6 +139,50 @@ impl<T> Handle<T> {
             finished_ns: None,
             output_bytes: 0,
         }
+    }
+}
+
+impl<T> Handle<T> {
+    /// Why the task has not ended: what it waits for, what that waits for, and so on down
+    /// to what runs. Asks every worker what it runs, as
+    /// [`Cluster::status`](crate::Cluster::status) does.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::{Reason, prelude::*};
+    ///
+    /// #[remote]
+    /// fn pause(milliseconds: u64) {
+    ///     std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+    ///     let slow = cluster.submit(pause::call(300));
+    ///     let next = cluster.submit(pause::call(0).after(&slow));
+    ///     let why = next.explain();
+    ///     assert!(matches!(why.steps[0].reason, Reason::Tasks { count: 1, .. }));
+    ///     // pause #2 waits for pause #1; pause #1 has run on rank 1 (host a) for 0.0 s
+    ///     println!("{why}");
+    ///     next.get()?;
+    ///     assert_eq!(next.explain().steps[0].reason, Reason::Done);
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn explain(&self) -> Explanation {
+        current::assert_outside("Handle::explain");
+        let (function, reason) = match self.reference.state() {
+            State::Bound(task, outcomes) => return outcomes.explain(task),
+            State::Refused(step) => (step.name().to_owned(), Reason::Failed { error: step.refusal().to_string() }),
+            State::Unbound(_) => (String::new(), Reason::NotStarted),
+        };
+        let task = TaskName { number: 0, function, label: None };
+        Explanation { steps: vec![TaskStatus { task, reason }] }
     }
 }
 

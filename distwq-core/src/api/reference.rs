@@ -5,6 +5,7 @@ use crate::codec::Payload;
 use crate::id::TaskId;
 use crate::outcome::error::{PathStep, Reason, Refusal, TaskError};
 use crate::outcome::info::{CancelState, TaskInfo};
+use crate::outcome::status::Explanation;
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub(crate) trait Outcomes: Send + Sync {
     fn is_done(&self, task: TaskId) -> bool;
     /// What is known of the task.
     fn info(&self, task: TaskId) -> TaskInfo;
+    /// What keeps the task, by what the workers say that they run.
+    fn explain(&self, task: TaskId) -> Explanation;
     /// Cancels the task.
     fn cancel(&self, task: TaskId) -> CancelState;
     /// The error for an output that does not decode.

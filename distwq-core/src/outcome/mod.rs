@@ -5,4 +5,5 @@ pub(crate) mod error;
 pub(crate) mod finish;
 pub(crate) mod info;
 pub(crate) mod stats;
+pub(crate) mod status;
 pub(crate) mod tally;

@@ -112,6 +112,9 @@ impl Outcomes for Nobody {
     fn info(&self, _: TaskId) -> TaskInfo {
         unreachable!()
     }
+    fn explain(&self, _: TaskId) -> crate::outcome::status::Explanation {
+        unreachable!()
+    }
     fn undecodable(&self, _: TaskId, _: String) -> TaskError {
         unreachable!()
     }

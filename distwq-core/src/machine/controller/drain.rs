@@ -2,8 +2,13 @@
 //! says so, first after the shutdown grace and then each minute, by what the workers
 //! answer when they are asked what they run.
 
+use super::status::SHOWN_MAX;
+use crate::id::Rank;
 use crate::machine::Ns;
 use crate::outcome::error::plural;
+use crate::outcome::status::{RunningTask, Status, Waiting, WorkerPhase, WorkerStatus};
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,9 +17,6 @@ const EVERY_NS: Ns = 60_000_000_000;
 
 /// For so long a report waits for the answers of workers.
 const ANSWERS_NS: Ns = 1_000_000_000;
-
-/// Entries of a report that it shows of each kind.
-pub(super) const SHOWN_MAX: usize = 5;
 
 /// When what is left to end is reported.
 #[derive(Debug)]
@@ -61,27 +63,39 @@ impl Draining {
 }
 
 /// What is left to end.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Left {
     pub(super) since: Duration,
-    pub(super) pending: usize,
-    /// Task, worker, and for how long it runs there.
-    pub(super) running: Vec<(String, String, Duration)>,
-    /// Ranks that have not said what they run, with what they were given.
-    pub(super) silent: Vec<String>,
-    /// Some of the tasks that wait, each with what for. There may be millions.
-    pub(super) waiting: Vec<String>,
-    pub(super) waiting_more: usize,
+    pub(super) status: Status,
+    /// Of ranks that have not said what they run, what they were given first.
+    pub(super) first_given: FxHashMap<Rank, String>,
 }
 
 impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { since, pending, running, silent, waiting, waiting_more } = self;
-        write!(f, "the run cannot end yet: it has waited {} s for {}", since.as_secs(), plural(*pending, "task"))?;
-        let running = running.iter().map(|(task, at, time)| format!("{task} has run on {at} for {} s", time.as_secs()));
+        let Self { since, status, first_given } = self;
+        let pending = plural(status.pending, "task");
+        write!(f, "the run cannot end yet: it has waited {} s for {pending}", since.as_secs())?;
+        let mut running: Vec<_> = status
+            .workers
+            .iter()
+            .flat_map(|worker| worker.running.iter().map(move |running| (running, worker)))
+            .collect();
+        running.sort_by_key(|(running, _)| Reverse(running.time));
+        let running = running.into_iter().map(|(RunningTask { task, time }, WorkerStatus { rank, host, .. })| {
+            format!("{task} has run on {rank} (host {host}) for {} s", time.as_secs())
+        });
         write_some(f, running, 0)?;
-        write_some(f, silent.iter().cloned(), 0)?;
-        write_some(f, waiting.iter().cloned(), *waiting_more)?;
+        let silent = status.workers.iter().filter(|worker| worker.phase == WorkerPhase::Silent);
+        let silent = silent.map(|WorkerStatus { rank, host, ahead, .. }| {
+            let first = first_given.get(rank).map_or_else(String::new, |first| format!(", first {first}"));
+            let count = plural(*ahead, "task");
+            format!("{rank} (host {host}), which was given {count}{first}, does not say what it runs")
+        });
+        write_some(f, silent, 0)?;
+        for Waiting { count, first, .. } in &status.waiting {
+            write_some(f, first.iter().map(ToString::to_string), count.saturating_sub(first.len() as u64))?;
+        }
         f.write_str(
             "; a task that never returns cannot be cancelled, only left behind: call `shutdown_now`, or stop the \
              program from outside",
@@ -90,11 +104,11 @@ impl fmt::Display for Left {
 }
 
 /// The first few, and how many more there are.
-fn write_some(f: &mut fmt::Formatter<'_>, mut entries: impl Iterator<Item = String>, more: usize) -> fmt::Result {
+fn write_some(f: &mut fmt::Formatter<'_>, mut entries: impl Iterator<Item = String>, more: u64) -> fmt::Result {
     for entry in entries.by_ref().take(SHOWN_MAX) {
         write!(f, "; {entry}")?;
     }
-    match entries.count() + more {
+    match entries.count() as u64 + more {
         0 => Ok(()),
         more => write!(f, "; {more} more like that"),
     }
@@ -103,6 +117,7 @@ fn write_some(f: &mut fmt::Formatter<'_>, mut entries: impl Iterator<Item = Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::status::{Reason, TaskName, TaskStatus, WaitsFor};
 
     #[test]
     fn what_is_left_is_told_after_the_grace_and_then_at_each_interval() {
@@ -139,14 +154,16 @@ mod tests {
 
     #[test]
     fn the_report_names_what_runs_where_since_when_and_what_waits_for_it() {
-        let name = |number: usize| format!("model::step #{number}");
+        let name = |number| TaskName { number, function: "model::step".to_owned(), label: None };
+        let waits = |number| TaskStatus { task: name(number), reason: Reason::Tasks { first: name(1), count: 1 } };
+        let running = vec![RunningTask { task: name(1), time: Duration::from_secs(33) }];
+        let (rank, host) = (Rank(2), "a".to_owned());
+        let worker = WorkerStatus { rank, host, phase: WorkerPhase::Serving, running, ahead: 0 };
+        let waiting = Waiting { what: WaitsFor::Tasks, count: 8, first: (2..7).map(waits).collect() };
         let left = Left {
             since: Duration::from_millis(10_500),
-            pending: 9,
-            running: vec![(name(1), "rank 2 (host a)".to_owned(), Duration::from_secs(33))],
-            silent: Vec::new(),
-            waiting_more: 3,
-            waiting: (2..7).map(|number| format!("{} waits for {}", name(number), name(1))).collect(),
+            status: Status { pending: 9, given: 1, workers: vec![worker], waiting: vec![waiting] },
+            first_given: FxHashMap::default(),
         };
         let text = left.to_string();
         let start = "the run cannot end yet: it has waited 10 s for 9 tasks; model::step #1 has run on rank 2 (host a) \

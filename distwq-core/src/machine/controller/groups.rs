@@ -164,6 +164,11 @@ impl Groups {
         self.attempts.len().max(self.leaving.len())
     }
 
+    /// How many members of a collective task under way have their inputs.
+    pub(super) fn ready_members(&self, task: TaskId) -> usize {
+        self.attempts.get(&task).map_or(0, |attempt| attempt.ready)
+    }
+
     /// The collective task that a worker is a member of and has not left.
     pub(super) fn of_member(&self, worker: WorkerId) -> Option<TaskId> {
         let of = self.member_of[worker.index()]?;

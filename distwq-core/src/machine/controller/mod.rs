@@ -24,6 +24,7 @@ mod reports;
 mod roll;
 mod slices;
 mod states;
+mod status;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod graphs;
 mod groups;
 mod outbox;
 mod states;
+mod status;
 mod table;
 mod told;
 

@@ -2,7 +2,8 @@
 //! by that.
 
 use super::Controller;
-use super::drain::{Left, SHOWN_MAX};
+use super::drain::Left;
+use super::status::SHOWN_MAX;
 use super::table::{Entry, HomeCopy, Output};
 use crate::codec::Payload;
 use crate::id::{Rank, TaskId, WorkerId};
@@ -10,7 +11,6 @@ use crate::machine::scheduler::{Stall, Waits};
 use crate::machine::{NamedTask, Ns};
 use crate::outcome::error::{TaskSite, plural};
 use crate::outcome::info::{TaskInfo, TaskState};
-use std::cmp::Reverse;
 use std::time::Duration;
 
 /// Entries of a stall that its message tells.
@@ -164,32 +164,10 @@ impl Controller {
 
     /// What is left to end since this time, by what the workers have answered.
     pub(super) fn describe_left(&self, begun: Ns) -> String {
-        let (since, pending) = (Duration::from_nanos(self.now.saturating_sub(begun)), self.pending());
-        let mut left = Left { since, pending, ..Left::default() };
-        for (worker, state) in self.workers.iter() {
-            let at = format!("{} (host {})", state.rank, state.host);
-            match state.running() {
-                Some(running) => {
-                    let named = running.iter().filter_map(|(task, ran_ns)| Some((self.table.get(*task)?, ran_ns)));
-                    let named =
-                        named.map(|(entry, ran_ns)| (entry.full_name(), at.clone(), Duration::from_nanos(*ran_ns)));
-                    left.running.extend(named);
-                }
-                None => {
-                    let first = self.begun(worker).next().map_or_else(String::new, |first| format!(", first {first}"));
-                    let count = plural(state.in_flight(), "task");
-                    left.silent.push(format!("{at}, which was given {count}{first}, does not say what it runs"));
-                }
-            }
-        }
-        left.running.sort_by_key(|(_, _, time)| Reverse(*time));
-        let mut waiting: Vec<_> = self.scheduler.waits_for_tasks().collect();
-        waiting.sort_unstable();
-        let names = waiting.iter().filter_map(|(task, other)| Some((self.table.get(*task)?, self.table.get(*other)?)));
-        let words = names.map(|(task, other)| format!("{} waits for {}", task.full_name(), other.full_name()));
-        left.waiting = words.take(SHOWN_MAX).collect();
-        left.waiting_more = waiting.len() - left.waiting.len();
-        left.to_string()
+        let silent = self.workers.iter().filter(|(_, state)| state.running().is_none());
+        let first_given = silent.filter_map(|(worker, state)| Some((state.rank, self.begun(worker).next()?)));
+        let since = Duration::from_nanos(self.now.saturating_sub(begun));
+        Left { since, status: self.status(), first_given: first_given.collect() }.to_string()
     }
 
     /// A task, for a notice.

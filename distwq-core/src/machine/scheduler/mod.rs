@@ -77,6 +77,7 @@ mod take_back;
 mod task;
 mod tasks;
 mod validate;
+mod why;
 mod workers;
 
 #[cfg(test)]
@@ -88,6 +89,7 @@ pub use actions::Actions;
 pub use arena::{ListOf, TaskList, WorkerList};
 pub use event::{Action, End, Event, GroupFailure, Made, Settings, Spec};
 pub use stall::{Stall, Waits};
+pub use why::{AllWaiters, Waiters, Why};
 
 use crate::id::{TaskId, TaskSlot, WorkerId};
 use groups::Reservation;

@@ -10,6 +10,7 @@ use crate::machine::Ns;
 use crate::machine::controller::{Awaited, Input, ReferenceNote};
 use crate::outcome::error::{RunError, TaskError};
 use crate::outcome::info::{CancelState, TaskState};
+use crate::outcome::status::{Reason, STEPS_MAX};
 use crate::wire::report::Measured;
 
 /// What a thread of the user waits for.
@@ -292,6 +293,7 @@ impl World<'_> {
                     assert!(runs.min <= runs.mean && runs.mean <= runs.max && runs.max <= runs.total, "{runs:?}");
                     assert!(runs.failures <= runs.count, "{runs:?}");
                 }
+                self.check_status();
             }
             Wait::GraphRun(graph_run) => {
                 let result = machine.result_of_graph_run(graph_run);
@@ -301,6 +303,24 @@ impl World<'_> {
             Wait::Drained => self.user.is_drained = true,
         }
         true
+    }
+
+    /// Each task that has not ended is told once, and something keeps it.
+    fn check_status(&mut self) {
+        let machine = &self.controller.machine;
+        let status = machine.status();
+        let waiting: u64 = status.waiting.iter().map(|waiting| waiting.count).sum();
+        assert_eq!(status.pending, status.given + waiting, "{status}");
+        assert!(status.waiting.iter().all(|waiting| !waiting.first.is_empty()), "{status}");
+        if let Some(index) = self.any_handle() {
+            let (machine, id) = (&self.controller.machine, self.book.tasks[index].id);
+            let explanation = machine.explain(id);
+            let last = &explanation.steps.last().expect("there is the task itself").reason;
+            let ends = matches!(last, Reason::Done | Reason::Failed { .. });
+            assert_eq!(ends, machine.has_ended(id), "{explanation}");
+            let waits_on = matches!(last, Reason::Tasks { .. }) && explanation.steps.len() < STEPS_MAX;
+            assert!(!waits_on, "{explanation}");
+        }
     }
 
     /// Whether the output of a task is here, as it must be. If not, it comes.

@@ -13,6 +13,7 @@ mod retry;
 mod size;
 mod take_back;
 mod values;
+mod why;
 
 use super::actions::Whole;
 use super::{Action, Actions, End, Event, GroupFailure, Made, Scheduler, Settings, Spec};
