@@ -1,12 +1,15 @@
 //! The settings of a run: by builder in code, and by `DISTWQ_*` variables, which win over
 //! the code so that a program can be tuned without building it again.
 
+mod words;
+
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
+pub use words::ProgressStyle;
 
 /// The settings of a run. The controller's settings hold for all ranks; they travel to
 /// the workers when these report, so variables need to be set for the controller's
@@ -28,6 +31,7 @@ use std::time::Duration;
 /// | [`collective_grace`](Self::collective_grace) | `DISTWQ_COLLECTIVE_GRACE_MS` | 10 s |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
 /// | [`mpi_thread_multiple`](Self::mpi_thread_multiple) | `DISTWQ_MPI_THREAD_MULTIPLE` | 0 |
+/// | [`progress`](Self::progress) | `DISTWQ_PROGRESS` | auto |
 ///
 /// `S` is the type of the state that [`init`](Self::init) makes for each slot, and `F`
 /// that of what [`finish`](Self::finish) makes of it in the end.
@@ -61,6 +65,7 @@ pub struct Config<S = (), F = ()> {
     pub(crate) collective_grace: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) mpi_thread_multiple: bool,
+    pub(crate) progress: ProgressStyle,
     pub(crate) init_limit: Duration,
     pub(crate) finish_limit: Duration,
     /// How the states of the slots are made, if they have any.
@@ -141,6 +146,7 @@ impl Default for Config {
             collective_grace: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(10),
             mpi_thread_multiple: false,
+            progress: ProgressStyle::Auto,
             init_limit: Duration::from_secs(300),
             finish_limit: Duration::from_secs(60),
             recipe: None,
@@ -173,6 +179,7 @@ impl<S, F> Config<S, F> {
             collective_grace,
             shutdown_grace,
             mpi_thread_multiple,
+            progress: self.progress,
             init_limit: self.init_limit,
             finish_limit: self.finish_limit,
             recipe,
@@ -270,6 +277,13 @@ impl<S, F> Config<S, F> {
         self
     }
 
+    /// How [progress bars](crate::ProgressBar) are shown. The variable is one of `auto`,
+    /// `bar`, `lines` and `off`.
+    pub fn progress(mut self, style: ProgressStyle) -> Self {
+        self.progress = style;
+        self
+    }
+
     /// How long the [`init`](Self::init) of all slots may take, before it counts as
     /// failed. The body begins when all have ended, or after this time.
     pub fn init_limit(mut self, limit: Duration) -> Self {
@@ -321,6 +335,7 @@ impl Config {
         read.milliseconds("DISTWQ_INIT_LIMIT_MS", &mut self.init_limit)?;
         read.milliseconds("DISTWQ_FINISH_LIMIT_MS", &mut self.finish_limit)?;
         read.switch("DISTWQ_MPI_THREAD_MULTIPLE", &mut self.mpi_thread_multiple)?;
+        read.word("DISTWQ_PROGRESS", &ProgressStyle::WORDS, "auto, bar, lines or off", &mut self.progress)?;
         self.checked()
     }
 
@@ -356,7 +371,7 @@ impl Config {
 }
 
 /// The variables of [`Config`].
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 14] = [
     "DISTWQ_WORKERS",
     "DISTWQ_SLOTS",
     "DISTWQ_CONTROLLER",
@@ -370,6 +385,7 @@ const VARIABLES: [&str; 13] = [
     "DISTWQ_INIT_LIMIT_MS",
     "DISTWQ_FINISH_LIMIT_MS",
     "DISTWQ_MPI_THREAD_MULTIPLE",
+    "DISTWQ_PROGRESS",
 ];
 
 /// Those of [`testing`](crate::testing), beside what begins with `DISTWQ_TEST_`.
@@ -421,6 +437,23 @@ impl Reader<'_> {
             "1" => true,
             _ => return Err(ConfigError::Variable { variable, value, expected: "0 or 1" }),
         };
+        Ok(())
+    }
+
+    fn word<T: Copy>(
+        &self,
+        variable: &'static str,
+        words: &[(&str, T)],
+        expected: &'static str,
+        into: &mut T,
+    ) -> Result<(), ConfigError> {
+        let Some(value) = self.0(variable) else {
+            return Ok(());
+        };
+        match words.iter().find(|(word, _)| *word == value.trim()) {
+            Some((_, meant)) => *into = *meant,
+            None => return Err(ConfigError::Variable { variable, value, expected }),
+        }
         Ok(())
     }
 
@@ -478,6 +511,13 @@ mod tests {
         assert_eq!(with(&[("DISTWQ_MPI_THREAD_MULTIPLE", "0")]), Ok(Config::new().workers(3)));
         let error = with(&[("DISTWQ_MPI_THREAD_MULTIPLE", "yes")]).expect_err("it is neither");
         assert_eq!(error.to_string(), "DISTWQ_MPI_THREAD_MULTIPLE=\"yes\" is not 0 or 1");
+    }
+
+    #[test]
+    fn the_style_of_progress_is_one_of_four_words() {
+        assert_eq!(with(&[("DISTWQ_PROGRESS", "lines")]), Ok(Config::new().workers(3).progress(ProgressStyle::Lines)));
+        let error = with(&[("DISTWQ_PROGRESS", "dots")]).expect_err("it is no style");
+        assert_eq!(error.to_string(), "DISTWQ_PROGRESS=\"dots\" is not auto, bar, lines or off");
     }
 
     #[test]

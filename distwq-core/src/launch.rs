@@ -280,7 +280,7 @@ fn control<R: BodyResult>(
     let driver = Driver::new(engine, bell, Patience::among(launch.threads_on_host));
     let final_type = Recipe::of(config).and_then(|recipe| recipe.final_type);
     let states_end = Finish { limit: config.finish_limit, final_type };
-    let cluster = Cluster::new(driver, session, config.inline_bytes_max, states_end);
+    let cluster = Cluster::new(driver, session, config, states_end);
     let inner = Arc::clone(cluster.inner());
     let is_process = overdue == Overdue::EndTheRun && fault::is_one_of_several();
     let watch = is_process.then(|| {

@@ -1,11 +1,11 @@
 //! Do tasks flow while the body of the program does not wait for them?
 //!
 //! The tasks sleep, so that cores do not decide. While they run the body computes, or
-//! sleeps and looks at [`stats`](distwq::Cluster::stats) every 100 ms like a progress
-//! display. In the reference it waits in `get`. Both tell how many tasks have ended a
-//! second, by the times that the workers noted.
+//! sleeps and looks at [`stats`](distwq::Cluster::stats) every 100 ms, or waits with a
+//! [progress bar](distwq::Batch::progress_bar). In the reference it waits in `get`. Both
+//! tell how many tasks have ended a second, by the times that the workers noted.
 
-use distwq::{Cluster, Config, Graph, Handle, remote};
+use distwq::{Batch, Cluster, Config, Graph, Handle, ProgressStyle, remote};
 use distwq_benches::tasks::{Outcome, warm_up};
 use distwq_benches::{Failure, Figure, NamedSide, Side, run, tell};
 use std::error::Error;
@@ -55,9 +55,17 @@ fn chain(cluster: &Cluster) -> Started {
     Ok(links)
 }
 
-fn waits(_: &Cluster) {}
+fn waits(_: &Cluster, _: &[Handle<u64>]) {}
 
-fn computes(_: &Cluster) {
+/// Draws a bar as on a terminal, wherever standard error leads.
+fn shows(_: &Cluster, handles: &[Handle<u64>]) {
+    let batch = Batch::of(handles);
+    let bar = batch.progress_bar();
+    black_box(batch.wait_all(Duration::MAX));
+    drop(bar);
+}
+
+fn computes(_: &Cluster, _: &[Handle<u64>]) {
     let begun = Instant::now();
     let mut x = 1_u64;
     while begun.elapsed() < BUSY {
@@ -67,7 +75,7 @@ fn computes(_: &Cluster) {
     }
 }
 
-fn looks(cluster: &Cluster) {
+fn looks(cluster: &Cluster, _: &[Handle<u64>]) {
     let begun = Instant::now();
     while begun.elapsed() < BUSY {
         thread::sleep(LOOK_EVERY);
@@ -77,12 +85,12 @@ fn looks(cluster: &Cluster) {
 
 /// Starts tasks, does something else, then reads all values, and tells how many ended a
 /// second.
-fn side(start: fn(&Cluster) -> Started, meanwhile: fn(&Cluster)) -> ExitCode {
+fn side(start: fn(&Cluster) -> Started, meanwhile: fn(&Cluster, &[Handle<u64>])) -> ExitCode {
     let body = |cluster: &Cluster| -> Outcome {
         warm_up(cluster)?;
         let begun_ns = SystemTime::UNIX_EPOCH.elapsed()?.as_nanos() as u64;
         let handles = start(cluster)?;
-        meanwhile(cluster);
+        meanwhile(cluster, &handles);
         let mut ended_ns = 0;
         for (number, handle) in handles.iter().enumerate() {
             let found = handle.get()?;
@@ -94,22 +102,34 @@ fn side(start: fn(&Cluster) -> Started, meanwhile: fn(&Cluster)) -> ExitCode {
         tell(handles.len() as f64 * 1e9 / ended_ns.saturating_sub(begun_ns) as f64);
         Ok(())
     };
-    distwq::launch(Config::new().workers(WORKERS), body)
+    distwq::launch(Config::new().workers(WORKERS).progress(ProgressStyle::Bar), body)
 }
 
 /// The figures of a kind of tasks: its name, the side that waits, and those that do not.
-const KINDS: [(&str, [(&str, &str); 2]); 2] = [
-    ("tasks_wait", [("busy_body_computes", "tasks_compute"), ("busy_body_looks", "tasks_look")]),
-    ("chain_wait", [("busy_body_chain_computes", "chain_compute"), ("busy_body_chain_looks", "chain_look")]),
+const KINDS: [(&str, [(&str, &str); 3]); 2] = [
+    (
+        "tasks_wait",
+        [("busy_body_computes", "tasks_compute"), ("busy_body_looks", "tasks_look"), ("busy_body_shows", "tasks_show")],
+    ),
+    (
+        "chain_wait",
+        [
+            ("busy_body_chain_computes", "chain_compute"),
+            ("busy_body_chain_looks", "chain_look"),
+            ("busy_body_chain_shows", "chain_show"),
+        ],
+    ),
 ];
 
 const SIDES: &[NamedSide] = &[
     ("tasks_wait", || side(independent, waits)),
     ("tasks_compute", || side(independent, computes)),
     ("tasks_look", || side(independent, looks)),
+    ("tasks_show", || side(independent, shows)),
     ("chain_wait", || side(chain, waits)),
     ("chain_compute", || side(chain, computes)),
     ("chain_look", || side(chain, looks)),
+    ("chain_show", || side(chain, shows)),
 ];
 
 fn figures() -> Result<(), Failure> {
@@ -134,6 +154,8 @@ fn local(name: &str) -> &'static str {
     match name {
         "busy_body_computes" => "local_busy_body_computes",
         "busy_body_looks" => "local_busy_body_looks",
+        "busy_body_shows" => "local_busy_body_shows",
+        "busy_body_chain_shows" => "local_busy_body_chain_shows",
         "busy_body_chain_computes" => "local_busy_body_chain_computes",
         _ => "local_busy_body_chain_looks",
     }

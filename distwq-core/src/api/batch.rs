@@ -3,7 +3,9 @@
 use crate::api::call::IsCall;
 use crate::api::cluster::{Cluster, Inner, refused};
 use crate::api::handle::Handle;
+use crate::api::progress::{HowFar, ProgressBar};
 use crate::api::reference::{Outcomes, Reference, State};
+use crate::config::ProgressStyle;
 use crate::id::{Rank, TaskId};
 use crate::machine::controller::{Awaited, CollectorId, Watch};
 use crate::outcome::error::TaskError;
@@ -242,6 +244,36 @@ impl<T> Batch<T> {
     pub fn progress(&self) -> Progress {
         let Counts { tasks, ended, failed, .. } = self.ends.counts();
         Progress { tasks, ended, failed }
+    }
+
+    /// Shows on standard error how far the tasks are, until what this gives is dropped: a
+    /// bar on a terminal, lines elsewhere. The batch may grow meanwhile.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    ///
+    /// #[remote]
+    /// fn square(x: u64) -> u64 {
+    ///     x * x
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) {
+    ///     let batch = cluster.submit_all((0..100).map(square::call));
+    ///     let bar = batch.progress_bar();
+    ///     let sum: u64 = batch.iter().filter_map(|(_, square)| square.ok()).sum();
+    ///     drop(bar); // leaves its last state
+    ///     assert_eq!(sum, 328_350);
+    /// }
+    /// ```
+    pub fn progress_bar(&self) -> ProgressBar {
+        let style = self.cluster.as_ref().map_or_else(ProgressStyle::default, |(cluster, _)| cluster.inner().progress);
+        let ends = Arc::clone(&self.ends);
+        ProgressBar::show(style, move || {
+            let Counts { tasks, ended, failed, .. } = ends.counts();
+            HowFar { ended: ended as u64, failed: failed as u64, of: Some(tasks as u64) }
+        })
     }
 
     /// Whether all tasks have given values; nothing while one has not ended.

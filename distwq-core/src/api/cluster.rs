@@ -7,6 +7,7 @@ use crate::api::graph::{Graph, StartingNode};
 use crate::api::handle::Handle;
 use crate::api::reference::{Bound, Outcomes, Reference};
 use crate::codec::{self, Payload, Portable};
+use crate::config::{Config, ProgressStyle};
 use crate::function::argument::Input;
 use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote};
@@ -14,8 +15,8 @@ use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, pl
 use crate::outcome::finish::FinishError;
 use crate::outcome::info::{CancelState, TaskInfo};
 use crate::outcome::stats::Stats;
-use crate::panics;
 use crate::outcome::status::{Explanation, Status};
+use crate::panics;
 use crate::runtime::driver::Driver;
 use crate::runtime::fault;
 use crate::runtime::observer;
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     inline_bytes_max: u64,
     callbacks: Callbacks,
     finish: Finish,
+    pub(crate) progress: ProgressStyle,
 }
 
 /// What becomes of the states of the slots.
@@ -95,10 +97,13 @@ const REPORT_LIMIT: Duration = Duration::from_secs(5);
 const CALLBACK_TOLD_EVERY: Duration = Duration::from_secs(60);
 
 impl Cluster {
-    pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, inline_bytes_max: u64, finish: Finish) -> Self {
+    pub(crate) fn new(driver: Driver<ControllerEngine>, session: u64, config: &Config, finish: Finish) -> Self {
+        let &Config { inline_bytes_max, progress, .. } = config;
         let (notes, workers) = driver.with(|engine| (engine.reference_notes(), engine.machine().workers()));
         let callbacks = Callbacks::default();
-        Self { inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max, callbacks, finish }) }
+        Self {
+            inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max, callbacks, finish, progress }),
+        }
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -518,14 +523,14 @@ impl Outcomes for Inner {
         info.expect("a task stays while a handle of it does")
     }
 
-    fn undecodable(&self, task: TaskId, message: String) -> TaskError {
-        let message = Arc::from(format!("the output does not decode: {message}"));
-        TaskError::Codec { site: self.site(task), message }
-    }
-
     fn explain(&self, task: TaskId) -> Explanation {
         self.ask_reports();
         self.driver.with(|engine| engine.machine().explain(task))
+    }
+
+    fn undecodable(&self, task: TaskId, message: String) -> TaskError {
+        let message = Arc::from(format!("the output does not decode: {message}"));
+        TaskError::Codec { site: self.site(task), message }
     }
 
     fn retained(&self, task: TaskId) {

@@ -8,4 +8,5 @@ pub(crate) mod cluster;
 pub(crate) mod future;
 pub(crate) mod graph;
 pub(crate) mod handle;
+pub(crate) mod progress;
 pub(crate) mod reference;

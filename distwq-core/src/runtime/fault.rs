@@ -1,5 +1,6 @@
 //! The last words of a rank: what cannot be repaired ends the whole run, saying what is
-//! known. The one module of the library that writes to standard error.
+//! known. The one module of the library that writes to standard error, but for the bars
+//! of `api/progress.rs`.
 
 mod exit;
 mod signal;
