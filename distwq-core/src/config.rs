@@ -9,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
-pub use words::ProgressStyle;
+pub use words::{LogLevel, ProgressStyle};
 
 /// The settings of a run. The controller's settings hold for all ranks; they travel to
 /// the workers when these report, so variables need to be set for the controller's
@@ -32,6 +32,7 @@ pub use words::ProgressStyle;
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
 /// | [`mpi_thread_multiple`](Self::mpi_thread_multiple) | `DISTWQ_MPI_THREAD_MULTIPLE` | 0 |
 /// | [`progress`](Self::progress) | `DISTWQ_PROGRESS` | auto |
+/// | [`forward_logs`](Self::forward_logs) | `DISTWQ_FORWARD_LOGS` | off |
 ///
 /// `S` is the type of the state that [`init`](Self::init) makes for each slot, and `F`
 /// that of what [`finish`](Self::finish) makes of it in the end.
@@ -66,6 +67,7 @@ pub struct Config<S = (), F = ()> {
     pub(crate) shutdown_grace: Duration,
     pub(crate) mpi_thread_multiple: bool,
     pub(crate) progress: ProgressStyle,
+    pub(crate) forward_logs: Option<LogLevel>,
     pub(crate) init_limit: Duration,
     pub(crate) finish_limit: Duration,
     /// How the states of the slots are made, if they have any.
@@ -104,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) shutdown_grace_ns: u64,
     /// Whether each slot has a state.
     pub(crate) has_states: bool,
+    /// From which level on lines of tasks travel to the controller.
+    pub(crate) forward_logs: Option<LogLevel>,
 }
 
 /// A setting that cannot be.
@@ -147,6 +151,7 @@ impl Default for Config {
             shutdown_grace: Duration::from_secs(10),
             mpi_thread_multiple: false,
             progress: ProgressStyle::Auto,
+            forward_logs: None,
             init_limit: Duration::from_secs(300),
             finish_limit: Duration::from_secs(60),
             recipe: None,
@@ -180,6 +185,7 @@ impl<S, F> Config<S, F> {
             shutdown_grace,
             mpi_thread_multiple,
             progress: self.progress,
+            forward_logs: self.forward_logs,
             init_limit: self.init_limit,
             finish_limit: self.finish_limit,
             recipe,
@@ -284,6 +290,25 @@ impl<S, F> Config<S, F> {
         self
     }
 
+    /// Lets the lines that tasks log with `tracing`, from this level on, travel to the
+    /// controller, each with its task. There they are events of the target
+    /// `distwq::task`, with the fields `task`, `function`, `label`, `attempt`, `rank`,
+    /// `host` and `from`, the target of the line, for the subscriber of that process; or
+    /// lines on standard error, if it has set none. The variable is one of `off`,
+    /// `error`, `warn`, `info`, `debug` and `trace`.
+    ///
+    /// A subscriber of the worker's process is told the lines as well. On the local
+    /// backend that is the one of the controller's, so they travel only where it has set
+    /// none before [`launch`](crate::launch()). What tasks log on threads of their own is
+    /// not known as theirs, and stays.
+    ///
+    /// To log never waits. In a second 1000 lines of a rank travel, with 256 KiB in all
+    /// and 4 KiB each; of what is beyond that the count is told.
+    pub fn forward_logs(mut self, level: LogLevel) -> Self {
+        self.forward_logs = Some(level);
+        self
+    }
+
     /// How long the [`init`](Self::init) of all slots may take, before it counts as
     /// failed. The body begins when all have ended, or after this time.
     pub fn init_limit(mut self, limit: Duration) -> Self {
@@ -312,6 +337,7 @@ impl Config {
             collective_grace_ns: ns(self.collective_grace),
             shutdown_grace_ns: ns(self.shutdown_grace),
             has_states: self.recipe.is_some(),
+            forward_logs: self.forward_logs,
         }
     }
 
@@ -336,6 +362,8 @@ impl Config {
         read.milliseconds("DISTWQ_FINISH_LIMIT_MS", &mut self.finish_limit)?;
         read.switch("DISTWQ_MPI_THREAD_MULTIPLE", &mut self.mpi_thread_multiple)?;
         read.word("DISTWQ_PROGRESS", &ProgressStyle::WORDS, "auto, bar, lines or off", &mut self.progress)?;
+        let levels = "off, error, warn, info, debug or trace";
+        read.word("DISTWQ_FORWARD_LOGS", &LogLevel::WORDS, levels, &mut self.forward_logs)?;
         self.checked()
     }
 
@@ -371,7 +399,7 @@ impl Config {
 }
 
 /// The variables of [`Config`].
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 15] = [
     "DISTWQ_WORKERS",
     "DISTWQ_SLOTS",
     "DISTWQ_CONTROLLER",
@@ -386,6 +414,7 @@ const VARIABLES: [&str; 14] = [
     "DISTWQ_FINISH_LIMIT_MS",
     "DISTWQ_MPI_THREAD_MULTIPLE",
     "DISTWQ_PROGRESS",
+    "DISTWQ_FORWARD_LOGS",
 ];
 
 /// Those of [`testing`](crate::testing), beside what begins with `DISTWQ_TEST_`.

@@ -28,7 +28,7 @@ pub use api::future::HandleFuture;
 pub use api::graph::{CycleError, Graph, OrderError};
 pub use api::handle::Handle;
 pub use api::progress::ProgressBar;
-pub use config::{Config, ConfigError, ProgressStyle};
+pub use config::{Config, ConfigError, LogLevel, ProgressStyle};
 pub use function::{registry, remote, returned, travels};
 pub use id::{Rank, TaskId, TaskSlot, WorkerId};
 pub use launch::{BodyResult, launch};

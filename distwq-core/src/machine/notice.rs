@@ -3,6 +3,8 @@
 //! on.
 
 use crate::id::Rank;
+use crate::task::lines::Line;
+use rustc_hash::FxHashMap;
 
 /// Something that happened, and is rare next to tasks.
 #[derive(PartialEq, Eq, Debug)]
@@ -32,6 +34,10 @@ pub(crate) enum Notice {
     GroupLeft { epoch: u64, error: Option<String> },
     /// The members wait for each other, and were told so.
     Deadlocked { epoch: u64, waits: String },
+    /// A task there has logged a line: for people, also if nobody listens.
+    Line { rank: Rank, host: String, line: Line },
+    /// Tasks there have logged so many lines that were too many: the same.
+    LinesDropped { rank: Rank, count: u64 },
 }
 
 /// A task as people look for it in a program.
@@ -47,7 +53,12 @@ pub(crate) struct NamedTask {
 pub(crate) struct Notices {
     wanted: bool,
     list: Vec<Notice>,
+    /// Lines that would have been too many, by rank.
+    dropped: FxHashMap<Rank, u64>,
 }
+
+/// Lines are noted only while there are fewer notices: whoever is told them may be slow.
+const NOTICES_MAX: usize = 10_000;
 
 impl Notices {
     /// Whether somebody listens, from here on.
@@ -68,11 +79,29 @@ impl Notices {
         self.list.push(notice);
     }
 
+    /// Notes a line of a task.
+    pub(super) fn tell_line(&mut self, rank: Rank, host: &str, line: Line) {
+        if self.list.len() < NOTICES_MAX {
+            self.list.push(Notice::Line { rank, host: host.to_owned(), line });
+        } else {
+            self.lines_dropped(rank, 1);
+        }
+    }
+
+    /// Notes that there were more lines.
+    pub(super) fn lines_dropped(&mut self, rank: Rank, count: u64) {
+        if count > 0 {
+            *self.dropped.entry(rank).or_default() += count;
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && self.dropped.is_empty()
     }
 
     pub(crate) fn take(&mut self) -> Vec<Notice> {
+        let dropped = self.dropped.drain().map(|(rank, count)| Notice::LinesDropped { rank, count });
+        self.list.extend(dropped);
         std::mem::take(&mut self.list)
     }
 }
@@ -80,6 +109,30 @@ impl Notices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LogLevel;
+
+    #[test]
+    fn lines_are_told_in_order_and_those_that_are_too_many_are_counted() {
+        let line = |number| Line {
+            task: number,
+            function: "f".to_owned(),
+            label: None,
+            attempt: 1,
+            level: LogLevel::Info,
+            target: "t".to_owned(),
+            text: "x".to_owned(),
+        };
+        let mut notices = Notices::default();
+        notices.lines_dropped(Rank(1), 0);
+        assert!(notices.is_empty());
+        (0..NOTICES_MAX as u32 + 5).for_each(|number| notices.tell_line(Rank(1), "a", line(number)));
+        notices.lines_dropped(Rank(1), 2);
+        let mut told = notices.take();
+        assert_eq!(told.pop(), Some(Notice::LinesDropped { rank: Rank(1), count: 7 }));
+        let number = |notice: &Notice| if let Notice::Line { line, .. } = notice { Some(line.task) } else { None };
+        assert!(told.iter().map(number).eq((0..NOTICES_MAX as u32).map(Some)));
+        assert!(notices.is_empty());
+    }
 
     #[test]
     fn nothing_is_made_where_nobody_listens() {

@@ -50,7 +50,9 @@ pub(crate) fn serve(
             .map(Slot)
             .map(|slot| {
                 let name = format!("slot-{}", slot.0);
-                thread(&name).stack_size(stack).spawn_scoped(scope, move || execute(driver, site(slot), states))
+                thread(&name)
+                    .stack_size(stack)
+                    .spawn_scoped(scope, move || execute(driver, site(slot), states, is_process))
             })
             .collect();
         for executor in executors {
@@ -100,10 +102,14 @@ fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
 ///
 /// If the slots have states, it makes that of its own first, by the recipe that this rank
 /// has; in the end it lets it go.
-fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Option<&Recipe>>) {
+fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Option<&Recipe>>, is_process: bool) {
     let mut attempt = Attempt::NONE;
     let slot = site.slot;
-    current::set_cancel_flag(driver.with(|engine| engine.cancel_flag(slot)));
+    let (cancel_flag, lines) = driver.with(|engine| (engine.cancel_flag(slot), engine.lines()));
+    current::set_cancel_flag(cancel_flag);
+    // In the controller's process its subscriber hears them here.
+    let travels = is_process || !observer::has_subscriber();
+    let _forwarded = lines.filter(|_| travels).map(|(lines, level)| observer::forward(lines, level));
     let site = context::enter(site);
     let mut keeper = states.and_then(|recipe| keeper_of(driver, &site, recipe));
     // Whether it has ended and the engine does not know yet.
@@ -241,15 +247,13 @@ impl Link for Member {
     fn raw(&self, action: &mut (dyn FnMut(&RawCommunicator) + Send)) -> Result<(), GroupError> {
         let main = self.driver.with(|engine| engine.transport.main_thread()).ok_or(GroupError::NotMpi)?;
         let (task, description) = (current::task(), current::description());
-        let span = observer::current_span();
+        let subscribed = observer::Subscribed::of_this_thread();
         let mut result = Ok(Ok(()));
         let ran = main.run(&mut || {
             current::describe(description);
             current::set(task);
-            result = panics::caught(|| {
-                let _span = span.enter();
-                self.driver.with(|engine| in_raw_mpi(engine, self.epoch, action))
-            });
+            result =
+                panics::caught(|| subscribed.run(|| self.driver.with(|engine| in_raw_mpi(engine, self.epoch, action))));
             current::set(None);
             current::describe(Description::NONE);
         });

@@ -9,6 +9,13 @@
 //! Without a subscriber an attempt pays one load and one comparison, and all else the
 //! same where it is rare.
 
+mod forwarding;
+
+#[cfg(feature = "mpi")]
+pub(crate) use forwarding::Subscribed;
+pub(crate) use forwarding::forward;
+
+use crate::config::LogLevel;
 use crate::id::Rank;
 use crate::machine::{NamedTask, Notice};
 use crate::outcome::error::PathStep;
@@ -16,9 +23,11 @@ use crate::outcome::stats::Stats;
 use crate::panics;
 use crate::runtime::fault;
 use crate::task::current;
+use crate::task::lines::Line;
 use std::fmt::Display;
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, debug, info, info_span};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Level, debug, dispatcher, event, info, info_span};
 
 /// The target of all events and spans, by which users filter them.
 const TARGET: &str = "distwq";
@@ -60,13 +69,6 @@ fn in_span_of_attempt<R>(code: impl FnOnce() -> R) -> R {
         rank = current::rank().map(|rank| rank.0),
     );
     span.in_scope(code)
-}
-
-/// The span that this thread is in, to be entered where it lets another one do something
-/// for it.
-#[cfg(feature = "mpi")]
-pub(crate) fn current_span() -> tracing::Span {
-    tracing::Span::current()
 }
 
 /// The controller looks for the other ranks.
@@ -111,10 +113,15 @@ pub(crate) fn refused(step: &PathStep) {
 /// What the machine of the controller has noted.
 pub(crate) fn tell(notices: Vec<Notice>) {
     for notice in notices {
-        if let Notice::Left { tasks } = &notice {
-            fault::say(tasks);
+        match notice {
+            Notice::Line { rank, host, line } => tell_line(rank, &host, &line),
+            Notice::LinesDropped { rank, count } => tell_dropped(rank, count),
+            Notice::Left { ref tasks } => {
+                fault::say(tasks);
+                emit(|| tell_one(notice));
+            }
+            notice => emit(|| tell_one(notice)),
         }
-        emit(|| tell_one(notice));
     }
 }
 
@@ -144,5 +151,48 @@ fn tell_one(notice: Notice) {
         }
         Notice::GroupLeft { epoch, error } => debug!(target: TARGET, epoch, error, "group left"),
         Notice::Deadlocked { epoch, waits } => info!(target: TARGET, epoch, waits, "group deadlocked"),
+        Notice::Line { .. } | Notice::LinesDropped { .. } => {}
+    }
+}
+
+/// The target of lines that tasks have logged elsewhere.
+const LINES_TARGET: &str = "distwq::task";
+
+/// Whether the calling thread has a subscriber, its own or that of the process, which may
+/// be told lines of tasks. Where there is none they go to standard error.
+pub(crate) fn has_subscriber() -> bool {
+    dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
+}
+
+/// A line that a task has logged on a worker.
+fn tell_line(rank: Rank, host: &str, line: &Line) {
+    let Line { task, function, label, attempt, level, target, text } = line;
+    if !has_subscriber() {
+        let label = label.as_ref().map_or_else(String::new, |label| format!(" {label:?}"));
+        return fault::say(&format!("{level} {rank} (host {host}) {function} #{task}{label}: {text}"));
+    }
+    macro_rules! emit_at {
+        ($level:expr) => {
+            panics::discarded(|| {
+                let (label, rank, text) = (label.as_deref(), rank.0, text.as_str());
+                event!(target: LINES_TARGET, $level, task, function, label, attempt, rank, host, from = target, "{text}");
+            })
+        };
+    }
+    match level {
+        LogLevel::Error => emit_at!(Level::ERROR),
+        LogLevel::Warn => emit_at!(Level::WARN),
+        LogLevel::Info => emit_at!(Level::INFO),
+        LogLevel::Debug => emit_at!(Level::DEBUG),
+        LogLevel::Trace => emit_at!(Level::TRACE),
+    }
+}
+
+/// Lines of which nobody will hear.
+fn tell_dropped(rank: Rank, count: u64) {
+    if has_subscriber() {
+        emit(|| info!(target: LINES_TARGET, rank = rank.0, count, "lines of tasks were dropped"));
+    } else {
+        fault::say(&format!("{rank}: {count} lines of tasks were too many in a second, and were dropped"));
     }
 }

@@ -4,7 +4,7 @@ use super::clock::now_ns;
 use super::driver::{self, Engine, Turn, Waiters};
 use super::traffic::Traffic;
 use crate::codec::Payload;
-use crate::config::Settings;
+use crate::config::{LogLevel, Settings};
 use crate::function::registry::Registry;
 use crate::id::{GroupKey, Rank, Slot};
 use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
@@ -12,9 +12,11 @@ use crate::machine::{Garbage, Ns};
 use crate::runtime::fault;
 use crate::task::cancel::CancelFlag;
 use crate::task::group::GroupError;
+use crate::task::lines::Lines;
 use crate::task::recipe::Final;
 use crate::transport::Transport;
 use std::mem::take;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Results wait for company this long at most while there is more to run.
@@ -31,6 +33,8 @@ pub(crate) struct WorkerEngine {
     /// By executor, where a task that it runs looks whether it was cancelled.
     cancel_flags: Box<[CancelFlag]>,
     traffic: Traffic,
+    /// Where tasks leave what they log, if that is forwarded, and from which level on.
+    lines: Option<(Arc<Lines>, LogLevel)>,
     /// When `launch` was called in this process, and when all ranks had come together.
     begun: (Ns, Ns),
     /// When the last turn was taken.
@@ -58,6 +62,7 @@ impl WorkerEngine {
             cancel_flags: (0..settings.slots).map(|_| CancelFlag::default()).collect(),
             transport,
             traffic: Traffic::default(),
+            lines: settings.forward_logs.map(|level| (Arc::default(), level)),
             begun: (launched_ns, now_ns()),
             turned_ns: 0,
             turns_in_passing: 0,
@@ -94,6 +99,8 @@ impl WorkerEngine {
     /// An attempt of an executor has ended.
     #[inline]
     pub(super) fn ended(&mut self, slot: Slot, attempt: &mut Attempt) {
+        // Its lines are told before its end.
+        self.tell_lines();
         self.machine.handle(attempt.ended_ns(), Input::Ended { slot, attempt }, &mut self.out);
         self.deliver();
     }
@@ -119,8 +126,25 @@ impl WorkerEngine {
     /// Nothing runs here any more. The controller is told at once: no turn is taken while
     /// users' values are dropped, which may take long.
     pub(super) fn finish(&mut self) {
+        self.tell_lines();
         self.machine.handle(now_ns(), Input::Finished, &mut self.out);
         self.deliver();
+    }
+
+    /// Where tasks leave what they log, if that is forwarded, and from which level on.
+    pub(super) fn lines(&self) -> Option<(Arc<Lines>, LogLevel)> {
+        self.lines.clone()
+    }
+
+    /// What tasks have logged is to be told.
+    #[inline]
+    fn tell_lines(&mut self) {
+        if let Some((lines, _)) = &self.lines
+            && lines.has_some()
+        {
+            let (lines, dropped) = lines.take();
+            self.machine.handle(now_ns(), Input::Lines { lines, dropped }, &mut self.out);
+        }
     }
 
     /// Where a task that an executor runs looks whether it was cancelled.
@@ -191,6 +215,7 @@ impl Engine for WorkerEngine {
     type Awaited = Awaited;
 
     fn turn(&mut self, now: Ns) -> Turn {
+        self.tell_lines();
         // First what the controller waits for: to look for more takes its time.
         self.out.flush();
         self.deliver();

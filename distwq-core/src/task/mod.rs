@@ -5,5 +5,6 @@ pub(crate) mod context;
 pub(crate) mod current;
 pub(crate) mod group;
 pub(crate) mod keeper;
+pub(crate) mod lines;
 pub(crate) mod recipe;
 pub(crate) mod state;

@@ -6,6 +6,7 @@ use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
 use crate::id::{GroupKey, Rank, TaskId};
 use crate::peers::Process;
+use crate::task::lines::Line;
 use crate::wire::report::Report;
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,8 @@ pub(crate) enum ToController<'a> {
         #[serde(borrow)]
         values: Vec<Result<Blob<'a>, &'a str>>,
     },
+    /// Lines that tasks here have logged, and of how many nobody will hear.
+    Lines { lines: Vec<Line>, dropped: u64 },
     /// These values have not come, and this rank has none of them.
     Missing { values: Vec<TaskId> },
     /// After `Stop`: nothing runs on this rank any more, and what had not begun never

@@ -87,6 +87,11 @@ impl Controller {
                 }
             }
             ToController::Report(report) => self.report_came(worker, report, out)?,
+            ToController::Lines { lines, dropped } => {
+                let state = self.workers.get(worker);
+                lines.into_iter().for_each(|line| out.notices.tell_line(state.rank, &state.host, line));
+                out.notices.lines_dropped(state.rank, dropped);
+            }
             ToController::StatesMade { failure } => self.states_made(worker, failure, out),
             ToController::Finals { values } => self.finals_came(worker, frame, values, out)?,
             ToController::Stopped => self.workers.stopped(worker),

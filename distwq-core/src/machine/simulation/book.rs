@@ -5,7 +5,7 @@ use super::script::{Outcome, Script};
 use super::task::{Behaviour, Expected, Task};
 use crate::function::argument::Input;
 use crate::function::remote::{Failure, InputArgument};
-use crate::id::TaskId;
+use crate::id::{Rank, TaskId};
 use crate::machine::worker;
 use crate::task::current::Described;
 use crate::task::group::GroupError;
@@ -45,6 +45,8 @@ pub(super) struct Book {
     /// One of these tasks has lost a member: who of the others is told to free it is not
     /// known here.
     pub(super) may_be_freed: bool,
+    /// Lines that tasks have logged and nobody has heard, by worker and number.
+    pub(super) unheard: FxHashSet<(Rank, u32)>,
     pub(super) done: u64,
     pub(super) failed: u64,
     /// Tasks that have ended and were gone at once, with a value or without.

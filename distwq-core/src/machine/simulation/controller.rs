@@ -133,6 +133,12 @@ impl World<'_> {
         let mut woken = Vec::new();
         self.controller.out.happened.take(&mut woken, |woken| woken.push(None), |woken, key| woken.push(Some(key)));
         for notice in self.controller.out.notices.take() {
+            if let Notice::Line { rank, line, .. } = &notice {
+                self.history.tally.heard += 1;
+                // A second attempt may have said it again.
+                self.book.unheard.remove(&(*rank, line.task));
+                continue;
+            }
             let Notice::Left { tasks } = notice else { panic!("nobody listens to {notice:?}") };
             let machine = &self.controller.machine;
             assert!(machine.is_closing() && !machine.is_over(), "nobody waits for the end of {tasks}");

@@ -58,6 +58,8 @@ pub struct Tally {
     pub denials: u64,
     /// Ends that the user was told.
     pub watched: u64,
+    /// Lines of tasks that were heard where the body runs.
+    pub heard: u64,
     /// Reports of what was left to end.
     pub left_told: u64,
     /// A hash of all frames, in the order in which they were sent.
@@ -88,6 +90,7 @@ impl std::ops::AddAssign for Tally {
         self.cancelled_running += other.cancelled_running;
         self.denials += other.denials;
         self.watched += other.watched;
+        self.heard += other.heard;
         self.left_told += other.left_told;
         self.hash = self.hash.rotate_left(1) ^ other.hash;
     }

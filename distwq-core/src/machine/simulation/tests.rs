@@ -35,6 +35,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
     let reached = reached && cancels.iter().all(|count| *count > SEEDS / 100);
     let reached = reached
         && tally.watched > SEEDS
+        && tally.heard > SEEDS / 10
         && tally.denials > 0
         && has_gone_wrong.iter().all(|count| *count > SEEDS / 100);
     assert!(reached || std::env::var("DISTWQ_SEED").is_ok(), "these runs test too little: {tally:?}");

@@ -10,12 +10,13 @@ use super::world::{Phase, World};
 use crate::codec::Payload;
 use crate::codec::frame::Frame;
 use crate::codec::frame::Messages;
-use crate::config::Settings;
+use crate::config::{LogLevel, Settings};
 use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot, TaskId};
 use crate::machine::Ns;
 use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
+use crate::task::lines::Line;
 use crate::wire::attempt::Run;
 use crate::wire::message::ToWorker;
 use crate::wire::report::Measured;
@@ -464,6 +465,19 @@ impl World<'_> {
         given.plain = Payload::EMPTY;
         given.inputs = Vec::new();
         attempt.failure = failure.map(Box::new);
+        if self.random.percent(3) {
+            let line = Line {
+                task: model.id.serial(),
+                function: String::new(),
+                label: None,
+                attempt: 1,
+                level: LogLevel::Info,
+                target: String::new(),
+                text: String::new(),
+            };
+            self.book.unheard.insert((rank, line.task));
+            this.machine.handle(ended, Input::Lines { lines: vec![line], dropped: 0 }, &mut this.out);
+        }
         this.machine.handle(ended, Input::Ended { slot: Slot(slot as u32), attempt }, &mut this.out);
         if self.random.percent(30) {
             this.out.flush();

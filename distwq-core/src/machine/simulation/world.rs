@@ -176,6 +176,7 @@ impl<'h> World<'h> {
             collective_grace_ns: 30_000_000_000,
             shutdown_grace_ns: 20_000_000,
             has_states: false,
+            forward_logs: None,
         };
         let functions = functions::registry();
         let mut clock = || Clock::new(BEGIN_NS, random.below(1_000_000));
@@ -315,6 +316,9 @@ impl<'h> World<'h> {
             let left = worker.leftovers();
             assert!(left.is_none(), "a worker still has {left:?}");
         }
+        let is_dead = |rank: Rank| self.workers.iter().any(|worker| worker.rank == rank && worker.is_dead);
+        let unheard = self.book.unheard.iter().find(|(rank, _)| !is_dead(*rank));
+        assert!(unheard.is_none(), "a line was said that nobody has heard: {unheard:?}");
         self.stop(false);
     }
 

@@ -3,6 +3,7 @@
 use super::attempt::Attempt;
 use crate::codec::frame::Frame;
 use crate::id::{GroupKey, Rank, Slot};
+use crate::task::lines::Line;
 use crate::task::recipe::Final;
 use crate::wire::report::Measured;
 
@@ -23,6 +24,8 @@ pub(crate) enum Input<'a> {
     /// The controller is to be told what this rank holds and runs, as the
     /// [outbox](super::Outbox::take_asked) has asked.
     Reports { measured: Measured },
+    /// Tasks have logged these lines, and some of which nobody will hear.
+    Lines { lines: Vec<Line>, dropped: u64 },
     /// An executor has made the first state of its slot in so many nanoseconds, or could
     /// not.
     StateMade { failure: Option<String>, took_ns: u64 },

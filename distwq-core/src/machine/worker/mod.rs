@@ -141,6 +141,7 @@ impl Worker {
                 self.figures.tell(now, self.running.idle(), &mut report);
                 out.tell(&ToController::Report(report));
             }
+            Input::Lines { lines, dropped } => out.tell(&ToController::Lines { lines, dropped }),
             Input::StateMade { failure, took_ns } => {
                 self.figures.state_made(took_ns);
                 self.state_made(failure.as_deref(), out);

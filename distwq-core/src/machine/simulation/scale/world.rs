@@ -77,6 +77,7 @@ impl World {
             collective_grace_ns: 10_000_000_000,
             shutdown_grace_ns: 1_000_000_000,
             has_states: false,
+            forward_logs: None,
         };
         let mut meter = Meter::new();
         let (greetings, sites) = greet(workers, registry, settings, &mut meter);
