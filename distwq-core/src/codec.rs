@@ -248,12 +248,29 @@ impl PayloadWriter {
         Ok(bincode::serde::encode_into_writer(value, self, CONFIG)?)
     }
 
-    fn as_slice(&self) -> &[u8] {
+    /// Appends bytes as they are, and gives where they begin.
+    #[inline]
+    pub(crate) fn append_bytes(&mut self, bytes: &[u8]) -> usize {
+        let begin = self.len();
+        // Writing to memory does not fail.
+        let _ = Writer::write(&mut &mut *self, bytes);
+        begin
+    }
+
+    /// Puts other bytes where those begin that are there.
+    #[inline]
+    pub(crate) fn overwrite(&mut self, begin: usize, bytes: &[u8]) {
+        let all = if self.large.is_empty() { &mut self.small[..] } else { &mut self.large[..] };
+        all[begin..begin + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// What was written so far.
+    pub(crate) fn as_slice(&self) -> &[u8] {
         if self.large.is_empty() { &self.small[..usize::from(self.small_len)] } else { &self.large }
     }
 
     /// Forgets what was written behind the first `len` bytes.
-    fn truncate(&mut self, len: usize) {
+    pub(crate) fn truncate(&mut self, len: usize) {
         if self.large.is_empty() {
             self.small_len = self.small_len.min(len as u8);
         } else if len == 0 {

@@ -27,6 +27,7 @@ pub use api::cluster::Cluster;
 pub use api::future::HandleFuture;
 pub use api::graph::{CycleError, Graph, OrderError};
 pub use api::handle::Handle;
+pub use api::map::{Indexed, Map};
 pub use api::progress::ProgressBar;
 pub use config::{Config, ConfigError, LogLevel, ProgressStyle};
 pub use function::{registry, remote, returned, travels};

@@ -16,6 +16,11 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
+    /// Refuses a call in which nothing can be wrong once no tasks are taken any more.
+    pub(crate) fn check_open(&self, name: &str) -> Result<(), Arc<PathStep>> {
+        if self.is_closing { Err(PathStep::refused(name, Refusal::Closed)) } else { Ok(()) }
+    }
+
     /// Refuses a call that can never run.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Arc<PathStep>> {
         let dependency = || parts.dependencies().find_map(|other| other.refusal(Some(self.session), None));
@@ -32,7 +37,7 @@ impl Admission {
 
     /// Refuses a value once no tasks are taken any more.
     pub(crate) fn check_value(&self) -> Result<(), Arc<PathStep>> {
-        if self.is_closing { Err(PathStep::refused("value", Refusal::Closed)) } else { Ok(()) }
+        self.check_open("value")
     }
 
     /// Refuses a graph one of whose tasks can never run.

@@ -101,7 +101,7 @@ impl Parts {
     /// It depends on no other task and has no options: nothing can be wrong with it.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.arguments.inputs.is_empty() && self.options.is_none() && self.arguments.unencodable.is_none()
+        self.arguments.is_plain() && self.options.is_none()
     }
 
     /// The label, or else the function.
@@ -271,6 +271,17 @@ impl<T> Call<T> {
 }
 
 impl Arguments {
+    /// They are values, and nothing is wrong with them.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.inputs.is_empty() && self.unencodable.is_none()
+    }
+
+    /// None of them came as a value.
+    pub(crate) fn takes_inputs_alone(&self) -> bool {
+        self.plain.len() == 0 && usize::from(self.parameter) == self.inputs.len() && self.unencodable.is_none()
+    }
+
     #[inline]
     fn value<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) {
         if let Err(error) = panics::caught_error("its `Serialize`", || self.plain.append::<R, T>(value)) {

@@ -26,6 +26,7 @@ use smallvec::SmallVec;
 use std::any::{Any, type_name};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,8 @@ pub(crate) struct Inner {
     callbacks: Callbacks,
     finish: Finish,
     pub(crate) progress: ProgressStyle,
+    /// How many maps were made.
+    pub(super) maps: AtomicU32,
 }
 
 /// What becomes of the states of the slots.
@@ -101,9 +104,9 @@ impl Cluster {
         let &Config { inline_bytes_max, progress, .. } = config;
         let (notes, workers) = driver.with(|engine| (engine.reference_notes(), engine.machine().workers()));
         let callbacks = Callbacks::default();
-        Self {
-            inner: Arc::new(Inner { driver, notes, workers, session, inline_bytes_max, callbacks, finish, progress }),
-        }
+        let maps = AtomicU32::new(0);
+        let inner = Inner { driver, notes, workers, session, inline_bytes_max, callbacks, finish, progress, maps };
+        Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -179,7 +182,7 @@ impl Cluster {
         Reference::Task(Bound::first(task, self.outcomes()))
     }
 
-    fn outcomes(&self) -> Arc<dyn Outcomes> {
+    pub(super) fn outcomes(&self) -> Arc<dyn Outcomes> {
         Arc::clone(&self.inner) as _
     }
 
@@ -392,7 +395,7 @@ fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Ou
 
 /// Gives `take` a task with what its call says besides its function and arguments, all of
 /// it checked before.
-fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(&NewTask<'_>) -> R) -> R {
+pub(super) fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(&NewTask<'_>) -> R) -> R {
     let call::Options { label, after, follow, ranks, priority, retries } = options;
     let mut before = SmallVec::<[TaskId; 8]>::from_slice(new.before);
     before.extend(after.iter().map(Reference::task));
@@ -407,7 +410,7 @@ fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(
 }
 
 impl Inner {
-    fn admission(&self, engine: &ControllerEngine) -> Admission {
+    pub(super) fn admission(&self, engine: &ControllerEngine) -> Admission {
         let is_closing = engine.machine().is_closing();
         Admission { session: self.session, workers: self.workers as u32, is_closing }
     }

@@ -8,5 +8,6 @@ pub(crate) mod cluster;
 pub(crate) mod future;
 pub(crate) mod graph;
 pub(crate) mod handle;
+pub(crate) mod map;
 pub(crate) mod progress;
 pub(crate) mod reference;

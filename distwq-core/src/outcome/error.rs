@@ -254,6 +254,37 @@ impl TaskError {
         error
     }
 
+    /// The same of an item of a map, which has a number and a label of its own.
+    pub(crate) fn of_item(mut self, number: u32, label: Option<&str>) -> Self {
+        if let Some(site) = self.site_mut() {
+            let site = Arc::make_mut(site);
+            site.task = number;
+            if label.is_some() {
+                site.label = label.map(str::to_owned);
+            }
+        }
+        self
+    }
+
+    fn site_mut(&mut self) -> Option<&mut Arc<TaskSite>> {
+        match self {
+            Self::Failed { site, .. }
+            | Self::Panicked { site, .. }
+            | Self::Codec { site, .. }
+            | Self::ValueLost { site, .. }
+            | Self::Group { site, .. }
+            | Self::WorkerLost { site, .. }
+            | Self::Init { site, .. }
+            | Self::Upstream { site, .. }
+            | Self::InsideTask { site, .. }
+            | Self::Timeout { site, .. }
+            | Self::Stalled { site, .. }
+            | Self::Cancelled { site }
+            | Self::Closed { site } => Some(site),
+            Self::Refused { .. } | Self::NotStarted => None,
+        }
+    }
+
     /// What the function or the runtime said, where there is such a text.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
@@ -329,6 +360,12 @@ pub enum Refusal {
     /// The cluster has shut down.
     #[error("the cluster has shut down")]
     Closed,
+    /// A map of windows or chunks of no items.
+    #[error("the map was given a {what} of 0 items, so that none would run; say 1 at least, or nothing")]
+    NoItems {
+        /// `window` or `chunk`.
+        what: &'static str,
+    },
     /// A graph runs once.
     #[error("the graph has been started before; a graph runs once")]
     StartedTwice,

@@ -26,6 +26,32 @@ struct State {
     times: Times,
 }
 
+/// One who is told of the ends of tasks. It must not use the engine: it is told under its
+/// lock.
+pub(crate) trait Collects: Send + Sync {
+    /// This task, which it watches, has ended.
+    fn ended(&self, end: &WatchedEnd);
+}
+
+/// The ends that have come, in their order, for one who knows the tasks himself.
+#[derive(Default, Debug)]
+pub(crate) struct Arrivals {
+    ends: Mutex<VecDeque<WatchedEnd>>,
+}
+
+impl Arrivals {
+    /// Moves all that have come behind those of `into`.
+    pub(crate) fn take(&self, into: &mut VecDeque<WatchedEnd>) {
+        into.append(&mut self.ends.lock());
+    }
+}
+
+impl Collects for Arrivals {
+    fn ended(&self, end: &WatchedEnd) {
+        self.ends.lock().push_back(*end);
+    }
+}
+
 /// How far one task is.
 #[derive(Clone, Copy, Default, Debug)]
 struct Standing {
@@ -65,18 +91,6 @@ impl Ends {
     /// A task was never run: it has ended without a value.
     pub(crate) fn never_ran(&self, index: u32) {
         self.state.lock().ended(index, false);
-    }
-
-    fn ended(&self, end: &WatchedEnd) {
-        let mut state = self.state.lock();
-        state.ended(end.watch.index, end.has_value);
-        let times = &mut state.times;
-        let submitted = times.first_submitted_ns.map_or(end.submitted_ns, |first| first.min(end.submitted_ns));
-        times.first_submitted_ns = Some(submitted);
-        times.last_finished_ns = times.last_finished_ns.max(end.finished_ns);
-        if end.started_ns > 0 {
-            times.ran_ns += end.finished_ns.saturating_sub(end.started_ns);
-        }
     }
 
     /// Takes the one that has ended first of those that were not taken.
@@ -149,6 +163,20 @@ impl Ends {
     }
 }
 
+impl Collects for Ends {
+    fn ended(&self, end: &WatchedEnd) {
+        let mut state = self.state.lock();
+        state.ended(end.watch.index, end.has_value);
+        let times = &mut state.times;
+        let submitted = times.first_submitted_ns.map_or(end.submitted_ns, |first| first.min(end.submitted_ns));
+        times.first_submitted_ns = Some(submitted);
+        times.last_finished_ns = times.last_finished_ns.max(end.finished_ns);
+        if end.started_ns > 0 {
+            times.ran_ns += end.finished_ns.saturating_sub(end.started_ns);
+        }
+    }
+}
+
 impl State {
     fn ended(&mut self, index: u32, has_value: bool) {
         let task = &mut self.tasks[index as usize];
@@ -169,9 +197,9 @@ impl State {
 }
 
 /// All who collect tasks.
-#[derive(Default, Debug)]
+#[derive(Default)]
 pub(crate) struct Collectors {
-    ends: FxHashMap<CollectorId, Weak<Ends>>,
+    ends: FxHashMap<CollectorId, Weak<dyn Collects>>,
     begun: u64,
     /// When there are so many, those that are gone are looked for.
     looked_through_at: usize,
@@ -179,14 +207,15 @@ pub(crate) struct Collectors {
 
 impl Collectors {
     /// One more. It ends when nobody else holds `ends` any more.
-    pub(crate) fn add(&mut self, ends: &Arc<Ends>) -> CollectorId {
+    pub(crate) fn add<C: Collects + 'static>(&mut self, ends: &Arc<C>) -> CollectorId {
         if self.ends.len() >= self.looked_through_at {
             self.ends.retain(|_, ends| ends.strong_count() > 0);
             self.looked_through_at = 2 * self.ends.len() + 8;
         }
         self.begun += 1;
         let id = CollectorId(self.begun);
-        self.ends.insert(id, Arc::downgrade(ends));
+        let ends: Weak<C> = Arc::downgrade(ends);
+        self.ends.insert(id, ends);
         id
     }
 

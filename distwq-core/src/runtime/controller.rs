@@ -1,7 +1,7 @@
 //! The controller's machine with the transport and the clock.
 
 use super::clock::now_ns;
-use super::collectors::{Collectors, Ends};
+use super::collectors::{Collectors, Collects};
 use super::driver::{self, Engine, Turn, Waiters};
 use super::observer;
 use super::traffic::{Busy, Traffic};
@@ -10,8 +10,8 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{
-    Awaited, BATCH_COUNT, CollectorId, Controller, Encoded, GraphSize, Halt, Input, NewTask, Outbox, ReferenceNote,
-    Watch, WorkerState,
+    Awaited, BATCH_COUNT, CollectorId, Controller, Encoded, GraphSize, Halt, Input, ItemsOfMap, NewTask, Outbox,
+    ReferenceNote, Watch, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::outcome::error::{RunError, TaskError};
@@ -117,6 +117,26 @@ impl ControllerEngine {
         task
     }
 
+    /// Takes items of a map as one task, all of whose parts have been checked, and tells
+    /// its end.
+    pub(crate) fn submit_items(
+        &mut self,
+        new: &NewTask<'_>,
+        plain: Encoded<'_>,
+        of: ItemsOfMap,
+        watch: Watch,
+    ) -> TaskId {
+        if self.machine.has_idle_worker() {
+            self.now_ns = self.now_ns.max(now_ns());
+        }
+        self.handle(Input::Items { new, plain, of });
+        let task = self.out.added;
+        self.handle(Input::Watch { task, watch });
+        self.deliver();
+        self.submitted();
+        task
+    }
+
     /// Takes a task of a graph.
     #[inline(always)]
     pub(crate) fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>) -> TaskId {
@@ -198,7 +218,7 @@ impl ControllerEngine {
 
     /// Somebody takes tasks as they end, from here on those that he
     /// [watches](Self::watch).
-    pub(crate) fn collect(&mut self, ends: &Arc<Ends>) -> CollectorId {
+    pub(crate) fn collect<C: Collects + 'static>(&mut self, ends: &Arc<C>) -> CollectorId {
         self.collectors.add(ends)
     }
 
@@ -226,6 +246,13 @@ impl ControllerEngine {
         self.handle(Input::Cancel { tasks: &[task] });
         self.deliver();
         found
+    }
+
+    /// Cancels these tasks.
+    pub(crate) fn cancel_these(&mut self, tasks: &[TaskId]) {
+        self.now_ns = now_ns();
+        self.handle(Input::Cancel { tasks });
+        self.deliver();
     }
 
     /// Cancels all tasks that have not ended.

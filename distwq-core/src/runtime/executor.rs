@@ -1,5 +1,7 @@
 //! The life of a worker rank: its executors, its watcher, the end.
 
+mod items;
+
 use super::clock::now_ns;
 use super::driver::{Attention, Driver, Engine as _};
 use super::observer;
@@ -135,11 +137,22 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
             }
             Next::Stop => break,
         }
+        let items = attempt.description.as_ref().and_then(|described| described.items);
+        attempt.gives_outcomes = items.is_some_and(|items| items.give_outcomes());
         let described = attempt.description.as_deref().map(|described| site.describe(described));
         let (task, epoch, output) = attempt.parts();
         let group = epoch.map(|epoch| group_of(driver, epoch));
-        attempt.failure = run(task, group.as_ref(), output, keeper.as_mut());
+        attempt.failure = match items {
+            Some(items) if items.count > 1 => items::run(task, items, &site, output, keeper.as_mut()),
+            _ => {
+                if let Some(items) = items {
+                    current::set_item(Some(items.item(0)));
+                }
+                run(task, group.as_ref(), output, keeper.as_mut())
+            }
+        };
         if described.is_some() {
+            current::set_item(None);
             site.undescribe();
         }
         attempt.ran_ns = now_ns().saturating_sub(attempt.started_ns);

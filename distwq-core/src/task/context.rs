@@ -4,6 +4,7 @@
 //! pay nothing for it.
 
 use super::current::{self, Described, Description};
+use super::items::Item;
 use super::state::{State, StateCell, StateError};
 use crate::id::{Rank, Slot};
 use std::cell::{Cell, RefCell};
@@ -57,7 +58,7 @@ pub struct Context {
     pub(crate) label: Option<Box<str>>,
     pub(crate) attempt: u32,
     pub(crate) cancelled: bool,
-    /// Of the making of a state: its seed.
+    /// Of an item of a map, and of the making of a state: its seed.
     seed: Option<u64>,
 }
 
@@ -72,14 +73,15 @@ impl Context {
         let description = current::description();
         let whole = site.whole_label.borrow().clone();
         let label = whole.or_else(|| description.label().map(Box::from));
+        let item = current::item();
         Self {
-            site,
-            task: task.serial(),
+            task: item.map_or(task.serial(), Item::number),
             function,
             label,
             attempt: description.attempt(),
             cancelled: false,
-            seed: None,
+            seed: item.map(|item| seed_of_item(site.seed, function, item)),
+            site,
         }
     }
 
@@ -130,7 +132,8 @@ impl Context {
     }
 
     /// The number of the task, as [`TaskInfo::id`](crate::TaskInfo::id) has it: tasks and
-    /// shared values are counted from 1 in the order in which the cluster took them.
+    /// shared values are counted from 1 in the order in which the cluster took them. The
+    /// items of a [map](crate::Cluster::map) are counted from 1 in each.
     #[must_use]
     pub fn task(&self) -> u32 {
         self.task
@@ -162,12 +165,14 @@ impl Context {
     /// [number](Self::task) of the task, and of nothing else. So it is the same at each
     /// attempt, whichever worker runs it, and on any number of ranks and both backends,
     /// if the program takes its tasks in the same order: one thread submits, or a graph
-    /// is run. Tasks of one function have different seeds.
+    /// is run. In a [map](crate::Cluster::map) it is a function of the number of the map,
+    /// in the order in which maps are made, and of the index of the item, whichever items
+    /// travel together. Tasks of one function have different seeds.
     ///
     /// All members of a collective task have the same one; add
     /// [`Group::rank`](crate::Group::rank) for a stream of each.
     ///
-    /// The function is FNV-1a of the path, joined to both numbers by the finaliser of
+    /// The function is FNV-1a of the path, joined to the numbers by the finaliser of
     /// SplitMix64, and stays so within a version of distwq.
     #[must_use]
     pub fn seed(&self) -> u64 {
@@ -236,7 +241,7 @@ impl SlotSite {
 
     /// The next task of the slot is described like this.
     pub(crate) fn describe(&self, described: &Described) {
-        let Described { short, whole_label } = described;
+        let Described { short, whole_label, .. } = described;
         current::describe(*short);
         self.whole_label.borrow_mut().clone_from(whole_label);
     }
@@ -269,6 +274,12 @@ fn seed_of(run: u64, path: &str, task: u32) -> u64 {
     mixed(mixed(mixed(run) ^ path) ^ u64::from(task))
 }
 
+/// The seed of an item of a map. No task is number 0, and no map.
+fn seed_of_item(run: u64, path: &str, item: Item) -> u64 {
+    let (map, index) = item.parts();
+    mixed(mixed(seed_of(run, path, 0) ^ u64::from(map)) ^ index)
+}
+
 /// The finaliser of SplitMix64: Steele, Lea, Flood 2014; the constants are Vigna's. No
 /// two numbers give the same.
 fn mixed(number: u64) -> u64 {
@@ -281,6 +292,7 @@ fn mixed(number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::items::Items;
     use std::collections::HashSet;
 
     /// The first outputs of SplitMix64 seeded with 0 and of FNV-1a, as published.
@@ -290,6 +302,18 @@ mod tests {
         assert_eq!(mixed(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
         assert_eq!(seed_of(0, "", 0), mixed(mixed(mixed(0) ^ 0xcbf2_9ce4_8422_2325)));
         assert_eq!(seed_of(5, "a", 3), mixed(mixed(mixed(5) ^ 0xaf63_dc4c_8601_ec8c) ^ 3));
+    }
+
+    #[test]
+    fn the_items_of_maps_have_seeds_of_their_own() {
+        let tasks = (1..1_000).map(|task| seed_of(5, "a", task));
+        let items = (1..4).flat_map(|map| (0..1_000).map(move |place| (map, place)));
+        let of_item =
+            |(map, place)| seed_of_item(5, "a", Items { map, first: 1, count: 1_000, fold: None }.item(place));
+        let seeds: HashSet<_> = tasks.chain(items.map(of_item)).collect();
+        assert_eq!(seeds.len(), 999 + 3_000);
+        let alone = Items { map: 2, first: 8, count: 1, fold: None }.item(0);
+        assert_eq!(seed_of_item(5, "a", alone), of_item((2, 7)), "whichever items travel together");
     }
 
     #[test]

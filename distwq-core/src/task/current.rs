@@ -8,6 +8,7 @@
 use crate::id::{Rank, TaskId};
 use crate::outcome::error::INSTEAD;
 use crate::task::cancel::CancelFlag;
+use crate::task::items::{Item, Items};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
@@ -17,6 +18,7 @@ thread_local! {
     /// Not for signal handlers.
     static CANCEL_FLAG: RefCell<CancelFlag> = RefCell::default();
     static DESCRIPTION: Cell<Description> = const { Cell::new(Description::NONE) };
+    static ITEM: Cell<Option<Item>> = const { Cell::new(None) };
 }
 
 /// What few tasks have that people want to know: a label, an attempt after the first. It
@@ -60,12 +62,14 @@ pub(crate) struct Described {
     pub(crate) short: Description,
     /// The label, if it was cut.
     pub(crate) whole_label: Option<Box<str>>,
+    /// The items of a map that it is made of, if it is.
+    pub(crate) items: Option<Items>,
 }
 
 impl Described {
-    pub(crate) fn new(label: Option<&str>, attempt: u32) -> Self {
+    pub(crate) fn new(label: Option<&str>, attempt: u32, items: Option<Items>) -> Self {
         let cut = label.filter(|label| label.len() > LABEL_BYTES_MAX);
-        Self { short: Description::new(label, attempt), whole_label: cut.map(Box::from) }
+        Self { short: Description::new(label, attempt), whole_label: cut.map(Box::from), items }
     }
 
     /// The label, all of it.
@@ -85,7 +89,10 @@ pub(crate) fn task() -> Option<(TaskId, &'static str)> {
 pub(crate) fn write_name(into: &mut dyn fmt::Write) -> fmt::Result {
     let (task, path) = task().ok_or(fmt::Error)?;
     let description = description();
-    write!(into, "task {path} #{}", task.serial())?;
+    match item() {
+        None => write!(into, "task {path} #{}", task.serial())?,
+        Some(item) => write!(into, "task {path} #{} of map {}", item.number(), item.parts().0)?,
+    }
     if let Some(label) = description.label() {
         write!(into, " {label:?}")?;
     }
@@ -138,6 +145,17 @@ pub(crate) fn is_cancelled() -> bool {
 /// The next task of the calling thread has this description.
 pub(crate) fn describe(description: Description) {
     DESCRIPTION.set(description);
+}
+
+/// The item of a map that the calling thread runs.
+pub(crate) fn item() -> Option<Item> {
+    ITEM.try_with(Cell::get).ok().flatten()
+}
+
+/// The calling thread runs this item of a map from here on; none, if it runs none.
+#[inline]
+pub(crate) fn set_item(item: Option<Item>) {
+    ITEM.set(item);
 }
 
 /// For what has no other way to fail: ends the task that uses its cluster by `what`.

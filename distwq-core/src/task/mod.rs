@@ -4,6 +4,7 @@ pub(crate) mod cancel;
 pub(crate) mod context;
 pub(crate) mod current;
 pub(crate) mod group;
+pub(crate) mod items;
 pub(crate) mod keeper;
 pub(crate) mod lines;
 pub(crate) mod recipe;

@@ -14,6 +14,7 @@ use crate::codec::{self, CodecError};
 use crate::function::registry::FunctionId;
 use crate::function::remote::{Failure, InputArgument};
 use crate::id::{Rank, TaskId};
+use crate::task::items::Items;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use zerocopy::little_endian::{U32, U64};
@@ -71,12 +72,20 @@ pub(crate) struct RunTail<'a> {
     /// `Ready`, and begin when told to `Enter`.
     #[serde(borrow)]
     pub(crate) group: Option<GroupOfRun<'a>>,
+    /// It is of these items of a map. If they are several, the arguments that came as
+    /// values are those of all, as a [chunk](super::chunk).
+    pub(crate) items: Option<Items>,
 }
 
 impl<'a> RunTail<'a> {
     /// That of an attempt whose arguments are all behind the header.
-    pub(crate) fn new(label: Option<&'a str>, attempt: u32, group: Option<GroupOfRun<'a>>) -> Self {
-        Self { arguments: None, inputs: SmallVec::new(), label, attempt, group }
+    pub(crate) fn new(
+        label: Option<&'a str>,
+        attempt: u32,
+        group: Option<GroupOfRun<'a>>,
+        items: Option<Items>,
+    ) -> Self {
+        Self { arguments: None, inputs: SmallVec::new(), label, attempt, group, items }
     }
 }
 
@@ -303,7 +312,7 @@ mod tests {
     }
 
     fn tail() -> RunTail<'static> {
-        RunTail::new(Some("x"), 3, None)
+        RunTail::new(Some("x"), 3, None, None)
     }
 
     #[test]

@@ -123,9 +123,9 @@ impl Controller {
     /// Tells a worker to run a task.
     #[inline(never)]
     pub(super) fn run(&mut self, start: Start<'_>, out: &mut Outbox) {
-        let Self { table, workers, scheduler, functions, here, settings, .. } = self;
+        let Self { table, workers, scheduler, functions, items, here, settings, .. } = self;
         let inline_bytes_max = settings.inline_bytes_max;
-        let whereabouts = Whereabouts { table, workers, scheduler, here: *here, inline_bytes_max };
+        let whereabouts = Whereabouts { table, workers, scheduler, items, here: *here, inline_bytes_max };
         for value in whereabouts.run(out, functions, start) {
             // The scheduler must not be entered while its actions are carried out; a copy
             // leads to none.
@@ -138,18 +138,20 @@ impl Controller {
     #[inline(always)]
     pub(super) fn ended(&mut self, task: TaskId, ended: Ended<'_>, out: &mut Outbox) -> bool {
         let Some(entry) = self.table.end(task) else { return false };
+        // Of items of a map as many as there are.
+        let count = if entry.of_map { self.items.ended(task).into() } else { 1 };
         match ended {
             Ended::Value { given, worker, times } => {
                 entry.give(given, worker);
                 (entry.started_ns, entry.finished_ns) = times;
-                self.counts.done += 1;
+                self.counts.done += count;
             }
             Ended::Nothing(output) => {
                 (entry.output, entry.payload) = (output, Payload::EMPTY);
                 if entry.finished_ns == 0 {
                     entry.finished_ns = self.now;
                 }
-                self.counts.failed += 1;
+                self.counts.failed += count;
             }
         }
         if entry.watched {

@@ -40,7 +40,7 @@ impl Controller {
     /// Sends a task that was just added at once, if it has started on a worker that had
     /// nothing, and is not one of a burst.
     #[inline(never)]
-    fn prompt(&mut self, task: TaskId, out: &mut Outbox) {
+    pub(super) fn prompt(&mut self, task: TaskId, out: &mut Outbox) {
         if let Some(Entry { ran_on: RanOn::Single(worker), .. }) = self.table.get(task)
             && self.workers.get(*worker).in_flight() == 1
             && self.prompt.goes_at_once(self.now, self.workers.living())
@@ -52,7 +52,7 @@ impl Controller {
     /// Tells the scheduler of a task that depends on others or says more than its
     /// function and its arguments.
     #[inline(never)]
-    fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
+    pub(super) fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
         let mut inputs = SmallVec::<[TaskId; 8]>::new();
         for input in new.inputs {
             inputs.push(input.source);

@@ -1,5 +1,6 @@
 //! What it takes to run a task, as a worker is told.
 
+use super::items::ItemsOfTasks;
 use super::outbox::Outbox;
 use super::table::{Entry, Output, Table};
 use super::workers::Workers;
@@ -10,6 +11,7 @@ use crate::function::registry::{FunctionId, Registry, Remote};
 use crate::function::remote::InputArgument;
 use crate::id::{Rank, TaskId, WorkerId};
 use crate::machine::scheduler::Scheduler;
+use crate::task::items::Items;
 use crate::wire::attempt::{BYTES_MAX, GroupOfRun, RunFields, RunTail, Source};
 use smallvec::SmallVec;
 use std::ptr;
@@ -30,6 +32,7 @@ pub(super) struct Whereabouts<'a> {
     pub(super) table: &'a Table,
     pub(super) workers: &'a Workers,
     pub(super) scheduler: &'a Scheduler,
+    pub(super) items: &'a ItemsOfTasks,
     pub(super) here: Rank,
     pub(super) inline_bytes_max: u64,
 }
@@ -48,8 +51,8 @@ impl Whereabouts<'_> {
         let (entry, remote, plain) = startable(self.table, task);
         let function = functions.id_of(remote);
         let label = entry.label();
-        let has_tail = label.is_some() || attempt > 1 || group.is_some();
-        let tail = has_tail.then(|| RunTail::new(label, attempt, group));
+        let has_tail = label.is_some() || attempt > 1 || group.is_some() || entry.of_map;
+        let tail = has_tail.then(|| RunTail::new(label, attempt, group, self.items_of(task, entry)));
         let push = |body: &mut Vec<u8>| match self.table.inputs(entry) {
             [] => push_few(plain, body),
             inputs => push_arguments(self.table, remote, plain.as_slice(), inputs, body).is_some(),
@@ -68,10 +71,16 @@ impl Whereabouts<'_> {
         let mut copied = Vec::new();
         let inputs = self.inputs(entry, remote, worker, out.frame(worker), &mut copied);
         let arguments = (plain.len() > BYTES_MAX).then(|| out.frame(worker).blob(plain));
-        let tail = RunTail { arguments, inputs, label: entry.label(), attempt, group };
+        let items = self.items_of(task, entry);
+        let tail = RunTail { arguments, inputs, label: entry.label(), attempt, group, items };
         let push = |body: &mut Vec<u8>| arguments.is_some() || push_few(plain, body);
         out.run(worker, fields, push, Some(&tail));
         copied
+    }
+
+    /// The items of a map that a task is made of, if it is.
+    fn items_of(&self, task: TaskId, entry: &Entry) -> Option<Items> {
+        if entry.of_map { self.items.get(task) } else { None }
     }
 
     /// The inputs of a task as a worker is told of them.

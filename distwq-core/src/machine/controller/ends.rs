@@ -107,6 +107,6 @@ pub(super) fn output_of(task: TaskId, end: End, table: &Table, workers: &Workers
 
 /// Whether another attempt may do better: what does not decode here does not decode
 /// elsewhere, and once a state could not be made, no task runs.
-pub(super) fn is_worth_a_retry(failure: &Failure) -> bool {
+pub(crate) fn is_worth_a_retry(failure: &Failure) -> bool {
     !matches!(failure, Failure::Decode { .. } | Failure::Init(_))
 }

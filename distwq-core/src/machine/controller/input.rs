@@ -6,6 +6,7 @@ use crate::codec::{Payload, PayloadWriter};
 use crate::function::argument;
 use crate::function::registry::Remote;
 use crate::id::{GraphRunId, Rank, TaskId};
+use crate::task::items::Items;
 
 /// What has happened.
 pub(crate) enum Input<'a> {
@@ -14,6 +15,8 @@ pub(crate) enum Input<'a> {
     /// A user adds a task whose parts have been checked.
     /// [`Outbox::added`](super::Outbox::added) is its id then.
     Task { new: &'a NewTask<'a>, plain: Encoded<'a> },
+    /// The same of items of a map.
+    Items { new: &'a NewTask<'a>, plain: Encoded<'a>, of: ItemsOfMap },
     /// A user gives a value, whose id is found there too.
     Value { payload: Payload },
     /// A user starts a graph; its tasks and values follow one by one, dependencies first.
@@ -101,6 +104,14 @@ pub(crate) struct NewTask<'a> {
     /// How many tasks the longest path has that hangs on it.
     pub(crate) level: u32,
     pub(crate) graph_run: Option<GraphRunId>,
+}
+
+/// Items of a map that make one task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ItemsOfMap {
+    pub(crate) items: Items,
+    /// They have failed so often before, the last time as this task, which has a handle.
+    pub(crate) failed: Option<(u32, TaskId)>,
 }
 
 /// What a task may say besides its function, its arguments and what comes before it.

@@ -47,6 +47,7 @@ impl Controller {
             (self.cancelled.len(), "cancelled tasks"),
             (self.graph_runs.len(), "graphs"),
             (self.watches.len(), "watched tasks"),
+            (self.items.len(), "tasks of maps"),
             (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),
         ];
         left.iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))

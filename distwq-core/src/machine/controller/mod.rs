@@ -15,6 +15,7 @@ mod groups;
 mod input;
 #[cfg(any(test, feature = "simulation"))]
 mod inspect;
+mod items;
 mod lost;
 mod outbox;
 mod prompt;
@@ -33,7 +34,8 @@ mod waits;
 mod watches;
 mod workers;
 
-pub(crate) use input::{Awaited, CollectorId, Encoded, GraphSize, Input, NewTask, Options, Watch};
+pub(crate) use ends::is_worth_a_retry;
+pub(crate) use input::{Awaited, CollectorId, Encoded, GraphSize, Input, ItemsOfMap, NewTask, Options, Watch};
 pub(crate) use outbox::{BATCH_COUNT, Halt, Outbox};
 pub(crate) use references::ReferenceNote;
 pub(crate) use watches::WatchedEnd;
@@ -53,6 +55,7 @@ use drain::Draining;
 use ends::upstream;
 use graph_runs::GraphRuns;
 use groups::Groups;
+use items::ItemsOfTasks;
 use prompt::Prompt;
 use references::Unreferenced;
 use states::States;
@@ -101,6 +104,7 @@ pub(crate) struct Controller {
     graph_runs: GraphRuns,
     unreferenced: Unreferenced,
     watches: Watches,
+    items: ItemsOfTasks,
     prompt: Prompt,
     counts: Counts,
     cancelled: Cancelled,
@@ -136,6 +140,7 @@ impl Controller {
             graph_runs: GraphRuns::default(),
             unreferenced: Unreferenced::default(),
             watches: Watches::default(),
+            items: ItemsOfTasks::default(),
             prompt: Prompt::default(),
             counts: Counts::default(),
             cancelled: Cancelled::default(),
@@ -165,6 +170,7 @@ impl Controller {
     fn handle_other(&mut self, input: Input<'_>, out: &mut Outbox) {
         match input {
             Input::Task { .. } | Input::Frame { .. } => unreachable!("these happen for each task"),
+            Input::Items { new, plain, of } => out.added = self.add_items(new, plain, of, out),
             Input::Value { payload } => out.added = self.add_value(payload, out),
             Input::GraphBegins { size } => {
                 let entries = size.tasks + size.values;

@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) watched: bool,
     /// Its end is told to somebody who takes tasks as they end.
     pub(super) has_watches: bool,
+    /// It is made of items of a map.
+    pub(super) of_map: bool,
 }
 
 /// Where an attempt ran.
@@ -114,6 +116,7 @@ impl Entry {
         graph_run: None,
         watched: false,
         has_watches: false,
+        of_map: false,
     };
 
     /// Makes it that of a new task with one reference, with nothing known of it yet.
@@ -123,7 +126,7 @@ impl Entry {
         self.function = None;
         (self.attempts, self.references) = (0, 1);
         (self.submitted_ns, self.started_ns, self.finished_ns) = (0, 0, 0);
-        (self.graph_run, self.watched, self.has_watches) = (None, false, false);
+        (self.graph_run, self.watched, self.has_watches, self.of_map) = (None, false, false, false);
     }
 
     /// Lets go of all that it holds.
@@ -153,7 +156,12 @@ impl Entry {
     /// How a path names the task.
     pub(super) fn name(&self) -> String {
         let name = self.label().unwrap_or(self.path());
-        format!("{name} #{}", self.serial)
+        format!("{name} {}", self.number())
+    }
+
+    /// The number for people.
+    fn number(&self) -> String {
+        if self.of_map { format!("#{} of the maps", self.serial & !OF_MAP) } else { format!("#{}", self.serial) }
     }
 
     /// The last attempt does not count if it has not begun, as far as is known.
@@ -171,7 +179,7 @@ impl Entry {
     /// it has one.
     pub(super) fn full_name(&self) -> String {
         let label = self.label().map_or_else(String::new, |label| format!(" {label:?}"));
-        format!("{} #{}{label}", self.path(), self.serial)
+        format!("{} {}{label}", self.path(), self.number())
     }
 
     /// The task has given this, on a worker.
@@ -213,11 +221,18 @@ pub(super) struct Table {
     blocks: Vec<Vec<Entry>>,
     free: Vec<TaskSlot>,
     serial: u32,
+    /// The last one of the tasks of maps, without [`OF_MAP`].
+    serial_of_map: u32,
     inputs: SliceArena<Input<TaskId>>,
 }
 
 /// The serial of no task: that of a free slot.
 const NO_SERIAL: u32 = 0;
+
+/// The part of a serial that tells the tasks of maps from all others. They are counted by
+/// themselves, because how many a map has hangs on how its items travel, and the numbers
+/// of other tasks must not.
+const OF_MAP: u32 = 1 << 31;
 
 /// Entries in one block: enough that most of it can lie in huge pages.
 const BLOCK: usize = 64 << 10;
@@ -230,13 +245,24 @@ impl Table {
     /// that never ran, and sets its payload.
     #[inline]
     pub(super) fn insert(&mut self, inputs: &[Input<TaskId>], fill: impl FnOnce(&mut Entry)) -> TaskId {
-        self.serial = self.serial.wrapping_add(1).max(1);
+        self.serial = (self.serial.wrapping_add(1) & !OF_MAP).max(1);
+        self.insert_as(self.serial, inputs, fill)
+    }
+
+    /// The same for a task that is made of items of a map.
+    pub(super) fn insert_of_map(&mut self, inputs: &[Input<TaskId>], fill: impl FnOnce(&mut Entry)) -> TaskId {
+        self.serial_of_map = self.serial_of_map.wrapping_add(1) & !OF_MAP;
+        self.insert_as(self.serial_of_map | OF_MAP, inputs, fill)
+    }
+
+    #[inline(always)]
+    fn insert_as(&mut self, serial: u32, inputs: &[Input<TaskId>], fill: impl FnOnce(&mut Entry)) -> TaskId {
         let slot = self.free.pop().unwrap_or_else(|| self.append());
         let entry = &mut self.blocks[slot.index() / BLOCK][slot.index() % BLOCK];
-        entry.begin(self.serial);
+        entry.begin(serial);
         entry.inputs = self.inputs.add(inputs);
         fill(entry);
-        slot.task(self.serial)
+        slot.task(serial)
     }
 
     /// Makes room for the inputs of tasks that come, each in a run of a power of two, and

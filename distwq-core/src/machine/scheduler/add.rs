@@ -9,6 +9,9 @@ impl Scheduler {
     pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Actions) -> bool {
         let slot = self.tasks.add(id, spec);
         self.pending += 1;
+        if let Some(failed) = spec.failed {
+            self.note_tried(slot, failed.on);
+        }
         let mut doom = None;
         for &input in spec.inputs {
             doom = self.link_input(slot, input).or(doom);

@@ -59,12 +59,33 @@ pub struct Spec<'a> {
     pub retries: u32,
     /// Longest path of tasks that hangs on it; 0 if unknown.
     pub level: u32,
+    /// It has failed before, as another task that was the same; not more often than
+    /// `retries`.
+    pub failed: Option<FailedBefore>,
+}
+
+/// Attempts that count although the task is new.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FailedBefore {
+    /// How many.
+    pub times: u32,
+    /// Where the last one was.
+    pub on: WorkerId,
 }
 
 impl Spec<'_> {
     /// A single-rank task without wishes.
-    pub const PLAIN: Self =
-        Self { inputs: &[], after: &[], follow: None, ranks: 1, collective: false, priority: 0, retries: 0, level: 0 };
+    pub const PLAIN: Self = Self {
+        inputs: &[],
+        after: &[],
+        follow: None,
+        ranks: 1,
+        collective: false,
+        priority: 0,
+        retries: 0,
+        level: 0,
+        failed: None,
+    };
 }
 
 /// What has happened.

@@ -87,7 +87,7 @@ mod tests;
 
 pub use actions::Actions;
 pub use arena::{ListOf, TaskList, WorkerList};
-pub use event::{Action, End, Event, GroupFailure, Made, Settings, Spec};
+pub use event::{Action, End, Event, FailedBefore, GroupFailure, Made, Settings, Spec};
 pub use stall::{Stall, Waits};
 pub use why::{AllWaiters, Waiters, Why};
 

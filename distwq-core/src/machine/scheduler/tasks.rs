@@ -132,6 +132,7 @@ impl Tasks {
             let cold = self.cold_mut(slot);
             (cold.key, cold.ranks, cold.retries) =
                 (order_key(spec.priority, spec.level), spec.ranks.max(1), spec.retries);
+            cold.failures = spec.failed.map_or(0, |failed| failed.times.min(spec.retries));
         }
         slot
     }

@@ -19,6 +19,8 @@ pub(crate) struct Attempt {
     /// How much of that was before the function was called, to make the state anew.
     pub(crate) init_ns: u64,
     pub(crate) output: PayloadWriter,
+    /// It was of several items of a map, and the output tells what became of each.
+    pub(crate) gives_outcomes: bool,
     /// Why it has given no output.
     pub(crate) failure: Option<Box<Failure>>,
 }
@@ -32,6 +34,7 @@ impl Attempt {
         ran_ns: 0,
         init_ns: 0,
         output: PayloadWriter::new(),
+        gives_outcomes: false,
         failure: None,
     };
 

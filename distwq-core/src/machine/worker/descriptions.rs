@@ -2,6 +2,7 @@
 
 use crate::id::TaskId;
 use crate::task::current::Described;
+use crate::task::items::Items;
 use rustc_hash::FxHashMap;
 
 /// Descriptions by task.
@@ -10,9 +11,9 @@ pub(super) struct Descriptions(FxHashMap<TaskId, Box<Described>>);
 
 impl Descriptions {
     /// A task has come; few have a description.
-    pub(super) fn keep(&mut self, task: TaskId, label: Option<&str>, attempt: u32) {
-        if label.is_some() || attempt > 1 {
-            self.0.insert(task, Box::new(Described::new(label, attempt)));
+    pub(super) fn keep(&mut self, task: TaskId, label: Option<&str>, attempt: u32, items: Option<Items>) {
+        if label.is_some() || attempt > 1 || items.is_some() {
+            self.0.insert(task, Box::new(Described::new(label, attempt, items)));
         }
     }
 

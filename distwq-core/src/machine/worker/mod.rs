@@ -63,6 +63,9 @@ enum Phase {
     Failed,
 }
 
+/// The outcomes of several items go to the controller if they are not more bytes.
+const OUTCOMES_BYTES_MAX: u64 = 256 << 10;
+
 /// The state of a worker.
 pub(crate) struct Worker {
     here: Rank,
@@ -205,13 +208,16 @@ impl Worker {
         self.running.end(slot);
         self.figures.ended(attempt);
         let raw = attempt.ready.epoch.is_some_and(|epoch| self.left_group(epoch, attempt));
-        let &mut Attempt { ref ready, started_ns, ran_ns, ref mut output, ref mut failure, .. } = attempt;
+        let &mut Attempt { ref ready, started_ns, ran_ns, gives_outcomes, ref mut output, ref mut failure, .. } =
+            attempt;
         let task = ready.task.id;
         let bytes = output.len() as u64;
         let outcome = match failure.take() {
             Some(failure) => Err(failure),
             // A small output goes to the controller, a large one stays.
             None if bytes <= self.inline_bytes_max => Ok(Given::Here(output)),
+            // The values of several items, which go to the map that asks for them.
+            None if gives_outcomes && bytes <= OUTCOMES_BYTES_MAX => Ok(Given::Here(output)),
             None => {
                 self.values.keep(task, output.take());
                 Ok(Given::Resident { bytes })
@@ -267,8 +273,11 @@ impl Worker {
         out: &mut Outbox,
     ) -> Result<(), CodecError> {
         let id = run.task();
-        let RunTail { arguments, inputs, label, attempt, group } = tail;
-        self.descriptions.keep(id, label, attempt);
+        let RunTail { arguments, inputs, label, attempt, group, items } = tail;
+        if let Some(fold) = items.and_then(|items| items.fold) {
+            self.function(FunctionId(fold))?;
+        }
+        self.descriptions.keep(id, label, attempt, items);
         let plain = match arguments {
             Some(blob) => frame.payload(blob)?,
             None => Payload::copy_of(run.bytes),

@@ -141,7 +141,7 @@ fn push_run_in(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)], grou
         gathered: false,
         values: smallvec![(id(*value), *source)],
     });
-    let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, group) };
+    let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, group, None) };
     let fields = RunFields::new(id(task), FunctionId(0));
     let tail = Some(&tail).filter(|tail| !tail.inputs.is_empty() || group.is_some());
     assert!(attempt::push(body, fields, |_| true, tail));

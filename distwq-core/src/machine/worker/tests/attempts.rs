@@ -7,7 +7,7 @@ use crate::wire::report::{LongAttempt, Measured};
 /// Task 1 with what few tasks say.
 fn run_with(worker: &mut Told, label: Option<&str>, attempt: u32) {
     let mut frame = Frame::default();
-    let tail = RunTail::new(label, attempt, None);
+    let tail = RunTail::new(label, attempt, None, None);
     assert!(attempt::push(&mut frame.body, RunFields::new(id(1), FunctionId(0)), |_| true, Some(&tail)));
     worker.receive(&frame);
 }

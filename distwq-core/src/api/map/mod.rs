@@ -1,0 +1,483 @@
+//! A function applied to many items: pulled, sent and given back within a window.
+
+mod flights;
+mod reduce;
+mod results;
+mod sizes;
+mod source;
+
+use crate::api::call::Call;
+use crate::api::cluster::Cluster;
+use crate::outcome::error::{Refusal, TaskError, TaskSite};
+use crate::task::current;
+use flights::{Ended, Flights, Waited};
+use results::{Given, Landed, Results};
+use serde::de::DeserializeOwned;
+use sizes::Sizes;
+use source::{Lot, Source};
+use std::fmt;
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The results of a function that is applied to many items, in the order of the items;
+/// made by [`Cluster::map`].
+///
+/// It is lazy: nothing is pulled before the first result is asked for, then as many
+/// items as the [window](Self::window) holds, and more as results are taken. So the
+/// source may be endless, may not know its length, and may itself use the cluster.
+///
+/// Items of which each takes little time travel together, so that an item costs little
+/// more than its encoding. That changes nothing else: each has its own result, its own
+/// retries, its own [seed](crate::Context::seed). An item that fails is an `Err` at its
+/// place, and the others go on.
+///
+/// Dropping it cancels what has not started.
+///
+/// # Panics
+/// `next` and [`tree_reduce`](Self::tree_reduce) panic within a task of this process.
+/// What the source or the function that makes the calls panics with goes on through
+/// `next`; the map can be used afterwards, without that item.
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn power(x: u64, exponent: u32) -> u64 {
+///     x.pow(exponent)
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+///     let cubes: Result<Vec<u64>, _> = cluster.map(|x| power::call(x, 3), 1..=4).collect();
+///     assert_eq!(cubes?, [1, 8, 27, 64]);
+///     // As results come, from an endless source, ten items at a time.
+///     let mut sum = 0;
+///     for square in cluster.map(|x| power::call(x, 2), 1..).window(10).unordered().take(100) {
+///         sum += square?;
+///     }
+///     assert!(sum >= (1..=100).map(|x| x * x).sum());
+///     Ok(())
+/// }
+/// ```
+#[must_use = "a map is lazy: it does nothing until its results are taken"]
+pub struct Map<I, F, T> {
+    source: Source<I, F>,
+    sizes: Sizes,
+    flights: Flights,
+    results: Results,
+    /// What is being given.
+    current: Option<Landed>,
+    /// Items that were pulled and not given.
+    held: usize,
+    /// When there are fewer, others are pulled.
+    fill_below: usize,
+    /// Items of tasks that have ended.
+    done: usize,
+    fails_fast: bool,
+    limit: Option<Duration>,
+    /// From the first `next` on, if there is a limit.
+    deadline: Option<Instant>,
+    stage: Stage,
+    output: PhantomData<fn() -> T>,
+}
+
+/// How far a map is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Nobody has asked for a result.
+    New,
+    /// Items are pulled.
+    Open,
+    /// The deadline has passed: what has ended is given, and then an error.
+    Late,
+    /// There are no more results.
+    Over,
+}
+
+impl Cluster {
+    /// Applies a function to all items: `call` makes a call of each, as it does for
+    /// [`submit`](Self::submit), with any options. A remote function's `call` will do
+    /// where it takes one argument.
+    ///
+    /// Of two sources make one by [`Iterator::zip`].
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    ///
+    /// #[remote]
+    /// fn divide(dividend: i32, divisor: i32) -> Result<i32, String> {
+    ///     dividend.checked_div(divisor).ok_or_else(|| "a division by zero".to_owned())
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) {
+    ///     let pairs = [10, 20, 30].into_iter().zip([5, 0, 3]);
+    ///     let quotients: Vec<_> = cluster.map(|(a, b)| divide::call(a, b), pairs).collect();
+    ///     assert_eq!((&quotients[0], &quotients[2]), (&Ok(2), &Ok(10)));
+    ///     let error = quotients[1].as_ref().unwrap_err();
+    ///     assert_eq!(error.message(), Some("a division by zero"));
+    ///     assert_eq!(error.site().map(|site| site.task), Some(2)); // items are counted from 1
+    /// }
+    /// ```
+    pub fn map<T, I, F>(&self, call: F, items: I) -> Map<I::IntoIter, F, T>
+    where
+        I: IntoIterator,
+        F: FnMut(I::Item) -> Call<T>,
+    {
+        let slots = self.inner().driver.with(|engine| engine.machine().slots());
+        Map {
+            source: Source::new(items.into_iter(), call),
+            sizes: Sizes::new(slots),
+            flights: Flights::new(self),
+            results: Results::new(),
+            current: None,
+            held: 0,
+            fill_below: 0,
+            done: 0,
+            fails_fast: false,
+            limit: None,
+            deadline: None,
+            stage: Stage::New,
+            output: PhantomData,
+        }
+    }
+}
+
+/// How a map goes.
+impl<I, F, T> Map<I, F, T> {
+    /// Gives results as tasks end, whatever the order of the items. What takes long then
+    /// holds nobody up.
+    pub fn unordered(mut self) -> Self {
+        self.results.is_ordered = false;
+        self
+    }
+
+    /// How many items may be pulled and not given at any moment, at least 1; chunks are
+    /// no larger. It bounds the memory of the map, and how far it runs ahead.
+    ///
+    /// Without it there are 64 items for each slot of a worker, so that one that takes 60
+    /// times as long as the others holds up nobody even in order, and more where small
+    /// items travel together: four chunks for each slot. With 0 the only result is an
+    /// error, [`Refusal::NoItems`].
+    pub fn window(mut self, items: usize) -> Self {
+        self.sizes.window = Some(items);
+        self
+    }
+
+    /// How many items travel together, at least 1, if they can: calls of one function with
+    /// equal options and without handles. A worker runs them one after another.
+    ///
+    /// Without it that follows from what was measured: items of up to 256 that run for
+    /// 0.2 ms together, so that a message costs little, and workers still end together;
+    /// slower ones go singly. With 0 the only result is an error, [`Refusal::NoItems`].
+    pub fn chunk(mut self, items: usize) -> Self {
+        self.sizes.chunk = Some(items);
+        self
+    }
+
+    /// The first error ends the map: it is the last result, and what has not started is
+    /// cancelled. In order, the results of all items before it come first.
+    pub fn fail_fast(mut self) -> Self {
+        (self.fails_fast, self.results.looks_for_failures) = (true, true);
+        self
+    }
+
+    /// Ends the map when so much time has passed since the first result was asked for:
+    /// then it gives the results of all items that have ended, [`TaskError::Timeout`] as
+    /// the last one, and cancels the others.
+    pub fn deadline(mut self, after: Duration) -> Self {
+        self.limit = Some(after);
+        self
+    }
+
+    /// Gives each result with the index of its item, counted from 0. With the error of a
+    /// passed [deadline](Self::deadline) comes the number of items that were pulled.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    ///
+    /// #[remote]
+    /// fn length(word: String) -> usize {
+    ///     word.len()
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) {
+    ///     let words = ["one", "three"].map(str::to_owned);
+    ///     let mut lengths: Vec<_> = cluster.map(length::call, words).unordered().indexed().collect();
+    ///     lengths.sort_by_key(|(index, _)| *index);
+    ///     assert_eq!(lengths, [(0, Ok(3)), (1, Ok(5))]);
+    /// }
+    /// ```
+    pub fn indexed(self) -> Indexed<I, F, T> {
+        Indexed { map: self }
+    }
+
+    /// How many items have ended, with a value or without, as far as the map has looked;
+    /// their results may be still to be given. Items count, however they travel. How many
+    /// there will be is what [`size_hint`](Iterator::size_hint) says at first, if the
+    /// source knows.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Pulls no more, and submits nothing more of what was pulled.
+    fn stop_pulling(&mut self) {
+        self.held -= self.source.end();
+        self.fill_below = 0;
+    }
+}
+
+impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T> {
+    /// The next result.
+    #[inline]
+    #[track_caller]
+    fn next_given(&mut self) -> Option<Given<T>> {
+        loop {
+            // Not before the last result was given: until then it counts.
+            if self.held < self.fill_below {
+                self.fill();
+            }
+            if let Some(landed) = &mut self.current
+                && let Some(given) = landed.next(&self.flights)
+            {
+                self.held -= 1;
+                match &given.result {
+                    Err(error) if !self.passes_on(&error.clone()) => continue,
+                    _ => return Some(given),
+                }
+            }
+            if let Some(given) = self.advance()? {
+                return Some(given);
+            }
+        }
+    }
+
+    /// Whether an error is given. It may be the last that the map does.
+    #[cold]
+    fn passes_on(&mut self, error: &TaskError) -> bool {
+        if self.stage == Stage::Late && matches!(error, TaskError::Cancelled { .. }) {
+            return false;
+        }
+        if self.fails_fast {
+            self.end();
+        } else if is_end_of_all(error) {
+            // Somebody has cancelled all tasks, or the cluster takes no more.
+            self.stop_pulling();
+        }
+        true
+    }
+
+    /// Goes on until there are results to give. None if there are no more; an error that
+    /// is of no item is given at once.
+    #[track_caller]
+    fn advance(&mut self) -> Option<Option<Given<T>>> {
+        current::assert_outside("Map::next");
+        self.current = None;
+        match self.stage {
+            Stage::Over => return None,
+            Stage::New => {
+                if let Some(error) = self.begin() {
+                    return Some(Some(error));
+                }
+            }
+            Stage::Open | Stage::Late => {}
+        }
+        loop {
+            self.land();
+            if self.stage == Stage::Open && self.is_late() {
+                self.pass_deadline();
+            }
+            if self.stage == Stage::Open {
+                self.fill();
+                self.results.ask_ahead(&self.flights);
+            }
+            self.current = self.results.take_first(&mut self.flights);
+            if let Some(landed) = &self.current {
+                if let Some(bytes) = landed.bytes() {
+                    self.sizes.carried(landed.count, bytes);
+                }
+                return Some(None);
+            }
+            if self.flights.len() > 0 {
+                if let Waited::TooLate = self.flights.wait(self.deadline) {
+                    self.pass_deadline();
+                }
+            } else if self.stage != Stage::Open || !self.is_late() {
+                let was_late = self.stage == Stage::Late;
+                self.end();
+                return was_late.then(|| Some(self.too_late()));
+            }
+        }
+    }
+
+    /// Somebody asks for the first result. Gives an error if there can be none.
+    fn begin(&mut self) -> Option<Given<T>> {
+        self.stage = Stage::Open;
+        self.deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
+        let what = match (self.sizes.window, self.sizes.chunk) {
+            (Some(0), _) => "window",
+            (_, Some(0)) => "chunk",
+            _ => return None,
+        };
+        self.stage = Stage::Over;
+        Some(Given { index: 0, result: Err(TaskError::refused("map", Refusal::NoItems { what })) })
+    }
+
+    /// Takes in what has ended.
+    fn land(&mut self) {
+        while let Some(Ended { flight, ran_ns, .. }) = self.flights.next_ended() {
+            self.done += flight.count as usize;
+            if let Some(ran_ns) = ran_ns {
+                self.sizes.ran(flight.count, ran_ns);
+            }
+            self.results.land(Landed::new(flight), &mut self.flights);
+        }
+        if let Some(first) = self.results.first_failure.take()
+            && self.fails_fast
+        {
+            // What comes before is still given.
+            self.stop_pulling();
+            self.flights.cancel_from(first + 1);
+        }
+    }
+
+    /// Pulls as much as the window holds, and submits it.
+    fn fill(&mut self) {
+        self.fill_below = 0;
+        loop {
+            self.send(false);
+            let room = self.sizes.window().saturating_sub(self.held);
+            if room == 0 || self.source.is_over || self.is_late() {
+                break;
+            }
+            self.source.pull(room, &mut self.sizes, self.deadline, &mut self.held);
+        }
+        self.send(true);
+        if !self.source.is_over {
+            // It is worth to pull again once there is room for a chunk.
+            self.fill_below = self.sizes.window() + 1 - self.sizes.chunk().min(self.sizes.window());
+        }
+    }
+
+    /// Submits what was pulled: if not `all`, what makes whole chunks.
+    fn send(&mut self, all: bool) {
+        while !self.sizes.waits_to_learn(self.flights.len())
+            && let Some(lot) = self.source.next_lot(self.sizes.chunk(), all)
+        {
+            let Lot { first, count, .. } = lot;
+            self.sizes.carried(count, lot.bytes());
+            match self.flights.submit(lot) {
+                Ok(_) => self.results.expect(first),
+                Err(step) => self.results.put(Landed::refused(step.refusal(), first, count)),
+            }
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// The deadline has passed: only what has ended is given.
+    fn pass_deadline(&mut self) {
+        self.land();
+        let is_all_there = self.flights.len() == 0 && !self.source.has_lots() && self.source.size_hint().1 == Some(0);
+        if self.stage == Stage::Open && is_all_there {
+            self.deadline = None;
+        } else if self.stage == Stage::Open {
+            self.stage = Stage::Late;
+            self.stop_pulling();
+            self.flights.cancel_from(0);
+            self.flights.forget_all();
+            self.results.expect_no_more();
+            self.deadline = None;
+        }
+    }
+
+    /// No more results are given, and what has not started never will.
+    fn end(&mut self) {
+        self.stage = Stage::Over;
+        self.stop_pulling();
+        self.current = None;
+        self.results.forget_all();
+        self.flights.cancel_from(0);
+        self.flights.forget_all();
+    }
+
+    /// The last result of a map that was too late.
+    fn too_late(&self) -> Given<T> {
+        let site = TaskSite {
+            task: (self.source.pulled as u32).wrapping_add(1),
+            function: self.source.function.to_owned(),
+            label: None,
+            rank: None,
+            host: None,
+            attempts: 0,
+        };
+        let waited_ms = self.limit.unwrap_or_default().as_millis();
+        Given { index: self.source.pulled, result: Err(TaskError::Timeout { site: Arc::new(site), waited_ms }) }
+    }
+}
+
+/// Whether an error tells that the cluster runs nothing any more.
+fn is_end_of_all(error: &TaskError) -> bool {
+    matches!(
+        error,
+        TaskError::Cancelled { .. } | TaskError::Closed { .. } | TaskError::Refused { reason: Refusal::Closed, .. }
+    )
+}
+
+impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Iterator for Map<I, F, T> {
+    type Item = Result<T, TaskError>;
+
+    #[inline]
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_given().map(|given| given.result)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let (least, most) = self.source.size_hint();
+        if self.fails_fast || self.limit.is_some() || self.stage == Stage::Over {
+            return (0, most.and_then(|most| most.checked_add(self.held)?.checked_add(1)));
+        }
+        (least.saturating_add(self.held), most.and_then(|most| most.checked_add(self.held)))
+    }
+}
+
+impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> FusedIterator for Map<I, F, T> {}
+
+impl<I, F, T> fmt::Debug for Map<I, F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, held, done, .. } = self;
+        write!(f, "Map({} items pulled, {done} ended, {held} to be given)", source.pulled)
+    }
+}
+
+/// The results of a [`Map`], each with the index of its item.
+#[derive(Debug)]
+#[must_use = "a map is lazy: it does nothing until its results are taken"]
+pub struct Indexed<I, F, T> {
+    map: Map<I, F, T>,
+}
+
+impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Iterator for Indexed<I, F, T> {
+    type Item = (usize, Result<T, TaskError>);
+
+    #[track_caller]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.map.next_given().map(|given| (given.index as usize, given.result))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.map.size_hint()
+    }
+}
+
+impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> FusedIterator for Indexed<I, F, T> {}

@@ -1,0 +1,91 @@
+//! Tasks that are made of items of a map. To the scheduler each is one task like any
+//! other.
+
+use super::input::ItemsOfMap;
+use super::outbox::Outbox;
+use super::table::RanOn;
+use super::{Controller, Encoded, NewTask};
+use crate::function::remote::Failure;
+use crate::id::{TaskId, WorkerId};
+use crate::machine::scheduler::{FailedBefore, Spec};
+use crate::outcome::error::TaskError;
+use crate::task::items::Items;
+use rustc_hash::FxHashMap;
+
+/// The items of each such task that has not ended.
+#[derive(Default, Debug)]
+pub(super) struct ItemsOfTasks(FxHashMap<TaskId, Items>);
+
+impl ItemsOfTasks {
+    /// Those of a task.
+    pub(super) fn get(&self, task: TaskId) -> Option<Items> {
+        self.0.get(&task).copied()
+    }
+
+    /// A task has ended. Gives how many items it was made of.
+    pub(super) fn ended(&mut self, task: TaskId) -> u32 {
+        self.0.remove(&task).map_or(1, |items| items.count)
+    }
+
+    /// How many tasks there are.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Controller {
+    /// Adds a task that is made of items of a map.
+    pub(super) fn add_items(
+        &mut self,
+        new: &NewTask<'_>,
+        plain: Encoded<'_>,
+        of: ItemsOfMap,
+        out: &mut Outbox,
+    ) -> TaskId {
+        let ItemsOfMap { items, failed } = of;
+        let (remote, now) = (new.remote, self.now);
+        let task = self.table.insert_of_map(new.inputs, |entry| {
+            entry.function = Some(remote);
+            plain.move_to(&mut entry.payload);
+            entry.submitted_ns = now;
+            entry.of_map = true;
+        });
+        self.items.0.insert(task, items);
+        self.counts.submitted += u64::from(items.count);
+        let failed = failed.and_then(|(times, before)| Some(FailedBefore { times, on: self.ran_on(before)? }));
+        let collective = remote.is_collective();
+        let ranks = if collective { self.workers.living() as u32 } else { 1 };
+        let may_prompt = self.workers.has_idle();
+        self.add_with_wishes(task, new, Spec { ranks, collective, failed, ..Spec::PLAIN }, out);
+        if may_prompt {
+            self.prompt(task, out);
+        }
+        task
+    }
+
+    /// The error of an item whose task has ended with a value, because other items have.
+    pub(crate) fn error_of_item(&self, task: TaskId, failure: &Failure) -> TaskError {
+        let entry = self.table.get(task).expect("a task stays while a handle of it does");
+        let worker = self.ran_on(task).expect("a worker has told the failure");
+        entry.error_of(&self.workers, failure, worker)
+    }
+
+    /// How many attempts of a task were made.
+    pub(crate) fn attempts(&self, task: TaskId) -> u32 {
+        self.table.get(task).map_or(0, |entry| entry.attempts)
+    }
+
+    /// How many tasks all workers run at the same time.
+    pub(crate) fn slots(&self) -> usize {
+        self.workers.living() * self.settings.slots as usize
+    }
+
+    /// The worker of the last attempt of a task of one rank.
+    fn ran_on(&self, task: TaskId) -> Option<WorkerId> {
+        match self.table.get(task)?.ran_on {
+            RanOn::Single(worker) => Some(worker),
+            RanOn::Nowhere | RanOn::Group(_) => None,
+        }
+    }
+}

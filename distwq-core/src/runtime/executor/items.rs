@@ -1,0 +1,154 @@
+//! Runs several items of a map, which have come as one task: one after another, each with
+//! its own failure.
+
+use super::Keeper;
+use crate::codec::PayloadWriter;
+use crate::function::registry::{Body, FunctionId, Registry, Remote};
+use crate::function::remote::{Failure, Invocation};
+use crate::machine::worker::Task;
+use crate::panics;
+use crate::runtime::observer;
+use crate::task::context::SlotSite;
+use crate::task::current::{self, Described};
+use crate::task::items::Items;
+use crate::wire::chunk::{self, Call, OutcomeWriter};
+
+/// Runs the items of a task. Writes what became of each, or the one value that they make.
+/// A failure is one of the task as a whole.
+pub(super) fn run(
+    task: &mut Task,
+    items: Items,
+    site: &SlotSite,
+    output: &mut PayloadWriter,
+    keeper: Option<&mut Keeper>,
+) -> Option<Box<Failure>> {
+    let remote = task.remote.expect("a task that runs has a function");
+    let attempt = current::description().attempt();
+    output.clear();
+    current::set(Some((task.id, remote.path)));
+    let calls = Calls { left: task.plain.as_slice(), items, next: 0, site, attempt, is_labelled: false };
+    let result = match items.fold {
+        None => outcomes(remote, calls, output, keeper),
+        Some(fold) => folded(remote, FunctionId(fold), calls, output, keeper),
+    };
+    current::set(None);
+    task.plain.unshare();
+    let failure = result.err()?;
+    output.clear();
+    Some(Box::new(failure))
+}
+
+/// The calls of a task that are left.
+struct Calls<'a> {
+    left: &'a [u8],
+    items: Items,
+    /// The place of the next one.
+    next: u32,
+    site: &'a SlotSite,
+    attempt: u32,
+    /// The thread has the label of an item.
+    is_labelled: bool,
+}
+
+impl<'a> Calls<'a> {
+    /// The arguments of the next one, which the thread runs from here on.
+    fn next(&mut self) -> Result<Option<&'a [u8]>, Failure> {
+        if self.next == self.items.count {
+            return Ok(None);
+        }
+        let torn = || Failure::Decode { parameter: 0, message: "the calls of a chunk end too early".to_owned() };
+        let Call { label, arguments } = chunk::next_call(&mut self.left).ok_or_else(torn)?;
+        current::set_item(Some(self.items.item(self.next)));
+        self.next += 1;
+        if label.is_some() || self.is_labelled {
+            self.site.describe(Described::new(label, self.attempt, None));
+            self.is_labelled = label.is_some();
+        }
+        Ok(Some(arguments))
+    }
+}
+
+/// Runs each item that has its turn before the task is cancelled.
+fn outcomes(
+    remote: &Remote,
+    mut calls: Calls<'_>,
+    output: &mut PayloadWriter,
+    mut keeper: Option<&mut Keeper>,
+) -> Result<(), Failure> {
+    let mut outcomes = OutcomeWriter::new(output);
+    let mut all = Ok(());
+    loop {
+        // One catch for many, which costs little: a panic ends one item, and the others
+        // go on under the next.
+        let result = panics::caught(|| {
+            while !current::is_cancelled()
+                && let Some(arguments) = calls.next().unwrap_or_else(|failure| {
+                    all = Err(failure);
+                    None
+                })
+            {
+                let value = outcomes.value();
+                match call(remote, arguments, value, keeper.as_deref_mut()) {
+                    Ok(()) => outcomes.end_value(),
+                    Err(failure) => outcomes.failure(&failure),
+                }
+            }
+        });
+        match result {
+            Ok(()) => break,
+            Err(message) => outcomes.failure(&Failure::Panicked(message)),
+        }
+    }
+    (calls.next..calls.items.count).for_each(|_| outcomes.not_begun());
+    all
+}
+
+/// Runs the items and joins their values to one, from the first to the last.
+fn folded(
+    remote: &Remote,
+    fold: FunctionId,
+    mut calls: Calls<'_>,
+    output: &mut PayloadWriter,
+    mut keeper: Option<&mut Keeper>,
+) -> Result<(), Failure> {
+    let fold = Registry::get().ok().and_then(|registry| registry.function(fold)).expect("it was looked up before");
+    let result = panics::caught(|| {
+        let mut joined = Vec::new();
+        let mut scratch = PayloadWriter::new();
+        let mut is_first = true;
+        while let Some(arguments) = calls.next()? {
+            if current::is_cancelled() {
+                // Nobody is told: the task ends as cancelled.
+                return Err(Failure::Returned("cancelled".to_owned()));
+            }
+            scratch.clear();
+            call(remote, arguments, &mut scratch, keeper.as_deref_mut())?;
+            if !std::mem::take(&mut is_first) {
+                joined.extend_from_slice(scratch.as_slice());
+                scratch.clear();
+                call(fold, &joined, &mut scratch, keeper.as_deref_mut())?;
+            }
+            joined.clear();
+            joined.extend_from_slice(scratch.as_slice());
+        }
+        output.append_bytes(&joined);
+        Ok(())
+    });
+    result.unwrap_or_else(|message| Err(Failure::Panicked(message)))
+}
+
+/// Runs a function with arguments that all came as values.
+#[inline]
+fn call(
+    remote: &Remote,
+    arguments: &[u8],
+    output: &mut PayloadWriter,
+    keeper: Option<&mut Keeper>,
+) -> Result<(), Failure> {
+    if let Some(keeper) = keeper {
+        keeper.prepare().map_err(Failure::Init)?;
+    }
+    let Body::Single(run) = remote.body else { unreachable!("a collective task travels alone") };
+    let mut invocation = Invocation::new(arguments, &[], output);
+    observer::in_attempt(|| run(&mut invocation))
+}
