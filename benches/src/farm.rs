@@ -62,6 +62,70 @@ fn hand_out(world: &SimpleCommunicator, tasks: i64) -> f64 {
     tasks as f64 / seconds
 }
 
+/// Items of one message of [`run_joined`].
+const TOGETHER: usize = 64;
+
+/// The same with 64 items a message, 4 messages in flight to each worker.
+///
+/// # Panics
+/// If a result is wrong.
+#[must_use]
+pub fn run_joined(farms: usize, items: i64) -> ExitCode {
+    let universe = mpi::initialize().expect("MPI has not been initialised before");
+    let world = universe.world();
+    world.barrier();
+    if world.rank() == 0 {
+        tell(median((0..farms).map(|_| hand_out_joined(&world, items)).collect()));
+        for worker in 1..world.size() {
+            world.process_at_rank(worker).send_with_tag(&[0_i64; 0], STOP);
+        }
+    } else {
+        let controller = world.process_at_rank(0);
+        let mut message = [0_i64; 1 + TOGETHER];
+        while controller.receive_into(&mut message).tag() != STOP {
+            message[1..].iter_mut().for_each(|item| *item = increment(*item));
+            controller.send_with_tag(&message, DONE);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// What an item costs to compute: not for the compiler to know.
+#[inline(never)]
+fn increment(item: i64) -> i64 {
+    item + 1
+}
+
+/// The side of rank 0: items per second.
+fn hand_out_joined(world: &SimpleCommunicator, items: i64) -> f64 {
+    let messages = items as usize / TOGETHER;
+    let mut results = vec![0_i64; messages * TOGETHER];
+    let mut next = 0..messages;
+    let mut message = [0_i64; 1 + TOGETHER];
+    let mut send = |to| {
+        let Some(first) = next.next() else { return };
+        message[0] = first as i64;
+        for (place, item) in message[1..].iter_mut().enumerate() {
+            *item = (first * TOGETHER + place) as i64;
+        }
+        world.process_at_rank(to).send_with_tag(&message, WORK);
+    };
+    let start = Instant::now();
+    for _ in 0..4 {
+        (1..world.size()).for_each(&mut send);
+    }
+    let mut message = [0_i64; 1 + TOGETHER];
+    for _ in 0..messages {
+        let status = world.any_process().receive_into_with_tag(&mut message, DONE);
+        let first = message[0] as usize * TOGETHER;
+        results[first..first + TOGETHER].copy_from_slice(&message[1..]);
+        send(status.source_rank());
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    assert!(results.iter().zip(1..).all(|(result, expected)| *result == expected), "a result is wrong");
+    results.len() as f64 / seconds
+}
+
 fn work(world: &SimpleCommunicator) {
     let controller = world.process_at_rank(0);
     let mut item = [0_i64; 2];

@@ -23,6 +23,7 @@ mod pairs;
 #[cfg(feature = "mpi")]
 pub mod ping_pong;
 mod program;
+mod resident;
 mod samples;
 mod side;
 pub mod tasks;
@@ -30,5 +31,6 @@ pub mod tasks;
 pub use cpu::cpu_seconds;
 pub use pairs::{Figure, PAIRS};
 pub use program::{NamedSide, run};
+pub use resident::resident_bytes;
 pub use samples::median;
 pub use side::{Failure, Side, tell};

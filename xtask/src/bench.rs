@@ -28,6 +28,7 @@ const BENCHMARKS: &[Benchmark] = &[
     Benchmark::new("throughput"),
     Benchmark::new("graph"),
     Benchmark::new("as_completed"),
+    Benchmark::new("map"),
     Benchmark::new("round_trip"),
     Benchmark::new("chain"),
     Benchmark::new("local"),

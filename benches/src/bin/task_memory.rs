@@ -6,7 +6,7 @@
 
 use distwq::{Cluster, Graph, Handle, remote};
 use distwq_benches::tasks::{Outcome, increment, launch, warm_up};
-use distwq_benches::{Failure, Figure, Side, run, tell};
+use distwq_benches::{Failure, Figure, Side, resident_bytes, run, tell};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -29,14 +29,6 @@ fn gate(file: PathBuf) -> Result<(), String> {
         thread::sleep(Duration::from_millis(5));
     }
     Ok(())
-}
-
-/// What of this process is in memory, in bytes.
-fn resident_bytes() -> io::Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
-    Ok(kib.ok_or_else(|| io::Error::other("/proc/self/status names no VmRSS"))? * 1024.0)
 }
 
 fn ours() -> ExitCode {

@@ -83,8 +83,8 @@ impl<T, I: Iterator, F: FnMut(I::Item) -> Call<T>> Source<I, F> {
         let begun = Instant::now();
         let missing = sizes.chunk().saturating_sub(self.open.count as usize).max(1);
         let room = room.min(missing);
-        let mut count = 0;
-        while count < room && self.closed.is_empty() {
+        let (mut count, closed) = (0, self.closed.len());
+        while count < room && self.closed.len() == closed {
             let Some(item) = self.items.next() else {
                 self.is_over = true;
                 break;
