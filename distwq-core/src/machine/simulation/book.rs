@@ -1,6 +1,7 @@
 //! What must hold, kept beside the machines and independent of them: of each task, of
 //! each group.
 
+use super::content::Content;
 use super::script::{Outcome, Script};
 use super::task::{Behaviour, Expected, Task};
 use crate::function::argument::Input;
@@ -26,10 +27,16 @@ pub(super) struct Party {
     pub(super) broken: bool,
 }
 
+/// What the serials of tasks of maps have.
+const OF_MAP: u32 = 1 << 31;
+
 /// All tasks by their numbers, all groups by their epochs.
 #[derive(Default, Debug)]
 pub(super) struct Book {
     pub(super) tasks: Vec<Task>,
+    /// The tasks that are made of items of maps, in their order, and the others.
+    of_maps: Vec<usize>,
+    plain: Vec<usize>,
     pub(super) parties: FxHashMap<u64, Party>,
     /// The body of the program has failed: what has not ended may end in any way.
     pub(super) body_failed: bool,
@@ -76,7 +83,7 @@ impl Book {
     pub(super) fn is_at_risk(&self, index: usize) -> bool {
         let model = &self.tasks[index];
         let was_there = model.ran_on.is_some_and(|worker| self.lost.contains(&worker));
-        was_there && model.output.len() as u64 > self.inline_bytes_max
+        was_there && !model.gives_outcomes() && model.output.len() as u64 > self.inline_bytes_max
     }
 
     /// Whether a loss or a cancel can explain that a task does not go as it should.
@@ -96,9 +103,25 @@ impl Book {
 
     /// The number of a task.
     pub(super) fn index(&self, id: TaskId) -> usize {
-        let index = id.serial() as usize - 1;
-        assert_eq!(self.tasks[index].id, id, "the id is whole");
-        index
+        let index = self.index_of_serial(id.serial());
+        assert_eq!(index.map(|index| self.tasks[index].id), Some(id), "the id is whole");
+        index.expect("it is there")
+    }
+
+    /// The number of the task with this serial.
+    pub(super) fn index_of_serial(&self, serial: u32) -> Option<usize> {
+        let place = (serial & !OF_MAP).checked_sub(1)? as usize;
+        let serials = if serial & OF_MAP == 0 { &self.plain } else { &self.of_maps };
+        serials.get(place).copied()
+    }
+
+    /// A task is added behind all others.
+    pub(super) fn add(&mut self, task: Task) {
+        let serials = if task.items.is_some() { &mut self.of_maps } else { &mut self.plain };
+        serials.push(self.tasks.len());
+        let mark = if task.items.is_some() { OF_MAP } else { 0 };
+        assert_eq!(task.id.serial(), serials.len() as u32 | mark, "tasks are counted");
+        self.tasks.push(task);
     }
 
     /// The controller is told of one handle more or less.
@@ -129,6 +152,7 @@ impl Book {
         self.check_follow(model, worker, group);
         let (label, told) = description.map_or((None, 1), |told| (told.short.label(), told.short.attempt()));
         assert_eq!(label, model.label.as_deref(), "what is told of {}", model.id);
+        assert_eq!(description.and_then(|told| told.items), model.items, "what is told of {}", model.id);
         let may_be = model.cancelled.is_none_or(|sent| told <= sent);
         assert!(may_be, "attempt {told} of {} begins after it was cancelled", model.id);
         match group {
@@ -244,6 +268,17 @@ impl Book {
         let model = &mut self.tasks[index];
         model.running -= 1;
         Failure::Returned("it was cancelled".to_owned())
+    }
+
+    /// A task of several items that was cancelled begins none after these.
+    pub(super) fn stops_between(&mut self, index: usize, items: usize) {
+        let model = &mut self.tasks[index];
+        model.running -= 1;
+        model.has_given = true;
+        if let Content::Outcomes { begun, .. } = &mut model.content {
+            *begun = items;
+        }
+        model.output = model.content.encoded();
     }
 
     /// What the group of this epoch does.

@@ -2,6 +2,8 @@
 //! pass for another.
 
 use crate::codec::{self, Payload, PayloadWriter};
+use crate::function::remote::Failure;
+use crate::wire::chunk::OutcomeWriter;
 
 /// What a value is before it is encoded.
 #[derive(Clone, Debug)]
@@ -12,6 +14,8 @@ pub(super) enum Content {
     Number(u64),
     /// Many.
     Bytes(Payload),
+    /// What becomes of each of several items, and how many of them are begun.
+    Outcomes { outcomes: Vec<Result<u64, Failure>>, begun: usize },
 }
 
 impl Content {
@@ -40,11 +44,28 @@ impl Content {
     /// Writes it as a task writes its output.
     pub(super) fn write(&self, into: &mut PayloadWriter) {
         let written = match self {
+            Self::Outcomes { outcomes, begun } => return write_outcomes(outcomes, *begun, into),
             Self::Nothing => Ok(()),
             Self::Number(number) => into.append_plain(number),
             Self::Bytes(bytes) => into.append_plain(bytes),
         };
         written.expect("plain data can be encoded");
+    }
+}
+
+/// Writes what a worker tells that begins the first items and not the others.
+fn write_outcomes(outcomes: &[Result<u64, Failure>], begun: usize, into: &mut PayloadWriter) {
+    let mut writer = OutcomeWriter::new(into);
+    for (place, outcome) in outcomes.iter().enumerate() {
+        if place >= begun {
+            writer.not_begun();
+            continue;
+        }
+        writer.value().append_plain(outcome.as_ref().unwrap_or(&0)).expect("plain data can be encoded");
+        match outcome {
+            Ok(_) => writer.end_value(),
+            Err(failure) => writer.failure(failure),
+        }
     }
 }
 

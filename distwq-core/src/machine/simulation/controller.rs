@@ -46,7 +46,7 @@ impl World<'_> {
     pub(super) fn tell(&mut self, input: Input<'_>) {
         let this = &mut self.controller;
         let reads_clock = match input {
-            Input::Task { .. } => this.machine.has_idle_worker(),
+            Input::Task { .. } | Input::Items { .. } => this.machine.has_idle_worker(),
             Input::GraphBegins { .. } | Input::Closing | Input::ClosingNow => true,
             _ => false,
         };
@@ -203,7 +203,9 @@ impl World<'_> {
         let Book { done: seen_done, failed: seen_failed, open, .. } = self.book;
         assert!(done >= seen_done && failed >= seen_failed, "each task ends as it must");
         assert_eq!(done + failed, seen_done + seen_failed + open, "each task ends once");
-        assert_eq!(submitted, done + failed + self.controller.machine.pending() as u64, "no task is lost");
+        let pending: u64 = self.unended.iter().map(|&index| self.book.tasks[index].weight()).sum();
+        assert_eq!(submitted, done + failed + pending, "no task is lost");
+        assert_eq!(self.controller.machine.pending(), self.unended.len(), "no task is lost");
         self.check_releases();
     }
 

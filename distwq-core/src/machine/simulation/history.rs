@@ -54,6 +54,10 @@ pub struct Tally {
     pub cancelled_early: u64,
     /// Tasks that ran and were told that they were cancelled.
     pub cancelled_running: u64,
+    /// Tasks that were made of items of maps.
+    pub of_maps: u64,
+    /// Those of them that were cancelled between two items.
+    pub stopped_between: u64,
     /// Values that workers said not to have, in runs in which others are lost.
     pub denials: u64,
     /// Ends that the user was told.
@@ -88,6 +92,8 @@ impl std::ops::AddAssign for Tally {
         self.cancelled_in_vain += other.cancelled_in_vain;
         self.cancelled_early += other.cancelled_early;
         self.cancelled_running += other.cancelled_running;
+        self.of_maps += other.of_maps;
+        self.stopped_between += other.stopped_between;
         self.denials += other.denials;
         self.watched += other.watched;
         self.heard += other.heard;

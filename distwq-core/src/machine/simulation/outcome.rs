@@ -41,13 +41,14 @@ impl Book {
 
     fn count_end(&mut self, index: usize) {
         let model = &self.tasks[index];
+        let weight = model.weight();
         match model.has_value() {
             Some(true) => {
                 assert!(model.has_given, "{} ends with a value that nobody gave", model.id);
-                self.done += 1;
+                self.done += weight;
             }
-            Some(false) => self.failed += 1,
-            None => self.open += 1,
+            Some(false) => self.failed += weight,
+            None => self.open += weight,
         }
         if let Some(Seen::Error(error)) = &model.seen {
             self.stalled += u64::from(matches!(error, TaskError::Stalled { .. }));
@@ -152,7 +153,7 @@ impl Book {
         if !matches!(error, TaskError::Upstream { .. }) {
             return index;
         }
-        let root = error.root().site().map_or(0, |site| site.task as usize).wrapping_sub(1);
+        let root = error.root().site().and_then(|site| self.index_of_serial(site.task)).unwrap_or(usize::MAX);
         let is_cause = self.tasks[index].dependencies.iter().any(|&before| self.can_be_root(before, root));
         assert!(is_cause, "{} fails because of task {}", self.tasks[index].id, root.wrapping_add(1));
         root

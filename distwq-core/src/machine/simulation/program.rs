@@ -9,7 +9,8 @@ use crate::codec::Payload;
 use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::remote::Failure;
 use crate::id::{GraphRunId, TaskId};
-use crate::machine::controller::{self, Encoded, GraphSize, NewTask, Options};
+use crate::machine::controller::{self, Encoded, GraphSize, ItemsOfMap, NewTask, Options};
+use crate::task::items::Items;
 
 /// Handles that a new task may take: the last ones, so that programs are deep as well as
 /// wide.
@@ -88,6 +89,7 @@ impl World<'_> {
             retries: 0,
             label: None,
             graph_run: None,
+            items: None,
             behaviour: Behaviour::Given,
             expected,
             content,
@@ -117,7 +119,9 @@ impl World<'_> {
         let living = self.book.living();
         let ranks = if is_collective { call.ranks.unwrap_or(living).max(1) } else { 1 };
         let behaviour = self.draw_behaviour(index, is_collective.then_some(ranks as usize), call.retries);
-        let id = self.tell_task(remote, &call, graph_run);
+        let of_map = graph_run.is_none() && self.random.percent(self.shape.map_percent);
+        let items = of_map.then(|| self.draw_items(is_collective));
+        let id = self.tell_task(remote, &call, graph_run, items);
         let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
         self.history.note(self.agenda.now(), told);
         let inputs = call.inputs.iter().map(|input| input.source);
@@ -130,7 +134,10 @@ impl World<'_> {
             None => Task::expected_alone(&behaviour, call.retries),
             Some(expected) => expected,
         };
-        let content = self.content(index);
+        let content = match items {
+            Some(items) if items.give_outcomes() => self.outcomes(index, items),
+            _ => self.content(index),
+        };
         self.added(Task {
             id,
             remote: Some(remote),
@@ -142,6 +149,7 @@ impl World<'_> {
             retries: call.retries,
             label: call.label,
             graph_run,
+            items,
             behaviour,
             expected,
             output: content.encoded(),
@@ -169,6 +177,7 @@ impl World<'_> {
         remote: &'static crate::function::registry::Remote,
         call: &Call,
         graph_run: Option<GraphRunId>,
+        items: Option<Items>,
     ) -> TaskId {
         let Call { plain, inputs, before, follow, ranks, priority, retries, label } = call;
         let (follow, ranks, priority, retries) = (*follow, *ranks, *priority, *retries);
@@ -183,13 +192,18 @@ impl World<'_> {
             graph_run,
         };
         let plain = if self.random.percent(50) { Encoded::Few(plain) } else { Encoded::Many(Payload::copy_of(plain)) };
-        self.tell(controller::Input::Task { new: &new, plain });
+        match items {
+            None => self.tell(controller::Input::Task { new: &new, plain }),
+            Some(items) => {
+                let of = ItemsOfMap { items, failed: None };
+                self.tell(controller::Input::Items { new: &new, plain, of });
+            }
+        }
         self.controller.out.added
     }
 
     fn added(&mut self, task: Task) {
         let index = self.book.tasks.len();
-        assert_eq!(task.id.serial() as usize, index + 1, "tasks are counted");
         for input in &task.inputs {
             let source = self.book.index(input.source);
             if self.consumers[source].last() != Some(&index) {
@@ -201,11 +215,30 @@ impl World<'_> {
             self.unended.push(index);
         }
         self.unreleased.push(index);
-        self.book.tasks.push(task);
+        self.history.tally.of_maps += u64::from(task.items.is_some());
+        self.book.add(task);
         self.user.handles += 1;
         if self.random.percent(60) {
             self.drop_some_time(index);
         }
+    }
+
+    /// The items of a map that a task is made of: several if they can go together.
+    fn draw_items(&mut self, is_collective: bool) -> Items {
+        let random = &mut self.random;
+        let count = if is_collective || random.percent(20) { 1 } else { 2 + random.below(8) as u32 };
+        let fold = (count > 1 && random.percent(20)).then_some(0);
+        Items { map: 1 + random.below(3) as u32, first: random.below(1 << 40), count, fold }
+    }
+
+    /// What becomes of several items.
+    fn outcomes(&mut self, index: usize, items: Items) -> Content {
+        let random = &mut self.random;
+        let outcome = |place| match random.percent(20) {
+            true => Err(any_failure(random, false, format!("fault of item {place} of {index}"))),
+            false => Ok(u64::from(place) ^ (index as u64) << 32),
+        };
+        Content::Outcomes { outcomes: (0..items.count).map(outcome).collect(), begun: items.count as usize }
     }
 
     /// What a task gives.

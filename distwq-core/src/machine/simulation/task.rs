@@ -9,6 +9,7 @@ use crate::function::registry::Remote;
 use crate::function::remote::Failure;
 use crate::id::{GraphRunId, TaskId};
 use crate::outcome::error::TaskError;
+use crate::task::items::Items;
 
 /// What a task does when it runs.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub(super) struct Task {
     pub(super) retries: u32,
     pub(super) label: Option<String>,
     pub(super) graph_run: Option<GraphRunId>,
+    /// The items of a map that it is made of.
+    pub(super) items: Option<Items>,
     pub(super) behaviour: Behaviour,
     pub(super) expected: Expected,
     pub(super) content: Content,
@@ -100,6 +103,16 @@ pub(super) struct Task {
 }
 
 impl Task {
+    /// As how many tasks it counts.
+    pub(super) fn weight(&self) -> u64 {
+        self.items.map_or(1, |items| items.count.into())
+    }
+
+    /// Whether it tells what became of each of several items.
+    pub(super) fn gives_outcomes(&self) -> bool {
+        self.items.is_some_and(|items| items.give_outcomes())
+    }
+
     /// Whether it has ended, as far as the controller has said.
     pub(super) fn has_ended(&self) -> bool {
         self.seen.is_some()

@@ -341,6 +341,7 @@ impl World<'_> {
         let rank = this.rank;
         self.history.note(now, || format!("{rank} slot {slot} begins {}, in group {epoch:?}", task.id));
         let index = self.book.begins(worker, task, description.as_deref(), group);
+        attempt.gives_outcomes = self.book.tasks[index].gives_outcomes();
         match group {
             None => {
                 executor.doing = Doing::Alone { task: index, stops: false };
@@ -366,6 +367,13 @@ impl World<'_> {
         let Doing::Alone { task, stops } = this.executors[slot].doing else {
             return self.go_on_in_group(worker, slot);
         };
+        if stops && let Some(items) = self.book.tasks[task].items.filter(|items| items.give_outcomes()) {
+            // Between two items.
+            let begun = 1 + self.random.below(items.count.into()) as usize;
+            self.book.stops_between(task, begun);
+            self.history.tally.stopped_between += 1;
+            return self.end(worker, slot, task, None);
+        }
         let failure = if stops { Some(self.book.stops_alone(task)) } else { self.book.ends_alone(task) };
         self.end(worker, slot, task, failure);
     }

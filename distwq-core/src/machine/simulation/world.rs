@@ -43,6 +43,8 @@ pub(super) struct Shape {
     pub(super) failing_percent: u64,
     /// Tasks in a hundred that are collective.
     pub(super) wide_percent: u64,
+    /// Tasks in a hundred that are made of items of maps.
+    pub(super) map_percent: u64,
     /// Arguments in a hundred that are so large that their frames may be overtaken.
     pub(super) large_percent: u64,
     /// Outputs of so many bytes at most.
@@ -75,6 +77,7 @@ impl Shape {
             lag_ns_max: *random.pick(&[0, 3_000, 30_000]).expect("there are some"),
             failing_percent: *random.pick(&[0, 15, 50]).expect("there are some"),
             wide_percent: *random.pick(&[0, 10, 40]).expect("there are some"),
+            map_percent: *random.pick(&[0, 20, 60]).expect("there are some"),
             large_percent: *random.pick(&[2, 2, 50]).expect("there are some"),
             output_bytes_max: *random.pick(&[20, 400, 4_000, 40_000]).expect("there are some"),
             fails_at: random.percent(12).then(|| BEGIN_NS + random.up_to(30_000_000)),
@@ -102,6 +105,7 @@ impl Shape {
             inline_bytes_max: 0,
             wide_percent: 40,
             failing_percent: *random.pick(&[0, 15]).expect("there are some"),
+            map_percent: 10,
             large_percent: 50,
             output_bytes_max: 400,
             cancel_percent: 0,

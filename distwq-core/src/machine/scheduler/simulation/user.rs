@@ -1,9 +1,9 @@
 //! The user of a simulated run: what is added, and which handles are dropped when.
 
-use super::super::{Event, Spec};
+use super::super::{Event, FailedBefore, Spec};
 use super::model::Model;
 use super::world::{Happening, World};
-use crate::id::{TaskId, TaskSlot};
+use crate::id::{TaskId, TaskSlot, WorkerId};
 use std::collections::BTreeSet;
 
 impl World {
@@ -50,7 +50,14 @@ impl World {
         });
         let id = slot.task(self.book.tasks.len() as u32 + 1);
         let is_value = self.random.percent(5);
-        let model = self.draw(id, is_value);
+        let mut model = self.draw(id, is_value);
+        if !is_value && !model.collective && model.retries > 0 && !self.workers.is_empty() && self.random.percent(10) {
+            model.failures = self.random.up_to(model.retries.into()) as u32;
+            if model.failing <= model.failures {
+                model.failing = 0;
+            }
+            model.tried.push(WorkerId::new(self.random.below(self.workers.len() as u64) as u32));
+        }
         self.book.tasks.push(model);
         let model = self.book.task(id);
         if is_value {
@@ -58,8 +65,10 @@ impl World {
             self.tell(Event::Value { task: id, bytes });
         } else {
             let (inputs, after) = (model.inputs.clone(), model.after.clone());
-            let &Model { follow, ranks, collective, priority, retries, level, .. } = model;
-            let spec = Spec { inputs: &inputs, after: &after, follow, ranks, collective, priority, retries, level };
+            let &Model { follow, ranks, collective, priority, retries, level, failures, .. } = model;
+            let failed = model.tried.first().map(|&on| FailedBefore { times: failures, on });
+            let wishes = Spec { follow, ranks, collective, priority, retries, level, failed, ..Spec::PLAIN };
+            let spec = Spec { inputs: &inputs, after: &after, ..wishes };
             self.tell(Event::Added { task: id, spec: &spec });
         }
         if self.random.percent(60) {

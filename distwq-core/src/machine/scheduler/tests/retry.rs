@@ -1,6 +1,7 @@
 //! Attempts after a failure.
 
 use super::*;
+use crate::scheduler::FailedBefore;
 
 #[test]
 fn a_retry_goes_to_workers_that_have_not_tried() {
@@ -9,6 +10,19 @@ fn a_retry_goes_to_workers_that_have_not_tried() {
     assert_eq!(play.fail(a, W2), [start_again(a, W1, 2)]);
     assert_eq!(play.fail(a, W1), [start_again(a, W0, 3)]);
     assert_eq!(play.fail(a, W0), [ended(a, End::Failed)]);
+}
+
+#[test]
+fn a_task_that_has_failed_as_another_one_goes_on_with_its_attempts() {
+    let mut play = Play::with_workers(2);
+    let failed = |times, on| Spec { retries: 2, failed: Some(FailedBefore { times, on }), ..Spec::PLAIN };
+    let (a, actions) = play.add(failed(1, W0));
+    assert_eq!(actions, [start_again(a, W1, 2)]);
+    assert_eq!(play.fail(a, W1), [start_again(a, W1, 3)]);
+    assert_eq!(play.fail(a, W1), [ended(a, End::Failed)]);
+    let (b, actions) = play.add(failed(2, W1));
+    assert_eq!(actions, [start_again(b, W0, 3)]);
+    assert_eq!(play.fail(b, W0), [ended(b, End::Failed)]);
 }
 
 #[test]
