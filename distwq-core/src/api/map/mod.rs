@@ -15,9 +15,9 @@ use results::{Given, Landed, Results};
 use serde::de::DeserializeOwned;
 use sizes::Sizes;
 use source::{Lot, Source};
+use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,10 @@ pub struct Map<I, F, T> {
     results: Results,
     /// What is being given.
     current: Option<Landed>,
+    /// Values that come before.
+    decoded: VecDeque<T>,
+    /// The index of the item behind the one whose result was given last.
+    next_index: u64,
     /// Items that were pulled and not given.
     held: usize,
     /// When there are fewer, others are pulled.
@@ -81,7 +85,6 @@ pub struct Map<I, F, T> {
     /// From the first `next` on, if there is a limit.
     deadline: Option<Instant>,
     stage: Stage,
-    output: PhantomData<fn() -> T>,
 }
 
 /// How far a map is.
@@ -135,6 +138,8 @@ impl Cluster {
             flights: Flights::new(self),
             results: Results::new(),
             current: None,
+            decoded: VecDeque::new(),
+            next_index: 0,
             held: 0,
             fill_below: 0,
             done: 0,
@@ -142,7 +147,6 @@ impl Cluster {
             limit: None,
             deadline: None,
             stage: Stage::New,
-            output: PhantomData,
         }
     }
 }
@@ -235,25 +239,37 @@ impl<I, F, T> Map<I, F, T> {
 }
 
 impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T> {
-    /// The next result.
+    /// The next value, if it is decoded already.
     #[inline]
+    fn next_decoded(&mut self) -> Option<T> {
+        let value = self.decoded.pop_front()?;
+        self.held -= 1;
+        self.next_index += 1;
+        Some(value)
+    }
+
+    /// The next result, which is not decoded yet.
     #[track_caller]
     fn next_given(&mut self) -> Option<Given<T>> {
         loop {
-            // Not before the last result was given: until then it counts.
-            if self.held < self.fill_below {
-                self.fill();
+            if let Some(landed) = &mut self.current {
+                landed.next_values(&mut self.decoded);
+                if let Some(value) = self.next_decoded() {
+                    return Some(Given { index: self.next_index - 1, result: Ok(value) });
+                }
             }
             if let Some(landed) = &mut self.current
                 && let Some(given) = landed.next(&self.flights)
             {
                 self.held -= 1;
+                self.next_index = given.index + 1;
                 match &given.result {
                     Err(error) if !self.passes_on(&error.clone()) => continue,
                     _ => return Some(given),
                 }
             }
             if let Some(given) = self.advance()? {
+                self.next_index = given.index + 1;
                 return Some(given);
             }
         }
@@ -300,6 +316,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             }
             self.current = self.results.take_first(&mut self.flights);
             if let Some(landed) = &self.current {
+                self.next_index = landed.first;
                 if let Some(bytes) = landed.bytes() {
                     self.sizes.carried(landed.count, bytes);
                 }
@@ -439,7 +456,14 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Iterator fo
     #[inline]
     #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_given().map(|given| given.result)
+        // Not before the last result was given: until then it counts.
+        if self.held < self.fill_below {
+            self.fill();
+        }
+        match self.next_decoded() {
+            Some(value) => Some(Ok(value)),
+            None => self.next_given().map(|given| given.result),
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -472,7 +496,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Iterator fo
 
     #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
-        self.map.next_given().map(|given| (given.index as usize, given.result))
+        let result = self.map.next()?;
+        Some((self.map.next_index as usize - 1, result))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

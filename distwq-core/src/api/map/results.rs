@@ -8,7 +8,7 @@ use crate::outcome::error::TaskError;
 use crate::panics;
 use crate::wire::chunk::{self, Outcome};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Items that lie side by side and have ended together, or a part of them.
@@ -91,8 +91,32 @@ impl Landed {
         }
     }
 
+    /// Takes the values of the next items, so far as they are values: under one catch,
+    /// which costs more than decoding a number.
+    pub(super) fn next_values<T: DeserializeOwned>(&mut self, into: &mut VecDeque<T>) {
+        let Content::Outcomes(payload) = &self.content else { return };
+        let mut left = &payload.as_slice()[self.at..];
+        let enough = left.len().saturating_sub(BYTES_TOGETHER);
+        let before = into.len();
+        // What fails here is looked at again, by itself.
+        let _ = panics::caught(|| {
+            let mut rest = left;
+            while into.len() - before < self.count as usize
+                && rest.len() > enough
+                && let Some(Outcome::Value(bytes)) = chunk::next_outcome(&mut rest)
+                && let Ok(value) = codec::decode(bytes)
+            {
+                into.push_back(value);
+                left = rest;
+            }
+        });
+        self.at = payload.len() - left.len();
+        let count = (into.len() - before) as u32;
+        self.first += u64::from(count);
+        self.count -= count;
+    }
+
     /// Takes the result of the next item.
-    #[inline]
     pub(super) fn next<T: DeserializeOwned>(&mut self, flights: &Flights) -> Option<Given<T>> {
         if self.count == 0 {
             return None;
@@ -306,10 +330,12 @@ impl Results {
     }
 }
 
+/// Of so many bytes values are decoded together.
+const BYTES_TOGETHER: usize = 64 << 10;
+
 /// So many outputs are asked for before they are due.
 const AHEAD: usize = 4;
 
-#[inline]
 fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     panics::caught_error("its `Deserialize`", || codec::decode(bytes))
 }

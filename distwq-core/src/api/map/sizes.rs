@@ -39,6 +39,8 @@ pub(super) struct Sizes {
     slots: usize,
     /// Of an item: how long it runs.
     item_ns: Option<f64>,
+    /// What was measured last.
+    last_ns: f64,
     /// How many bytes its arguments or its output has, the more of both.
     item_bytes: f64,
     /// How long the source takes for it.
@@ -47,7 +49,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn new(slots: usize) -> Self {
-        Self { window: None, chunk: None, slots: slots.max(1), item_ns: None, item_bytes: 0.0, pull_ns: 0.0 }
+        Self { window: None, chunk: None, slots: slots.max(1), item_ns: None, last_ns: 0.0, item_bytes: 0.0, pull_ns: 0.0 }
     }
 
     /// How many items may be pulled and not given.
@@ -86,8 +88,14 @@ impl Sizes {
     /// A task of so many items has run for this time.
     pub(super) fn ran(&mut self, items: u32, ran_ns: u64) {
         let new = ran_ns as f64 / f64::from(items.max(1));
-        let old = self.item_ns.unwrap_or(new);
-        // What takes long is believed at once: it must not be joined with others.
+        let last = std::mem::replace(&mut self.last_ns, new);
+        let Some(old) = self.item_ns else {
+            self.item_ns = Some(new);
+            return;
+        };
+        // A worker that has not had its core for a while is no news. What takes long
+        // twice is believed at once: it must not be joined with others.
+        let new = new.min(last);
         self.item_ns = Some(if new > 2.0 * old { new } else { old + NEWS * (new - old) });
     }
 
@@ -142,8 +150,10 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_is_believed_at_once_and_what_is_quick_by_and_by() {
+    fn what_takes_long_twice_is_believed_at_once_and_what_is_quick_by_and_by() {
         let mut sizes = measured(1, 100);
+        sizes.ran(256, 256 * 10_000_000);
+        assert_eq!(sizes.chunk(), 256, "it may have been the machine");
         sizes.ran(256, 256 * 10_000_000);
         assert_eq!(sizes.chunk(), 1);
         for _ in 0..60 {

@@ -32,7 +32,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
         tally.groups > SEEDS && tally.retries > SEEDS / 2 && tally.deadlocks > SEEDS / 50 && tally.overtaken > 100;
     let has_gone_wrong = [tally.lost, tally.lost_tasks, tally.exits, tally.unreadable, tally.stalled, tally.left_told];
     let cancels = [tally.cancelled, tally.cancelled_in_vain, tally.cancelled_early, tally.cancelled_running];
-    let reached = reached && cancels.iter().all(|count| *count > SEEDS / 100);
+    let reached = reached && cancels.iter().all(|count| *count > SEEDS / 200);
     let reached = reached
         && tally.watched > SEEDS
         && tally.heard > SEEDS / 10

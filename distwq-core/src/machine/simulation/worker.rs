@@ -175,7 +175,9 @@ impl World<'_> {
             this.raised.insert(task);
             let index = book.index(task);
             match &mut this.executors[slot.index()].doing {
-                Doing::Alone { task, stops } if *task == index => *stops = random.percent(50),
+                Doing::Alone { task, stops } if *task == index => {
+                    *stops = book.tasks[index].gives_outcomes() || random.percent(50);
+                }
                 Doing::Member { epoch, .. } if book.parties[epoch].task == index => {}
                 other => panic!("{} is told that {task} is cancelled, and does {other:?}", this.rank),
             }
