@@ -49,7 +49,15 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn new(slots: usize) -> Self {
-        Self { window: None, chunk: None, slots: slots.max(1), item_ns: None, last_ns: 0.0, item_bytes: 0.0, pull_ns: 0.0 }
+        Self {
+            window: None,
+            chunk: None,
+            slots: slots.max(1),
+            item_ns: None,
+            last_ns: 0.0,
+            item_bytes: 0.0,
+            pull_ns: 0.0,
+        }
     }
 
     /// How many items may be pulled and not given.

@@ -21,7 +21,7 @@ impl Controller {
             submitted: self.counts.submitted,
             done: self.counts.done,
             failed: self.counts.failed,
-            outstanding: self.pending() as u64,
+            outstanding: self.counts.submitted - self.counts.done - self.counts.failed,
             elapsed: Duration::from_nanos(measured.serving_ns),
             functions: self.functions_that_ran(),
             longest: self.longest(),
