@@ -267,7 +267,7 @@ fn progress_counts_items_however_they_travel(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn dropping_a_map_cancels_what_has_not_started(cluster: &Cluster) -> Outcome {
     let begun = Instant::now();
     let mut map = cluster.map(pause::call, std::iter::once(0).chain(std::iter::repeat_n(300, 100)));
@@ -481,7 +481,7 @@ fn length(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn cancelling_all_ends_a_map(cluster: &Cluster) {
     let mut map = cluster.map(pause::call, std::iter::repeat(2));
     assert_eq!(map.next(), Some(Ok(2)));
@@ -491,7 +491,7 @@ fn cancelling_all_ends_a_map(cluster: &Cluster) {
     assert!(!errors.is_empty() && values.len() < 10_000 && map.next().is_none());
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn a_map_that_is_half_read_at_shutdown_ends_with_an_error(cluster: &Cluster) -> Outcome {
     let mut map = cluster.map(square::call, 0..).window(20);
     let mut left = cluster.map(square::call, 0..);
