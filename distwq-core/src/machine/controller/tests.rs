@@ -6,6 +6,7 @@ mod dispatch;
 mod ends;
 mod graphs;
 mod groups;
+mod items;
 mod outbox;
 mod states;
 mod status;

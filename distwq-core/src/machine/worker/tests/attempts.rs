@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::outcome::tally::Tally;
+use crate::task::items::Items;
 use crate::wire::report::{LongAttempt, Measured};
 
 /// Task 1 with what few tasks say.
@@ -83,6 +84,25 @@ fn an_output_goes_to_the_controller_up_to_the_limit_and_else_stays() {
         }
         assert_eq!(worker.resident(), if stays { (bytes as u64, 1) } else { (0, 0) });
         assert_eq!(worker.worker.running(), 0);
+    }
+}
+
+#[test]
+fn the_outcomes_of_several_items_go_to_the_controller_beyond_the_limit_of_others() {
+    let items = Items { map: 1, first: 3, count: 2, fold: None };
+    for (bytes, stays) in [(1_001, false), (256 << 10, false), ((256 << 10) + 1, true)] {
+        let mut worker = Told::new();
+        let mut frame = Frame::default();
+        let tail = RunTail::new(None, 1, None, Some(items));
+        assert!(attempt::push(&mut frame.body, RunFields::new(id(1), FunctionId(0)), |_| true, Some(&tail)));
+        worker.receive(&frame);
+        let mut attempt = begin(&mut worker, 5);
+        let told = attempt.description.as_ref().and_then(|described| described.items);
+        assert_eq!((told, items.give_outcomes()), (Some(items), true));
+        attempt.gives_outcomes = true;
+        attempt.output.append_bytes(&vec![7; bytes]);
+        end(&mut worker, &mut attempt);
+        assert_eq!(worker.resident(), if stays { (bytes as u64, 1) } else { (0, 0) }, "{bytes} bytes");
     }
 }
 
