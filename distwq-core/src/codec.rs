@@ -280,6 +280,12 @@ impl PayloadWriter {
         }
     }
 
+    /// All that was written is in place.
+    #[inline]
+    pub(crate) fn holds_no_memory(&self) -> bool {
+        self.large.capacity() == 0
+    }
+
     /// How many bytes were written.
     pub(crate) fn len(&self) -> usize {
         if self.large.is_empty() { usize::from(self.small_len) } else { self.large.len() }

@@ -104,6 +104,12 @@ impl Parts {
         self.arguments.is_plain() && self.options.is_none()
     }
 
+    /// Nothing is lost if it is not dropped.
+    #[inline]
+    pub(crate) fn holds_no_memory(&self) -> bool {
+        self.is_plain() && self.arguments.plain.holds_no_memory()
+    }
+
     /// The label, or else the function.
     pub(crate) fn name(&self) -> Cow<'static, str> {
         self.options().label.clone().unwrap_or(Cow::Borrowed(self.remote.path))

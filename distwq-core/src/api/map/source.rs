@@ -92,6 +92,10 @@ impl<T, I: Iterator, F: FnMut(I::Item) -> Call<T>> Source<I, F> {
             // What panics here is the user's: the item is gone, and all else as before.
             let mut call = (self.call)(item);
             self.add(&mut call);
+            if call.parts.holds_no_memory() {
+                // To drop what holds nothing costs as much as to encode a number.
+                std::mem::forget(call);
+            }
             count += 1;
             *held += 1;
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -106,8 +110,8 @@ impl<T, I: Iterator, F: FnMut(I::Item) -> Call<T>> Source<I, F> {
         let index = self.pulled;
         self.pulled += 1;
         let parts = &mut call.parts;
-        self.function = parts.remote.path;
         if !can_join(parts) {
+            self.function = parts.remote.path;
             self.close();
             let unused = Call::<T>::of(parts.remote).parts;
             let calls = Calls::Alone(std::mem::replace(parts, unused));
@@ -116,6 +120,7 @@ impl<T, I: Iterator, F: FnMut(I::Item) -> Call<T>> Source<I, F> {
         }
         if !self.open.fits(parts) {
             self.close();
+            self.function = parts.remote.path;
             self.open.begin(index, parts);
         }
         self.open.push(parts);
