@@ -12,6 +12,7 @@ use crate::id::TaskId;
 use crate::machine::controller::{Awaited, CollectorId, Encoded, ItemsOfMap, NewTask, Watch, WatchedEnd};
 use crate::outcome::error::{PathStep, TaskError, TaskSite};
 use crate::runtime::collectors::Arrivals;
+use crate::runtime::observer;
 use crate::task::items::Items;
 use crate::wire::chunk;
 use smallvec::SmallVec;
@@ -117,6 +118,10 @@ impl Flights {
     /// # Errors
     /// Why the cluster does not take it.
     pub(super) fn submit(&mut self, lot: Lot) -> Result<u32, Arc<PathStep>> {
+        self.submit_untold(lot).inspect_err(|step| observer::refused(step))
+    }
+
+    fn submit_untold(&mut self, lot: Lot) -> Result<u32, Arc<PathStep>> {
         let Lot { first, count, calls } = lot;
         match calls {
             Calls::Alone(mut parts) => {

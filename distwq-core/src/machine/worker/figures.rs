@@ -150,7 +150,7 @@ mod tests {
         let mut longest = Longest::default();
         for (number, ran_ns) in (1..).zip([30, 10, 50, 20, 60, 40, 5, 60]) {
             let label = format!("task {number}");
-            let described = (number % 2 == 0).then(|| Box::new(Described::new(Some(&label), 1)));
+            let described = (number % 2 == 0).then(|| Box::new(Described::new(Some(&label), 1, None)));
             if ran_ns > longest.more_than_ns {
                 longest.add(number, FunctionId(0), ran_ns, described);
             }

@@ -61,7 +61,7 @@ impl<'a> Calls<'a> {
         current::set_item(Some(self.items.item(self.next)));
         self.next += 1;
         if label.is_some() || self.is_labelled {
-            self.site.describe(Described::new(label, self.attempt, None));
+            self.site.describe(&Described::new(label, self.attempt, None));
             self.is_labelled = label.is_some();
         }
         Ok(Some(arguments))

@@ -2,6 +2,7 @@
 
 use super::super::input::ItemsOfMap;
 use super::*;
+use crate::wire::report::Measured;
 use crate::codec::frame::Messages;
 use crate::task::items::Items;
 use crate::wire::attempt::Run;
@@ -44,12 +45,12 @@ fn each_item_counts_and_the_numbers_of_other_tasks_do_not_hang_on_them() {
     assert_eq!((first.serial(), second.serial()), (1, 2));
     assert_eq!((well.serial(), badly.serial()), (1 << 31 | 1, 1 << 31 | 2));
     assert_eq!(play.controller.counts(), (12, 0, 0));
-    assert_eq!(play.controller.stats().outstanding, 12);
+    assert_eq!(play.controller.stats(Measured::default()).outstanding, 12);
     play.finish(W3, first);
     play.finish(W3, well);
     play.fail(W3, badly, "all of it");
     assert_eq!(play.controller.counts(), (12, 6, 5));
-    assert_eq!(play.controller.stats().outstanding, 1);
+    assert_eq!(play.controller.stats(Measured::default()).outstanding, 1);
     let error = play.error(badly).expect("it has failed");
     assert!(error.to_string().contains("all of it"), "{error}");
 }
