@@ -203,6 +203,15 @@ fn a_panic_ends_its_item_alone(cluster: &Cluster) {
     }
 }
 
+/// What runs although it was cancelled keeps its worker until then.
+fn all_end(cluster: &Cluster) {
+    let begun = Instant::now();
+    while cluster.stats().outstanding > 0 {
+        assert!(begun.elapsed() < LIMIT, "{}", cluster.stats());
+        thread::yield_now();
+    }
+}
+
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn after_the_deadline_come_the_results_that_are_there_and_one_error(cluster: &Cluster) -> Outcome {
     let mut map = cluster.map(pause::call, [0, 0, 1_000]).deadline(Duration::from_millis(250));
@@ -213,6 +222,7 @@ fn after_the_deadline_come_the_results_that_are_there_and_one_error(cluster: &Cl
     assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
     assert_eq!((map.next(), map.next()), (None, None));
     assert_eq!(cluster.submit(square::call(3)).get()?, 9);
+    all_end(cluster);
     // One keeps a worker, the others end.
     let workers = cluster.workers();
     let times = std::iter::once(1_000).chain(std::iter::repeat_n(0, workers - 1));
@@ -220,6 +230,7 @@ fn after_the_deadline_come_the_results_that_are_there_and_one_error(cluster: &Cl
     assert_eq!(results.iter().filter(|result| **result == Ok(0)).count(), workers - 1);
     assert!(matches!(results.last(), Some(Err(TaskError::Timeout { .. }))), "{results:?}");
     assert_eq!(results.len(), workers);
+    all_end(cluster);
     // In order, what has ended behind the one that has not is given.
     let times = [1_000, 0, 0];
     let results: Vec<_> = cluster.map(pause::call, times).deadline(Duration::from_millis(250)).collect();

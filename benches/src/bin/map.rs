@@ -1,5 +1,5 @@
-//! How many items a second through a map, in order? And does its memory stay the same over
-//! ten million items, a thousand at a time?
+//! How many items a second through a map, in order? And does its memory stay the same
+//! over ten million items, a thousand at a time?
 //!
 //! The reference is the farm that one writes by hand over raw MPI, 64 items a message. It
 //! need not know its items by their order, nor what fails.

@@ -172,8 +172,8 @@ impl<I, F, T> Map<I, F, T> {
         self
     }
 
-    /// How many items travel together, at least 1, if they can: calls of one function with
-    /// equal options and without handles. A worker runs them one after another.
+    /// How many items travel together, at least 1, if they can: calls of one function
+    /// with equal options and without handles. A worker runs them one after another.
     ///
     /// Without it that follows from what was measured: items of up to 256 that run for
     /// 0.2 ms together, so that a message costs little, and workers still end together;

@@ -33,8 +33,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// here. If `merge` calls a function of just the two values, without options, such as
     /// a remote function's `call`, those of items that travel together are joined where
     /// they are made; for that `merge` is asked once about two handles of no task. There
-    /// are a few values for each slot at any moment, and about log2 of the number of items
-    /// besides.
+    /// are a few values for each slot at any moment, and about log2 of the number of
+    /// items besides.
     ///
     /// # Errors
     /// The first error of an item or a merge: what has not started is cancelled then. A
