@@ -25,7 +25,8 @@ pub mod prelude {
 /// What the code that the macros generate names. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use distwq_core::call::{Call, IntoArg};
+    pub use distwq_core::argument::IntoArg;
+    pub use distwq_core::call::Call;
     pub use distwq_core::codec::{Portable, Shareable};
     pub use distwq_core::linkme;
     pub use distwq_core::registry::{Body, DISTWQ_REMOTES, Remote};

@@ -191,6 +191,23 @@ pub(crate) fn encode_sequence_length(count: usize, into: &mut Vec<u8>) {
     into.extend_from_slice(&(count as u64).to_le_bytes());
 }
 
+/// What `Some` begins with: what follows is its value.
+pub(crate) const SOME: u8 = 1;
+
+/// What `Ok` begins with.
+pub(crate) const OK: u32 = 0;
+
+/// What `Err` begins with.
+pub(crate) const ERR: u32 = 1;
+
+/// How many bytes [`encode_variant`] appends.
+pub(crate) const VARIANT_BYTES: usize = size_of::<u32>();
+
+/// Encodes which variant of a `Result` it is: what follows is its value or error.
+pub(crate) fn encode_variant(tag: u32, into: &mut Vec<u8>) {
+    into.extend_from_slice(&tag.to_le_bytes());
+}
+
 /// Builds a payload from values, one after another: without an allocation while it stays
 /// small, in memory that was used before when it is large.
 #[derive(Clone, Debug)]
@@ -443,5 +460,28 @@ mod tests {
         encode_into("ab", &mut bytes).expect("text encodes");
         encode_into("c", &mut bytes).expect("text encodes");
         assert_eq!(decode(&bytes), Ok(vec!["ab".to_owned(), "c".to_owned()]));
+    }
+
+    #[test]
+    fn an_option_and_a_result_are_a_tag_and_their_value() {
+        let mut bytes = vec![SOME];
+        encode_into(&7_u16, &mut bytes).expect("a number encodes");
+        assert_eq!(decode(&bytes), Ok(Some(7_u16)));
+        for (tag, expected) in [(OK, Ok(7_u16)), (ERR, Err(7_u16))] {
+            let mut bytes = Vec::new();
+            encode_variant(tag, &mut bytes);
+            assert_eq!(bytes.len(), VARIANT_BYTES);
+            encode_into(&7_u16, &mut bytes).expect("a number encodes");
+            assert_eq!(decode::<Result<u16, u16>>(&bytes), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_tuple_and_an_array_are_their_elements() {
+        let mut bytes = Vec::new();
+        encode_into("ab", &mut bytes).expect("text encodes");
+        encode_into("c", &mut bytes).expect("text encodes");
+        assert_eq!(decode(&bytes), Ok(("ab".to_owned(), "c".to_owned())));
+        assert_eq!(decode(&bytes), Ok(["ab".to_owned(), "c".to_owned()]));
     }
 }

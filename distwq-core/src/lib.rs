@@ -21,8 +21,9 @@ pub mod testing;
 mod transport;
 mod wire;
 
+pub use api::argument::{self, IntoArg};
 pub use api::batch::{Batch, ByWorkerError, InOrder, Iter, Progress};
-pub use api::call::{self, Call, IntoArg, IsCall};
+pub use api::call::{self, Call, IsCall};
 pub use api::cluster::Cluster;
 pub use api::future::HandleFuture;
 pub use api::graph::{CycleError, Graph, OrderError};

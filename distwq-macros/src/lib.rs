@@ -53,8 +53,14 @@ use signature::Remote;
 /// Where the function takes a `T`, `call` takes a `T`, a `&T` (encoded, not cloned), or
 /// the output of another task as `&Handle<T>` or `Handle<T>`. For a `Vec<T>` it also
 /// takes a slice or array by reference, and several outputs as `Vec<Handle<T>>`,
-/// `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`. A wrong type or
-/// number of arguments is an error of the compiler at the call.
+/// `&Vec<Handle<T>>` or `&[Handle<T>]`; for a `String` also a `&str`. Handles may stand
+/// within `Some`, arrays and tuples of up to four, beside values. A wrong type or number
+/// of arguments is an error of the compiler at the call.
+///
+/// A task runs when all its arguments have values. A parameter `Result<T, TaskError>`
+/// takes the end of a task instead, whichever it is, from a `Handle<T>` or `&Handle<T>`,
+/// and a `Vec<Result<T, TaskError>>` those of several: such a task runs also if these
+/// have failed or were cancelled.
 ///
 /// Since an argument can be several things, the compiler has to see which type it is.
 /// Where the type of an expression would come from its context, say it:
@@ -65,6 +71,7 @@ use signature::Remote;
 /// | `mean::call(vec![])` | `mean::call(Vec::<f64>::new())` |
 /// | `name::call("x".into())` | `name::call("x")` or `name::call(String::from("x"))` |
 /// | `mean::call(Default::default())` | `mean::call(Vec::<f64>::default())` |
+/// | `shifted::call(None)` | `shifted::call(None::<f64>)` |
 ///
 /// A number without a suffix takes the type of the parameter. `call` is itself a
 /// function, so that `(0..100).map(square::call)` works, and `|x| power::call(x, 2)`

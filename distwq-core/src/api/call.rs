@@ -1,16 +1,11 @@
 //! What a user says of one task: the function, its arguments, its options. One builder
 //! for graphs and `submit`.
 
+use crate::api::argument::{Arguments, IntoArg};
 use crate::api::handle::Handle;
 use crate::api::reference::Reference;
-use crate::codec::{PayloadWriter, Portable};
-use crate::function::argument::{ArgumentPosition, Input};
 use crate::function::registry::Remote;
 use crate::outcome::error::Refusal;
-use crate::panics;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -50,19 +45,6 @@ pub(crate) struct Parts {
     pub(crate) arguments: Arguments,
     /// What most calls do not say, and so need not carry from hand to hand.
     pub(crate) options: Option<Box<Options>>,
-}
-
-/// The arguments of a call, collected in order.
-#[derive(Clone, Debug)]
-pub struct Arguments {
-    /// Those that came as values, encoded one after another.
-    pub(crate) plain: PayloadWriter,
-    /// Those that are outputs of other tasks.
-    pub(crate) inputs: Inputs,
-    /// The parameter that comes next.
-    parameter: u16,
-    /// The first that could not be encoded, counted from 1, and why.
-    unencodable: Option<Box<(usize, String)>>,
 }
 
 /// What a call may say besides its function and its arguments.
@@ -135,10 +117,6 @@ impl Parts {
         inputs.chain(self.options().dependencies())
     }
 }
-
-/// The outputs of other tasks that are arguments, in the order of the parameters. Few
-/// calls have more than two.
-pub(crate) type Inputs = SmallVec<[Input<Reference>; 2]>;
 
 impl<T> Call<T> {
     /// A name for people: in errors, in [`TaskInfo`](crate::TaskInfo), in drawings. It
@@ -261,140 +239,13 @@ impl<T> Call<T> {
     #[doc(hidden)]
     #[inline]
     pub fn of(remote: &'static Remote) -> Self {
-        let plain = PayloadWriter::new();
-        let arguments = Arguments { plain, inputs: Inputs::new(), parameter: 0, unencodable: None };
-        Self { parts: Parts { remote, arguments, options: None }, output: PhantomData }
+        Self { parts: Parts { remote, arguments: Arguments::new(), options: None }, output: PhantomData }
     }
 
     /// Adds the next argument.
     #[doc(hidden)]
     #[inline]
     pub fn argument<A>(&mut self, argument: impl IntoArg<A>) {
-        let arguments = &mut self.parts.arguments;
-        argument.add_to(arguments);
-        arguments.parameter += 1;
-    }
-}
-
-impl Arguments {
-    /// They are values, and nothing is wrong with them.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.inputs.is_empty() && self.unencodable.is_none()
-    }
-
-    /// None of them came as a value.
-    pub(crate) fn takes_inputs_alone(&self) -> bool {
-        self.plain.len() == 0 && usize::from(self.parameter) == self.inputs.len() && self.unencodable.is_none()
-    }
-
-    #[inline]
-    fn value<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) {
-        if let Err(error) = panics::caught_error("its `Serialize`", || self.plain.append::<R, T>(value)) {
-            // The call will be refused: nobody reads what was written, of this one in
-            // part.
-            self.plain.clear();
-            let argument = usize::from(self.parameter) + 1;
-            self.unencodable.get_or_insert_with(|| Box::new((argument, error)));
-        }
-    }
-
-    #[inline]
-    fn input(&mut self, source: Reference, gathered: bool) {
-        let offset = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
-        let position = ArgumentPosition { offset, parameter: self.parameter, gathered };
-        self.inputs.push(Input { source, position });
-    }
-
-    #[inline]
-    fn input_of(&mut self, source: &Reference, gathered: bool) {
-        match source {
-            // By itself, so that it goes from registers to where it stays.
-            Reference::Node(node) => self.input(Reference::Node(node.clone()), gathered),
-            other => self.input(other.clone(), gathered),
-        }
-    }
-
-    fn inputs<T>(&mut self, handles: &[Handle<T>]) {
-        if handles.is_empty() {
-            // No outputs make an empty sequence, which is a value like any other.
-            return self.value::<Vec<()>, [()]>(&[]);
-        }
-        handles.iter().for_each(|handle| self.input_of(handle.reference(), true));
-    }
-}
-
-/// What can stand where a remote function takes a `T`: a `T`, a `&T`, the output of
-/// another task as a [`Handle<T>`] or `&Handle<T>`; for a `Vec<T>` also a slice `&[T]`,
-/// or several outputs as `Vec<Handle<T>>`, `&Vec<Handle<T>>` or `&[Handle<T>]`; for a
-/// `String` also a `&str`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the argument `{T}` of this remote function",
-    label = "expected `{T}`, `&{T}` or a handle of it, `&Handle<{T}>`",
-    note = "a `Vec<T>` may also come as the handles of its elements, `&Vec<Handle<T>>` or `&[Handle<T>]`"
-)]
-pub trait IntoArg<T> {
-    /// Adds the argument to those of a call.
-    #[doc(hidden)]
-    fn add_to(self, to: &mut Arguments);
-}
-
-impl<T: Portable> IntoArg<T> for T {
-    fn add_to(self, to: &mut Arguments) {
-        to.value::<T, T>(&self);
-    }
-}
-
-impl<T: Portable> IntoArg<T> for &T {
-    fn add_to(self, to: &mut Arguments) {
-        to.value::<T, T>(self);
-    }
-}
-
-impl<T: Portable> IntoArg<Vec<T>> for &[T] {
-    fn add_to(self, to: &mut Arguments) {
-        to.value::<Vec<T>, [T]>(self);
-    }
-}
-
-impl<T: Portable, const N: usize> IntoArg<Vec<T>> for &[T; N] {
-    fn add_to(self, to: &mut Arguments) {
-        to.value::<Vec<T>, [T]>(self);
-    }
-}
-
-impl IntoArg<String> for &str {
-    fn add_to(self, to: &mut Arguments) {
-        to.value::<String, str>(self);
-    }
-}
-
-impl<T> IntoArg<T> for Handle<T> {
-    fn add_to(self, to: &mut Arguments) {
-        to.input(self.into_reference(), false);
-    }
-}
-
-impl<T> IntoArg<T> for &Handle<T> {
-    fn add_to(self, to: &mut Arguments) {
-        to.input_of(self.reference(), false);
-    }
-}
-
-impl<T> IntoArg<Vec<T>> for Vec<Handle<T>> {
-    fn add_to(self, to: &mut Arguments) {
-        to.inputs(&self);
-    }
-}
-
-impl<T> IntoArg<Vec<T>> for &Vec<Handle<T>> {
-    fn add_to(self, to: &mut Arguments) {
-        to.inputs(self);
-    }
-}
-
-impl<T> IntoArg<Vec<T>> for &[Handle<T>] {
-    fn add_to(self, to: &mut Arguments) {
-        to.inputs(self);
+        self.parts.arguments.add(argument);
     }
 }

@@ -1,6 +1,7 @@
 //! What users hold: calls, graphs, handles, the cluster.
 
 mod admission;
+pub mod argument;
 pub(crate) mod batch;
 pub mod call;
 pub(crate) mod callbacks;

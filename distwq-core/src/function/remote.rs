@@ -1,6 +1,7 @@
 //! What the code that `#[remote]` generates calls: bounds on types, reading arguments,
 //! writing the output. Nobody else should need it.
 
+use super::argument::{Part, Shape};
 use crate::codec::{self, CodecError, Payload, PayloadWriter, Portable, Shareable};
 use crate::id::TaskId;
 use crate::memory::buffers;
@@ -111,8 +112,7 @@ impl Resident {
 #[derive(Serialize, serde::Deserialize, Debug)]
 pub(crate) struct InputArgument<V = Option<Resident>> {
     pub(crate) parameter: u16,
-    /// Several outputs make one `Vec`.
-    pub(crate) gathered: bool,
+    pub(crate) shape: Shape,
     pub(crate) values: SmallVec<[(TaskId, V); 1]>,
 }
 
@@ -130,7 +130,10 @@ impl InputArgument {
 
 /// One call on its way through a function: arguments to read, an output to write.
 pub struct Invocation<'a> {
+    /// Arguments that came as values and were not read.
     plain: &'a [u8],
+    /// How many bytes of them there were at first.
+    plain_len: usize,
     inputs: &'a [InputArgument],
     parameter: u16,
     output: &'a mut PayloadWriter,
@@ -138,7 +141,7 @@ pub struct Invocation<'a> {
 
 impl<'a> Invocation<'a> {
     pub(crate) fn new(plain: &'a [u8], inputs: &'a [InputArgument], output: &'a mut PayloadWriter) -> Self {
-        Self { plain, inputs, parameter: 0, output }
+        Self { plain, plain_len: plain.len(), inputs, parameter: 0, output }
     }
 
     /// The context of the task, for a function that takes one.
@@ -155,8 +158,11 @@ impl<'a> Invocation<'a> {
         let parameter = self.parameter;
         let result = match self.next_input() {
             None => self.next_plain(),
-            Some(input) if !input.gathered => codec::decode(input.only().payload().as_slice()),
-            Some(input) => gather(input),
+            Some(input) => match &input.shape {
+                Shape::Whole => codec::decode(input.only().payload().as_slice()),
+                Shape::Gathered => gather(input),
+                Shape::Composed(parts) => self.compose(input, parts),
+            },
         };
         result.map_err(|error| undecodable(parameter, error))
     }
@@ -169,8 +175,11 @@ impl<'a> Invocation<'a> {
         let parameter = self.parameter;
         let result = match self.next_input() {
             None => self.next_plain().map(Arc::new),
-            Some(input) if !input.gathered => input.only().shared(),
-            Some(input) => gather(input).map(Arc::new),
+            Some(input) => match &input.shape {
+                Shape::Whole => input.only().shared(),
+                Shape::Gathered => gather(input).map(Arc::new),
+                Shape::Composed(parts) => self.compose(input, parts).map(Arc::new),
+            },
         };
         result.map_err(|error| undecodable(parameter, error))
     }
@@ -189,6 +198,34 @@ impl<'a> Invocation<'a> {
     fn next_plain<T: DeserializeOwned>(&mut self) -> Result<T, CodecError> {
         let (value, used) = codec::decode_prefix(self.plain)?;
         self.plain = &self.plain[used..];
+        Ok(value)
+    }
+
+    /// An argument that is outputs between bytes that came as values. Where the last of
+    /// these bytes is only its type knows, so all are put together that were not read.
+    fn compose<T: DeserializeOwned>(&mut self, input: &InputArgument, parts: &[Part]) -> Result<T, CodecError> {
+        let tags = parts.iter().filter(|part| part.tag.is_some()).count();
+        let values: usize = input.residents().map(|value| value.payload().len()).sum();
+        let inserted = values + tags * codec::VARIANT_BYTES;
+        let mut joined = buffers::take(self.plain.len() + inserted);
+        let mut rest = self.plain;
+        for (part, value) in parts.iter().zip(input.residents()) {
+            let behind = self.plain_len.checked_sub(part.offset as usize);
+            let before = behind.and_then(|behind| rest.len().checked_sub(behind));
+            let (before, after) = rest.split_at(before.ok_or_else(|| CodecError(MISPLACED.to_owned()))?);
+            joined.extend_from_slice(before);
+            if let Some(tag) = part.tag {
+                codec::encode_variant(tag, &mut joined);
+            }
+            joined.extend_from_slice(value.payload().as_slice());
+            rest = after;
+        }
+        joined.extend_from_slice(rest);
+        let decoded = codec::decode_prefix(&joined);
+        buffers::give_back(joined);
+        let (value, used) = decoded?;
+        let used = used.checked_sub(inserted).filter(|used| *used >= self.plain.len() - rest.len());
+        self.plain = &self.plain[used.ok_or_else(|| CodecError(UNREAD.to_owned()))?..];
         Ok(value)
     }
 
@@ -220,6 +257,12 @@ impl fmt::Debug for Invocation<'_> {
         f.debug_struct("Invocation").field("parameter", &self.parameter).finish_non_exhaustive()
     }
 }
+
+/// A part of an argument whose place is not behind those before it.
+const MISPLACED: &str = "an output of another task does not fit between the values around it";
+
+/// An argument of which a part was not read.
+const UNREAD: &str = "less was read than was written, of what the handles in it give";
 
 /// Several outputs as one `Vec`: a sequence is its length and then its elements.
 fn gather<T: DeserializeOwned>(input: &InputArgument) -> Result<T, CodecError> {

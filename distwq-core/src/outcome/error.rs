@@ -1,6 +1,7 @@
 //! The errors that users meet: of a task, of a graph, of a cluster.
 
 mod path;
+mod shared;
 mod sources;
 
 pub use path::UpstreamPath;
@@ -8,6 +9,7 @@ pub(crate) use path::{PathStep, Reason};
 pub(crate) use sources::with_sources;
 
 use crate::id::Rank;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ pub(crate) const INSTEAD: &str = "a task cannot use the cluster that runs it: al
     worker is left for. Let the body of the program submit, and take outputs of other tasks as arguments";
 
 /// Which task, and where it last ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSite {
     /// The number of the task, counted from 1.
     pub task: u32,
@@ -60,7 +62,8 @@ impl fmt::Display for TaskSite {
     }
 }
 
-/// Why a task gives no value. Cheap to clone.
+/// Why a task gives no value. Cheap to clone, and travels: a parameter of the type
+/// `Result<T, TaskError>` takes the end of a task, whichever it is.
 ///
 /// # Examples
 /// ```
@@ -86,23 +89,27 @@ impl fmt::Display for TaskSite {
 ///     assert_eq!(error.root().message(), Some("-1 has no root"));
 /// }
 /// ```
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
     /// The function returned `Err`.
     #[error("{site} failed: {message}")]
     Failed {
         /// Which task, where.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// The text of the error with the chain of its sources.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// The function panicked.
     #[error("{site} panicked: {message}")]
     Panicked {
         /// Which task, where.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// What it panicked with.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// An argument could not be decoded, or the output not encoded, or the output not
@@ -110,16 +117,20 @@ pub enum TaskError {
     #[error("{site} could not exchange its values: {message}")]
     Codec {
         /// Which task, where.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// Which value, and what the codec said.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// An input could not be fetched, or a value is gone with the rank that held it.
     #[error("{site} lost a value: {message}")]
     ValueLost {
         /// Which task, where.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// Which value, and why.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// The group of a collective task did not begin, or broke without a member that says
@@ -130,16 +141,20 @@ pub enum TaskError {
     #[error("{site} lost a member of its group: {message}")]
     Group {
         /// Which task, where.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// Which member, and why.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// The worker that ran the task is gone.
     #[error("{site} was lost with its worker: {message}")]
     WorkerLost {
         /// Which task, where.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// What is known of the end of the worker.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// The state that [`Config::init`](crate::Config::init) makes could not be made, on
@@ -147,14 +162,17 @@ pub enum TaskError {
     #[error("{site} did not run, because a state for it could not be made: {message}")]
     Init {
         /// Which task, and where it was to run.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// Where `init` failed, and of what.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// The task cannot run, and was not taken.
     #[error("{task} was refused: {reason}")]
     Refused {
         /// The label or the function of the task; `graph` or `value` for what is no task.
+        #[serde(with = "shared")]
         task: Arc<str>,
         /// Why it cannot run.
         reason: Refusal,
@@ -166,14 +184,17 @@ pub enum TaskError {
     #[error("{site} was cancelled before it gave a value; submit the call again if its value is needed after all")]
     Cancelled {
         /// Which task; where its last attempt ran, if one has begun.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
     },
     /// A task that this one needs gave no value.
     #[error("{site} did not run, because a task before it gave no value: {root} (path: {path})")]
     Upstream {
         /// Which task did not run.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// The error of the task where it began.
+        #[serde(with = "shared")]
         root: Arc<TaskError>,
         /// The tasks between, from the root to this one.
         path: UpstreamPath,
@@ -182,8 +203,10 @@ pub enum TaskError {
     #[error("{site} was asked for its output within {task}; {INSTEAD}")]
     InsideTask {
         /// Whose output.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// The task that asked.
+        #[serde(with = "shared")]
         task: Arc<str>,
     },
     /// The graph of the task has not been started.
@@ -194,6 +217,7 @@ pub enum TaskError {
     #[error("{site} has not ended within {waited_ms} ms; it goes on")]
     Timeout {
         /// Which task.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// How long it was waited for, in milliseconds.
         waited_ms: u128,
@@ -202,14 +226,17 @@ pub enum TaskError {
     #[error("{site} can never run, nothing moves any more: {message}")]
     Stalled {
         /// Which task.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
         /// Who waits for what.
+        #[serde(with = "shared")]
         message: Arc<str>,
     },
     /// The cluster shut down before the task ended.
     #[error("{site} had not ended when the cluster shut down")]
     Closed {
         /// Which task.
+        #[serde(with = "shared")]
         site: Arc<TaskSite>,
     },
 }
@@ -303,7 +330,7 @@ impl TaskError {
 }
 
 /// Why a task or a graph was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// A collective task wants more ranks than there are workers.
@@ -347,6 +374,7 @@ pub enum Refusal {
     #[error("a task that it needs was refused: {root} (path: {path})")]
     RefusedDependency {
         /// The refusal where it began.
+        #[serde(with = "shared")]
         root: Arc<TaskError>,
         /// The tasks between, from the root to this one.
         path: UpstreamPath,
@@ -364,7 +392,7 @@ pub enum Refusal {
     #[error("the map was given a {what} of 0 items, so that none would run; say 1 at least, or nothing")]
     NoItems {
         /// `window` or `chunk`.
-        what: &'static str,
+        what: String,
     },
     /// A graph runs once.
     #[error("the graph has been started before; a graph runs once")]

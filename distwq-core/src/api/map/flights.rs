@@ -1,7 +1,8 @@
 //! The tasks of a map, from when the cluster takes them until their results are given.
 
 use super::source::{Calls, Lot};
-use crate::api::call::{Arguments, Options, Parts};
+use crate::api::argument::Arguments;
+use crate::api::call::{Options, Parts};
 use crate::api::cluster::{self, Cluster};
 use crate::api::reference::{Bound, Reference};
 use crate::codec::Payload;

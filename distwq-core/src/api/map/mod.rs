@@ -344,7 +344,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             _ => return None,
         };
         self.stage = Stage::Over;
-        Some(Given { index: 0, result: Err(TaskError::refused("map", Refusal::NoItems { what })) })
+        Some(Given { index: 0, result: Err(TaskError::refused("map", Refusal::NoItems { what: what.to_owned() })) })
     }
 
     /// Takes in what has ended.

@@ -7,6 +7,7 @@ use crate::api::call::{Call, Parts};
 use crate::api::handle::Handle;
 use crate::api::reference::{Outcomes, Reference};
 use crate::codec::Payload;
+use crate::function::argument::Role;
 use crate::function::registry::Registry;
 use crate::outcome::error::{PathStep, Refusal, TaskError};
 use crate::task::current;
@@ -190,7 +191,7 @@ fn fold_of<T, M: FnMut(Handle<T>, Handle<T>) -> Call<T>>(merge: &mut M) -> Optio
     let is = |input: usize, step: &Arc<PathStep>| {
         let found = arguments.inputs.get(input)?;
         let is_it = matches!(&found.source, Reference::Refused(found) if Arc::ptr_eq(found, step));
-        (is_it && usize::from(found.position.parameter) == input && !found.position.gathered).then_some(())
+        (is_it && usize::from(found.position.parameter) == input && found.position.role == Role::Whole).then_some(())
     };
     let takes_both = is(0, &one).is_some() && is(1, &other).is_some() && arguments.inputs.len() == 2;
     let is_plain = arguments.takes_inputs_alone() && options.is_none() && !remote.is_collective();

@@ -4,6 +4,7 @@ use super::outbox::Outbox;
 use super::table::{Entry, Output, RanOn};
 use super::{Controller, Encoded, NewTask};
 use crate::codec::Payload;
+use crate::function::argument::Role;
 use crate::id::TaskId;
 use crate::machine::scheduler::{Event, Spec};
 use smallvec::SmallVec;
@@ -53,9 +54,12 @@ impl Controller {
     /// function and its arguments.
     #[inline(never)]
     pub(super) fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
-        let mut inputs = SmallVec::<[TaskId; 8]>::new();
+        let (mut inputs, mut ends) = (SmallVec::<[TaskId; 8]>::new(), SmallVec::<[TaskId; 8]>::new());
         for input in new.inputs {
-            inputs.push(input.source);
+            match input.position.role {
+                Role::End => ends.push(input.source),
+                Role::Whole | Role::Element | Role::Part => inputs.push(input.source),
+            }
         }
         let options = new.options.copied().unwrap_or_default();
         if let (Some(label), Some(entry)) = (options.label, self.table.get_mut(task)) {
@@ -63,6 +67,7 @@ impl Controller {
         }
         let spec = Spec {
             inputs: &inputs,
+            ends: &ends,
             after: new.before,
             follow: options.follow,
             ranks: options.ranks.unwrap_or(spec.ranks),

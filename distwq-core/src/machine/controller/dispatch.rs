@@ -1,16 +1,18 @@
 //! What it takes to run a task, as a worker is told.
 
+use super::ends::upstream;
 use super::items::ItemsOfTasks;
 use super::outbox::Outbox;
 use super::table::{Entry, Output, Table};
 use super::workers::Workers;
 use crate::codec::frame::Frame;
 use crate::codec::{self, Payload};
-use crate::function::argument::{ArgumentPosition, Input};
+use crate::function::argument::{ArgumentPosition, Input, Part, Role, Shape};
 use crate::function::registry::{FunctionId, Registry, Remote};
 use crate::function::remote::InputArgument;
 use crate::id::{Rank, TaskId, WorkerId};
 use crate::machine::scheduler::Scheduler;
+use crate::outcome::error::TaskError;
 use crate::task::items::Items;
 use crate::wire::attempt::{BYTES_MAX, GroupOfRun, RunFields, RunTail, Source};
 use smallvec::SmallVec;
@@ -55,7 +57,7 @@ impl Whereabouts<'_> {
         let tail = has_tail.then(|| RunTail::new(label, attempt, group, self.items_of(task, entry)));
         let push = |body: &mut Vec<u8>| match self.table.inputs(entry) {
             [] => push_few(plain, body),
-            inputs => push_arguments(self.table, remote, plain.as_slice(), inputs, body).is_some(),
+            inputs => self.push_arguments(remote, plain.as_slice(), inputs, body).is_some(),
         };
         if out.run(worker, RunFields::new(task, function), push, tail.as_ref()) {
             return Vec::new();
@@ -69,7 +71,8 @@ impl Whereabouts<'_> {
         let Start { task, worker, attempt, group } = start;
         let (entry, remote, plain) = startable(self.table, task);
         let mut copied = Vec::new();
-        let inputs = self.inputs(entry, remote, worker, out.frame(worker), &mut copied);
+        let errors = self.errors_taken(entry);
+        let inputs = self.inputs(entry, remote, worker, &errors, out.frame(worker), &mut copied);
         let arguments = (plain.len() > BYTES_MAX).then(|| out.frame(worker).blob(plain));
         let items = self.items_of(task, entry);
         let tail = RunTail { arguments, inputs, label: entry.label(), attempt, group, items };
@@ -83,27 +86,137 @@ impl Whereabouts<'_> {
         if entry.of_map { self.items.get(task) } else { None }
     }
 
-    /// The inputs of a task as a worker is told of them.
+    /// The errors that are arguments, each with the task that has ended so, in the order
+    /// of the arguments.
+    fn errors_taken(&self, entry: &Entry) -> Vec<Payload> {
+        let ends = self.table.inputs(entry).iter().filter(|input| input.position.role == Role::End);
+        let errors = ends.filter_map(|input| self.error_of(self.table.get(input.source)?));
+        errors.map(|error| codec::encode_plain(&error).expect("an error is plain data")).collect()
+    }
+
+    /// Why a task has no value, if it has ended without one.
+    fn error_of(&self, entry: &Entry) -> Option<TaskError> {
+        match &entry.output {
+            Output::Failed(error) => Some((**error).clone()),
+            Output::Upstream(step) => Some(upstream(step, entry.site(self.workers, None))),
+            Output::Pending | Output::Here | Output::Resident { .. } => None,
+        }
+    }
+
+    /// The inputs of a task as a worker is told of them; `errors` are those among them.
     fn inputs<'a>(
         &'a self,
         entry: &Entry,
         remote: &Remote,
         worker: WorkerId,
+        errors: &'a [Payload],
         frame: &mut Frame,
         copied: &mut Vec<TaskId>,
     ) -> SmallVec<[InputArgument<Source<'a>>; 2]> {
         let mut inputs = SmallVec::new();
+        let mut errors = errors.iter();
         let arguments = self.table.inputs(entry);
         for arguments in arguments.chunk_by(|one, next| one.position.parameter == next.position.parameter) {
-            let ArgumentPosition { parameter, gathered, .. } = arguments[0].position;
+            let ArgumentPosition { parameter, role, .. } = arguments[0].position;
+            let shared = role.may_be_shared() && remote.shares(parameter);
             let mut values = SmallVec::with_capacity(arguments.len());
-            for argument in arguments {
-                let source = self.source_of(argument.source, worker, remote.shares(parameter), frame, copied);
-                values.push((argument.source, source));
+            for &Input { source: value, position } in arguments {
+                let source = match errors.as_slice().first() {
+                    Some(error) if position.role == Role::End && self.has_no_value(value) => {
+                        errors.next();
+                        Source::Inline { bytes: frame.blob(error), keep: false }
+                    }
+                    _ => self.source_of(value, worker, shared, frame, copied),
+                };
+                values.push((value, source));
             }
-            inputs.push(InputArgument { parameter, gathered, values });
+            inputs.push(InputArgument { parameter, shape: self.shape_of(arguments), values });
         }
         inputs
+    }
+
+    /// Whether a task has ended without a value.
+    fn has_no_value(&self, task: TaskId) -> bool {
+        let output = self.table.get(task).map(|entry| &entry.output);
+        matches!(output, Some(Output::Failed(_) | Output::Upstream(_)))
+    }
+
+    /// How the outputs of one parameter make an argument.
+    fn shape_of(&self, arguments: &[Input<TaskId>]) -> Shape {
+        let part = |&Input { source, position }: &Input<TaskId>| {
+            let tag = if self.has_no_value(source) { codec::ERR } else { codec::OK };
+            Part { offset: position.offset, tag: (position.role == Role::End).then_some(tag) }
+        };
+        match arguments[0].position.role {
+            Role::Whole => Shape::Whole,
+            Role::Element => Shape::Gathered,
+            Role::Part | Role::End => Shape::Composed(arguments.iter().map(part).collect()),
+        }
+    }
+
+    /// Appends all arguments in the order of the parameters, as if all had come as
+    /// values. Nothing if one is not here, is to be shared, or they are too many bytes;
+    /// what was appended by then is left to the caller.
+    #[inline(never)]
+    fn push_arguments(
+        &self,
+        remote: &Remote,
+        plain: &[u8],
+        inputs: &[Input<TaskId>],
+        body: &mut Vec<u8>,
+    ) -> Option<()> {
+        let mut room = BYTES_MAX.checked_sub(plain.len())?;
+        let mut done = 0;
+        let mut last = None;
+        for (index, Input { source, position }) in inputs.iter().enumerate() {
+            let input = self.table.get(*source)?;
+            if position.role == Role::End {
+                room = room.checked_sub(codec::VARIANT_BYTES)?;
+            } else if !matches!(input.output, Output::Here) {
+                return None;
+            }
+            if position.role.may_be_shared() && remote.shares(position.parameter) {
+                return None;
+            }
+            let offset = position.offset as usize;
+            body.extend_from_slice(plain.get(done..offset)?);
+            done = offset;
+            if position.role == Role::Element && last != Some(position.parameter) {
+                let same = inputs[index..].iter().take_while(|other| other.position.parameter == position.parameter);
+                room = room.checked_sub(codec::SEQUENCE_LENGTH_BYTES)?;
+                codec::encode_sequence_length(same.count(), body);
+            }
+            last = Some(position.parameter);
+            if position.role == Role::End {
+                room = room.checked_sub(self.push_end(input, room, body)?)?;
+            } else {
+                room = room.checked_sub(input.payload.len())?;
+                input.payload.append_to(body);
+            }
+        }
+        body.extend_from_slice(&plain[done..]);
+        Some(())
+    }
+
+    /// Appends the end of a task, and says how many bytes its value or error has. Nothing
+    /// if that is a value that is not here, or too large.
+    fn push_end(&self, entry: &Entry, room: usize, body: &mut Vec<u8>) -> Option<usize> {
+        let before = match &entry.output {
+            Output::Here if entry.payload.len() <= room => {
+                codec::encode_variant(codec::OK, body);
+                let before = body.len();
+                entry.payload.append_to(body);
+                before
+            }
+            _ => {
+                let error = self.error_of(entry)?;
+                codec::encode_variant(codec::ERR, body);
+                let before = body.len();
+                codec::encode_into(&error, body).expect("an error is plain data");
+                before
+            }
+        };
+        Some(body.len() - before)
     }
 
     /// Where a worker gets a value from. What it will keep is noted in `copied`.
@@ -136,7 +249,7 @@ impl Whereabouts<'_> {
                 Source::Held { by: self.workers.rank(*by) }
             }
             Output::Pending | Output::Failed(_) | Output::Upstream(_) => {
-                unreachable!("a task starts when its inputs have values")
+                unreachable!("a task starts when its inputs have values, or takes their ends")
             }
         }
     }
@@ -197,40 +310,4 @@ fn push_few(plain: &Payload, body: &mut Vec<u8>) -> bool {
         plain.append_to(body);
     }
     are_few
-}
-
-/// Appends all arguments in the order of the parameters, as if all had come as values.
-/// Nothing if one is not here, is to be shared, or they are too many bytes; what was
-/// appended by then is left to the caller.
-#[inline(never)]
-fn push_arguments(
-    table: &Table,
-    remote: &Remote,
-    plain: &[u8],
-    inputs: &[Input<TaskId>],
-    body: &mut Vec<u8>,
-) -> Option<()> {
-    let mut room = BYTES_MAX.checked_sub(plain.len())?;
-    let mut done = 0;
-    let mut last = None;
-    for (index, Input { source, position }) in inputs.iter().enumerate() {
-        let input = table.get(*source)?;
-        let (Output::Here, payload) = (&input.output, &input.payload) else { return None };
-        if remote.shares(position.parameter) {
-            return None;
-        }
-        room = room.checked_sub(payload.len())?;
-        let offset = position.offset as usize;
-        body.extend_from_slice(plain.get(done..offset)?);
-        done = offset;
-        if position.gathered && last != Some(position.parameter) {
-            let same = inputs[index..].iter().take_while(|other| other.position.parameter == position.parameter);
-            room = room.checked_sub(codec::SEQUENCE_LENGTH_BYTES)?;
-            codec::encode_sequence_length(same.count(), body);
-        }
-        last = Some(position.parameter);
-        payload.append_to(body);
-    }
-    body.extend_from_slice(&plain[done..]);
-    Some(())
 }

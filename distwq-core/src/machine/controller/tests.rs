@@ -16,7 +16,7 @@ mod told;
 use super::*;
 use crate::codec::frame::{Frame, Messages};
 use crate::config::Config;
-use crate::function::argument::ArgumentPosition;
+use crate::function::argument::{ArgumentPosition, Role};
 use crate::function::registry::{Body, Remote};
 use crate::function::remote::Failure;
 use crate::machine::Notice;
@@ -79,7 +79,7 @@ impl Play {
     }
 
     fn add(&mut self, remote: &'static Remote, sources: &[TaskId], retries: u32) -> TaskId {
-        let position = ArgumentPosition { offset: 0, parameter: 0, gathered: true };
+        let position = ArgumentPosition { offset: 0, parameter: 0, role: Role::Element };
         let inputs: Vec<_> =
             sources.iter().map(|&source| crate::function::argument::Input { source, position }).collect();
         let options = Options { retries, ..Options::default() };

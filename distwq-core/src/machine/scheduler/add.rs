@@ -13,6 +13,9 @@ impl Scheduler {
             self.note_tried(slot, failed.on);
         }
         let mut doom = None;
+        for &input in spec.ends {
+            doom = self.link_end(slot, input).or(doom);
+        }
         for &input in spec.inputs {
             doom = self.link_input(slot, input).or(doom);
         }
@@ -22,6 +25,9 @@ impl Scheduler {
         if let Some(target) = spec.follow {
             doom = self.link_after(slot, target).or(doom);
             self.link_follow(slot, target);
+        }
+        if !spec.ends.is_empty() {
+            self.link_values(slot, spec);
         }
         if let Some(end) = doom {
             self.end(slot, end, actions);
@@ -49,6 +55,26 @@ impl Scheduler {
         }
         self.tasks.add_input(slot, input, &mut self.links);
         doom
+    }
+
+    /// Has a task wait for the end of one whose end is an argument.
+    fn link_end(&mut self, slot: TaskSlot, id: TaskId) -> Option<End> {
+        let doom = self.link_input(slot, id);
+        if let Some(input) = self.tasks.find(id) {
+            self.taken_ends.insert((input, slot));
+        }
+        doom.filter(|end| matches!(end, End::ValueLost { .. }))
+    }
+
+    /// Of the tasks whose ends are arguments, those that have to give values all the
+    /// same.
+    fn link_values(&mut self, slot: TaskSlot, spec: &Spec<'_>) {
+        for &before in spec.inputs.iter().chain(spec.after).chain(&spec.follow) {
+            self.step();
+            if let Some(before) = self.tasks.find(before) {
+                self.taken_ends.remove(&(before, slot));
+            }
+        }
     }
 
     /// Has a task wait for one that has not ended. Says how it ends if that one has no

@@ -45,14 +45,23 @@ impl Scheduler {
         debug_assert!(self.ending.is_empty(), "no end leads to another call of this");
         self.tasks[slot].doom();
         self.ending.push((slot, Some(end)));
-        while let Some((slot, end)) = self.ending.pop() {
-            self.step();
-            match end {
-                Some(end) => self.end_one(slot, end, actions),
-                None => {
-                    self.tasks[slot].unblock();
-                    self.try_release(slot, actions);
+        loop {
+            while let Some((slot, end)) = self.ending.pop() {
+                self.step();
+                match end {
+                    Some(end) => self.end_one(slot, end, actions),
+                    None => {
+                        self.tasks[slot].unblock();
+                        self.try_release(slot, actions);
+                    }
                 }
+            }
+            let Some(slot) = self.unblocked.pop_front() else { break };
+            if let Some(end) = self.why_impossible(slot) {
+                self.tasks[slot].doom();
+                self.ending.push((slot, Some(end)));
+            } else {
+                self.enqueue(slot, Turn::Last, actions);
             }
         }
     }
@@ -66,10 +75,15 @@ impl Scheduler {
         // Newest first onto a stack: so the dependents end in the order in which they
         // were added.
         let mut is_named = false;
+        let unblocked = self.unblocked.len();
         while let Some(dependent) = waiting.pop(&mut self.links) {
             self.step();
-            self.tasks[dependent].unblock();
-            if self.tasks[dependent].state == State::Blocked {
+            let blockers = self.tasks[dependent].unblock();
+            if self.tasks[dependent].state == State::Blocked && self.takes_end(dependent, slot) {
+                if blockers == 0 {
+                    self.unblocked.push_back(dependent);
+                }
+            } else if self.tasks[dependent].state == State::Blocked {
                 if !std::mem::replace(&mut is_named, true) {
                     // Their ends name it, so it goes behind them: until then it counts as
                     // blocked.
@@ -82,6 +96,7 @@ impl Scheduler {
                 self.try_release(dependent, actions);
             }
         }
+        self.unblocked.make_contiguous()[unblocked..].reverse();
         if !is_named {
             self.try_release(slot, actions);
         }
@@ -95,6 +110,9 @@ impl Scheduler {
         }
         while let Some(input) = inputs.pop(&mut self.links) {
             self.step();
+            if !self.taken_ends.is_empty() {
+                self.taken_ends.remove(&(input, slot));
+            }
             self.tasks[input].need_no_more();
             self.try_release(input, actions);
         }
@@ -130,6 +148,12 @@ impl Scheduler {
         holders.sort_unstable();
         holders.dedup();
         holders
+    }
+
+    /// The end of `input` is an argument of a pending task, whichever it is.
+    #[inline]
+    pub(super) fn takes_end(&self, slot: TaskSlot, input: TaskSlot) -> bool {
+        !self.taken_ends.is_empty() && self.taken_ends.contains(&(input, slot))
     }
 
     /// The value can no longer be had from anywhere.

@@ -42,6 +42,9 @@ pub struct Spec<'a> {
     /// Tasks whose outputs are arguments, in any order and with repetitions; they come
     /// first.
     pub inputs: &'a [TaskId],
+    /// Tasks whose ends are arguments, whichever: they come first, and this one runs also
+    /// if they have no value. One that is also among the others has to give one.
+    pub ends: &'a [TaskId],
     /// Tasks that only come first.
     pub after: &'a [TaskId],
     /// A task that comes first and whose worker this one runs on, in all its attempts:
@@ -77,6 +80,7 @@ impl Spec<'_> {
     /// A single-rank task without wishes.
     pub const PLAIN: Self = Self {
         inputs: &[],
+        ends: &[],
         after: &[],
         follow: None,
         ranks: 1,
@@ -205,7 +209,8 @@ pub enum Event<'a> {
     Resume,
     /// Time has passed.
     Tick,
-    /// Whatever is pending ends as [`End::Stalled`].
+    /// Whatever is pending ends as [`End::Stalled`], but for what waits for the end of
+    /// one of these, whichever.
     GiveUp,
 }
 

@@ -98,6 +98,7 @@ use ready::Queue;
 use report::Turn;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 use task::State;
 use tasks::Tasks;
 use workers::{Standing, Workers};
@@ -138,6 +139,9 @@ pub struct Scheduler {
     /// All copies of values that are counted on. The tasks have them as lists; this finds
     /// one of thousands at once.
     copies: FxHashSet<(TaskSlot, WorkerId)>,
+    /// Tasks whose ends are arguments, each with the pending task that takes it, whichever
+    /// it is.
+    taken_ends: FxHashSet<(TaskSlot, TaskSlot)>,
     /// Workers whose own queue may have something for them; empty between events that are
     /// not held.
     to_serve: Vec<WorkerId>,
@@ -146,6 +150,9 @@ pub struct Scheduler {
     /// Tasks about to end without a value, each above one that it names; nothing marks
     /// where that may go. Empty between events.
     ending: Vec<(TaskSlot, Option<End>)>,
+    /// Tasks that may start because others have ended without values; empty between
+    /// events.
+    unblocked: VecDeque<TaskSlot>,
     /// Holders looked at while a task is placed; empty in between.
     touched: Vec<WorkerId>,
     /// Steps taken in loops, to prove in tests that work is linear in the size of a
@@ -177,9 +184,11 @@ impl Scheduler {
             groups: FxHashMap::default(),
             last_groups: FxHashMap::default(),
             copies: FxHashSet::default(),
+            taken_ends: FxHashSet::default(),
             to_serve: Vec::new(),
             ran_dry: false,
             ending: Vec::new(),
+            unblocked: VecDeque::new(),
             touched: Vec::new(),
             #[cfg(test)]
             steps: 0,

@@ -41,7 +41,9 @@ impl Scheduler {
             self.serve_pinned(Until::OthersAreMoreUrgent, actions);
             self.dispatch(actions);
             self.serve_pinned(Until::Full, actions);
-            if self.to_serve.is_empty() && !self.wide_is_due() {
+            // A task that ends because an input is lost may set others free.
+            let waits = !self.ready.is_empty() && self.workers.any_open();
+            if self.to_serve.is_empty() && !self.wide_is_due() && !waits {
                 break;
             }
         }
@@ -173,7 +175,8 @@ impl Scheduler {
         if self.workers.lost == 0 {
             return None;
         }
-        let lost = self.tasks.inputs(slot, &self.links).find(|&input| self.is_value_lost(input))?;
+        let is_needed = |&input: &TaskSlot| self.is_value_lost(input) && !self.takes_end(slot, input);
+        let lost = self.tasks.inputs(slot, &self.links).find(is_needed)?;
         Some(self.tasks.id(lost))
     }
 

@@ -78,19 +78,33 @@ impl Scheduler {
     }
 
     /// Ends all pending tasks, also those in flight: whatever is reported of them later
-    /// does not fit any more.
+    /// does not fit any more. Those go on that take the ends of others, whichever, and
+    /// what waits for these alone.
     pub(super) fn give_up(&mut self, actions: &mut Actions) -> bool {
         let pending: Vec<TaskSlot> =
             self.tasks.iter().filter(|(_, task)| task.state.is_pending()).map(|(slot, _)| slot).collect();
         self.forget_queues();
-        for &slot in &pending {
+        let mut doomed: Vec<TaskSlot> = pending.clone();
+        doomed.retain(|&slot| self.tasks[slot].state != State::Blocked);
+        for &slot in &doomed {
             // Not as one that waits for its dependencies: those would end it as a
             // consequence of their end.
             self.tasks[slot].doom();
         }
-        for slot in pending {
-            self.end(slot, End::Stalled, actions);
+        while let Some(slot) = doomed.pop() {
+            for dependent in self.tasks.dependents(slot, &self.links) {
+                if self.tasks[dependent].state == State::Blocked && !self.takes_end(dependent, slot) {
+                    self.tasks[dependent].doom();
+                    doomed.push(dependent);
+                }
+            }
         }
+        for slot in pending {
+            if self.tasks[slot].state == State::Doomed {
+                self.end(slot, End::Stalled, actions);
+            }
+        }
+        self.settle(actions);
         true
     }
 

@@ -15,7 +15,7 @@ impl Scheduler {
     /// If the state contradicts itself, which is a fault of the scheduler.
     pub fn validate(&self) {
         assert!((self.to_serve.is_empty() && self.freed_while_held.is_empty()) || self.held);
-        assert!(self.ending.is_empty() && self.touched.is_empty() && !self.ran_dry);
+        assert!(self.ending.is_empty() && self.unblocked.is_empty() && self.touched.is_empty() && !self.ran_dry);
         self.workers.validate();
         self.validate_links();
         self.validate_queues();
@@ -48,6 +48,10 @@ impl Scheduler {
                 copies += 1;
             }
             self.tasks.validate_behind(slot);
+        }
+        for &(input, slot) in &self.taken_ends {
+            let is_input = self.tasks.inputs(slot, &self.links).any(|other| other == input);
+            assert!(self.tasks[slot].state.is_pending() && is_input, "{slot:?} takes the end of {input:?}");
         }
         assert_eq!(links, self.links.used(), "every cell is in a list");
         assert_eq!(copies, self.copies.len(), "every copy is in a list");

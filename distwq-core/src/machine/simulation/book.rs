@@ -3,11 +3,13 @@
 
 use super::content::Content;
 use super::script::{Outcome, Script};
-use super::task::{Behaviour, Expected, Task};
-use crate::function::argument::Input;
+use super::task::{Behaviour, Expected, Seen, Task};
+use crate::codec;
+use crate::function::argument::{Input, Part, Role, Shape};
 use crate::function::remote::{Failure, InputArgument};
 use crate::id::{Rank, TaskId};
 use crate::machine::worker;
+use crate::outcome::error::TaskError;
 use crate::task::current::Described;
 use crate::task::group::GroupError;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -65,6 +67,8 @@ pub(super) struct Book {
     pub(super) lost_tasks: u64,
     pub(super) cancelled: u64,
     pub(super) cancelled_in_vain: u64,
+    /// Errors of tasks that others have taken.
+    pub(super) took_errors: u64,
 }
 
 impl Book {
@@ -148,6 +152,11 @@ impl Book {
             let has_value = self.tasks[before].has_value() != Some(false);
             assert!(has_value, "{} begins before {} has ended", task.id, self.tasks[before].id);
         }
+        for &before in &model.ends {
+            assert!(self.tasks[before].has_ended(), "{} begins before the end of {}", task.id, self.tasks[before].id);
+        }
+        self.took_errors += model.ends.iter().filter(|&&end| self.tasks[end].has_value() == Some(false)).count() as u64;
+        let model = &self.tasks[index];
         self.check_arguments(model, task);
         self.check_follow(model, worker, group);
         let (label, told) = description.map_or((None, 1), |told| (told.short.label(), told.short.attempt()));
@@ -232,8 +241,19 @@ impl Book {
 
     fn check_arguments(&self, model: &Task, task: &worker::Task) {
         if task.inputs.is_empty() && !model.inputs.is_empty() {
-            let together = model.arguments_together(|source| &self.tasks[self.index(source)].output);
-            assert!(task.plain.as_slice() == together, "the arguments of {} are right", model.id);
+            let given = task.plain.as_slice();
+            let together = model.arguments_together(|input, at| {
+                let is_error = given.get(at..).is_some_and(|given| given.starts_with(&codec::ERR.to_le_bytes()));
+                let mut bytes = Vec::new();
+                if input.position.role == Role::End {
+                    codec::encode_variant(if is_error { codec::ERR } else { codec::OK }, &mut bytes);
+                }
+                let at = at + bytes.len();
+                let is_error = is_error && !bytes.is_empty();
+                bytes.extend(self.input_bytes(input, is_error, given.get(at..).unwrap_or_default()));
+                bytes
+            });
+            assert!(given == together, "the arguments of {} are right", model.id);
             return;
         }
         assert!(task.plain.as_slice() == model.plain, "the plain arguments of {} are right", model.id);
@@ -246,20 +266,54 @@ impl Book {
         assert!(given.next().is_none(), "{} has too many inputs", model.id);
     }
 
+    /// The bytes that a task must get for an input: an output, or an error, of which
+    /// `given` begins with what it gets.
+    fn input_bytes(&self, input: &Input<TaskId>, is_error: bool, given: &[u8]) -> Vec<u8> {
+        let index = self.index(input.source);
+        let source = &self.tasks[index];
+        if !is_error {
+            let has_failed = input.position.role == Role::End && source.has_value() == Some(false);
+            assert!(!has_failed, "{} has no value", source.id);
+            return source.output.as_slice().to_vec();
+        }
+        let (error, _) = codec::decode_prefix::<TaskError>(given).expect("the error of a task travels");
+        match &source.seen {
+            Some(Seen::Error(seen)) => assert_eq!(*seen, error, "the error of {}", source.id),
+            _ => {
+                let is_lost = self.is_at_risk(index) && matches!(error, TaskError::ValueLost { .. });
+                assert!(is_lost, "{} has not failed: {error}", source.id);
+            }
+        }
+        codec::encode_plain(&error).expect("an error encodes").as_slice().to_vec()
+    }
+
+    /// The shape that these outputs must make; an error is told by its tag alone.
+    fn shape(wanted: &[Input<TaskId>], given: &Shape) -> Shape {
+        let given = if let Shape::Composed(parts) = given { &parts[..] } else { &[] };
+        let part = |(index, input): (usize, &Input<TaskId>)| Part {
+            offset: input.position.offset,
+            tag: (input.position.role == Role::End).then_some(match given.get(index).map(|part| part.tag) {
+                Some(Some(codec::ERR)) => codec::ERR,
+                _ => codec::OK,
+            }),
+        };
+        match wanted[0].position.role {
+            Role::Whole => Shape::Whole,
+            Role::Element => Shape::Gathered,
+            Role::Part | Role::End => Shape::Composed(wanted.iter().enumerate().map(part).collect()),
+        }
+    }
+
     fn check_input(&self, model: &Task, wanted: &[Input<TaskId>], input: &InputArgument) {
-        let position = wanted[0].position;
-        assert_eq!(
-            (input.parameter, input.gathered),
-            (position.parameter, position.gathered),
-            "an input of {}",
-            model.id
-        );
+        let expected = (wanted[0].position.parameter, &Self::shape(wanted, &input.shape));
+        assert_eq!((input.parameter, &input.shape), expected, "an input of {}", model.id);
         assert_eq!(input.values.len(), wanted.len(), "an input of {}", model.id);
-        for (wanted, (id, resident)) in wanted.iter().zip(&input.values) {
+        for (index, (wanted, (id, resident))) in wanted.iter().zip(&input.values).enumerate() {
             assert_eq!(*id, wanted.source, "an input of {}", model.id);
             let resident = resident.as_ref().expect("a task that begins has its inputs");
-            let output = &self.tasks[self.index(*id)].output;
-            assert!(resident.payload() == output, "{} gets the bytes of {id}", model.id);
+            let is_error = matches!(&input.shape, Shape::Composed(parts) if parts[index].tag == Some(codec::ERR));
+            let bytes = resident.payload().as_slice();
+            assert!(bytes == self.input_bytes(wanted, is_error, bytes), "{} gets the bytes of {id}", model.id);
         }
     }
 
@@ -387,7 +441,7 @@ impl Book {
     pub(super) fn is_needed(&self, index: usize, consumers: &[usize]) -> bool {
         let model = &self.tasks[index];
         let is_pending = |&other: &usize| !self.tasks[other].has_ended();
-        let waits = || model.dependencies.iter().any(is_pending);
+        let waits = || model.dependencies.iter().chain(&model.ends).any(is_pending);
         !model.has_ended() || model.counted > 0 || consumers.iter().any(is_pending) || waits()
     }
 }

@@ -6,7 +6,7 @@ use super::script::{Outcome, Script, any_failure};
 use super::task::{Behaviour, Expected, Seen, Task};
 use super::world::World;
 use crate::codec::Payload;
-use crate::function::argument::{ArgumentPosition, Input};
+use crate::function::argument::{ArgumentPosition, Input, Role};
 use crate::function::remote::Failure;
 use crate::id::{GraphRunId, TaskId};
 use crate::machine::controller::{self, Encoded, GraphSize, ItemsOfMap, NewTask, Options};
@@ -84,6 +84,7 @@ impl World<'_> {
             plain: Vec::new(),
             inputs: Vec::new(),
             dependencies: Vec::new(),
+            ends: Vec::new(),
             follow: None,
             ranks: 0,
             retries: 0,
@@ -124,11 +125,15 @@ impl World<'_> {
         let id = self.tell_task(remote, &call, graph_run, items);
         let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
         self.history.note(self.agenda.now(), told);
-        let inputs = call.inputs.iter().map(|input| input.source);
+        let (ends, inputs): (Vec<&Input<TaskId>>, Vec<&Input<TaskId>>) =
+            call.inputs.iter().partition(|input| input.position.role == Role::End);
+        let inputs = inputs.iter().map(|input| input.source);
         let before = inputs.chain(call.before.iter().copied()).chain(call.follow);
         let mut dependencies: Vec<usize> = before.map(|id| self.book.index(id)).collect();
         dependencies.sort_unstable();
         dependencies.dedup();
+        let mut ends: Vec<usize> = ends.iter().map(|input| self.book.index(input.source)).collect();
+        ends.retain(|end| !dependencies.contains(end));
         let expected = match Task::expected_after(dependencies.iter().map(|&before| &self.book.tasks[before])) {
             None if ranks > living => Expected::Stuck,
             None => Task::expected_alone(&behaviour, call.retries),
@@ -142,6 +147,7 @@ impl World<'_> {
             id,
             remote: Some(remote),
             dependencies,
+            ends,
             follow: call.follow.map(|id| self.book.index(id)),
             plain: call.plain,
             inputs: call.inputs,
@@ -253,7 +259,7 @@ impl World<'_> {
         let random = &mut self.random;
         let (mut plain, mut inputs) = (Vec::new(), Vec::new());
         for parameter in 0..random.below(4) as u16 {
-            let position = ArgumentPosition { offset: plain.len() as u32, parameter, gathered: false };
+            let position = ArgumentPosition { offset: plain.len() as u32, parameter, role: Role::Whole };
             let taken = match random.below(10) {
                 0..4 => {
                     let is_large = random.percent(self.shape.large_percent);
@@ -264,7 +270,12 @@ impl World<'_> {
                 4..8 => 1,
                 _ => random.up_to(4),
             };
-            let position = ArgumentPosition { gathered: taken > 1 || (taken == 1 && random.percent(10)), ..position };
+            if random.percent(30) {
+                push_parts(random, recent, (taken, parameter), &mut plain, &mut inputs);
+                continue;
+            }
+            let is_list = taken > 1 || (taken == 1 && random.percent(10));
+            let position = ArgumentPosition { role: if is_list { Role::Element } else { Role::Whole }, ..position };
             for _ in 0..taken {
                 inputs.extend(random.pick(recent).map(|&source| Input { source, position }));
             }
@@ -308,4 +319,22 @@ impl World<'_> {
         debug_assert!(scripts.iter().filter(|script| script.outcome == Outcome::Good).count() <= 1);
         Behaviour::Group(scripts)
     }
+}
+
+/// So many outputs that are parts of one argument, or ends of tasks, with bytes between
+/// them.
+fn push_parts(
+    random: &mut super::random::Random,
+    recent: &[TaskId],
+    (count, parameter): (u64, u16),
+    plain: &mut Vec<u8>,
+    inputs: &mut Vec<Input<TaskId>>,
+) {
+    for _ in 0..count {
+        plain.resize(plain.len() + random.below(5) as usize, random.below(256) as u8);
+        let role = if random.percent(60) { Role::End } else { Role::Part };
+        let position = ArgumentPosition { offset: plain.len() as u32, parameter, role };
+        inputs.extend(random.pick(recent).map(|&source| Input { source, position }));
+    }
+    plain.resize(plain.len() + random.below(5) as usize, random.below(256) as u8);
 }

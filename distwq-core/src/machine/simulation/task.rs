@@ -4,7 +4,7 @@
 use super::content::{Content, Together};
 use super::script::{Outcome, Script, failure_text};
 use crate::codec::Payload;
-use crate::function::argument::Input;
+use crate::function::argument::{Input, Role};
 use crate::function::registry::Remote;
 use crate::function::remote::Failure;
 use crate::id::{GraphRunId, TaskId};
@@ -56,8 +56,10 @@ pub(super) struct Task {
     /// The arguments that came as values.
     pub(super) plain: Vec<u8>,
     pub(super) inputs: Vec<Input<TaskId>>,
-    /// All that come first, by their numbers.
+    /// All whose values it needs, by their numbers.
     pub(super) dependencies: Vec<usize>,
+    /// Those whose ends it takes, whichever.
+    pub(super) ends: Vec<usize>,
     pub(super) follow: Option<usize>,
     pub(super) ranks: u32,
     pub(super) retries: u32,
@@ -190,18 +192,19 @@ impl Task {
         }
     }
 
-    /// The arguments in one piece, with the values that `value` gives.
-    pub(super) fn arguments_together<'a>(&self, mut value: impl FnMut(TaskId) -> &'a Payload) -> Vec<u8> {
+    /// The arguments in one piece, with the outputs that `output` gives; it is told where
+    /// they go.
+    pub(super) fn arguments_together(&self, mut output: impl FnMut(&Input<TaskId>, usize) -> Vec<u8>) -> Vec<u8> {
         let mut together = Together::new(&self.plain);
         let same = |one: &Input<TaskId>, next: &Input<TaskId>| one.position.parameter == next.position.parameter;
         for inputs in self.inputs.chunk_by(same) {
-            let position = inputs[0].position;
-            together.up_to(position.offset as usize);
-            if position.gathered {
-                together.gathered(inputs.len());
-            }
-            for input in inputs {
-                together.bytes.extend_from_slice(value(input.source).as_slice());
+            for (index, input) in inputs.iter().enumerate() {
+                together.up_to(input.position.offset as usize);
+                if index == 0 && input.position.role == Role::Element {
+                    together.gathered(inputs.len());
+                }
+                let bytes = output(input, together.bytes.len());
+                together.bytes.extend(bytes);
             }
         }
         together.up_to(self.plain.len());

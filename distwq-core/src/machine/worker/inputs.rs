@@ -223,6 +223,7 @@ impl Waiting {
 mod tests {
     use super::*;
     use crate::codec::Payload;
+    use crate::function::argument::Shape;
     use crate::function::registry::{Body, Remote};
     use crate::function::remote::InputArgument;
 
@@ -238,7 +239,7 @@ mod tests {
 
     fn task(number: u32, values: &[u32]) -> Task {
         let values = values.iter().map(|value| (id(*value), None)).collect();
-        let inputs = vec![InputArgument { parameter: 0, gathered: true, values }];
+        let inputs = vec![InputArgument { parameter: 0, shape: Shape::Gathered, values }];
         Task { id: id(number), remote: Some(&REMOTE), plain: Payload::EMPTY, inputs }
     }
 

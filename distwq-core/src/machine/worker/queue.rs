@@ -108,6 +108,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::codec::Payload;
+    use crate::function::argument::Shape;
     use crate::function::remote::InputArgument;
     use smallvec::SmallVec;
 
@@ -123,7 +124,7 @@ mod tests {
 
     /// None or some.
     fn inputs(number: u32) -> Vec<InputArgument> {
-        let input = |parameter| InputArgument { parameter, gathered: false, values: SmallVec::new() };
+        let input = |parameter| InputArgument { parameter, shape: Shape::Whole, values: SmallVec::new() };
         (0..number as u16 % 4).map(input).collect()
     }
 

@@ -8,6 +8,7 @@ mod states;
 use super::*;
 use crate::codec::frame::Blob;
 use crate::config::Config;
+use crate::function::argument::Shape;
 use crate::function::registry::Body;
 use crate::function::remote::{Failure, InputArgument};
 use crate::id::GroupKey;
@@ -138,7 +139,7 @@ fn push_run(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)]) {
 fn push_run_in(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)], group: Option<GroupOfRun<'_>>) {
     let inputs = inputs.iter().map(|(value, source)| InputArgument {
         parameter: 0,
-        gathered: false,
+        shape: Shape::Whole,
         values: smallvec![(id(*value), *source)],
     });
     let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, group, None) };

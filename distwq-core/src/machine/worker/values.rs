@@ -70,7 +70,7 @@ impl Values {
                 };
                 values.push((value, resident));
             }
-            inputs.push(InputArgument { parameter: input.parameter, gathered: input.gathered, values });
+            inputs.push(InputArgument { parameter: input.parameter, shape: input.shape, values });
         }
         Ok(Found { inputs, missing, completed })
     }

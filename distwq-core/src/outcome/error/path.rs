@@ -3,12 +3,13 @@
 //! the path that users read, which is cut out of it when they ask.
 
 use super::{Refusal, TaskError};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// The tasks from the one that failed to one that did not run because of it. Longer paths
 /// keep both ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamPath {
     /// The names in order; at most 20.
     pub steps: Vec<String>,

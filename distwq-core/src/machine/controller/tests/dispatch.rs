@@ -152,11 +152,11 @@ fn arguments_that_are_outputs_go_between_the_others_with_how_many_a_parameter_ta
         play.tell(Input::Value { payload: Payload::copy_of(&bytes) });
         play.out.added
     });
-    let input = |source, parameter, gathered| crate::function::argument::Input {
+    let input = |source, parameter, role| crate::function::argument::Input {
         source,
-        position: ArgumentPosition { offset: 1, parameter, gathered },
+        position: ArgumentPosition { offset: 1, parameter, role },
     };
-    let inputs = [input(a, 1, true), input(b, 1, true), input(c, 2, false)];
+    let inputs = [input(a, 1, Role::Element), input(b, 1, Role::Element), input(c, 2, Role::Whole)];
     let new = NewTask { inputs: &inputs, ..plain(&SINGLE) };
     play.tell(Input::Task { new: &new, plain: Encoded::Few(&[8, 9]) });
     play.out.flush();

@@ -2,10 +2,10 @@
 
 use super::super::input::ItemsOfMap;
 use super::*;
-use crate::wire::report::Measured;
 use crate::codec::frame::Messages;
 use crate::task::items::Items;
 use crate::wire::attempt::Run;
+use crate::wire::report::Measured;
 
 const FIVE: Items = Items { map: 2, first: 10, count: 5, fold: None };
 

@@ -2,7 +2,7 @@
 
 use super::super::table::{HomeCopy, Output, Table};
 use super::*;
-use crate::function::argument::Input;
+use crate::function::argument::{Input, Role};
 
 /// More than fit into two blocks.
 const MANY: u32 = 150_000;
@@ -53,7 +53,7 @@ fn a_slot_is_used_again_and_nothing_is_left_of_the_task_before() {
 #[test]
 fn the_inputs_of_a_task_go_with_its_end() {
     let mut table = Table::default();
-    let position = ArgumentPosition { offset: 0, parameter: 0, gathered: false };
+    let position = ArgumentPosition { offset: 0, parameter: 0, role: Role::Whole };
     let source = add(&mut table);
     let inputs = [Input { source, position }; 3];
     let task = table.insert(&inputs, |_| {});

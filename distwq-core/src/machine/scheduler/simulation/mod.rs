@@ -38,6 +38,8 @@ struct Profile {
     large_values: bool,
     /// So often, in a hundred times that tasks are added, some are cancelled.
     cancel_percent: u64,
+    /// Tasks in a hundred that take the ends of others, whichever.
+    ends_percent: u64,
 }
 
 const CALM: Profile = Profile {
@@ -53,6 +55,7 @@ const CALM: Profile = Profile {
     losses: false,
     large_values: true,
     cancel_percent: 0,
+    ends_percent: 0,
 };
 
 /// Runs every seed, or the one that `DISTWQ_SEED` names, and adds up what was seen.
@@ -117,6 +120,16 @@ fn a_run_in_which_tasks_are_cancelled_ends_every_task_once() {
     let losing = Profile { losses: true, ..cancelling };
     let tally = for_seeds(400, losing);
     assert_reached(tally.ends[7] > 300 && tally.not_begun > 30, tally);
+}
+
+#[test]
+fn a_run_in_which_tasks_take_the_ends_of_others_ends_every_task_once() {
+    let taking = Profile { ends_percent: 40, failing_percent: 40, wide_percent: 15, cancel_percent: 20, ..CALM };
+    let tally = for_seeds(600, taking);
+    assert_reached(tally.took_errors > 500 && tally.ends[2] > 500, tally);
+    let losing = Profile { losses: true, following_percent: 20, ..taking };
+    let tally = for_seeds(600, losing);
+    assert_reached(tally.took_errors > 300 && tally.ends[..7].iter().all(|&count| count > 0), tally);
 }
 
 #[test]

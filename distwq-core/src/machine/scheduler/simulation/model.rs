@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 pub(super) struct Model {
     pub(super) id: TaskId,
     pub(super) inputs: Vec<TaskId>,
+    /// Tasks whose ends are arguments, whichever.
+    pub(super) ends: Vec<TaskId>,
     pub(super) after: Vec<TaskId>,
     pub(super) follow: Option<TaskId>,
     pub(super) ranks: u32,
@@ -73,6 +75,8 @@ pub(super) struct Tally {
     pub(super) retries: u64,
     pub(super) asked: u64,
     pub(super) returned: u64,
+    /// Tasks that have started though one whose end they take has no value.
+    pub(super) took_errors: u64,
     /// Cancelled tasks that their workers had not begun.
     pub(super) not_begun: u64,
     /// Cancelled tasks that were asked back before.
@@ -87,6 +91,7 @@ impl std::ops::AddAssign for Tally {
         self.retries += other.retries;
         self.asked += other.asked;
         self.returned += other.returned;
+        self.took_errors += other.took_errors;
         self.not_begun += other.not_begun;
         self.came_back_cancelled += other.came_back_cancelled;
     }
@@ -121,6 +126,7 @@ impl Book {
         self.workers.iter().filter(|worker| worker.living).count()
     }
 
+    /// Those whose values a task needs.
     pub(super) fn dependencies(&self, id: TaskId) -> Vec<TaskId> {
         let model = self.task(id);
         model.inputs.iter().chain(&model.after).chain(&model.follow).copied().collect()
@@ -149,6 +155,10 @@ impl Book {
             assert!(self.task(before).ended_well(), "{task} starts before {before}");
             assert!(!model.inputs.contains(&before) || !self.task(before).released, "{task} needs {before}");
         }
+        for &before in &model.ends {
+            assert!(self.task(before).has_ended(), "{task} starts before the end of {before}");
+            assert!(!self.task(before).released, "{task} takes the end of {before}");
+        }
     }
 
     fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
@@ -167,6 +177,8 @@ impl Book {
                 (0..).zip(&self.workers).find(|(w, seen)| seen.living && !model.tried.contains(&WorkerId::new(*w)));
             assert!(untried.is_none(), "{task} goes to {worker} again, {untried:?} has not tried it");
         }
+        let took_error = self.task(task).ends.iter().any(|&before| !self.task(before).ended_well());
+        self.tally.took_errors += u64::from(took_error);
         self.tally.starts += 1;
         self.tally.retries += u64::from(attempt > 1);
         self.workers[worker.index()].in_flight.push(task.serial());
@@ -244,7 +256,8 @@ impl Book {
                 assert!(model.is_cancelled || self.to_cancel.contains(&task), "nobody has cancelled {task}");
             }
             End::Stalled => {
-                let blocked = self.dependencies(task).iter().any(|&before| !self.task(before).ended_well());
+                let waits = model.ends.iter().any(|&before| !self.task(before).has_ended());
+                let blocked = waits || self.dependencies(task).iter().any(|&before| !self.task(before).ended_well());
                 assert!(blocked || model.ranks as usize > self.living(), "{task} could have run");
             }
         }
@@ -257,7 +270,7 @@ impl Book {
     fn note_ready(&mut self, now_ns: u64, task: TaskId) {
         for at in 0..self.tasks.len() {
             let id = self.tasks[at].id;
-            if self.dependencies(id).contains(&task) {
+            if self.dependencies(id).contains(&task) || self.tasks[at].ends.contains(&task) {
                 (self.tasks[at].ready_ns, self.tasks[at].groups_before) = (now_ns, self.tally.groups);
             }
         }
@@ -268,7 +281,8 @@ impl Book {
         assert!(model.has_ended() && !model.handle && !model.released, "{task} is released once");
         let living = model.holders.iter().copied().filter(|holder| self.workers[holder.index()].living);
         assert_eq!(living.collect::<Vec<_>>(), holders, "holders of {task}");
-        let needed = self.tasks.iter().find(|other| !other.has_ended() && other.inputs.contains(&task));
+        let takes = |other: &Model| other.inputs.contains(&task) || other.ends.contains(&task);
+        let needed = self.tasks.iter().find(|other| !other.has_ended() && takes(other));
         assert!(needed.is_none(), "{task} is released, {needed:?} needs it");
         self.task_mut(task).released = true;
     }

@@ -64,11 +64,11 @@ impl World {
             let bytes = model.bytes;
             self.tell(Event::Value { task: id, bytes });
         } else {
-            let (inputs, after) = (model.inputs.clone(), model.after.clone());
+            let (inputs, ends, after) = (model.inputs.clone(), model.ends.clone(), model.after.clone());
             let &Model { follow, ranks, collective, priority, retries, level, failures, .. } = model;
             let failed = model.tried.first().map(|&on| FailedBefore { times: failures, on });
             let wishes = Spec { follow, ranks, collective, priority, retries, level, failed, ..Spec::PLAIN };
-            let spec = Spec { inputs: &inputs, after: &after, ..wishes };
+            let spec = Spec { inputs: &inputs, ends: &ends, after: &after, ..wishes };
             self.tell(Event::Added { task: id, spec: &spec });
         }
         if self.random.percent(60) {
@@ -87,6 +87,7 @@ impl World {
             (0..count).filter_map(|_| random.pick(recent).copied()).collect()
         };
         let (inputs, after) = (some(60, 5), some(20, 3));
+        let ends = some(profile.ends_percent, 4);
         let follow =
             if !is_value && random.percent(profile.following_percent) { random.pick(recent).copied() } else { None };
         let collective = !is_value && random.percent(profile.wide_percent);
@@ -97,6 +98,7 @@ impl World {
         Model {
             id,
             inputs,
+            ends,
             after,
             follow,
             ranks: if collective { random.up_to(most) as u32 } else { 1 },

@@ -121,9 +121,26 @@ impl World {
     /// Lets everything happen, in time.
     pub(super) fn run(mut self) -> Tally {
         let mut count = 0_u64;
+        loop {
+            self.run_on(&mut count);
+            self.scheduler.validate();
+            let stalled = self.scheduler.stalled().is_some();
+            assert_eq!(self.scheduler.pending() > 0, stalled, "either done or stalled");
+            if !stalled {
+                break;
+            }
+            // What takes the end of what cannot run goes on.
+            self.tell(Event::GiveUp);
+        }
+        self.wind_up();
+        self.book.tally
+    }
+
+    /// Lets everything happen that is on its way, in time.
+    fn run_on(&mut self, count: &mut u64) {
         while let Some(((at_ns, _), happening)) = self.agenda.pop_first() {
             self.now_ns = at_ns;
-            count += match happening {
+            *count += match happening {
                 Happening::Told(report) if self.random.percent(30) => self.told_several(report),
                 happening => {
                     self.happen(happening);
@@ -133,20 +150,12 @@ impl World {
             if self.thorough || self.random.percent(3) {
                 self.scheduler.validate();
             }
-            assert!(count < 1_000_000, "the run ends");
+            assert!(*count < 1_000_000, "the run ends");
         }
-        self.wind_up();
-        self.book.tally
     }
 
-    /// Nothing is on its way any more: what is pending cannot run, and all else is
-    /// settled.
+    /// Nothing is on its way any more, and all is settled.
     fn wind_up(&mut self) {
-        self.scheduler.validate();
-        assert_eq!(self.scheduler.pending() > 0, self.scheduler.stalled().is_some(), "either done or stalled");
-        if self.scheduler.pending() > 0 {
-            self.tell(Event::GiveUp);
-        }
         for at in 0..self.book.tasks.len() {
             self.drop_handle(self.book.tasks[at].id);
         }

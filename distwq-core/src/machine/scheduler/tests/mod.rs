@@ -3,6 +3,7 @@
 mod actions;
 mod cancel;
 mod choice;
+mod ends;
 mod groups;
 mod lists;
 mod load;
