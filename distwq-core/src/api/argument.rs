@@ -242,30 +242,35 @@ impl<T> IntoArg<Vec<T>> for &[Handle<T>] {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArg<Result<T, TaskError>> for Handle<T> {
     fn add_to(self, to: &mut Arguments) {
         to.end(&self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArg<Result<T, TaskError>> for &Handle<T> {
     fn add_to(self, to: &mut Arguments) {
         to.end(self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArg<Vec<Result<T, TaskError>>> for Vec<Handle<T>> {
     fn add_to(self, to: &mut Arguments) {
         to.ends(&self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArg<Vec<Result<T, TaskError>>> for &Vec<Handle<T>> {
     fn add_to(self, to: &mut Arguments) {
         to.ends(self);
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T> IntoArg<Vec<Result<T, TaskError>>> for &[Handle<T>] {
     fn add_to(self, to: &mut Arguments) {
         to.ends(self);

@@ -221,6 +221,21 @@ impl<T> Batch<T> {
         }
     }
 
+    /// Cancels the tasks that have not ended, as [`Handle::cancel`] does: those that wait
+    /// end at once, and those that run learn it. Their results are to be taken like all
+    /// others. Never waits; allowed anywhere, also within a task.
+    pub fn cancel(&self) {
+        let Some((cluster, _)) = &self.cluster else { return };
+        let handles = self.handles.lock();
+        let tasks = handles.iter().flatten().filter_map(|handle| match handle.reference().state() {
+            State::Bound(task, _) => Some(task),
+            State::Unbound(_) | State::Refused(_) => None,
+        });
+        let tasks: Vec<TaskId> = tasks.collect();
+        drop(handles);
+        cluster.inner().driver.with(|engine| engine.cancel_tasks(&tasks));
+    }
+
     /// The handle of a task whose result was not taken.
     #[must_use]
     pub fn handle(&self, index: usize) -> Option<Handle<T>> {

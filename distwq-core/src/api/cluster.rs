@@ -186,34 +186,8 @@ impl Cluster {
         Arc::clone(&self.inner) as _
     }
 
-    /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that
-    /// were submitted before go on beside it.
-    ///
-    /// # Errors
-    /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks
-    /// failed. All others have their values even so, and handles stay readable.
-    pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
-        let graph_run = self.begin(graph)?;
-        // Ends because every task ends: with a value, an error, or when nothing can move
-        // any more.
-        self.inner.driver.wait(Awaited::GraphRun(graph_run), |engine| {
-            engine.machine().has_graph_run_ended(graph_run).then(|| engine.take_graph_run(graph_run))
-        })
-    }
-
-    /// Starts a graph and goes on. Its handles tell how its tasks went, and are arguments
-    /// anywhere from now on.
-    ///
-    /// # Errors
-    /// [`RunError::Refused`] if the graph has run before, or if one of its tasks can
-    /// never run; then nothing of it runs and all its handles have ended as refused.
-    pub fn start(&self, graph: &mut Graph) -> Result<(), RunError> {
-        let graph_run = self.begin(graph)?;
-        self.inner.driver.with(|engine| engine.forget_graph_run(graph_run));
-        Ok(())
-    }
-
-    fn begin(&self, graph: &mut Graph) -> Result<GraphRunId, RunError> {
+    /// Starts a graph, all of whose tasks are taken at once.
+    pub(crate) fn begin(&self, graph: &mut Graph) -> Result<GraphRunId, RunError> {
         let started = match refusal_inside(|| "graph") {
             Some(step) => Err(step),
             // Checked and started in one go: the cluster may begin to close at any
@@ -375,7 +349,7 @@ fn refusal_inside<N: AsRef<str>>(name: impl FnOnce() -> N) -> Option<Arc<PathSte
 /// Starts a graph, all of it checked before. Its handles ask for their outputs at
 /// `outcomes`.
 fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Outcomes>) -> GraphRunId {
-    let graph_run = engine.begin_graph(graph.size());
+    let graph_run = engine.begin_graph(graph.size(), graph.cancels_on_failure());
     graph.start(outcomes, |node| {
         let StartingNode { remote, plain, inputs, options, before, level } = node;
         let Some(remote) = remote else {
@@ -469,7 +443,7 @@ impl Inner {
     /// Leaves a note for the next turn. When they are many they are read if the engine is
     /// free, for a user who only clones and drops handles takes no turns.
     #[inline]
-    fn note(&self, note: ReferenceNote) {
+    pub(crate) fn note(&self, note: ReferenceNote) {
         let mut notes = self.notes.lock();
         notes.push(note);
         let many = notes.len().is_multiple_of(NOTES_TOGETHER);

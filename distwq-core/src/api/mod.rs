@@ -12,3 +12,4 @@ pub(crate) mod handle;
 pub(crate) mod map;
 pub(crate) mod progress;
 pub(crate) mod reference;
+pub(crate) mod run;

@@ -163,11 +163,12 @@ impl ControllerEngine {
     }
 
     /// A graph starts, whose nodes are [added](Self::add) next.
-    pub(crate) fn begin_graph(&mut self, size: GraphSize) -> GraphRunId {
+    /// `cancels`: when one of its tasks fails, all others are cancelled.
+    pub(crate) fn begin_graph(&mut self, size: GraphSize, cancels: bool) -> GraphRunId {
         self.now_ns = now_ns();
         // The slots of those that have gone are used again.
         self.count_references();
-        self.handle(Input::GraphBegins { size });
+        self.handle(Input::GraphBegins { size, cancels });
         self.out.graph_run.expect("it has begun")
     }
 
@@ -248,10 +249,17 @@ impl ControllerEngine {
         found
     }
 
-    /// Cancels these tasks.
-    pub(crate) fn cancel_these(&mut self, tasks: &[TaskId]) {
+    /// Cancels several.
+    pub(crate) fn cancel_tasks(&mut self, tasks: &[TaskId]) {
         self.now_ns = now_ns();
         self.handle(Input::Cancel { tasks });
+        self.deliver();
+    }
+
+    /// Cancels all tasks of a graph that have not ended.
+    pub(crate) fn cancel_graph(&mut self, graph_run: GraphRunId) {
+        self.now_ns = now_ns();
+        self.handle(Input::CancelGraph { graph_run });
         self.deliver();
     }
 

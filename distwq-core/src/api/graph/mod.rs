@@ -58,6 +58,7 @@ use waiting::{Named, Waiting};
 /// }
 /// ```
 pub struct Graph {
+    on_failure: OnFailure,
     id: u64,
     /// The functions and the edges: what there is to draw and to measure, also after the
     /// graph has run. A value has no function.
@@ -75,6 +76,20 @@ pub struct Graph {
 
 /// The name of a value.
 const VALUE: &str = "value";
+
+/// What becomes of the other tasks of a run of a graph once one has failed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// Those that need its value end as [`Upstream`](crate::TaskError::Upstream), all
+    /// others go on.
+    #[default]
+    FailDependents,
+    /// The same, and all others that have not ended are cancelled, as by
+    /// [`Run::cancel`](crate::Run::cancel). A task that is tried again has not failed
+    /// yet, and one that a user has cancelled has not failed.
+    CancelRun,
+}
 
 /// An edge would have closed a cycle.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -113,7 +128,39 @@ impl Graph {
             topology: TopologicalOrder::default(),
             started: false,
             refusal: None,
+            on_failure: OnFailure::default(),
         }
+    }
+
+    /// What becomes of the other tasks once one has failed. Said again, it replaces what
+    /// was said before; it counts when the graph starts.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::{OnFailure, prelude::*};
+    ///
+    /// #[remote]
+    /// fn check(x: u64) -> Result<u64, String> {
+    ///     if x == 0 { Err("nothing to check".to_string()) } else { Ok(x) }
+    /// }
+    ///
+    /// #[distwq::main(config = Config::new().workers(1))]
+    /// fn main(cluster: &Cluster) {
+    ///     let mut graph = Graph::new();
+    ///     graph.on_failure(OnFailure::CancelRun);
+    ///     graph.add(check::call(0).priority(1));
+    ///     let others: Vec<_> = (1..=1_000).map(|x| graph.add(check::call(x))).collect();
+    ///     assert!(cluster.run(&mut graph).is_err());
+    ///     assert!(matches!(others[999].get(), Err(TaskError::Cancelled { .. })));
+    /// }
+    /// ```
+    pub fn on_failure(&mut self, choice: OnFailure) {
+        self.on_failure = choice;
+    }
+
+    /// What was said of failures.
+    pub(crate) fn cancels_on_failure(&self) -> bool {
+        self.on_failure == OnFailure::CancelRun
     }
 
     /// Adds a task. What can never run has ended as

@@ -273,7 +273,7 @@ impl Flights {
         let tasks: Vec<TaskId> =
             self.flights.iter().flatten().filter(|flight| flight.first >= first).map(|flight| flight.task).collect();
         if !tasks.is_empty() {
-            self.cluster.inner().driver.with(|engine| engine.cancel_these(&tasks));
+            self.cluster.inner().driver.with(|engine| engine.cancel_tasks(&tasks));
         }
     }
 

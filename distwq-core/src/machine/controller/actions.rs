@@ -63,6 +63,13 @@ impl Controller {
 
     /// The same; `cause` says of tasks that end what the scheduler cannot.
     pub(super) fn carry_out_all(&mut self, cause: &Cause<'_>, out: &mut Outbox) {
+        self.carry_out_actions(cause, out);
+        if self.graph_runs.has_failed() {
+            self.cancel_failed_graphs(out);
+        }
+    }
+
+    pub(super) fn carry_out_actions(&mut self, cause: &Cause<'_>, out: &mut Outbox) {
         // The scheduler is not entered from here but for copies, which lead to no
         // actions.
         while let Some(action) = self.actions.take_next() {

@@ -1,10 +1,11 @@
 //! Tasks that their users do not want any more: what waits ends at once, and the workers
 //! that have the others are told.
 
+use super::ends::Cause;
 use super::outbox::Outbox;
 use super::{Controller, Phase};
 use crate::codec::CodecError;
-use crate::id::{TaskId, WorkerId};
+use crate::id::{GraphRunId, TaskId, WorkerId};
 use crate::machine::Notice;
 use crate::machine::scheduler::{Event, WorkerList};
 use crate::outcome::info::CancelState;
@@ -68,9 +69,38 @@ impl Controller {
         self.note_drained(pending, out);
     }
 
+    /// Cancels all tasks of a graph that have not ended.
+    pub(super) fn cancel_graph(&mut self, graph_run: GraphRunId, out: &mut Outbox) {
+        let tasks = self.table.pending(|entry| entry.graph_run == Some(graph_run));
+        self.cancel(&tasks, out);
+    }
+
+    /// All tasks of a graph have been added. Some may have failed, of what was before.
+    pub(super) fn graph_has_begun(&mut self, out: &mut Outbox) {
+        let pending = self.pending();
+        self.graph_runs.has_begun();
+        self.tell_scheduler(Event::Resume, out);
+        if self.graph_runs.has_failed() {
+            self.cancel_failed_graphs(out);
+        }
+        self.note_drained(pending, out);
+    }
+
+    /// Cancels what has not ended of graphs of which a task has failed, and which want
+    /// that. Others of these may fail of it.
+    #[cold]
+    pub(super) fn cancel_failed_graphs(&mut self, out: &mut Outbox) {
+        while let Some(graph_run) = self.graph_runs.take_failed() {
+            let tasks = self.table.pending(|entry| entry.graph_run == Some(graph_run));
+            self.note_to_scheduler(Event::Cancel { tasks: &tasks });
+            self.carry_out_actions(&Cause::Known, out);
+            self.tell_who_has_them(out);
+        }
+    }
+
     /// Cancels all tasks that have not ended.
     pub(super) fn cancel_all(&mut self, out: &mut Outbox) {
-        let tasks = self.table.pending();
+        let tasks = self.table.pending(|_| true);
         self.cancel(&tasks, out);
     }
 

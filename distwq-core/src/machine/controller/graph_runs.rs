@@ -10,7 +10,12 @@ use std::sync::Arc;
 /// One started graph.
 #[derive(Default, Debug)]
 struct GraphRun {
+    tasks: usize,
     outstanding: usize,
+    /// When a task fails, all others are cancelled; not again after that.
+    cancels: bool,
+    /// Nobody will ask how it went.
+    is_forgotten: bool,
     failed: Vec<Arc<TaskError>>,
     upstream: usize,
     /// Why the first of them did not: needed where all that failed is outside of the
@@ -23,14 +28,29 @@ struct GraphRun {
 pub(super) struct GraphRuns {
     runs: FxHashMap<GraphRunId, GraphRun>,
     begun: u32,
+    /// The tasks of the newest are being added.
+    is_beginning: bool,
+    /// Those of which a task has failed, and whose others are to be cancelled.
+    failed: Vec<GraphRunId>,
+}
+
+/// How far a graph is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct GraphProgress {
+    pub(crate) tasks: usize,
+    pub(crate) ended: usize,
+    /// Those of them without a value.
+    pub(crate) failed: usize,
 }
 
 impl GraphRuns {
-    /// A graph of so many tasks starts.
-    pub(super) fn begin(&mut self, tasks: usize) -> GraphRunId {
+    /// A graph of so many tasks starts. If a task of it fails, others are to be cancelled,
+    /// if it `cancels`.
+    pub(super) fn begin(&mut self, tasks: usize, cancels: bool) -> GraphRunId {
+        self.is_beginning = true;
         self.begun = self.begun.checked_add(1).expect("fewer than 2^32 graphs are started");
         let run = GraphRunId(NonZeroU32::new(self.begun).expect("it was counted up"));
-        self.runs.insert(run, GraphRun { outstanding: tasks, ..GraphRun::default() });
+        self.runs.insert(run, GraphRun { tasks, outstanding: tasks, cancels, ..GraphRun::default() });
         run
     }
 
@@ -41,21 +61,65 @@ impl GraphRuns {
         let id = task.graph_run?;
         let run = self.runs.get_mut(&id)?;
         run.outstanding -= 1;
-        match &task.output {
-            Output::Failed(error) => run.failed.push(Arc::clone(error)),
+        let error = match &task.output {
+            Output::Pending | Output::Here | Output::Resident { .. } => None,
+            Output::Failed(error) => {
+                run.failed.push(Arc::clone(error));
+                Some(error)
+            }
             Output::Upstream(step) => {
                 run.upstream += 1;
                 run.cause.get_or_insert_with(|| Arc::clone(step.root()));
+                Some(step.root())
             }
-            Output::Pending | Output::Here | Output::Resident { .. } => {}
+        };
+        // What users have cancelled is no failure.
+        let has_failed = error.is_some_and(|error| !matches!(**error, TaskError::Cancelled { .. }));
+        if has_failed && std::mem::take(&mut run.cancels) {
+            self.failed.push(id);
         }
-        (run.outstanding == 0).then_some(id)
+        if run.outstanding > 0 {
+            return None;
+        }
+        if run.is_forgotten {
+            self.runs.remove(&id);
+        }
+        Some(id)
+    }
+
+    /// All tasks of the newest have been added.
+    pub(super) fn has_begun(&mut self) {
+        self.is_beginning = false;
+    }
+
+    /// Whether a task has failed of one whose others are to be cancelled, as soon as all
+    /// are there.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed.is_empty() && !self.is_beginning
+    }
+
+    /// The next of these.
+    pub(super) fn take_failed(&mut self) -> Option<GraphRunId> {
+        self.failed.pop()
+    }
+
+    /// How far one is; nothing of one that is forgotten.
+    pub(super) fn progress(&self, run: GraphRunId) -> Option<GraphProgress> {
+        let &GraphRun { tasks, outstanding, ref failed, upstream, .. } = self.runs.get(&run)?;
+        Some(GraphProgress { tasks, ended: tasks - outstanding, failed: failed.len() + upstream })
     }
 
     /// How many there are.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn len(&self) -> usize {
         self.runs.len()
+    }
+
+    /// Whether the failure of a task would cancel the others.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn would_cancel(&self, run: GraphRunId) -> Option<bool> {
+        self.runs.get(&run).map(|run| run.cancels)
     }
 
     /// Whether all tasks of a graph have ended.
@@ -79,8 +143,12 @@ impl GraphRuns {
         Err(RunError::Failed { failed, upstream: run.upstream })
     }
 
-    /// Nobody will ask how the graph as a whole went.
+    /// Nobody will ask how the graph as a whole went. It is kept while a failure would
+    /// cancel others.
     pub(super) fn forget(&mut self, run: GraphRunId) {
-        self.runs.remove(&run);
+        match self.runs.get_mut(&run) {
+            Some(kept) if kept.cancels && kept.outstanding > 0 => kept.is_forgotten = true,
+            _ => drop(self.runs.remove(&run)),
+        }
     }
 }

@@ -21,7 +21,8 @@ pub(crate) enum Input<'a> {
     Value { payload: Payload },
     /// A user starts a graph; its tasks and values follow one by one, dependencies first.
     /// [`Outbox::graph_run`](super::Outbox::graph_run) is its id then.
-    GraphBegins { size: GraphSize },
+    /// `cancels`: when a task of it fails, all others are cancelled.
+    GraphBegins { size: GraphSize, cancels: bool },
     /// All of them have come.
     GraphEnds,
     /// Nobody will ask how a graph as a whole went.
@@ -35,6 +36,8 @@ pub(crate) enum Input<'a> {
     Watch { task: TaskId, watch: Watch },
     /// A user does not want these tasks any more; some may have ended.
     Cancel { tasks: &'a [TaskId] },
+    /// The same of all tasks of a graph.
+    CancelGraph { graph_run: GraphRunId },
     /// The same of all tasks.
     CancelAll,
     /// A user asks what all workers hold and run.

@@ -1,12 +1,18 @@
 //! What simulations look at, to compare it with what must be. Nothing changes by that.
 
 use super::Controller;
-use crate::id::TaskId;
+use crate::id::{GraphRunId, TaskId};
 
 impl Controller {
     /// Whether a task has not gone.
     pub(crate) fn knows(&self, task: TaskId) -> bool {
         self.table.get(task).is_some()
+    }
+
+    /// Whether the failure of a task of a graph would cancel the others; false once it has,
+    /// and nothing if the graph is over and nobody asks for it.
+    pub(crate) fn would_cancel(&self, graph_run: GraphRunId) -> Option<bool> {
+        self.graph_runs.would_cancel(graph_run)
     }
 
     /// How many tasks were submitted, ended with a value, and ended without one.

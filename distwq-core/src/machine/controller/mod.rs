@@ -35,6 +35,7 @@ mod watches;
 mod workers;
 
 pub(crate) use ends::is_worth_a_retry;
+pub(crate) use graph_runs::GraphProgress;
 pub(crate) use input::{Awaited, CollectorId, Encoded, GraphSize, Input, ItemsOfMap, NewTask, Options, Watch};
 pub(crate) use outbox::{BATCH_COUNT, Halt, Outbox};
 pub(crate) use references::ReferenceNote;
@@ -172,14 +173,14 @@ impl Controller {
             Input::Task { .. } | Input::Frame { .. } => unreachable!("these happen for each task"),
             Input::Items { new, plain, of } => out.added = self.add_items(new, plain, of, out),
             Input::Value { payload } => out.added = self.add_value(payload, out),
-            Input::GraphBegins { size } => {
+            Input::GraphBegins { size, cancels } => {
                 let entries = size.tasks + size.values;
                 let new_slots = self.table.reserve(entries, size.inputs_room);
                 self.scheduler.reserve(entries, new_slots, size.dependencies);
                 self.tell_scheduler(Event::Hold, out);
-                out.graph_run = Some(self.graph_runs.begin(size.tasks));
+                out.graph_run = Some(self.graph_runs.begin(size.tasks, cancels));
             }
-            Input::GraphEnds => self.tell_scheduler(Event::Resume, out),
+            Input::GraphEnds => self.graph_has_begun(out),
             Input::GraphForgotten { graph_run } => self.graph_runs.forget(graph_run),
             Input::References { notes } => {
                 self.count_references(notes);
@@ -188,6 +189,7 @@ impl Controller {
             Input::Awaited { task } => self.awaited(task, out),
             Input::Watch { task, watch } => self.watch(task, watch, out),
             Input::Cancel { tasks } => self.cancel(tasks, out),
+            Input::CancelGraph { graph_run } => self.cancel_graph(graph_run, out),
             Input::CancelAll => self.cancel_all(out),
             Input::ReportsWanted => self.ask_reports(out),
             Input::Closing => {

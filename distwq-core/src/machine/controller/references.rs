@@ -1,6 +1,6 @@
 //! What became of the references of users, as handles note it.
 
-use crate::id::TaskId;
+use crate::id::{GraphRunId, TaskId};
 
 /// What became of a reference to a task. Those to a node of a graph are counted beside
 /// it, and only the last of them leaves a note.
@@ -10,6 +10,8 @@ pub(crate) enum ReferenceNote {
     Retained(TaskId),
     /// There is one less.
     Dropped(TaskId),
+    /// Nobody will ask how a graph as a whole went.
+    GraphForgotten(GraphRunId),
 }
 
 /// Tasks without references of which the scheduler has not been told.

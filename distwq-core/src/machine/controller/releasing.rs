@@ -13,17 +13,21 @@ impl Controller {
     /// Counts the references of users.
     pub(super) fn count_references(&mut self, notes: &mut Vec<ReferenceNote>) {
         for note in notes.drain(..) {
-            let (ReferenceNote::Retained(task) | ReferenceNote::Dropped(task)) = note;
-            let Some(entry) = self.table.get_mut(task) else { continue };
             match note {
-                ReferenceNote::Retained(_) => entry.references += 1,
-                ReferenceNote::Dropped(_) => {
+                ReferenceNote::Retained(task) => {
+                    if let Some(entry) = self.table.get_mut(task) {
+                        entry.references += 1;
+                    }
+                }
+                ReferenceNote::Dropped(task) => {
+                    let Some(entry) = self.table.get_mut(task) else { continue };
                     debug_assert!(entry.references > 0, "a reference is dropped once");
                     entry.references = entry.references.saturating_sub(1);
                     if entry.references == 0 {
                         self.unreferenced.add(task);
                     }
                 }
+                ReferenceNote::GraphForgotten(graph_run) => self.graph_runs.forget(graph_run),
             }
         }
     }

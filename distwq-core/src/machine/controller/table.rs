@@ -338,10 +338,11 @@ impl Table {
         self.inputs.used()
     }
 
-    /// The tasks that have not ended. Looks at all entries.
-    pub(super) fn pending(&self) -> Vec<TaskId> {
+    /// The tasks of this kind that have not ended. Looks at all entries.
+    pub(super) fn pending(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<TaskId> {
         let slots = (0..).zip(self.blocks.iter().flatten());
-        let pending = slots.filter(|(_, entry)| entry.serial != NO_SERIAL && matches!(entry.output, Output::Pending));
+        let is_pending = |entry: &Entry| entry.serial != NO_SERIAL && matches!(entry.output, Output::Pending);
+        let pending = slots.filter(|(_, entry)| is_pending(entry) && is_meant(entry));
         pending.map(|(slot, entry)| TaskId::new(slot, entry.serial)).collect()
     }
 

@@ -3,6 +3,7 @@
 
 use super::Controller;
 use super::drain::Left;
+use super::graph_runs::GraphProgress;
 use super::status::SHOWN_MAX;
 use super::table::{Entry, HomeCopy, Output};
 use crate::codec::Payload;
@@ -48,6 +49,11 @@ impl Controller {
     /// Whether all tasks of a graph have ended.
     pub(crate) fn has_graph_run_ended(&self, graph_run: crate::id::GraphRunId) -> bool {
         self.is_over() || self.graph_runs.is_over(graph_run)
+    }
+
+    /// How far a graph is that somebody may ask for.
+    pub(crate) fn graph_progress(&self, graph_run: crate::id::GraphRunId) -> Option<GraphProgress> {
+        self.graph_runs.progress(graph_run)
     }
 
     /// Whether what follows from somebody [waiting](super::Input::Awaited) for a task has

@@ -7,7 +7,7 @@ use super::task::{Behaviour, Expected, Seen, Task};
 use crate::codec;
 use crate::function::argument::{Input, Part, Role, Shape};
 use crate::function::remote::{Failure, InputArgument};
-use crate::id::{Rank, TaskId};
+use crate::id::{GraphRunId, Rank, TaskId};
 use crate::machine::worker;
 use crate::outcome::error::TaskError;
 use crate::task::current::Described;
@@ -44,6 +44,9 @@ pub(super) struct Book {
     pub(super) body_failed: bool,
     /// Workers that the controller was told are lost.
     pub(super) lost: Vec<usize>,
+    /// Graphs whose tasks are cancelled when one of them fails, which none has.
+    pub(super) cancelling: Vec<GraphRunId>,
+    pub(super) cancelled_graphs: u64,
     workers: u32,
     /// Outputs of more bytes stay where they were made.
     inline_bytes_max: u64,

@@ -16,6 +16,8 @@ use crate::function::registry::Registry;
 use crate::id::Rank;
 use crate::machine::controller::{Controller, Halt, Input, Outbox, ReferenceNote, WorkerState};
 use crate::machine::{Notice, Ns};
+use crate::outcome::error::TaskError;
+use crate::outcome::info::TaskState;
 use std::collections::VecDeque;
 
 /// The controller, with what has come and was not read.
@@ -101,6 +103,7 @@ impl World<'_> {
             match *note {
                 ReferenceNote::Retained(task) => self.book.counted(task, 1),
                 ReferenceNote::Dropped(task) => self.book.counted(task, -1),
+                ReferenceNote::GraphForgotten(_) => {}
             }
         }
         self.tell(Input::References { notes: &mut notes });
@@ -190,6 +193,9 @@ impl World<'_> {
         }
         // In the order in which they were added, in which failures spread.
         self.ended.sort_unstable();
+        if !self.ended.is_empty() {
+            self.check_cancelling();
+        }
         for index in std::mem::take(&mut self.ended) {
             let id = self.book.tasks[index].id;
             let seen = self.seen(index);
@@ -207,6 +213,43 @@ impl World<'_> {
         assert_eq!(submitted, done + failed + pending, "no task is lost");
         assert_eq!(self.controller.machine.pending(), self.unended.len(), "no task is lost");
         self.check_releases();
+    }
+
+    /// Of graphs that cancel what has not ended when a task fails, those have done so of
+    /// which one has failed just now.
+    fn check_cancelling(&mut self) {
+        let mut cancelling = std::mem::take(&mut self.book.cancelling);
+        cancelling.retain(|&graph_run| {
+            let has_failed = |&index: &usize| match self.seen(index) {
+                Some(Seen::Error(error)) => !matches!(error.root(), TaskError::Cancelled { .. }),
+                _ => false,
+            };
+            let of_graph = |index: &usize| self.book.tasks[*index].graph_run == Some(graph_run);
+            if self.controller.machine.would_cancel(graph_run) == Some(true) {
+                let failed = self.ended.iter().copied().filter(of_graph).find(has_failed);
+                assert_eq!(failed, None, "it has failed, and the others of {graph_run:?} go on");
+                return true;
+            }
+            let others: Vec<usize> = (0..self.book.tasks.len()).filter(of_graph).collect();
+            for index in others {
+                let id = self.book.tasks[index].id;
+                let attempts = self.controller.machine.info(id).map_or(0, |info| {
+                    assert_ne!(info.state, TaskState::Waiting, "{id} waits, and {graph_run:?} is cancelled");
+                    info.attempts
+                });
+                let is_cancelled = match self.seen(index) {
+                    _ if self.book.tasks[index].has_ended() => false,
+                    _ if !self.controller.machine.has_ended(id) => true,
+                    seen => matches!(seen, None | Some(Seen::Error(TaskError::Cancelled { .. }))),
+                };
+                if is_cancelled {
+                    self.book.tasks[index].cancelled.get_or_insert(attempts);
+                    self.book.cancelled_graphs += 1;
+                }
+            }
+            false
+        });
+        self.book.cancelling = cancelling;
     }
 
     /// How a task has ended, as the controller says now. Nothing if it is gone already.

@@ -58,6 +58,8 @@ pub struct Tally {
     pub of_maps: u64,
     /// Those of them that were cancelled between two items.
     pub stopped_between: u64,
+    /// Tasks that were cancelled because another one of their graph has failed.
+    pub cancelled_graphs: u64,
     /// Errors of tasks that others have taken.
     pub took_errors: u64,
     /// Values that workers said not to have, in runs in which others are lost.
@@ -96,6 +98,7 @@ impl std::ops::AddAssign for Tally {
         self.cancelled_running += other.cancelled_running;
         self.of_maps += other.of_maps;
         self.stopped_between += other.stopped_between;
+        self.cancelled_graphs += other.cancelled_graphs;
         self.took_errors += other.took_errors;
         self.denials += other.denials;
         self.watched += other.watched;

@@ -57,8 +57,10 @@ impl World<'_> {
         self.count_references();
         self.after_controller();
         let size = GraphSize { tasks, values, dependencies: 4 * tasks, inputs_room: 4 * tasks };
-        self.tell(controller::Input::GraphBegins { size });
+        let cancels = self.random.percent(30);
+        self.tell(controller::Input::GraphBegins { size, cancels });
         let graph_run = self.controller.out.graph_run.expect("it has begun");
+        self.book.cancelling.extend(cancels.then_some(graph_run));
         for _ in 0..values {
             self.add_value();
         }

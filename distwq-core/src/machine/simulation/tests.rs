@@ -36,6 +36,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
     let reached = reached
         && tally.watched > SEEDS
         && tally.heard > SEEDS / 10
+        && tally.cancelled_graphs > SEEDS / 50
         && tally.took_errors > SEEDS / 10
         && tally.denials > 0
         && tally.of_maps > SEEDS

@@ -139,8 +139,24 @@ impl World<'_> {
         }
     }
 
+    /// The user cancels a graph that runs, as `Run::cancel` does. False if there is none.
+    fn user_cancels_graph(&mut self) -> bool {
+        let graphs = self.unended.iter().filter_map(|&index| self.book.tasks[index].graph_run);
+        let graphs: Vec<GraphRunId> = graphs.collect();
+        let Some(&graph_run) = self.random.pick(&graphs) else { return false };
+        self.history.note(self.agenda.now(), || format!("the user cancels {graph_run:?}"));
+        let tasks = self.unended.iter().copied().filter(|&index| self.book.tasks[index].graph_run == Some(graph_run));
+        let waiting = self.note_cancelled(&tasks.collect::<Vec<_>>());
+        self.tell(Input::CancelGraph { graph_run });
+        self.check_cancelled(&waiting);
+        true
+    }
+
     /// The user cancels one task or a few, as `Handle::cancel` does.
     fn user_cancels(&mut self) {
+        if self.random.percent(20) && self.user_cancels_graph() {
+            return;
+        }
         let mut chosen = Vec::new();
         for _ in 0..if self.random.percent(80) { 1 } else { self.random.up_to(5) } {
             // The last one is likely to be on its way.
@@ -195,9 +211,12 @@ impl World<'_> {
     pub(super) fn graph_started(&mut self, graph_run: GraphRunId) {
         if self.random.percent(60) {
             self.wait(Wait::GraphRun(graph_run));
-        } else {
+        } else if self.random.percent(50) {
             self.tell(Input::GraphForgotten { graph_run });
             self.after_controller();
+        } else {
+            self.controller.notes.push(ReferenceNote::GraphForgotten(graph_run));
+            self.plan_controller_turn();
         }
     }
 

@@ -280,6 +280,7 @@ impl<'h> World<'h> {
         (tally.retries, tally.groups) = (self.book.retries, self.book.groups);
         (tally.deadlocks, tally.failed_bodies) = (self.book.deadlocks, u64::from(self.book.body_failed));
         (tally.stalled, tally.lost_tasks) = (self.book.stalled, self.book.lost_tasks);
+        tally.cancelled_graphs = self.book.cancelled_graphs;
         tally.took_errors = self.book.took_errors;
         (tally.cancelled, tally.cancelled_in_vain) = (self.book.cancelled, self.book.cancelled_in_vain);
     }

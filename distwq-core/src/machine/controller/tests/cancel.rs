@@ -137,7 +137,7 @@ fn the_members_of_a_group_that_has_entered_are_told_and_its_value_counts() {
 fn a_graph_lists_what_was_cancelled_as_its_roots() {
     let (mut play, [runs, ahead, _]) = three();
     let size = GraphSize { tasks: 2, values: 0, dependencies: 1, inputs_room: 0 };
-    play.controller.handle(1, Input::GraphBegins { size }, &mut play.out);
+    play.controller.handle(1, Input::GraphBegins { size, cancels: false }, &mut play.out);
     let graph_run = play.out.graph_run;
     let first = NewTask { before: &[runs, ahead], graph_run, ..plain(&SINGLE) };
     play.controller.handle(1, Input::Task { new: &first, plain: Encoded::Few(&[]) }, &mut play.out);

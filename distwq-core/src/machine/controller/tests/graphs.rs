@@ -9,7 +9,7 @@ fn size(tasks: usize, values: usize) -> GraphSize {
 
 /// A graph of so many tasks begins.
 fn begin(play: &mut Play, tasks: usize) -> GraphRunId {
-    play.tell(Input::GraphBegins { size: size(tasks, 0) });
+    play.tell(Input::GraphBegins { size: size(tasks, 0), cancels: false });
     play.out.graph_run.take().expect("it was started")
 }
 
@@ -54,6 +54,51 @@ fn a_graph_tells_who_has_failed_and_how_many_did_not_run_for_that() {
     assert_eq!((failed.len(), failed[0].message(), upstream), (1, Some("outside"), 1));
 }
 
+/// ```text
+/// a, b, c → d    a fails
+/// ```
+#[test]
+fn a_graph_that_wants_it_is_cancelled_when_a_task_fails() {
+    let mut play = Play::with_workers(&[W3]);
+    let submitted = play.add(&SINGLE, &[], 0);
+    play.tell(Input::GraphBegins { size: size(4, 0), cancels: true });
+    let graph_run = play.out.graph_run.take().expect("it was started");
+    let [a, b, c] = [(); 3].map(|()| add_to(&mut play, graph_run, &[]));
+    let d = add_to(&mut play, graph_run, &[c]);
+    play.tell(Input::GraphEnds);
+    play.tell(Input::GraphForgotten { graph_run });
+    assert_eq!(play.controller.graph_progress(graph_run).map(|progress| progress.ended), Some(0), "it is not over");
+    play.tell(Input::Cancel { tasks: &[b] });
+    let others = [a, c, d, submitted];
+    assert!(others.iter().all(|&task| !play.controller.has_ended(task)), "what a user cancels has not failed");
+    play.fail(W3, a, "inside");
+    for task in [c, d] {
+        let error = play.error(task);
+        assert!(error.is_none_or(|error| matches!(error, TaskError::Cancelled { .. })), "{task}");
+    }
+    assert!(!play.controller.has_ended(submitted), "it is not of the graph");
+}
+
+/// The task before the graph has failed, and the first of the graph ends while the others
+/// are added.
+#[test]
+fn a_graph_that_fails_while_it_is_added_is_cancelled_when_all_is_there() {
+    let mut play = Play::with_workers(&[W3]);
+    let outside = play.add(&SINGLE, &[], 0);
+    play.fail(W3, outside, "outside");
+    let busy = play.add(&SINGLE, &[], 0);
+    play.tell(Input::GraphBegins { size: size(3, 0), cancels: true });
+    let graph_run = play.out.graph_run.take().expect("it was started");
+    let a = add_to(&mut play, graph_run, &[outside]);
+    let [b, c] = [(); 2].map(|()| add_to(&mut play, graph_run, &[busy]));
+    assert!(play.controller.has_ended(a) && !play.controller.has_ended(b));
+    play.tell(Input::GraphEnds);
+    assert!([b, c].map(|task| play.error(task)).iter().all(|error| matches!(error, Some(TaskError::Cancelled { .. }))));
+    assert!(play.woken().contains(&Awaited::GraphRun(graph_run)));
+    let progress = play.controller.graph_progress(graph_run).expect("it was not forgotten");
+    assert_eq!((progress.tasks, progress.ended, progress.failed), (3, 3, 3));
+}
+
 #[test]
 fn how_a_graph_has_gone_is_kept_until_nobody_will_ask() {
     let mut play = Play::new();
@@ -89,7 +134,7 @@ fn a_graph_that_the_end_has_cut_off_tells_how_much_is_left() {
 #[test]
 fn a_graph_may_have_more_values_than_tasks() {
     let mut play = Play::new();
-    play.tell(Input::GraphBegins { size: size(1, 2) });
+    play.tell(Input::GraphBegins { size: size(1, 2), cancels: false });
     let graph_run = play.out.graph_run.take().expect("it was started");
     let [value, _] = [1, 2].map(|bytes| play.give(bytes));
     let task = add_to(&mut play, graph_run, &[value]);

@@ -81,7 +81,8 @@ fn one_task_that_a_user_adds_goes_at_once_to_a_worker_that_had_nothing() {
     play.add(&SINGLE, &[], 0);
     assert_eq!(receivers(&mut play.out), [], "it had one");
     let mut play = begin();
-    play.tell(Input::GraphBegins { size: GraphSize { tasks: 1, values: 0, dependencies: 0, inputs_room: 0 } });
+    let size = GraphSize { tasks: 1, values: 0, dependencies: 0, inputs_room: 0 };
+    play.tell(Input::GraphBegins { size, cancels: false });
     let graph_run = play.out.graph_run.take();
     play.add_new(&NewTask { graph_run, ..plain(&SINGLE) });
     play.tell(Input::GraphEnds);

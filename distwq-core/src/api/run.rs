@@ -1,0 +1,149 @@
+//! A graph that runs.
+
+use crate::api::batch::Progress;
+use crate::api::cluster::Cluster;
+use crate::api::graph::Graph;
+use crate::id::GraphRunId;
+use crate::machine::controller::{Awaited, GraphProgress, ReferenceNote};
+use crate::outcome::error::RunError;
+use crate::task::current;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A graph that was started by [`Cluster::start`]. Dropping it cancels nothing; the tasks
+/// go on, and their handles tell how they went.
+///
+/// # Examples
+/// ```
+/// use distwq::prelude::*;
+///
+/// #[remote]
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// #[distwq::main]
+/// fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
+///     let mut graph = Graph::new();
+///     let squares: Vec<_> = (1..=3).map(|x| graph.add(square::call(x))).collect();
+///     let run = cluster.start(&mut graph)?;
+///     println!("{}", run.progress()); // such as "1 of 3"
+///     run.wait()?;
+///     assert_eq!((run.progress().ended, squares[2].get()?), (3, 9));
+///     Ok(())
+/// }
+/// ```
+pub struct Run {
+    cluster: Cluster,
+    graph_run: GraphRunId,
+}
+
+impl Cluster {
+    /// Runs a graph: starts it and waits until each of its tasks has ended. Tasks that
+    /// were submitted before go on beside it.
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks
+    /// failed. All others have their values even so, and handles stay readable.
+    pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
+        let graph_run = self.begin(graph)?;
+        // Ends because every task ends: with a value, an error, or when nothing can move
+        // any more.
+        self.inner().driver.wait(Awaited::GraphRun(graph_run), |engine| {
+            engine.machine().has_graph_run_ended(graph_run).then(|| engine.take_graph_run(graph_run))
+        })
+    }
+
+    /// Starts a graph and goes on. Its handles are arguments anywhere from now on. The
+    /// graph is taken whole, however many tasks are [queued](crate::Config::queue_max).
+    ///
+    /// # Errors
+    /// [`RunError::Refused`] if the graph has run before, or if one of its tasks can
+    /// never run; then nothing of it runs and all its handles have ended as refused.
+    pub fn start(&self, graph: &mut Graph) -> Result<Run, RunError> {
+        let graph_run = self.begin(graph)?;
+        Ok(Run { cluster: self.clone(), graph_run })
+    }
+}
+
+impl Run {
+    /// Waits until each task has ended. May be called again, and from several threads.
+    ///
+    /// # Errors
+    /// [`RunError::Failed`] if tasks failed or were cancelled, [`RunError::Closed`] if the
+    /// cluster has ended before them.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn wait(&self) -> Result<(), RunError> {
+        self.wait_until(None).expect("without a deadline a wait ends with an answer")
+    }
+
+    /// The same for `timeout` at most; nothing if a task has not ended by then.
+    ///
+    /// # Panics
+    /// Within a task of this process.
+    #[track_caller]
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<(), RunError>> {
+        // A timeout beyond what the clock can tell is no timeout.
+        self.wait_until(Instant::now().checked_add(timeout))
+    }
+
+    #[track_caller]
+    fn wait_until(&self, deadline: Option<Instant>) -> Option<Result<(), RunError>> {
+        current::assert_outside("Run::wait");
+        let graph_run = self.graph_run;
+        // Without a deadline it ends because every task ends.
+        self.cluster.inner().driver.wait_until(Awaited::GraphRun(graph_run), deadline, |engine| {
+            let machine = engine.machine();
+            machine.has_graph_run_ended(graph_run).then(|| machine.result_of_graph_run(graph_run))
+        })
+    }
+
+    /// Whether each task has ended. Never waits, and moves things on like a wait does, so
+    /// that a loop that asks comes to an end.
+    ///
+    /// # Panics
+    /// Within a task of this process, where such a loop would not come to an end.
+    #[must_use]
+    #[track_caller]
+    pub fn is_done(&self) -> bool {
+        current::assert_outside("Run::is_done");
+        self.cluster.inner().driver.with(|engine| {
+            engine.machine().has_graph_run_ended(self.graph_run) || {
+                engine.turn_now();
+                engine.machine().has_graph_run_ended(self.graph_run)
+            }
+        })
+    }
+
+    /// How far the tasks are. Those that did not run because of others count as failed.
+    /// Never waits.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let progress = self.cluster.inner().driver.with(|engine| engine.machine().graph_progress(self.graph_run));
+        let GraphProgress { tasks, ended, failed } = progress.expect("it is known while somebody may ask");
+        Progress { tasks, ended, failed }
+    }
+
+    /// Cancels the tasks that have not ended, as
+    /// [`Handle::cancel`](crate::Handle::cancel) does: those that wait end at once, and
+    /// those that run learn it. Never waits; allowed anywhere, also within a task.
+    pub fn cancel(&self) {
+        self.cluster.inner().driver.with(|engine| engine.cancel_graph(self.graph_run));
+    }
+}
+
+/// Only notes that nobody will ask any more, so it may happen anywhere.
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.cluster.inner().note(ReferenceNote::GraphForgotten(self.graph_run));
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Run({:?})", self.graph_run)
+    }
+}
