@@ -231,7 +231,9 @@ fn the_times_of_a_batch_are_known_once_all_have_ended(cluster: &Cluster) -> Outc
     for handle in infos {
         let info = handle.info();
         let (started, finished) = (info.started_ns.expect("it ran"), info.finished_ns.expect("it has ended"));
-        assert!(info.submitted_ns <= started && started <= finished, "{info:?}");
+        let received = info.received_ns.expect("its end was told");
+        let in_order = info.submitted_ns <= started && started <= finished && finished <= received;
+        assert!(in_order && !info.is_running, "{info:?}");
     }
     Ok(())
 }

@@ -105,7 +105,8 @@ fn what_is_known_of_a_task_tells_when_and_where_and_how_long(cluster: &Cluster) 
     let handle = cluster.submit(pause::call(60).label("napping"));
     let early = handle.info();
     assert!(matches!(early.state, TaskState::Waiting | TaskState::Sent), "{early:?}");
-    assert_eq!((early.finished_ns, early.run_time()), (None, None));
+    assert_eq!((early.finished_ns, early.received_ns, early.run_time()), (None, None, None));
+    assert_eq!(early.is_running, early.state == TaskState::Sent, "its worker has nothing else");
     handle.get()?;
     let info = handle.info();
     assert!(info.function.ends_with("::pause"), "{info:?}");
@@ -116,7 +117,8 @@ fn what_is_known_of_a_task_tells_when_and_where_and_how_long(cluster: &Cluster) 
     );
     let (started, finished) = (info.started_ns.expect("it ran"), info.finished_ns.expect("it ended"));
     assert!(before <= info.submitted_ns && info.submitted_ns <= started, "{info:?}");
-    assert!(started < finished && finished <= unix_now(), "{info:?}");
+    let received = info.received_ns.expect("its end was told");
+    assert!(started < finished && finished <= received && received <= unix_now(), "{info:?}");
     assert!(info.run_time().is_some_and(|ran| (60..5000).contains(&ran.as_millis())), "{info:?}");
     assert!(info.output_bytes > 0 && info.id > 0);
 

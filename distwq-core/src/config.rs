@@ -30,6 +30,8 @@ pub use words::{LogLevel, ProgressStyle};
 /// | [`handshake_limit`](Self::handshake_limit) | `DISTWQ_HANDSHAKE_LIMIT_MS` | 60 s |
 /// | [`collective_grace`](Self::collective_grace) | `DISTWQ_COLLECTIVE_GRACE_MS` | 10 s |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
+/// | [`queue_max`](Self::queue_max) | `DISTWQ_QUEUE_MAX` | 4,000,000 |
+/// | [`queue_bytes_max`](Self::queue_bytes_max) | `DISTWQ_QUEUE_BYTES_MAX` | 4 GiB |
 /// | [`mpi_thread_multiple`](Self::mpi_thread_multiple) | `DISTWQ_MPI_THREAD_MULTIPLE` | 0 |
 /// | [`progress`](Self::progress) | `DISTWQ_PROGRESS` | auto |
 /// | [`forward_logs`](Self::forward_logs) | `DISTWQ_FORWARD_LOGS` | off |
@@ -70,6 +72,8 @@ pub struct Config<S = (), F = ()> {
     pub(crate) forward_logs: Option<LogLevel>,
     pub(crate) init_limit: Duration,
     pub(crate) finish_limit: Duration,
+    pub(crate) queue_max: u64,
+    pub(crate) queue_bytes_max: u64,
     /// How the states of the slots are made, if they have any.
     pub(crate) recipe: Option<AnyRecipe>,
     pub(crate) types: PhantomData<fn(S) -> F>,
@@ -104,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) collective_grace_ns: u64,
     pub(crate) shutdown_grace_ns: u64,
+    pub(crate) queue_max: u64,
+    pub(crate) queue_bytes_max: u64,
     /// Whether each slot has a state.
     pub(crate) has_states: bool,
     /// From which level on lines of tasks travel to the controller.
@@ -154,6 +160,8 @@ impl Default for Config {
             forward_logs: None,
             init_limit: Duration::from_secs(300),
             finish_limit: Duration::from_secs(60),
+            queue_max: 4_000_000,
+            queue_bytes_max: 4 << 30,
             recipe: None,
             types: PhantomData,
         }
@@ -188,6 +196,8 @@ impl<S, F> Config<S, F> {
             forward_logs: self.forward_logs,
             init_limit: self.init_limit,
             finish_limit: self.finish_limit,
+            queue_max: self.queue_max,
+            queue_bytes_max: self.queue_bytes_max,
             recipe,
             types: PhantomData,
         }
@@ -316,6 +326,24 @@ impl<S, F> Config<S, F> {
         self
     }
 
+    /// How many tasks that have not ended there may be, at least 1, before
+    /// [`Cluster::submit`](crate::Cluster::submit) waits until one has ended. It bounds
+    /// what a program keeps that submits faster than its workers can run: a task takes
+    /// some 300 bytes of the controller's memory, besides its arguments. Graphs are taken
+    /// whole.
+    pub fn queue_max(mut self, tasks: u64) -> Self {
+        self.queue_max = tasks;
+        self
+    }
+
+    /// The same for the bytes of the arguments of these tasks that came as values, at
+    /// least 1; calls of which they are less than 1 KiB are not counted. A call of any
+    /// size is taken while there are less of the others.
+    pub fn queue_bytes_max(mut self, bytes: u64) -> Self {
+        self.queue_bytes_max = bytes;
+        self
+    }
+
     /// How long [`Cluster::finish`](crate::Cluster::finish) waits for what
     /// [`finish`](Self::finish) makes of the states, once all tasks have ended.
     pub fn finish_limit(mut self, limit: Duration) -> Self {
@@ -336,6 +364,8 @@ impl Config {
             seed: self.seed,
             collective_grace_ns: ns(self.collective_grace),
             shutdown_grace_ns: ns(self.shutdown_grace),
+            queue_max: self.queue_max,
+            queue_bytes_max: self.queue_bytes_max,
             has_states: self.recipe.is_some(),
             forward_logs: self.forward_logs,
         }
@@ -360,6 +390,8 @@ impl Config {
         read.milliseconds("DISTWQ_SHUTDOWN_GRACE_MS", &mut self.shutdown_grace)?;
         read.milliseconds("DISTWQ_INIT_LIMIT_MS", &mut self.init_limit)?;
         read.milliseconds("DISTWQ_FINISH_LIMIT_MS", &mut self.finish_limit)?;
+        read.number("DISTWQ_QUEUE_MAX", |value| self.queue_max = value)?;
+        read.number("DISTWQ_QUEUE_BYTES_MAX", |value| self.queue_bytes_max = value)?;
         read.switch("DISTWQ_MPI_THREAD_MULTIPLE", &mut self.mpi_thread_multiple)?;
         read.word("DISTWQ_PROGRESS", &ProgressStyle::WORDS, "auto, bar, lines or off", &mut self.progress)?;
         let levels = "off, error, warn, info, debug or trace";
@@ -375,6 +407,9 @@ impl Config {
         within("slots", self.slots.into(), 1, 1024)?;
         within("piece_bytes", self.piece_bytes as i64, 64, 1 << 30)?;
         within("stack_bytes", self.stack_bytes as i64, 64 << 10, 1 << 40)?;
+        for (setting, value) in [("queue_max", self.queue_max), ("queue_bytes_max", self.queue_bytes_max)] {
+            within(setting, value.try_into().unwrap_or(i64::MAX), 1, i64::MAX)?;
+        }
         let limits = [
             ("handshake_limit_ms", self.handshake_limit),
             ("collective_grace_ms", self.collective_grace),
@@ -399,7 +434,7 @@ impl Config {
 }
 
 /// The variables of [`Config`].
-const VARIABLES: [&str; 15] = [
+const VARIABLES: [&str; 17] = [
     "DISTWQ_WORKERS",
     "DISTWQ_SLOTS",
     "DISTWQ_CONTROLLER",
@@ -412,6 +447,8 @@ const VARIABLES: [&str; 15] = [
     "DISTWQ_SHUTDOWN_GRACE_MS",
     "DISTWQ_INIT_LIMIT_MS",
     "DISTWQ_FINISH_LIMIT_MS",
+    "DISTWQ_QUEUE_MAX",
+    "DISTWQ_QUEUE_BYTES_MAX",
     "DISTWQ_MPI_THREAD_MULTIPLE",
     "DISTWQ_PROGRESS",
     "DISTWQ_FORWARD_LOGS",

@@ -105,9 +105,14 @@ impl Callbacks {
     /// Whether nobody need wait for them: all have returned, or were left behind, or this
     /// is the thread that calls them.
     pub(crate) fn are_done(&self) -> bool {
-        let is_own = || self.thread.get().is_some_and(|(_, id)| *id == thread::current().id());
         let State { left, left_behind, .. } = *self.state.lock();
-        left == 0 || left_behind || is_own()
+        left == 0 || left_behind || self.is_own_thread()
+    }
+
+    /// Whether this is the thread that calls them, which must not wait: what it waits for
+    /// may wait for it.
+    pub(crate) fn is_own_thread(&self) -> bool {
+        self.thread.get().is_some_and(|(_, id)| *id == thread::current().id())
     }
 
     /// Calls one.

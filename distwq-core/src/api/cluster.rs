@@ -126,26 +126,97 @@ impl Cluster {
     }
 
     /// Takes one task, which starts as soon as its inputs are there and a worker has
-    /// room. Does not wait. What cannot run has ended as [`Refused`](TaskError::Refused)
-    /// when this returns.
+    /// room. What cannot run has ended as [`Refused`](TaskError::Refused) when this
+    /// returns.
+    ///
+    /// It waits only while as much is queued as the [config](crate::Config::queue_max)
+    /// allows, until a task has ended or the cluster shuts down. A function that
+    /// [`Handle::on_end`] calls never waits here.
     pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
         let taken = self.submit_parts(&mut call.as_call().parts, |_, task| task);
         Handle::new(self.reference(taken))
     }
 
-    /// The same; `then` goes on with the task that was taken, under the engine's lock.
+    /// Like [`submit`](Self::submit), and never waits.
+    ///
+    /// # Errors
+    /// The call, if as much is queued as the [config](crate::Config::queue_max) allows.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    ///
+    /// #[remote]
+    /// fn square(x: u64) -> u64 {
+    ///     x * x
+    /// }
+    ///
+    /// #[distwq::main(config = Config::new().queue_max(1))]
+    /// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+    ///     let mut call = square::call(3);
+    ///     let nine = loop {
+    ///         match cluster.try_submit(call) {
+    ///             Ok(handle) => break handle,
+    ///             Err(same) => call = same, // there is something else to do
+    ///         }
+    ///     };
+    ///     assert_eq!(nine.get()?, 9);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn try_submit<C: IsCall>(&self, mut call: C) -> Result<Handle<C::Output>, C> {
+        match self.try_submit_parts(&mut call.as_call().parts, |_, task| task) {
+            Some(taken) => Ok(Handle::new(self.reference(taken))),
+            None => {
+                // So that a loop that tries comes to an end.
+                self.inner.driver.with(ControllerEngine::turn_now);
+                Err(call)
+            }
+        }
+    }
+
+    /// The same as [`submit`](Self::submit); `then` goes on with the task that was taken,
+    /// under the engine's lock.
     pub(crate) fn submit_parts<R>(
         &self,
         parts: &mut Parts,
         then: impl FnOnce(&mut ControllerEngine, TaskId) -> R,
     ) -> Result<R, Arc<PathStep>> {
+        let mut then = Some(then);
+        loop {
+            let taken = self.try_submit_parts(parts, |engine, task| {
+                let then = then.take().expect("a task is taken once");
+                then(engine, task)
+            });
+            match taken {
+                Some(taken) => return taken,
+                None => self.await_room(),
+            }
+        }
+    }
+
+    /// The same; nothing if as much is queued as may be.
+    pub(crate) fn try_submit_parts<R>(
+        &self,
+        parts: &mut Parts,
+        then: impl FnOnce(&mut ControllerEngine, TaskId) -> R,
+    ) -> Option<Result<R, Arc<PathStep>>> {
         match refusal_inside(|| parts.name()) {
             None => self.inner.driver.with(|engine| {
+                if !engine.machine().has_room() && self.inner.has_to_wait(engine) {
+                    return None;
+                }
                 let taken = self.inner.take(engine, parts);
-                taken.map(|task| then(engine, task))
+                Some(taken.map(|task| then(engine, task)))
             }),
-            Some(step) => Err(step),
+            Some(step) => Some(Err(step)),
         }
+    }
+
+    /// Waits until less is queued than may be.
+    fn await_room(&self) {
+        // Ends because every task ends, or when no tasks are taken any more.
+        self.inner.driver.wait(Awaited::Room, |engine| engine.has_room().then_some(()));
     }
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there
@@ -387,6 +458,12 @@ impl Inner {
     pub(super) fn admission(&self, engine: &ControllerEngine) -> Admission {
         let is_closing = engine.machine().is_closing();
         Admission { session: self.session, workers: self.workers as u32, is_closing }
+    }
+
+    /// Whether a thread that submits has to wait if as much is queued as may be.
+    #[cold]
+    fn has_to_wait(&self, engine: &ControllerEngine) -> bool {
+        !engine.machine().is_closing() && !self.callbacks.is_own_thread()
     }
 
     /// Takes one task, or says why not. What is left of its parts is the caller's to

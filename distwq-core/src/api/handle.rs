@@ -131,12 +131,14 @@ impl<T> Handle<T> {
             function: name,
             label: None,
             state,
+            is_running: false,
             ranks: Vec::new(),
             hosts: Vec::new(),
             attempts: 0,
             submitted_ns: 0,
             started_ns: None,
             finished_ns: None,
+            received_ns: None,
             output_bytes: 0,
         }
     }

@@ -53,6 +53,10 @@ pub struct TaskInfo {
     pub label: Option<String>,
     /// How far it is.
     pub state: TaskState,
+    /// Whether it runs, as far as the controller knows: it is one of those with which its
+    /// worker has begun, or a group has it. The worker may have begun or ended it a moment
+    /// before.
+    pub is_running: bool,
     /// The ranks that ran the last attempt, in the order of the group; one of a
     /// single-rank task.
     pub ranks: Vec<Rank>,
@@ -66,6 +70,9 @@ pub struct TaskInfo {
     pub started_ns: Option<u64>,
     /// When the last attempt ended.
     pub finished_ns: Option<u64>,
+    /// When the controller heard of its end, with the value unless that stays on its
+    /// worker. Not before it has finished, though the clocks of two hosts may differ.
+    pub received_ns: Option<u64>,
     /// The encoded size of the output.
     pub output_bytes: u64,
 }

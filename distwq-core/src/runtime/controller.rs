@@ -202,6 +202,16 @@ impl ControllerEngine {
         output
     }
 
+    /// Whether one more task may be queued, or the cluster takes none any more. If not, the
+    /// calling thread is woken when that is so.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let has_room = self.machine.has_room() || self.machine.is_closing();
+        if !has_room && !self.machine.is_room_wanted() {
+            self.handle(Input::RoomWanted);
+        }
+        has_room
+    }
+
     /// Counts the references of users, and lets go of what nobody holds any more. Sends
     /// nothing: this may be called wherever a handle is dropped.
     pub(crate) fn count_references(&mut self) {

@@ -13,8 +13,10 @@ use crate::machine::scheduler::{self, Action, Event, Stall, TaskList, WorkerList
 use crate::wire::message::ToWorker;
 
 impl Controller {
-    /// Tells who waits for the end of all tasks, of which there were so many before.
-    pub(super) fn note_drained(&self, before: usize, out: &mut Outbox) {
+    /// Tells who waits for the end of all tasks, of which there were so many before, or
+    /// for that of some.
+    pub(super) fn note_drained(&mut self, before: usize, out: &mut Outbox) {
+        self.note_room(out);
         if before > 0 && self.pending() == 0 {
             out.happened.note(Awaited::Drained);
         }
@@ -144,9 +146,10 @@ impl Controller {
     /// is no such task.
     #[inline(always)]
     pub(super) fn ended(&mut self, task: TaskId, ended: Ended<'_>, out: &mut Outbox) -> bool {
-        let Some(entry) = self.table.end(task) else { return false };
+        let Some(entry) = self.table.end(task, self.now) else { return false };
         // Of items of a map as many as there are.
         let count = if entry.of_map { self.items.ended(task).into() } else { 1 };
+        self.queue.gives(entry.payload.len());
         match ended {
             Ended::Value { given, worker, times } => {
                 entry.give(given, worker);

@@ -1,7 +1,7 @@
 //! Takes the tasks and values of users.
 
 use super::outbox::Outbox;
-use super::table::{Entry, Output, RanOn};
+use super::table::{Entry, RanOn};
 use super::{Controller, Encoded, NewTask};
 use crate::codec::Payload;
 use crate::function::argument::Role;
@@ -16,7 +16,7 @@ impl Controller {
         let &NewTask { remote, inputs, options, before, level, graph_run } = new;
         let collective = remote.is_collective();
         let every = if collective { self.workers.living() as u32 } else { 1 };
-        let now = self.now;
+        let (now, bytes) = (self.now, plain.len());
         let task = self.table.insert(inputs, |entry| {
             entry.function = Some(remote);
             plain.move_to(&mut entry.payload);
@@ -24,6 +24,7 @@ impl Controller {
             entry.graph_run = graph_run;
         });
         self.counts.submitted += 1;
+        self.queue.takes(bytes);
         let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
         // A user who adds one task may wait for it next.
         let may_prompt = graph_run.is_none() && self.workers.has_idle();
@@ -80,10 +81,7 @@ impl Controller {
 
     pub(super) fn add_value(&mut self, payload: Payload, out: &mut Outbox) -> TaskId {
         let (bytes, now) = (payload.len() as u64, self.now);
-        let task = self.table.insert(&[], |entry| {
-            (entry.output, entry.payload) = (Output::Here, payload);
-            (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (now, now, now);
-        });
+        let task = self.table.insert(&[], |entry| entry.give_value(payload, now));
         self.tell_scheduler(Event::Value { task, bytes }, out);
         task
     }

@@ -154,6 +154,7 @@ impl Controller {
             out.notices.note(|| Notice::Closing { pending: self.pending() });
         }
         self.phase = self.phase.max(Phase::Draining);
+        self.note_room(out);
     }
 
     /// Nobody waits any more for the tasks that have not ended: whoever asks for one of

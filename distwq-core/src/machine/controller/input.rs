@@ -40,6 +40,8 @@ pub(crate) enum Input<'a> {
     CancelGraph { graph_run: GraphRunId },
     /// The same of all tasks.
     CancelAll,
+    /// A user waits until [more tasks](super::Controller::has_room) may be queued.
+    RoomWanted,
     /// A user asks what all workers hold and run.
     ReportsWanted,
     /// The states of the slots were to be made within this time.
@@ -172,6 +174,8 @@ pub(crate) enum Awaited {
     Task(TaskId),
     /// The end of one of the tasks that are collected together, or of all.
     Collected(CollectorId),
+    /// Fewer tasks being queued than may be.
+    Room,
     /// The reports of all workers.
     Reports,
     /// The states of all slots being made, or what they were made to.

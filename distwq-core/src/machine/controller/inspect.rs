@@ -52,6 +52,7 @@ impl Controller {
             (self.groups.len(), "groups"),
             (self.cancelled.len(), "cancelled tasks"),
             (self.graph_runs.len(), "graphs"),
+            (self.queue.bytes() as usize, "bytes of arguments"),
             (self.watches.len(), "watched tasks"),
             (self.items.len(), "tasks of maps"),
             (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),

@@ -44,7 +44,7 @@ impl Controller {
         out: &mut Outbox,
     ) -> TaskId {
         let ItemsOfMap { items, failed } = of;
-        let (remote, now) = (new.remote, self.now);
+        let (remote, now, bytes) = (new.remote, self.now, plain.len());
         let task = self.table.insert_of_map(new.inputs, |entry| {
             entry.function = Some(remote);
             plain.move_to(&mut entry.payload);
@@ -52,6 +52,7 @@ impl Controller {
             entry.of_map = true;
         });
         self.items.0.insert(task, items);
+        self.queue.takes(bytes);
         self.counts.submitted += u64::from(items.count);
         let failed = failed.and_then(|(times, before)| Some(FailedBefore { times, on: self.ran_on(before)? }));
         let collective = remote.is_collective();

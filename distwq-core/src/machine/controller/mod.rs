@@ -19,6 +19,7 @@ mod items;
 mod lost;
 mod outbox;
 mod prompt;
+mod queue;
 mod references;
 mod releasing;
 mod reports;
@@ -58,6 +59,7 @@ use graph_runs::GraphRuns;
 use groups::Groups;
 use items::ItemsOfTasks;
 use prompt::Prompt;
+use queue::Queue;
 use references::Unreferenced;
 use states::States;
 use std::sync::Arc;
@@ -107,6 +109,7 @@ pub(crate) struct Controller {
     watches: Watches,
     items: ItemsOfTasks,
     prompt: Prompt,
+    queue: Queue,
     counts: Counts,
     cancelled: Cancelled,
     states: States,
@@ -143,6 +146,7 @@ impl Controller {
             watches: Watches::default(),
             items: ItemsOfTasks::default(),
             prompt: Prompt::default(),
+            queue: Queue::default(),
             counts: Counts::default(),
             cancelled: Cancelled::default(),
             states,
@@ -191,6 +195,7 @@ impl Controller {
             Input::Cancel { tasks } => self.cancel(tasks, out),
             Input::CancelGraph { graph_run } => self.cancel_graph(graph_run, out),
             Input::CancelAll => self.cancel_all(out),
+            Input::RoomWanted => self.queue.is_wanted = true,
             Input::ReportsWanted => self.ask_reports(out),
             Input::Closing => {
                 self.take_no_more(out);

@@ -11,6 +11,17 @@ pub(super) struct Slice {
 
 impl Slice {
     pub(super) const EMPTY: Self = Self { begin: 0, len: 0 };
+
+    /// As a number, to share its memory with something else.
+    #[inline]
+    pub(super) const fn to_bits(self) -> u64 {
+        (self.begin as u64) << 32 | self.len as u64
+    }
+
+    #[inline]
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self { begin: (bits >> 32) as u32, len: bits as u32 }
+    }
 }
 
 /// Runs that come and go. The memory of one is used again for another of like length;

@@ -23,9 +23,10 @@ pub(super) struct Entry {
     /// The arguments that came as values while the task has not ended; then its output,
     /// if the bytes are here.
     pub(super) payload: Payload,
-    /// The arguments that are outputs of other tasks, in the order of the parameters;
-    /// none once the task has ended.
-    inputs: Slice,
+    /// While the task has not ended, its arguments that are outputs of other tasks, in the
+    /// order of the parameters: the bits of a [`Slice`]. From then on when that was heard
+    /// of.
+    inputs_or_received: u64,
     pub(super) label: Option<Box<str>>,
     /// Who ran the last attempt.
     pub(super) ran_on: RanOn,
@@ -105,7 +106,7 @@ impl Entry {
         function: None,
         output: Output::Pending,
         payload: Payload::EMPTY,
-        inputs: Slice::EMPTY,
+        inputs_or_received: Slice::EMPTY.to_bits(),
         label: None,
         ran_on: RanOn::Nowhere,
         attempts: 0,
@@ -197,6 +198,20 @@ impl Entry {
         };
     }
 
+    /// A value that no task makes is there from now on.
+    pub(super) fn give_value(&mut self, payload: Payload, now: Ns) {
+        (self.output, self.payload) = (Output::Here, payload);
+        (self.submitted_ns, self.started_ns, self.finished_ns) = (now, now, now);
+        self.inputs_or_received = now;
+    }
+
+    /// When the end of the task was heard of, which was not before it: clocks of hosts may
+    /// differ, and the time of a turn is that of its begin.
+    pub(super) fn received_ns(&self) -> Option<Ns> {
+        let has_ended = !matches!(self.output, Output::Pending);
+        has_ended.then(|| self.inputs_or_received.max(self.finished_ns))
+    }
+
     /// The size of the output; nothing has no bytes.
     pub(super) fn output_bytes(&self) -> u64 {
         match &self.output {
@@ -260,7 +275,7 @@ impl Table {
         let slot = self.free.pop().unwrap_or_else(|| self.append());
         let entry = &mut self.blocks[slot.index() / BLOCK][slot.index() % BLOCK];
         entry.begin(serial);
-        entry.inputs = self.inputs.add(inputs);
+        entry.inputs_or_received = self.inputs.add(inputs).to_bits();
         fill(entry);
         slot.task(serial)
     }
@@ -304,14 +319,18 @@ impl Table {
     /// The arguments of a task that has not ended which are outputs of other tasks.
     #[inline]
     pub(super) fn inputs(&self, entry: &Entry) -> &[Input<TaskId>] {
-        self.inputs.get(entry.inputs)
+        debug_assert!(matches!(entry.output, Output::Pending), "what has ended has no inputs");
+        self.inputs.get(Slice::from_bits(entry.inputs_or_received))
     }
 
-    /// The entry of a task that has ended: what only others need is gone.
+    /// The entry of a task whose end is heard of now: what only others need is gone.
     #[inline(always)]
-    pub(super) fn end(&mut self, task: TaskId) -> Option<&mut Entry> {
+    pub(super) fn end(&mut self, task: TaskId, now: Ns) -> Option<&mut Entry> {
         let entry = find_mut(&mut self.blocks, task)?;
-        self.inputs.remove(std::mem::replace(&mut entry.inputs, Slice::EMPTY));
+        if matches!(entry.output, Output::Pending) {
+            self.inputs.remove(Slice::from_bits(entry.inputs_or_received));
+        }
+        entry.inputs_or_received = now;
         Some(entry)
     }
 

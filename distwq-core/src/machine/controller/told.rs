@@ -105,12 +105,14 @@ impl Controller {
             function: entry.path().to_owned(),
             label: entry.label().map(str::to_owned),
             state,
+            is_running: self.scheduler.has_begun(task),
             ranks: states().map(|state| state.rank).collect(),
             hosts: states().map(|state| state.host.clone()).collect(),
             attempts: entry.attempts,
             submitted_ns: entry.submitted_ns,
             started_ns: (entry.started_ns > 0).then_some(entry.started_ns),
             finished_ns: (entry.finished_ns > 0).then_some(entry.finished_ns),
+            received_ns: entry.received_ns(),
             output_bytes: entry.output_bytes(),
         })
     }

@@ -17,6 +17,7 @@ use crate::wire::report::Measured;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Wait {
     Task(usize),
+    Room,
     Reports,
     GraphRun(GraphRunId),
     Drained,
@@ -27,6 +28,7 @@ impl Wait {
     fn is_for(self, key: Option<Awaited>, task: impl FnOnce(usize) -> Awaited) -> bool {
         let own = match self {
             Self::Task(index) => task(index),
+            Self::Room => Awaited::Room,
             Self::Reports => Awaited::Reports,
             Self::GraphRun(graph_run) => Awaited::GraphRun(graph_run),
             Self::Drained => Awaited::Drained,
@@ -118,7 +120,12 @@ impl World<'_> {
                     self.wait(Wait::Task(index));
                 }
             }
-            83..87 => {
+            83 => {
+                self.tell(Input::RoomWanted);
+                self.after_controller();
+                self.wait(Wait::Room);
+            }
+            84..87 => {
                 self.count_references();
                 self.tell(Input::ReportsWanted);
                 self.after_controller();
@@ -290,6 +297,11 @@ impl World<'_> {
         let machine = &mut self.controller.machine;
         let is_over = match wait {
             Wait::Task(index) => return self.has_output(index),
+            Wait::Room => {
+                let has_room = machine.has_room() || machine.is_closing();
+                assert!(has_room || machine.is_room_wanted(), "it is told when there is room");
+                has_room
+            }
             Wait::Reports => machine.has_reports(),
             Wait::GraphRun(graph_run) => machine.has_graph_run_ended(graph_run),
             Wait::Drained => machine.pending() == 0 || machine.is_over(),
@@ -299,7 +311,7 @@ impl World<'_> {
         }
         self.history.tally.waits += 1;
         match wait {
-            Wait::Task(_) => {}
+            Wait::Task(_) | Wait::Room => {}
             Wait::Reports => {
                 let stats = machine.stats(Measured::default());
                 assert_eq!(stats.submitted, stats.done + stats.failed + stats.outstanding);

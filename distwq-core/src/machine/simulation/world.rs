@@ -179,6 +179,8 @@ impl<'h> World<'h> {
             seed: 0,
             collective_grace_ns: 30_000_000_000,
             shutdown_grace_ns: 20_000_000,
+            queue_max: 3,
+            queue_bytes_max: 20_000,
             has_states: false,
             forward_logs: None,
         };

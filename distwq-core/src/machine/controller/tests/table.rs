@@ -60,9 +60,9 @@ fn the_inputs_of_a_task_go_with_its_end() {
     let entry = table.get(task).expect("it has not gone");
     assert_eq!(table.inputs(entry).iter().map(|input| input.source).collect::<Vec<_>>(), [source; 3]);
     assert_eq!(table.slices(), 1);
-    let entry = table.end(task).expect("it has not gone");
+    let entry = table.end(task, 7).expect("it has not gone");
     assert_eq!(entry.serial, task.serial());
-    assert_eq!((table.slices(), table.end(TaskId::new(9, 9)).is_none()), (0, true));
+    assert_eq!((table.slices(), table.end(TaskId::new(9, 9), 7).is_none()), (0, true));
 }
 
 #[test]

@@ -114,12 +114,14 @@ fn a_task_is_told_with_its_state_and_times_and_where_it_ran() {
         function: "f".to_owned(),
         label: None,
         state,
+        is_running: false,
         ranks: vec![on],
         hosts: vec![format!("host{}", on.0)],
         attempts: 1,
         submitted_ns: 5,
         started_ns: Some(1),
         finished_ns: Some(1 + LONG_NS),
+        received_ns: Some(1 + LONG_NS),
         output_bytes: 0,
     };
     let on_e = play.worker_of(e);
@@ -127,11 +129,19 @@ fn a_task_is_told_with_its_state_and_times_and_where_it_ran() {
         TaskInfo { output_bytes: 3, ..sent(a, TaskState::Done, on_a) },
         TaskInfo { output_bytes: 5_000, ..sent(b, TaskState::Done, on_b) },
         sent(c, TaskState::Failed, on_c),
-        TaskInfo { started_ns: None, finished_ns: None, ..sent(d, TaskState::Sent, on_d) },
+        TaskInfo {
+            started_ns: None,
+            finished_ns: None,
+            received_ns: None,
+            is_running: true,
+            ..sent(d, TaskState::Sent, on_d)
+        },
         TaskInfo {
             label: Some("last".to_owned()),
             started_ns: None,
             finished_ns: None,
+            received_ns: None,
+            is_running: true,
             ..sent(e, TaskState::Sent, on_e)
         },
         TaskInfo {
@@ -142,6 +152,7 @@ fn a_task_is_told_with_its_state_and_times_and_where_it_ran() {
             submitted_ns: 6,
             started_ns: Some(6),
             finished_ns: Some(6),
+            received_ns: Some(6),
             output_bytes: 9,
             ..sent(value, TaskState::Done, W1)
         },
