@@ -16,6 +16,8 @@ use std::{env, fmt, fs, process, thread};
 
 #[path = "launching/programs.rs"]
 mod programs;
+#[path = "launching/stopping.rs"]
+mod stopping;
 #[cfg(feature = "mpi")]
 #[path = "launching/under_mpirun.rs"]
 mod under_mpirun;
@@ -51,6 +53,22 @@ fn sleeps(seconds: f64) {
 fn endless(name: String) {
     fs::write(&name, process::id().to_string()).expect("the temporary folder can be written");
     thread::sleep(Duration::from_secs(120));
+}
+
+/// Gives 1 when it is cancelled.
+#[remote]
+fn until_cancelled(ctx: &Context) -> i64 {
+    let begun = std::time::Instant::now();
+    while !ctx.cancelled() && begun.elapsed() < Duration::from_secs(60) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    i64::from(ctx.cancelled())
+}
+
+/// Sends this process a signal, given by its name.
+fn send_to_itself(signal: &str) {
+    let sent = process::Command::new("kill").args(["-s", signal, &process::id().to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "there is a command kill");
 }
 
 #[remote]

@@ -311,6 +311,7 @@ fn each_foreign_crate_is_named_in_its_own_files() {
     expect_only_in(&["distwq_launch"], &["testing/"]);
     expect_only_in(&["tracing"], &["runtime/observer.rs", "runtime/observer/"]);
     expect_only_in(&["indicatif"], &["api/progress.rs"]);
+    expect_only_in(&["signal_hook"], &["runtime/interrupts.rs"]);
     expect_only_in(&["libc::"], &["runtime/fault.rs", "runtime/fault/", "transport/mpi/"]);
 }
 

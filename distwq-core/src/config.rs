@@ -14,7 +14,7 @@ pub use words::{LogLevel, ProgressStyle};
 /// The settings of a run. The controller's settings hold for all ranks; they travel to
 /// the workers when these report, so variables need to be set for the controller's
 /// process only (`DISTWQ_CONTROLLER` and `DISTWQ_PIECE_BYTES`: for rank 0;
-/// `DISTWQ_MPI_THREAD_MULTIPLE`: for all ranks).
+/// `DISTWQ_MPI_THREAD_MULTIPLE` and `DISTWQ_HANDLE_SIGNALS`: for all ranks).
 ///
 /// | method | variable | default |
 /// |---|---|---|
@@ -32,6 +32,7 @@ pub use words::{LogLevel, ProgressStyle};
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
 /// | [`queue_max`](Self::queue_max) | `DISTWQ_QUEUE_MAX` | 4,000,000 |
 /// | [`queue_bytes_max`](Self::queue_bytes_max) | `DISTWQ_QUEUE_BYTES_MAX` | 4 GiB |
+/// | [`handle_signals`](Self::handle_signals) | `DISTWQ_HANDLE_SIGNALS` | 1 |
 /// | [`mpi_thread_multiple`](Self::mpi_thread_multiple) | `DISTWQ_MPI_THREAD_MULTIPLE` | 0 |
 /// | [`progress`](Self::progress) | `DISTWQ_PROGRESS` | auto |
 /// | [`forward_logs`](Self::forward_logs) | `DISTWQ_FORWARD_LOGS` | off |
@@ -74,6 +75,7 @@ pub struct Config<S = (), F = ()> {
     pub(crate) finish_limit: Duration,
     pub(crate) queue_max: u64,
     pub(crate) queue_bytes_max: u64,
+    pub(crate) handle_signals: bool,
     /// How the states of the slots are made, if they have any.
     pub(crate) recipe: Option<AnyRecipe>,
     pub(crate) types: PhantomData<fn(S) -> F>,
@@ -162,6 +164,7 @@ impl Default for Config {
             finish_limit: Duration::from_secs(60),
             queue_max: 4_000_000,
             queue_bytes_max: 4 << 30,
+            handle_signals: true,
             recipe: None,
             types: PhantomData,
         }
@@ -198,6 +201,7 @@ impl<S, F> Config<S, F> {
             finish_limit: self.finish_limit,
             queue_max: self.queue_max,
             queue_bytes_max: self.queue_bytes_max,
+            handle_signals: self.handle_signals,
             recipe,
             types: PhantomData,
         }
@@ -344,6 +348,18 @@ impl<S, F> Config<S, F> {
         self
     }
 
+    /// Whether [`launch`](crate::launch()) and `#[distwq::main]` handle SIGINT and
+    /// SIGTERM, on every rank: the first [cancels all](crate::Cluster::cancel_all), so
+    /// that the body goes on with what there is; the second ends all ranks at once, with
+    /// 128 more than its number as exit code. A signal that reaches a worker alone
+    /// cancels nothing. It is on unless said otherwise; a program that handles these
+    /// signals itself says otherwise. The variable, which is 0 or 1, has to reach all
+    /// ranks.
+    pub fn handle_signals(mut self, handle: bool) -> Self {
+        self.handle_signals = handle;
+        self
+    }
+
     /// How long [`Cluster::finish`](crate::Cluster::finish) waits for what
     /// [`finish`](Self::finish) makes of the states, once all tasks have ended.
     pub fn finish_limit(mut self, limit: Duration) -> Self {
@@ -392,6 +408,7 @@ impl Config {
         read.milliseconds("DISTWQ_FINISH_LIMIT_MS", &mut self.finish_limit)?;
         read.number("DISTWQ_QUEUE_MAX", |value| self.queue_max = value)?;
         read.number("DISTWQ_QUEUE_BYTES_MAX", |value| self.queue_bytes_max = value)?;
+        read.switch("DISTWQ_HANDLE_SIGNALS", &mut self.handle_signals)?;
         read.switch("DISTWQ_MPI_THREAD_MULTIPLE", &mut self.mpi_thread_multiple)?;
         read.word("DISTWQ_PROGRESS", &ProgressStyle::WORDS, "auto, bar, lines or off", &mut self.progress)?;
         let levels = "off, error, warn, info, debug or trace";
@@ -434,7 +451,7 @@ impl Config {
 }
 
 /// The variables of [`Config`].
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 18] = [
     "DISTWQ_WORKERS",
     "DISTWQ_SLOTS",
     "DISTWQ_CONTROLLER",
@@ -449,6 +466,7 @@ const VARIABLES: [&str; 17] = [
     "DISTWQ_FINISH_LIMIT_MS",
     "DISTWQ_QUEUE_MAX",
     "DISTWQ_QUEUE_BYTES_MAX",
+    "DISTWQ_HANDLE_SIGNALS",
     "DISTWQ_MPI_THREAD_MULTIPLE",
     "DISTWQ_PROGRESS",
     "DISTWQ_FORWARD_LOGS",

@@ -19,6 +19,7 @@ use crate::runtime::clock::now_ns;
 use crate::runtime::driver::{Attention, Driver, Engine as _, Patience};
 use crate::runtime::fault;
 use crate::runtime::handshake::{self, HandshakeError};
+use crate::runtime::interrupts::Interrupts;
 use crate::runtime::observer;
 use crate::runtime::{self, ControllerEngine, WorkerEngine};
 use crate::task::current;
@@ -218,6 +219,8 @@ fn over_mpi<R: BodyResult>(config: &Config, launched_ns: Ns, body: impl FnOnce(&
     } else {
         // That a run has failed is told by the controller, by its exit code too.
         let recipe = Recipe::of(config).cloned();
+        // The controller, which is told as a rule as well, decides what follows.
+        let _interrupts = config.handle_signals.then(|| Interrupts::handle(|_| ()));
         let work = move || work(Box::new(transport), controller, registry, recipe, launch);
         let end = environment
             .serve_while(work)
@@ -288,6 +291,16 @@ fn control<R: BodyResult>(
         fault::allow_exits(move |code| exit_all(&exits.driver, code));
         watch_workers(processes, Arc::downgrade(&inner))
     });
+    let is_program = overdue == Overdue::EndTheRun;
+    let interrupts = (is_program && config.handle_signals).then(|| {
+        let inner = Arc::downgrade(&inner);
+        Interrupts::handle(move |signal| {
+            fault::say(&format!("{signal} has come: all tasks are cancelled; a second signal ends the run at once"));
+            if let Some(inner) = inner.upgrade() {
+                inner.driver.with(ControllerEngine::cancel_all);
+            }
+        })
+    });
     // A task may run a cluster of its own: within that one's body it is no task.
     let outer = current::task();
     current::set(None);
@@ -332,7 +345,7 @@ fn control<R: BodyResult>(
         };
         inner.await_callbacks();
         inner.driver.end_watch();
-        drop(watch);
+        drop((watch, interrupts));
         End { body, left }
     });
     let why = end.left.as_deref().unwrap_or_else(|| end.body.why());

@@ -50,6 +50,36 @@ pub(super) fn run(program: &str) -> ExitCode {
                 process::exit(code)
             })
         }
+        "aborted" => distwq::launch(config, |cluster| -> BodyOutcome {
+            let _long = cluster.submit(sleeps::call(120.0));
+            let code: i32 = argument.parse().expect("the argument is the code");
+            cluster.abort(code)
+        }),
+        "interrupted" => distwq::launch(config, |cluster| -> BodyOutcome {
+            let running: Vec<_> = (0..cluster.workers()).map(|_| cluster.submit(until_cancelled::call())).collect();
+            let waiting: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x).after_all(&running))).collect();
+            while !running.iter().all(|handle| handle.info().is_running) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            send_to_itself(&argument);
+            let is_cancelled = |end: Result<i64, TaskError>| matches!(end, Err(TaskError::Cancelled { .. }));
+            assert!(waiting.iter().all(|handle| is_cancelled(handle.get())));
+            println!("{} waited", waiting.len());
+            assert_eq!(running.iter().map(|handle| handle.get()).collect::<Result<Vec<_>, _>>()?[0], 1);
+            works(cluster)
+        }),
+        "interrupted twice" => distwq::launch(config, |cluster| -> BodyOutcome {
+            let long = cluster.submit(sleeps::call(120.0));
+            send_to_itself(&argument);
+            while long.get_timeout(Duration::from_millis(100)).is_err() {
+                send_to_itself(&argument);
+            }
+            unreachable!("it ends at the second signal")
+        }),
+        "does not handle signals" => distwq::launch(config.handle_signals(false), |cluster| -> BodyOutcome {
+            send_to_itself(&argument);
+            Ok(cluster.submit(sleeps::call(120.0)).get()?)
+        }),
         "forks" => distwq::launch(config, |cluster| -> BodyOutcome {
             assert_eq!(exit_of_a_child(5), 5);
             assert_eq!(cluster.submit(forks::call(6)).get()?, 6);

@@ -404,6 +404,19 @@ impl Cluster {
     }
 }
 
+/// Ends without waiting for anything.
+impl Cluster {
+    /// Ends all ranks at once with this exit code, whatever they run, and says so on
+    /// standard error. Nothing is dropped, and what was written to a buffer may be lost:
+    /// [`shutdown_now`](Self::shutdown_now) ends a run in order. Allowed anywhere.
+    ///
+    /// Over MPI it is `MPI_Abort`, and launchers give the code, or one of their own. On
+    /// the local backend this process ends.
+    pub fn abort(&self, code: i32) -> ! {
+        fault::abort(code, &format!("it was aborted with {code}"))
+    }
+}
+
 /// The reference to what was not taken.
 pub(crate) fn refused(step: Arc<PathStep>) -> Reference {
     observer::refused(&step);

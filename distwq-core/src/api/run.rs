@@ -70,8 +70,8 @@ impl Run {
     /// Waits until each task has ended. May be called again, and from several threads.
     ///
     /// # Errors
-    /// [`RunError::Failed`] if tasks failed or were cancelled, [`RunError::Closed`] if the
-    /// cluster has ended before them.
+    /// [`RunError::Failed`] if tasks failed or were cancelled, [`RunError::Closed`] if
+    /// the cluster has ended before them.
     ///
     /// # Panics
     /// Within a task of this process.

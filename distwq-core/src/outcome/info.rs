@@ -54,8 +54,8 @@ pub struct TaskInfo {
     /// How far it is.
     pub state: TaskState,
     /// Whether it runs, as far as the controller knows: it is one of those with which its
-    /// worker has begun, or a group has it. The worker may have begun or ended it a moment
-    /// before.
+    /// worker has begun, or a group has it. The worker may have begun or ended it a
+    /// moment before.
     pub is_running: bool,
     /// The ranks that ran the last attempt, in the order of the group; one of a
     /// single-rank task.

@@ -202,8 +202,8 @@ impl ControllerEngine {
         output
     }
 
-    /// Whether one more task may be queued, or the cluster takes none any more. If not, the
-    /// calling thread is woken when that is so.
+    /// Whether one more task may be queued, or the cluster takes none any more. If not,
+    /// the calling thread is woken when that is so.
     pub(crate) fn has_room(&mut self) -> bool {
         let has_room = self.machine.has_room() || self.machine.is_closing();
         if !has_room && !self.machine.is_room_wanted() {

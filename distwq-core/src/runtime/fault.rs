@@ -6,7 +6,7 @@ mod exit;
 mod signal;
 
 pub(crate) use exit::{
-    LOOK, OTHERS_LIMIT, allow_exits, end_others, end_process, exit_with_others, finalize, forbid_exits,
+    LOOK, OTHERS_LIMIT, abort, allow_exits, end_others, end_process, exit_with_others, finalize, forbid_exits,
     is_one_of_several, yield_to_exit,
 };
 

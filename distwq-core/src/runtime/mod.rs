@@ -8,6 +8,7 @@ pub(crate) mod driver;
 mod executor;
 pub(crate) mod fault;
 pub(crate) mod handshake;
+pub(crate) mod interrupts;
 pub(crate) mod observer;
 mod traffic;
 mod worker;

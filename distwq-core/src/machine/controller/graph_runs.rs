@@ -44,8 +44,8 @@ pub(crate) struct GraphProgress {
 }
 
 impl GraphRuns {
-    /// A graph of so many tasks starts. If a task of it fails, others are to be cancelled,
-    /// if it `cancels`.
+    /// A graph of so many tasks starts. If a task of it fails, others are to be
+    /// cancelled, if it `cancels`.
     pub(super) fn begin(&mut self, tasks: usize, cancels: bool) -> GraphRunId {
         self.is_beginning = true;
         self.begun = self.begun.checked_add(1).expect("fewer than 2^32 graphs are started");

@@ -9,8 +9,8 @@ impl Controller {
         self.table.get(task).is_some()
     }
 
-    /// Whether the failure of a task of a graph would cancel the others; false once it has,
-    /// and nothing if the graph is over and nobody asks for it.
+    /// Whether the failure of a task of a graph would cancel the others; false once it
+    /// has, and nothing if the graph is over and nobody asks for it.
     pub(crate) fn would_cancel(&self, graph_run: GraphRunId) -> Option<bool> {
         self.graph_runs.would_cancel(graph_run)
     }

@@ -23,9 +23,9 @@ pub(super) struct Entry {
     /// The arguments that came as values while the task has not ended; then its output,
     /// if the bytes are here.
     pub(super) payload: Payload,
-    /// While the task has not ended, its arguments that are outputs of other tasks, in the
-    /// order of the parameters: the bits of a [`Slice`]. From then on when that was heard
-    /// of.
+    /// While the task has not ended, its arguments that are outputs of other tasks, in
+    /// the order of the parameters: the bits of a [`Slice`]. From then on when that was
+    /// heard of.
     inputs_or_received: u64,
     pub(super) label: Option<Box<str>>,
     /// Who ran the last attempt.
@@ -205,8 +205,8 @@ impl Entry {
         self.inputs_or_received = now;
     }
 
-    /// When the end of the task was heard of, which was not before it: clocks of hosts may
-    /// differ, and the time of a turn is that of its begin.
+    /// When the end of the task was heard of, which was not before it: clocks of hosts
+    /// may differ, and the time of a turn is that of its begin.
     pub(super) fn received_ns(&self) -> Option<Ns> {
         let has_ended = !matches!(self.output, Output::Pending);
         has_ended.then(|| self.inputs_or_received.max(self.finished_ns))

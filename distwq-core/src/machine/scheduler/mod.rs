@@ -139,8 +139,8 @@ pub struct Scheduler {
     /// All copies of values that are counted on. The tasks have them as lists; this finds
     /// one of thousands at once.
     copies: FxHashSet<(TaskSlot, WorkerId)>,
-    /// Tasks whose ends are arguments, each with the pending task that takes it, whichever
-    /// it is.
+    /// Tasks whose ends are arguments, each with the pending task that takes it,
+    /// whichever it is.
     taken_ends: FxHashSet<(TaskSlot, TaskSlot)>,
     /// Workers whose own queue may have something for them; empty between events that are
     /// not held.

@@ -121,13 +121,18 @@ fn at_exit(code: c_int) {
 
 /// Ends all ranks, without the engine of this one, and says why.
 pub(crate) fn end_process(text: &str) -> ! {
+    abort(EXIT_CODE, text)
+}
+
+/// The same with another exit code.
+pub(crate) fn abort(code: c_int, text: &str) -> ! {
     ARMED.store(0, Ordering::SeqCst);
     let mut name = String::new();
     let _ = rank_and_host(&mut name);
     say(&format!("{name} ends the run: {text}"));
     #[cfg(feature = "mpi")]
-    crate::transport::Environment::abort_if_running(EXIT_CODE);
-    exit_at_once(EXIT_CODE)
+    crate::transport::Environment::abort_if_running(code);
+    exit_at_once(code)
 }
 
 /// The controller's process exits, and this one with it: it joins the others in leaving,
