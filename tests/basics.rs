@@ -53,7 +53,7 @@ fn functions_take_any_number_of_arguments_and_empty_values(cluster: &Cluster) ->
     let () = cluster.submit(nothing::call()).get()?;
     assert_eq!(cluster.submit(answer::call()).get()?, 42);
     assert_eq!(cluster.submit(square::call(-3)).get()?, 9);
-    let text = cluster.submit(joined::call(1, -2, 0.5, 'ß', "five", None, (-7, 8))).get()?;
+    let text = cluster.submit(joined::call(1, -2, 0.5, 'ß', "five", None::<u16>, (-7, 8))).get()?;
     assert_eq!(text, "1 -2 0.5 ß five None (-7, 8)");
     assert_eq!(cluster.submit(doubled::call(Vec::<f64>::new())).get()?, Vec::<f64>::new());
     assert_eq!(cluster.submit(length::call("")).get()?, 0);

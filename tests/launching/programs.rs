@@ -65,7 +65,8 @@ pub(super) fn run(program: &str) -> ExitCode {
             let is_cancelled = |end: Result<i64, TaskError>| matches!(end, Err(TaskError::Cancelled { .. }));
             assert!(waiting.iter().all(|handle| is_cancelled(handle.get())));
             println!("{} waited", waiting.len());
-            assert_eq!(running.iter().map(|handle| handle.get()).collect::<Result<Vec<_>, _>>()?[0], 1);
+            // One may not have begun, whatever the controller knew.
+            assert!(running.iter().all(|handle| handle.get() == Ok(1) || is_cancelled(handle.get())));
             works(cluster)
         }),
         "interrupted twice" => distwq::launch(config, |cluster| -> BodyOutcome {

@@ -122,9 +122,14 @@ impl Run {
     /// Never waits.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let progress = self.cluster.inner().driver.with(|engine| engine.machine().graph_progress(self.graph_run));
-        let GraphProgress { tasks, ended, failed } = progress.expect("it is known while somebody may ask");
-        Progress { tasks, ended, failed }
+        let driver = &self.cluster.inner().driver;
+        // It is known while somebody may ask, which this run may.
+        let progress = driver.with(|engine| engine.machine().graph_progress(self.graph_run));
+        progress.map_or(Progress { tasks: 0, ended: 0, failed: 0 }, |GraphProgress { tasks, ended, failed }| Progress {
+            tasks,
+            ended,
+            failed,
+        })
     }
 
     /// Cancels the tasks that have not ended, as
