@@ -6,6 +6,7 @@ pub(crate) mod batch;
 pub mod call;
 pub(crate) mod callbacks;
 pub(crate) mod cluster;
+mod ending;
 pub(crate) mod future;
 pub(crate) mod graph;
 pub(crate) mod handle;
