@@ -22,7 +22,7 @@ mod transport;
 mod wire;
 
 pub use api::argument::{self, IntoArg};
-pub use api::batch::{Batch, ByWorkerError, InOrder, Iter, Progress};
+pub use api::batch::{Batch, ByWorkerError, InOrder, IntoIter, Iter, Progress};
 pub use api::call::{self, Call, IsCall};
 pub use api::cluster::Cluster;
 pub use api::future::HandleFuture;

@@ -1,5 +1,7 @@
 //! Tasks whose results are taken as they come.
 
+mod iter;
+
 use crate::api::call::IsCall;
 use crate::api::cluster::{Cluster, Inner, refused};
 use crate::api::handle::Handle;
@@ -11,6 +13,7 @@ use crate::machine::controller::{Awaited, CollectorId, Watch};
 use crate::outcome::error::TaskError;
 use crate::runtime::collectors::{Counts, Ends};
 use crate::task::current;
+pub use iter::{InOrder, IntoIter, Iter};
 use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 use serde::de::DeserializeOwned;
@@ -451,13 +454,13 @@ impl<T: DeserializeOwned> Batch<T> {
     /// Takes the results as the tasks end, until none is left: [`next`](Self::next) again
     /// and again. The batch may grow meanwhile.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { batch: self }
+        Iter::of(self)
     }
 
     /// Takes the results in the order of their indices, waiting for each. It may be mixed
     /// with other ways to take them: each is taken once.
     pub fn in_order(&self) -> InOrder<'_, T> {
-        InOrder { batch: self }
+        InOrder::of(self)
     }
 
     /// Waits for all tasks whose results were not taken, and takes their values, by the
@@ -550,57 +553,6 @@ impl Identity {
             State::Unbound(node) => Self::Node(node.graph, node.index),
             State::Refused(step) => Self::Refused(Arc::as_ptr(step).addr()),
         }
-    }
-}
-
-impl<'a, T: DeserializeOwned> IntoIterator for &'a Batch<T> {
-    type Item = (usize, Result<T, TaskError>);
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-/// The results of a [`Batch`] as its tasks end, each with the index of its task.
-pub struct Iter<'a, T> {
-    batch: &'a Batch<T>,
-}
-
-impl<T: DeserializeOwned> Iterator for Iter<'_, T> {
-    type Item = (usize, Result<T, TaskError>);
-
-    #[track_caller]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.batch.next()
-    }
-}
-
-impl<T> fmt::Debug for Iter<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Iter({:?})", self.batch)
-    }
-}
-
-/// The results of a [`Batch`] in the order of their indices.
-pub struct InOrder<'a, T> {
-    batch: &'a Batch<T>,
-}
-
-impl<T: DeserializeOwned> Iterator for InOrder<'_, T> {
-    type Item = Result<T, TaskError>;
-
-    #[track_caller]
-    fn next(&mut self) -> Option<Self::Item> {
-        current::assert_outside("InOrder::next");
-        let index = self.batch.ends.take_first()?;
-        self.batch.result_in_order(index)
-    }
-}
-
-impl<T> fmt::Debug for InOrder<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InOrder({:?})", self.batch)
     }
 }
 
