@@ -128,7 +128,7 @@ fn a_run_in_which_tasks_take_the_ends_of_others_ends_every_task_once() {
     let tally = for_seeds(600, taking);
     assert_reached(tally.took_errors > 500 && tally.ends[2] > 500, tally);
     let losing = Profile { losses: true, following_percent: 20, ..taking };
-    let tally = for_seeds(600, losing);
+    let tally = for_seeds(1_500, losing);
     assert_reached(tally.took_errors > 300 && tally.ends[..7].iter().all(|&count| count > 0), tally);
 }
 
