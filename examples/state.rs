@@ -1,5 +1,6 @@
 //! A state for each slot: every worker sieves the primes once and keeps them, and the
-//! tasks look them up. In the end each tells how often it was asked.
+//! tasks look them up. Afterwards the figures say where the time went, and in the end each
+//! tells how often it was asked.
 
 use distwq::prelude::*;
 
@@ -44,6 +45,11 @@ fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
     let tasks: Vec<_> = (0..LIMIT).step_by(count).map(|first| cluster.submit(twins::call(first, count))).collect();
     let pairs = tasks.iter().map(Handle::get).sum::<Result<usize, _>>()?;
     assert_eq!(pairs, 8_169);
+
+    let stats = cluster.stats();
+    println!("{stats}"); // by function and by rank: how often, how long, in init, working, waiting
+    assert_eq!((stats.functions[0].runs.count, stats.functions[0].runs.failures), (50, 0));
+    assert!(stats.ranks[1..].iter().all(|worker| !worker.in_init.is_zero()), "each worker has sieved");
 
     let looked_up: Vec<u64> = cluster.finish()?; // one for each worker
     let primes = 78_498;

@@ -71,6 +71,8 @@ fn submitting_all_gives_a_handle_for_each_call_in_their_order(cluster: &Cluster)
     let squares: Result<Vec<_>, _> = batch.in_order().collect();
     assert_eq!(squares?, (0..40).map(|x| x * x).collect::<Vec<i64>>());
     assert!(batch.handle(7).is_none(), "its result was taken");
+    let by_value = cluster.submit_all((0..5).map(square::call)).into_iter().map(|(_, result)| result);
+    assert_eq!(by_value.sum::<Result<i64, _>>()?, 30);
     Ok(())
 }
 

@@ -132,7 +132,7 @@ fn length_of((told, _): (Vec<String>, u8)) -> usize {
 /// How many bytes each part has, and the sums of their first bytes.
 #[remote]
 fn sizes_of(parts: Vec<Result<Vec<u8>, TaskError>>) -> Vec<Result<(usize, u8), String>> {
-    parts.iter().map(|part| part.as_ref().map(size_of).map_err(ToString::to_string)).collect()
+    parts.iter().map(|part| part.as_ref().map(|bytes| size_of(bytes)).map_err(ToString::to_string)).collect()
 }
 
 #[remote(collective)]
@@ -141,7 +141,7 @@ fn sizes_in_group(group: &Group, parts: &[Result<Vec<u8>, TaskError>]) -> Result
     group.all_reduce(here, |a, b| a + b)
 }
 
-fn size_of(bytes: &Vec<u8>) -> (usize, u8) {
+fn size_of(bytes: &[u8]) -> (usize, u8) {
     (bytes.len(), bytes.first().copied().unwrap_or_default())
 }
 

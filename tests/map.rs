@@ -150,7 +150,7 @@ fn the_window_bounds_the_items_that_were_pulled_and_not_given(cluster: &Cluster)
             map = map.chunk(chunk);
         }
         assert_eq!(pulled.get(), 0, "nobody has asked");
-        while let Some(result) = map.next() {
+        for result in map {
             result?;
             given.set(given.get() + 1);
             assert!(given.get() > 1 || pulled.get() >= window, "at first there is a full window");
@@ -186,7 +186,7 @@ fn a_failure_is_an_error_at_its_item_and_its_neighbours_are_given(cluster: &Clus
 
 #[remote]
 fn breaks(x: u64) -> u64 {
-    assert!(x % 3 != 0, "{x} is a multiple of three");
+    assert!(!x.is_multiple_of(3), "{x} is a multiple of three");
     x
 }
 

@@ -41,7 +41,7 @@ fn a_reduction_keeps_the_order_whatever_travels_together(cluster: &Cluster) -> O
         assert_eq!(cluster.map(letter::call, 0..count).tree_reduce(join::call)?, expected);
         for (window, chunk) in [(1, 1), (10, 3), (200, 101), (64, 7)] {
             let map = cluster.map(letter::call, 0..count).window(window).chunk(chunk);
-            assert_eq!(map.tree_reduce(|a, b| join::call(a, b))?, expected, "{count}: {window}, {chunk}");
+            assert_eq!(map.tree_reduce(join::call)?, expected, "{count}: {window}, {chunk}");
         }
     }
     Ok(())
@@ -103,7 +103,7 @@ fn pause(milliseconds: u64) -> u64 {
 
 #[remote]
 fn at_second_attempt(ctx: &Context, x: u64) -> Result<u64, String> {
-    if ctx.attempt() == 1 && x % 3 == 0 { Err("not yet".to_owned()) } else { Ok(x) }
+    if ctx.attempt() == 1 && x.is_multiple_of(3) { Err("not yet".to_owned()) } else { Ok(x) }
 }
 
 #[distwq::test(ranks = [2, 3, 4])]
