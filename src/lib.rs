@@ -8,10 +8,10 @@ pub use distwq_core::codec::{Described, Portable};
 pub use distwq_core::{
     Batch, BodyResult, ByWorkerError, Call, CancelState, Cluster, Config, ConfigError, Context, CycleError,
     Explanation, FinishError, FunctionStats, Graph, Group, GroupError, Handle, HandleFuture, InOrder, Indexed, IntoArg,
-    IntoIter, IsCall, Iter, LogLevel, LongTask, Map, OnFailure, OrderError, Progress, ProgressBar, ProgressStyle, Rank,
-    RankStats, Reason, Refusal, Run, RunError, RunTimes, RunningTask, State, StateError, Stats, Status, TaskError,
-    TaskInfo, TaskName, TaskSite, TaskState, TaskStatus, UpstreamPath, Waiting, WaitsFor, WorkerPhase, WorkerStatus,
-    launch, testing,
+    IntoIter, IsCall, Iter, Limit, LogLevel, LongTask, Map, OnFailure, OrderError, Progress, ProgressBar,
+    ProgressStyle, Rank, RankStats, Reason, Refusal, RetryOn, Run, RunError, RunTimes, RunningTask, State, StateError,
+    Stats, Status, TaskError, TaskFailure, TaskInfo, TaskName, TaskSite, TaskState, TaskStatus, UpstreamPath, Waiting,
+    WaitsFor, WorkerPhase, WorkerStatus, launch, testing,
 };
 #[cfg(feature = "mpi")]
 pub use distwq_core::{OneThreadAtATime, RawCommunicator, mpi};

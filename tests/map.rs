@@ -1,12 +1,12 @@
 //! Maps: results in order or as they come, within a window, whatever travels together.
 
-use distwq::Refusal;
 use distwq::prelude::*;
+use distwq::{Limit, Refusal, RetryOn, TaskFailure};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -218,7 +218,7 @@ fn after_the_deadline_come_the_results_that_are_there_and_one_error(cluster: &Cl
     assert_eq!((map.next(), map.next()), (Some(Ok(0)), Some(Ok(0))));
     let begun = Instant::now();
     let late = map.next();
-    assert!(matches!(late, Some(Err(TaskError::Timeout { .. }))), "{late:?}");
+    assert!(matches!(late, Some(Err(TaskError::LimitReached { limit: Limit::Deadline, .. }))), "{late:?}");
     assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
     assert_eq!((map.next(), map.next()), (None, None));
     assert_eq!(cluster.submit(square::call(3)).get()?, 9);
@@ -228,7 +228,7 @@ fn after_the_deadline_come_the_results_that_are_there_and_one_error(cluster: &Cl
     let times = std::iter::once(1_000).chain(std::iter::repeat_n(0, workers - 1));
     let results: Vec<_> = cluster.map(pause::call, times).unordered().deadline(Duration::from_millis(250)).collect();
     assert_eq!(results.iter().filter(|result| **result == Ok(0)).count(), workers - 1);
-    assert!(matches!(results.last(), Some(Err(TaskError::Timeout { .. }))), "{results:?}");
+    assert!(matches!(results.last(), Some(Err(TaskError::LimitReached { limit: Limit::Deadline, .. }))), "{results:?}");
     assert_eq!(results.len(), workers);
     all_end(cluster);
     // In order, what has ended behind the one that has not is given.
@@ -287,7 +287,7 @@ fn dropping_a_map_cancels_what_has_not_started(cluster: &Cluster) -> Outcome {
     // Also of items that travel together, those whose turn has not come.
     let limit = Duration::from_millis(50);
     let late = cluster.map(pause::call, std::iter::repeat_n(300, 100)).chunk(50).deadline(limit).next();
-    assert!(matches!(late, Some(Err(TaskError::Timeout { .. }))), "{late:?}");
+    assert!(matches!(late, Some(Err(TaskError::LimitReached { limit: Limit::Deadline, .. }))), "{late:?}");
     cluster.shutdown();
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     Ok(())
@@ -316,6 +316,69 @@ fn each_item_has_its_own_retries_whatever_travels_with_it(cluster: &Cluster) {
             map.map(|(index, result)| (index, result.expect("four will do").1)).collect();
         assert_eq!(found, (0..40).map(|x| (x as usize, x % 4 + 1)).collect());
     }
+}
+
+/// Fails in the way that its number says, until it is where and when it wants to be.
+#[remote]
+fn wishes(ctx: &Context, x: u32, begun_ms: u64) -> Result<(u32, u32), TaskFailure> {
+    let failure = TaskFailure::from(format!("item {x}"));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_millis() as u64;
+    match x % 4 {
+        0 => Err(failure.permanent()),
+        1 if ctx.worker() == 0 => Err(failure.not_here()),
+        2 if now < begun_ms + 60 => Err(failure.busy(Duration::from_millis(20))),
+        _ => Ok((ctx.attempt(), ctx.rank().0)),
+    }
+}
+
+#[distwq::test(ranks = [2, 3, 4])]
+fn an_item_goes_on_as_it_asks_for_whatever_travels_with_it(cluster: &Cluster) {
+    for (chunk, retries) in [(1, 0), (4, 0), (10, 2), (40, 0)] {
+        let begun = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later").as_millis() as u64;
+        let map = cluster.map(|x| wishes::call(x, begun).retries(retries), 0..40).chunk(chunk);
+        for (x, result) in (0..).zip(map) {
+            match (x % 4, &result) {
+                (0, Err(TaskError::Failed { site, message })) => {
+                    assert_eq!((site.attempts, site.task, &**message), (1, x + 1, &*format!("item {x}")));
+                }
+                (1, Err(TaskError::Failed { site, message })) if cluster.workers() == 1 => {
+                    assert_eq!(site.task, x + 1);
+                    assert!(message.contains("not_here"), "{message}");
+                }
+                (1 | 2 | 3, Ok((attempt, _))) => assert_eq!(*attempt, 1, "chunk {chunk}"),
+                _ => panic!("{x}: {result:?}"),
+            }
+        }
+    }
+}
+
+#[distwq::test(ranks = [2, 3])]
+fn items_are_tried_again_after_the_failures_that_were_chosen(cluster: &Cluster) {
+    for chunk in [1, 8] {
+        let call = |x| reluctant::call(x).retries(3);
+        let never = cluster.map(|x| call(x).retry_on(RetryOn::PANICS), 0..16).chunk(chunk);
+        let attempts: Vec<_> =
+            never.filter_map(Result::err).map(|error| error.site().map(|site| site.attempts)).collect();
+        assert_eq!(attempts, [Some(1); 12], "only every fourth needs one attempt");
+        let begun = Instant::now();
+        let mut paused = cluster.map(|x| call(x).backoff(Duration::from_millis(20)), 0..16).chunk(chunk);
+        assert!(paused.all(|result| result.is_ok()));
+        assert!(begun.elapsed() >= Duration::from_millis(20 + 40 + 80), "{:?}", begun.elapsed());
+    }
+}
+
+#[distwq::test(ranks = [2, 3])]
+fn an_item_with_a_limit_ends_at_it_and_the_others_go_on(cluster: &Cluster) {
+    let times = [0, 0, 300, 0, 0, 0];
+    let map = cluster.map(|time| pause::call(time).run_limit(Duration::from_millis(60)), times).chunk(6);
+    for (time, result) in times.into_iter().zip(map) {
+        match result {
+            Ok(value) => assert_eq!((value, time), (0, 0)),
+            Err(TaskError::LimitReached { limit, .. }) => assert_eq!((limit, time), (Limit::Run, 300)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    all_end(cluster);
 }
 
 #[remote]

@@ -1,5 +1,6 @@
 //! Maps whose results are joined to one on the workers.
 
+use distwq::Limit;
 use distwq::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -117,7 +118,7 @@ fn the_first_error_ends_a_reduction(cluster: &Cluster) -> Outcome {
     }
     let begun = Instant::now();
     let late = cluster.map(pause::call, [1_000; 50]).deadline(Duration::from_millis(200)).tree_reduce(add::call);
-    assert!(matches!(late, Err(TaskError::Timeout { .. })), "{late:?}");
+    assert!(matches!(late, Err(TaskError::LimitReached { limit: Limit::Deadline, .. })), "{late:?}");
     assert!(begun.elapsed() < Duration::from_millis(900));
     let sum = cluster.map(|x| at_second_attempt::call(x).retries(1), 0..40).tree_reduce(add::call)?;
     assert_eq!(sum, Some(40 * 39 / 2));

@@ -32,6 +32,8 @@ pub use words::{LogLevel, ProgressStyle};
 /// | [`handshake_limit`](Self::handshake_limit) | `DISTWQ_HANDSHAKE_LIMIT_MS` | 60 s |
 /// | [`collective_grace`](Self::collective_grace) | `DISTWQ_COLLECTIVE_GRACE_MS` | 10 s |
 /// | [`shutdown_grace`](Self::shutdown_grace) | `DISTWQ_SHUTDOWN_GRACE_MS` | 10 s |
+/// | [`stuck_grace`](Self::stuck_grace) | `DISTWQ_STUCK_GRACE_MS` | 1 min |
+/// | [`time_limit`](Self::time_limit) | `DISTWQ_TIME_LIMIT_MS` | none |
 /// | [`queue_max`](Self::queue_max) | `DISTWQ_QUEUE_MAX` | 4,000,000 |
 /// | [`queue_bytes_max`](Self::queue_bytes_max) | `DISTWQ_QUEUE_BYTES_MAX` | 4 GiB |
 /// | [`handle_signals`](Self::handle_signals) | `DISTWQ_HANDLE_SIGNALS` | 1 |
@@ -70,6 +72,8 @@ pub struct Config<S = (), F = ()> {
     pub(crate) handshake_limit: Duration,
     pub(crate) collective_grace: Duration,
     pub(crate) shutdown_grace: Duration,
+    pub(crate) stuck_grace: Duration,
+    pub(crate) time_limit: Option<Duration>,
     pub(crate) mpi_thread_multiple: bool,
     pub(crate) progress: ProgressStyle,
     pub(crate) forward_logs: Option<LogLevel>,
@@ -112,6 +116,7 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) collective_grace_ns: u64,
     pub(crate) shutdown_grace_ns: u64,
+    pub(crate) stuck_grace_ns: u64,
     pub(crate) queue_max: u64,
     pub(crate) queue_bytes_max: u64,
     /// Whether each slot has a state.
@@ -159,6 +164,8 @@ impl Default for Config {
             handshake_limit: Duration::from_secs(60),
             collective_grace: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(10),
+            stuck_grace: Duration::from_secs(60),
+            time_limit: None,
             mpi_thread_multiple: false,
             progress: ProgressStyle::Auto,
             forward_logs: None,
@@ -196,6 +203,8 @@ impl<S, F> Config<S, F> {
             handshake_limit,
             collective_grace,
             shutdown_grace,
+            stuck_grace: self.stuck_grace,
+            time_limit: self.time_limit,
             mpi_thread_multiple,
             progress: self.progress,
             forward_logs: self.forward_logs,
@@ -282,6 +291,25 @@ impl<S, F> Config<S, F> {
     /// [`Cluster::shutdown_now`](crate::Cluster::shutdown_now) waits for no task longer.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;
+        self
+    }
+
+    /// How long tasks wait for workers that are set aside. A worker is, when an attempt
+    /// has reached its [`run_limit`](crate::Call::run_limit) there, or its task a
+    /// deadline, and the function does not return: it gets tasks again when it does. A
+    /// task that no other worker could run ends after this time as
+    /// [`Stalled`](crate::TaskError::Stalled), naming what still runs where.
+    pub fn stuck_grace(mut self, grace: Duration) -> Self {
+        self.stuck_grace = grace;
+        self
+    }
+
+    /// How long the whole run may take, from when its body begins. What has not ended by
+    /// then ends as [`LimitReached`](crate::TaskError::LimitReached), as by
+    /// [`Batch::deadline`](crate::Batch::deadline), and so does what is submitted later.
+    /// The body goes on, and the program ends as it says.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
         self
     }
 
@@ -382,6 +410,7 @@ impl Config {
             seed: self.seed,
             collective_grace_ns: ns(self.collective_grace),
             shutdown_grace_ns: ns(self.shutdown_grace),
+            stuck_grace_ns: ns(self.stuck_grace),
             queue_max: self.queue_max,
             queue_bytes_max: self.queue_bytes_max,
             has_states: self.recipe.is_some(),
@@ -404,6 +433,8 @@ impl Config {
             ("handshake_limit_ms", self.handshake_limit),
             ("collective_grace_ms", self.collective_grace),
             ("shutdown_grace_ms", self.shutdown_grace),
+            ("stuck_grace_ms", self.stuck_grace),
+            ("time_limit_ms", self.time_limit.unwrap_or_default()),
             ("init_limit_ms", self.init_limit),
             ("finish_limit_ms", self.finish_limit),
         ];

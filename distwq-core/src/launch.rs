@@ -313,6 +313,9 @@ fn control<R: BodyResult>(
         if config.recipe.is_some() {
             wait_for_states(&inner.driver, config.init_limit);
         }
+        if let Some(limit) = config.time_limit {
+            inner.driver.with(|engine| engine.limit_time(limit));
+        }
         let mut body = Body::run(|| body(&cluster));
         if is_process {
             fault::yield_to_exit();

@@ -43,7 +43,8 @@ pub use machine::scheduler;
 pub use machine::simulation;
 #[cfg(feature = "mpi")]
 pub use mpi;
-pub use outcome::error::{Refusal, RunError, TaskError, TaskSite, UpstreamPath};
+pub use outcome::error::{Limit, Refusal, RunError, TaskError, TaskSite, UpstreamPath};
+pub use outcome::failure::{RetryOn, TaskFailure};
 pub use outcome::finish::FinishError;
 pub use outcome::info::{CancelState, TaskInfo, TaskState};
 pub use outcome::stats::{FunctionStats, LongTask, RankStats, Stats};

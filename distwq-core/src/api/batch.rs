@@ -1,5 +1,6 @@
 //! Tasks whose results are taken as they come.
 
+mod deadline;
 mod iter;
 
 use crate::api::call::IsCall;
@@ -62,6 +63,9 @@ pub struct Batch<T> {
     /// the other way round: who leaves the engine may have to call users' code.
     handles: Mutex<Vec<Option<Handle<T>>>>,
     begun: Instant,
+    /// When all tasks have to end at the latest, by the clock of the cluster. Known and
+    /// said under the engine's lock.
+    deadline: Mutex<Option<u64>>,
 }
 
 /// How far the tasks of a batch are.
@@ -136,7 +140,7 @@ impl<T> Batch<T> {
             let collector = cluster.inner().driver.with(|engine| engine.collect(&ends));
             (cluster.clone(), collector)
         });
-        Self { cluster, ends, handles: Mutex::default(), begun: Instant::now() }
+        Self { cluster, ends, handles: Mutex::default(), begun: Instant::now(), deadline: Mutex::default() }
     }
 
     /// The tasks of these handles, a task with several handles once. The index of a task
@@ -203,6 +207,9 @@ impl<T> Batch<T> {
         let taken = cluster.submit_parts(&mut call.as_call().parts, |engine, task| {
             let index = self.keep(Handle::new(cluster.first_reference(task)));
             engine.watch(task, Watch { collector: *collector, index });
+            if let Some(at) = *self.deadline.lock() {
+                engine.deadline(&[task], at);
+            }
             index
         });
         let index = taken.unwrap_or_else(|step| self.never_ran(Handle::new(refused(step))));

@@ -5,10 +5,13 @@ use crate::api::argument::{Arguments, IntoArg};
 use crate::api::handle::Handle;
 use crate::api::reference::Reference;
 use crate::function::registry::Remote;
+use crate::machine::controller::Terms;
 use crate::outcome::error::Refusal;
+use crate::outcome::failure::RetryOn;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// A call of a `#[remote]` function that gives a `T`: a description of one task, made by
 /// `function::call(…)`, refined by the methods below, and handed to
@@ -57,12 +60,20 @@ pub(crate) struct Options {
     pub(crate) ranks: Option<u32>,
     pub(crate) priority: i32,
     pub(crate) retries: u32,
+    pub(crate) terms: Terms,
 }
 
 impl Options {
     /// What a call says that says nothing.
-    pub(crate) const NONE: &Self =
-        &Self { label: None, after: Vec::new(), follow: None, ranks: None, priority: 0, retries: 0 };
+    pub(crate) const NONE: &Self = &Self {
+        label: None,
+        after: Vec::new(),
+        follow: None,
+        ranks: None,
+        priority: 0,
+        retries: 0,
+        terms: Terms::NONE,
+    };
 
     /// The tasks to wait for without taking their outputs.
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = &Reference> {
@@ -180,13 +191,115 @@ impl<T> Call<T> {
         self
     }
 
-    /// How many times to try again after an `Err`, a panic or a failed group: on workers
-    /// that have not tried it yet as long as there are any. The default is 0. An argument
-    /// that does not decode is not tried again.
+    /// How many times to try again after an `Err`, a panic, a failed group or the loss of
+    /// the worker, or after what [`retry_on`](Self::retry_on) says: `retries` + 1
+    /// attempts at most in all. A further attempt runs on a worker that has not tried it
+    /// yet as long as there is one that is not set aside, else on any; after
+    /// [`follow`](Self::follow) always on the one. The default is 0. An argument that
+    /// does not decode is not tried again.
     pub fn retries(mut self, retries: u32) -> Self {
         self.parts.options_mut().retries = retries;
         self
     }
+
+    /// After which failures [`retries`](Self::retries) are made. A function can say that
+    /// itself: [`TaskFailure`](crate::TaskFailure).
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::RetryOn;
+    /// # use distwq::prelude::*;
+    /// # #[remote]
+    /// # fn work(x: u8) {}
+    /// let call = work::call(1).retries(2).retry_on(RetryOn::ERRORS | RetryOn::LIMITS);
+    /// # let _ = call;
+    /// ```
+    pub fn retry_on(mut self, failures: RetryOn) -> Self {
+        self.parts.options_mut().terms.retry_on = failures;
+        self
+    }
+
+    /// How long to wait before the first of the [`retries`](Self::retries); twice as long
+    /// before each next one, up to a minute, or `first` if that is longer. Without it
+    /// there is no pause.
+    pub fn backoff(mut self, first: Duration) -> Self {
+        self.parts.options_mut().terms.backoff_ns = nanoseconds(first);
+        self
+    }
+
+    /// How long each attempt may run, from when its function begins. Reaching it, the
+    /// attempt ends as [`LimitReached`](crate::TaskError::LimitReached), which is tried
+    /// again if [`retry_on`](Self::retry_on) says so.
+    ///
+    /// No thread can be ended from outside: the function learns of it by
+    /// [`Context::cancelled`](crate::Context::cancelled), and keeps its slot until it
+    /// returns. What it gives then is dropped. Of a collective task operations of the
+    /// group end with an error, and a member keeps its worker. See
+    /// [`Config::stuck_grace`](crate::Config::stuck_grace) for tasks that wait for such
+    /// workers. A function that never returns ends the run with an error, within the
+    /// [shutdown grace](crate::Config::shutdown_grace) after its last task.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::Limit;
+    /// use distwq::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// #[remote]
+    /// fn search(ctx: &Context) -> Result<u64, String> {
+    ///     loop {
+    ///         if ctx.cancelled() {
+    ///             return Err("stopped".to_owned());
+    ///         }
+    ///         std::thread::yield_now();
+    ///     }
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) {
+    ///     let found = cluster.submit(search::call().run_limit(Duration::from_millis(20)));
+    ///     assert!(matches!(found.get(), Err(TaskError::LimitReached { limit: Limit::Run, .. })));
+    /// }
+    /// ```
+    pub fn run_limit(mut self, limit: Duration) -> Self {
+        self.parts.options_mut().terms.run_limit_ns = Some(nanoseconds(limit));
+        self
+    }
+
+    /// How long the task may wait for its first attempt, from when it was submitted, or
+    /// its graph started: for other tasks and for a worker. Reaching it, it ends as
+    /// [`LimitReached`](crate::TaskError::LimitReached). What it waits for goes on. Once
+    /// an attempt has begun this says nothing any more.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::Limit;
+    /// use distwq::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// #[remote]
+    /// fn slow(ms: u64) -> u64 {
+    ///     std::thread::sleep(Duration::from_millis(ms));
+    ///     ms
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) {
+    ///     let parent = cluster.submit(slow::call(200));
+    ///     let child = cluster.submit(slow::call(&parent).wait_limit(Duration::from_millis(20)));
+    ///     assert!(matches!(child.get(), Err(TaskError::LimitReached { limit: Limit::Wait, .. })));
+    ///     assert_eq!(parent.get(), Ok(200));
+    /// }
+    /// ```
+    pub fn wait_limit(mut self, limit: Duration) -> Self {
+        self.parts.options_mut().terms.wait_limit_ns = Some(nanoseconds(limit));
+        self
+    }
+}
+
+/// A time of centuries is as good as one without an end.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The same call, to be submitted again: arguments are not encoded anew.

@@ -360,7 +360,7 @@ fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Ou
 /// Gives `take` a task with what its call says besides its function and arguments, all of
 /// it checked before.
 pub(super) fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: impl FnOnce(&NewTask<'_>) -> R) -> R {
-    let call::Options { label, after, follow, ranks, priority, retries } = options;
+    let call::Options { label, after, follow, ranks, priority, retries, terms } = options;
     let mut before = SmallVec::<[TaskId; 8]>::from_slice(new.before);
     before.extend(after.iter().map(Reference::task));
     let options = Options {
@@ -369,6 +369,7 @@ pub(super) fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: i
         ranks: *ranks,
         priority: *priority,
         retries: *retries,
+        terms: *terms,
     };
     take(&NewTask { options: Some(&options), before: &before, ..new })
 }

@@ -21,6 +21,8 @@ impl Config {
         read.milliseconds("DISTWQ_HANDSHAKE_LIMIT_MS", &mut self.handshake_limit)?;
         read.milliseconds("DISTWQ_COLLECTIVE_GRACE_MS", &mut self.collective_grace)?;
         read.milliseconds("DISTWQ_SHUTDOWN_GRACE_MS", &mut self.shutdown_grace)?;
+        read.milliseconds("DISTWQ_STUCK_GRACE_MS", &mut self.stuck_grace)?;
+        read.number("DISTWQ_TIME_LIMIT_MS", |ms| self.time_limit = Some(Duration::from_millis(ms)))?;
         read.milliseconds("DISTWQ_INIT_LIMIT_MS", &mut self.init_limit)?;
         read.milliseconds("DISTWQ_FINISH_LIMIT_MS", &mut self.finish_limit)?;
         read.number("DISTWQ_QUEUE_MAX", |value| self.queue_max = value)?;
@@ -35,7 +37,7 @@ impl Config {
 }
 
 /// The variables of [`Config`].
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 20] = [
     "DISTWQ_WORKERS",
     "DISTWQ_SLOTS",
     "DISTWQ_CONTROLLER",
@@ -46,6 +48,8 @@ const VARIABLES: [&str; 18] = [
     "DISTWQ_HANDSHAKE_LIMIT_MS",
     "DISTWQ_COLLECTIVE_GRACE_MS",
     "DISTWQ_SHUTDOWN_GRACE_MS",
+    "DISTWQ_STUCK_GRACE_MS",
+    "DISTWQ_TIME_LIMIT_MS",
     "DISTWQ_INIT_LIMIT_MS",
     "DISTWQ_FINISH_LIMIT_MS",
     "DISTWQ_QUEUE_MAX",

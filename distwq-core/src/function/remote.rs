@@ -6,6 +6,7 @@ use crate::codec::{self, CodecError, Payload, PayloadWriter, Portable, Shareable
 use crate::id::TaskId;
 use crate::memory::buffers;
 use crate::outcome::error::with_sources;
+use crate::outcome::failure::{TaskFailure, Wish};
 use crate::task::context::Context;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -39,6 +40,18 @@ pub enum Failure {
     Init(String),
     /// The rank of a member is gone. The controller says so itself.
     Lost(String),
+    /// The function returned an error that says what is to follow.
+    Asks {
+        /// Its text with the chain of its sources.
+        message: String,
+        /// What it asks for.
+        wish: Wish,
+    },
+    /// It has run for longer than its limit.
+    Limit {
+        /// That limit, in nanoseconds.
+        limit_ns: u64,
+    },
 }
 
 impl fmt::Display for Failure {
@@ -48,7 +61,9 @@ impl fmt::Display for Failure {
             | Self::Input(message)
             | Self::Group(message)
             | Self::Init(message)
-            | Self::Lost(message) => f.write_str(message),
+            | Self::Lost(message)
+            | Self::Asks { message, .. } => f.write_str(message),
+            Self::Limit { limit_ns } => write!(f, "its run limit of {} ms is reached", limit_ns / 1_000_000),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
             Self::Decode { parameter, message } => {
                 let argument = parameter + 1;
@@ -310,16 +325,30 @@ macro_rules! boxed {
     ($($error:ty),*) => {$(
         impl BoxedErrorText for &&ErrorText<'_, Box<$error>> {
             fn failure(&self) -> Failure {
-                Failure::Returned(with_sources(&**self.0))
+                match self.0.downcast_ref::<TaskFailure>() {
+                    Some(failure) => asked(failure),
+                    None => Failure::Returned(with_sources(&**self.0)),
+                }
             }
         }
     )*};
 }
 boxed!(dyn std::error::Error, dyn std::error::Error + Send, dyn std::error::Error + Send + Sync);
 
-impl<E: std::error::Error> PlainErrorText for &ErrorText<'_, E> {
+impl<E: std::error::Error + 'static> PlainErrorText for &ErrorText<'_, E> {
     fn failure(&self) -> Failure {
-        Failure::Returned(with_sources(self.0))
+        match (self.0 as &dyn std::error::Error).downcast_ref::<TaskFailure>() {
+            Some(failure) => asked(failure),
+            None => Failure::Returned(with_sources(self.0)),
+        }
+    }
+}
+
+/// The failure of an error that says what is to follow.
+fn asked(failure: &TaskFailure) -> Failure {
+    match failure.told() {
+        (message, None) => Failure::Returned(message),
+        (message, Some(wish)) => Failure::Asks { message, wish },
     }
 }
 

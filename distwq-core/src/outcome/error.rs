@@ -12,6 +12,7 @@ use crate::id::Rank;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a task cannot use a cluster, and what to do.
 pub(crate) const INSTEAD: &str = "a task cannot use the cluster that runs it: all workers could wait for tasks that no \
@@ -187,6 +188,21 @@ pub enum TaskError {
         #[serde(with = "shared")]
         site: Arc<TaskSite>,
     },
+    /// It had given no value by a limit: of an attempt
+    /// ([`Call::run_limit`](crate::Call::run_limit)), of the wait for the first attempt
+    /// ([`Call::wait_limit`](crate::Call::wait_limit)), or of the task, its batch or the
+    /// whole run. What it gives later is dropped.
+    #[error("{site} reached {limit}, {}", shown(*.after, *.limit))]
+    LimitReached {
+        /// Which task; where the attempt ran.
+        #[serde(with = "shared")]
+        site: Arc<TaskSite>,
+        /// Which limit.
+        limit: Limit,
+        /// How long the limit is; of a deadline, how long the task had been submitted
+        /// when it came, or the map had gone on.
+        after: Duration,
+    },
     /// A task that this one needs gave no value.
     #[error("{site} did not run, because a task before it gave no value: {root} (path: {path})")]
     Upstream {
@@ -222,8 +238,9 @@ pub enum TaskError {
         /// How long it was waited for, in milliseconds.
         waited_ms: u128,
     },
-    /// Nothing can move any more: the task waits for what cannot come.
-    #[error("{site} can never run, nothing moves any more: {message}")]
+    /// The task waits for what cannot come: nothing can move any more, or all workers
+    /// that it could run on are [set aside](crate::Config::stuck_grace).
+    #[error("{site} can never run: {message}")]
     Stalled {
         /// Which task.
         #[serde(with = "shared")]
@@ -263,6 +280,7 @@ impl TaskError {
             | Self::Timeout { site, .. }
             | Self::Stalled { site, .. }
             | Self::Cancelled { site }
+            | Self::LimitReached { site, .. }
             | Self::Closed { site } => Some(site),
             Self::Refused { .. } | Self::NotStarted => None,
         }
@@ -304,6 +322,7 @@ impl TaskError {
             | Self::Init { site, .. }
             | Self::Upstream { site, .. }
             | Self::InsideTask { site, .. }
+            | Self::LimitReached { site, .. }
             | Self::Timeout { site, .. }
             | Self::Stalled { site, .. }
             | Self::Cancelled { site }
@@ -326,6 +345,40 @@ impl TaskError {
             | Self::Stalled { message, .. } => Some(message),
             _ => None,
         }
+    }
+}
+
+/// What a task can reach before it has given its value.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Call::run_limit`](crate::Call::run_limit), of its last attempt.
+    Run,
+    /// [`Call::wait_limit`](crate::Call::wait_limit).
+    Wait,
+    /// [`Batch::deadline`](crate::Batch::deadline),
+    /// [`Map::deadline`](crate::Map::deadline) or
+    /// [`Config::time_limit`](crate::Config::time_limit).
+    Deadline,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Run => "its run limit",
+            Self::Wait => "its wait limit",
+            Self::Deadline => "its deadline",
+        })
+    }
+}
+
+/// How long a limit is, in words.
+fn shown(after: Duration, limit: Limit) -> String {
+    let ms = after.as_millis();
+    match limit {
+        Limit::Run => format!("{ms} ms after it began; the function is told by `ctx.cancelled()`"),
+        Limit::Wait => format!("{ms} ms after it was submitted, before its first attempt began"),
+        Limit::Deadline => format!("after {ms} ms"),
     }
 }
 

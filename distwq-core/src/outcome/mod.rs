@@ -2,6 +2,7 @@
 //! give and users to hold.
 
 pub(crate) mod error;
+pub(crate) mod failure;
 pub(crate) mod finish;
 pub(crate) mod info;
 pub(crate) mod stats;

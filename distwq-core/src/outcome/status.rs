@@ -57,6 +57,9 @@ pub struct WorkerStatus {
     pub phase: WorkerPhase,
     /// What it runs.
     pub running: Vec<RunningTask>,
+    /// The tasks of attempts that have reached a limit and go on, in words. Each keeps a
+    /// slot.
+    pub past_limit: Vec<String>,
     /// How many tasks it was given ahead, and has not begun.
     pub ahead: u64,
 }
@@ -110,6 +113,8 @@ pub enum WaitsFor {
     AnotherWorker,
     /// A worker with room.
     Room,
+    /// A time, before which no further attempt is made.
+    Time,
     /// Other tasks, which have to end first.
     Tasks,
 }
@@ -153,6 +158,8 @@ pub enum Reason {
     Room {
         /// How many workers there are.
         workers: u64,
+        /// Those of them without a slot that is not kept past a limit.
+        aside: u64,
     },
     /// The only worker that it may run on has others to run.
     OneWorker {
@@ -160,6 +167,19 @@ pub enum Reason {
         rank: Rank,
         /// Its host.
         host: String,
+    },
+    /// The only worker that it may run on has not returned from what has reached a limit
+    /// there.
+    Aside {
+        /// Its rank.
+        rank: Rank,
+        /// Its host.
+        host: String,
+    },
+    /// It pauses before its next attempt.
+    Pause {
+        /// For how long from now on.
+        left: Duration,
     },
     /// It has failed, and waits for a worker that has not tried it.
     AnotherWorker {
@@ -239,7 +259,8 @@ impl fmt::Display for Status {
         let have = if *pending == 1 { "has" } else { "have" };
         write!(f, "{} {have} not ended", plural(*pending, "task"))?;
         let is_shown = |worker: &&WorkerStatus| {
-            !worker.running.is_empty() || worker.ahead > 0 || worker.phase != WorkerPhase::Serving
+            let has_some = !worker.running.is_empty() || !worker.past_limit.is_empty() || worker.ahead > 0;
+            has_some || worker.phase != WorkerPhase::Serving
         };
         let mut shown = workers.iter().filter(is_shown);
         for worker in shown.by_ref().take(WORKERS_SHOWN_MAX) {
@@ -259,7 +280,7 @@ impl fmt::Display for Status {
 
 impl fmt::Display for WorkerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rank, host, phase, running, ahead } = self;
+        let Self { rank, host, phase, running, past_limit, ahead } = self;
         write!(f, "{rank} (host {host}) ")?;
         match phase {
             WorkerPhase::Serving if running.is_empty() => f.write_str("runs nothing")?,
@@ -272,6 +293,11 @@ impl fmt::Display for WorkerStatus {
             WorkerPhase::InInit => f.write_str("makes the states of its slots")?,
             WorkerPhase::Silent => f.write_str("does not say what it runs")?,
             WorkerPhase::Lost => return f.write_str("is gone"),
+        }
+        if let [first, more @ ..] = &past_limit[..] {
+            write!(f, "; has not returned from {first}")?;
+            more.iter().try_for_each(|name| write!(f, ", {name}"))?;
+            f.write_str(", past its limit")?;
         }
         match ahead {
             0 => Ok(()),
@@ -302,6 +328,7 @@ impl fmt::Display for WaitsFor {
             Self::OneWorker => "one certain worker",
             Self::AnotherWorker => "another worker after a failure",
             Self::Room => "a worker with room",
+            Self::Time => "a time",
             Self::Tasks => "other tasks",
         })
     }
@@ -333,10 +360,20 @@ impl fmt::Display for Reason {
             Self::Tasks { first, count } => {
                 write!(f, "waits for {first} and {}", plural(count.saturating_sub(1), "more task"))
             }
-            Self::Room { workers } => write!(f, "waits for room on one of {}", plural(*workers, "worker")),
+            Self::Room { workers, aside } if *aside > 0 && aside >= workers => {
+                f.write_str("waits until a worker returns from what has reached a limit")
+            }
+            Self::Room { workers, aside: aside @ 1.. } => {
+                write!(f, "waits for room on one of {}, {aside} of which are set aside", plural(*workers, "worker"))
+            }
+            Self::Room { workers, aside: 0 } => write!(f, "waits for room on one of {}", plural(*workers, "worker")),
             Self::OneWorker { rank, host } => {
                 write!(f, "may run on {rank} (host {host}) alone, which has others to run")
             }
+            Self::Aside { rank, host } => {
+                write!(f, "may run on {rank} (host {host}) alone, which has not returned from what has reached a limit")
+            }
+            Self::Pause { left } => write!(f, "pauses for {} before its next attempt", seconds(*left)),
             Self::AnotherWorker { failures } => {
                 write!(f, "has failed {} and waits for a worker that has not tried it", plural(*failures, "time"))
             }
@@ -425,9 +462,10 @@ mod tests {
                 .iter()
                 .map(|seconds| RunningTask { task: name(5, None), time: Duration::from_secs(*seconds) })
                 .collect(),
+            past_limit: Vec::new(),
             ahead,
         };
-        let room = status(9, Reason::Room { workers: 1_000 });
+        let room = status(9, Reason::Room { workers: 1_000, aside: 0 });
         let first = vec![room.clone(), room];
         let mut workers = vec![worker(1, &[12, 0], WorkerPhase::Serving, 3), worker(2, &[], WorkerPhase::Silent, 0)];
         workers.extend((3..=1_000).map(|rank| worker(rank, &[], WorkerPhase::Serving, 0)));

@@ -123,7 +123,7 @@ impl ControllerEngine {
         &mut self,
         new: &NewTask<'_>,
         plain: Encoded<'_>,
-        of: ItemsOfMap,
+        of: ItemsOfMap<'_>,
         watch: Watch,
     ) -> TaskId {
         if self.machine.has_idle_worker() {
@@ -280,6 +280,27 @@ impl ControllerEngine {
         self.deliver();
     }
 
+    /// These tasks have to end within this time from now; gives when that is.
+    pub(crate) fn deadline_in(&mut self, tasks: &[TaskId], time: Duration) -> Ns {
+        self.now_ns = self.now_ns.max(now_ns());
+        let at = self.now_ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.deadline(tasks, at);
+        at
+    }
+
+    /// These tasks have to end by this time.
+    pub(crate) fn deadline(&mut self, tasks: &[TaskId], at: Ns) {
+        self.handle(Input::Deadline { tasks, at });
+        self.deliver();
+    }
+
+    /// All tasks have to end within this time from now.
+    pub(crate) fn limit_time(&mut self, time: Duration) {
+        self.now_ns = self.now_ns.max(now_ns());
+        let at = self.now_ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        self.handle(Input::TimeLimit { at });
+    }
+
     /// Tasks that do not end are waited for no longer, if there are any. Says which.
     pub(crate) fn leave_behind(&mut self) -> Option<String> {
         if self.machine.pending() == 0 || self.machine.is_over() {
@@ -417,7 +438,7 @@ impl Engine for ControllerEngine {
     }
 
     fn is_busy(&self) -> bool {
-        self.machine.in_flight() > 0 && !self.machine.is_over()
+        (self.machine.in_flight() > 0 || self.machine.waits_for_time()) && !self.machine.is_over()
     }
 
     fn has_unsent(&self) -> bool {

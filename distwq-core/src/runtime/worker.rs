@@ -92,6 +92,9 @@ impl WorkerEngine {
             }
             let now = ended_ns.map_or_else(now_ns, |ended_ns| ended_ns.max(self.turned_ns));
             self.machine.handle(now, Input::Begin { slot, attempt }, &mut self.out);
+            if attempt.description.is_some() {
+                self.cancel_flags[slot.index()].lower();
+            }
         }
         Some(next)
     }
@@ -233,14 +236,14 @@ impl Engine for WorkerEngine {
             }
             self.transport.recycle(frame.body);
         }
-        for (slot, task) in self.out.cancelled.drain(..) {
-            self.cancel_flags[slot.index()].raise(task);
-        }
         if self.out.take_asked() {
             let measured = self.traffic.measured(self.begun, &*self.transport);
             self.machine.handle(now, Input::Reports { measured }, &mut self.out);
         }
         self.machine.handle(now, Input::TurnEnds, &mut self.out);
+        for (slot, task) in self.out.cancelled.drain(..) {
+            self.cancel_flags[slot.index()].raise(task);
+        }
         self.deliver();
         let flow = self.transport.progress();
         Turn::of(worked || !self.out.happened.is_empty(), flow)

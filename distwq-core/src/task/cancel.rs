@@ -4,8 +4,8 @@ use crate::id::TaskId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The task of one executor that was cancelled last, as a number. A cancelled task is not
-/// begun again, so nothing has to be reset from one task to the next.
+/// The task of one executor that was cancelled last, or has reached a limit, as a number.
+/// Nothing has to be reset from one task to the next, but for further attempts of one.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct CancelFlag(Arc<AtomicU64>);
 
@@ -13,6 +13,11 @@ impl CancelFlag {
     /// This task, which the executor runs, was cancelled.
     pub(crate) fn raise(&self, task: TaskId) {
         self.0.store(task.to_number(), Ordering::Relaxed);
+    }
+
+    /// Another attempt of a task begins, which may have been cancelled before.
+    pub(crate) fn lower(&self) {
+        self.0.store(0, Ordering::Relaxed);
     }
 
     /// Whether this task, which the executor runs, was cancelled.

@@ -62,6 +62,8 @@ pub(crate) struct Described {
     pub(crate) short: Description,
     /// The label, if it was cut.
     pub(crate) whole_label: Option<Box<str>>,
+    /// For how many nanoseconds the attempt may run.
+    pub(crate) limit_ns: Option<u64>,
     /// The items of a map that it is made of, if it is.
     pub(crate) items: Option<Items>,
 }
@@ -69,7 +71,8 @@ pub(crate) struct Described {
 impl Described {
     pub(crate) fn new(label: Option<&str>, attempt: u32, items: Option<Items>) -> Self {
         let cut = label.filter(|label| label.len() > LABEL_BYTES_MAX);
-        Self { short: Description::new(label, attempt), whole_label: cut.map(Box::from), items }
+        let whole_label = cut.map(Box::from);
+        Self { short: Description::new(label, attempt), whole_label, limit_ns: None, items }
     }
 
     /// The label, all of it.

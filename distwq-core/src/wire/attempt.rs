@@ -68,6 +68,8 @@ pub(crate) struct RunTail<'a> {
     pub(crate) label: Option<&'a str>,
     /// Counted from 1. Without a tail it is the first.
     pub(crate) attempt: u32,
+    /// For how many nanoseconds it may run.
+    pub(crate) limit_ns: Option<u64>,
     /// The attempt is that of a member of this group: it has to fetch the inputs, say
     /// `Ready`, and begin when told to `Enter`.
     #[serde(borrow)]
@@ -77,15 +79,12 @@ pub(crate) struct RunTail<'a> {
     pub(crate) items: Option<Items>,
 }
 
-impl<'a> RunTail<'a> {
-    /// That of an attempt whose arguments are all behind the header.
-    pub(crate) fn new(
-        label: Option<&'a str>,
-        attempt: u32,
-        group: Option<GroupOfRun<'a>>,
-        items: Option<Items>,
-    ) -> Self {
-        Self { arguments: None, inputs: SmallVec::new(), label, attempt, group, items }
+impl RunTail<'_> {
+    /// That of a first attempt whose arguments are all behind the header, and which has
+    /// nothing else.
+    pub(crate) fn empty() -> Self {
+        let (arguments, inputs) = (None, SmallVec::new());
+        Self { arguments, inputs, label: None, attempt: 1, limit_ns: None, group: None, items: None }
     }
 }
 
@@ -312,7 +311,7 @@ mod tests {
     }
 
     fn tail() -> RunTail<'static> {
-        RunTail::new(Some("x"), 3, None, None)
+        RunTail { label: Some("x"), attempt: 3, ..RunTail::empty() }
     }
 
     #[test]

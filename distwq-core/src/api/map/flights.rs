@@ -10,8 +10,9 @@ use crate::function::argument::Input;
 use crate::function::registry::Remote;
 use crate::function::remote::Failure;
 use crate::id::TaskId;
-use crate::machine::controller::{Awaited, CollectorId, Encoded, ItemsOfMap, NewTask, Watch, WatchedEnd};
+use crate::machine::controller::{Awaited, CollectorId, Encoded, FailedItem, ItemsOfMap, NewTask, Watch, WatchedEnd};
 use crate::outcome::error::{PathStep, TaskError, TaskSite};
+use crate::outcome::failure::RetryOn;
 use crate::runtime::collectors::Arrivals;
 use crate::runtime::observer;
 use crate::task::items::Items;
@@ -41,9 +42,10 @@ pub(super) struct Again {
 }
 
 impl Again {
-    /// How often the item may be tried again.
-    pub(super) fn retries(&self) -> u32 {
-        self.options.as_ref().map_or(0, |options| options.retries)
+    /// How often an item is tried again, and after which failures.
+    pub(super) fn retries(&self) -> (u32, RetryOn) {
+        let chosen = |options: &Options| (options.retries, options.terms.retry_on);
+        self.options.as_deref().map_or((0, RetryOn::DEFAULT), chosen)
     }
 
     /// The call of an item, by its place.
@@ -144,13 +146,10 @@ impl Flights {
             }
             Calls::Joined { remote, options, bytes } => {
                 let calls = Payload::from(bytes);
-                // Few say more than their arguments.
-                let again = options.as_ref().map(|options| Again {
-                    remote,
-                    options: Some(options.clone()),
-                    calls: calls.clone(),
-                });
                 let call = Taken { remote, inputs: &[], options: options.as_deref() };
+                // Those that are joined to one value go again together.
+                let again =
+                    self.fold.is_none().then(|| Again { remote, options: options.clone(), calls: calls.clone() });
                 self.take(&call, Encoded::Many(calls), self.items(first, count), None, again)
             }
         }
@@ -160,14 +159,19 @@ impl Flights {
     ///
     /// # Errors
     /// Why the cluster does not take it.
-    pub(super) fn submit_again(&mut self, flight: &Flight, place: u32, attempts: u32) -> Result<u32, Arc<PathStep>> {
+    pub(super) fn submit_again(
+        &mut self,
+        flight: &Flight,
+        place: u32,
+        failure: &Failure,
+    ) -> Result<u32, Arc<PathStep>> {
         let again = flight.again.as_ref().expect("it may be tried again");
         let chunk::Call { label, arguments } = again.call(place);
         let labelled = label.map(|label| with_label(again.options.as_deref(), label));
         let options = labelled.as_ref().or(again.options.as_deref());
         let call = Taken { remote: again.remote, inputs: &[], options };
         let items = self.items(flight.first + u64::from(place), 1);
-        self.take(&call, Encoded::Few(arguments), items, Some((attempts, flight.task)), None)
+        self.take(&call, Encoded::Few(arguments), items, Some(FailedItem { with: flight.task, failure }), None)
     }
 
     fn items(&self, first: u64, count: u32) -> Items {
@@ -179,7 +183,7 @@ impl Flights {
         call: &Taken<'_>,
         plain: Encoded<'_>,
         items: Items,
-        failed: Option<(u32, TaskId)>,
+        failed: Option<FailedItem<'_>>,
         again: Option<Again>,
     ) -> Result<u32, Arc<PathStep>> {
         let index = self.vacant.pop().unwrap_or_else(|| {

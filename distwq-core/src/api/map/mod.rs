@@ -8,7 +8,7 @@ mod source;
 
 use crate::api::call::Call;
 use crate::api::cluster::Cluster;
-use crate::outcome::error::{Refusal, TaskError, TaskSite};
+use crate::outcome::error::{Limit, Refusal, TaskError, TaskSite};
 use crate::task::current;
 use flights::{Ended, Flights, Waited};
 use results::{Given, Landed, Results};
@@ -191,8 +191,8 @@ impl<I, F, T> Map<I, F, T> {
     }
 
     /// Ends the map when so much time has passed since the first result was asked for:
-    /// then it gives the results of all items that have ended, [`TaskError::Timeout`] as
-    /// the last one, and cancels the others.
+    /// then it gives the results of all items that have ended,
+    /// [`LimitReached`](TaskError::LimitReached) as the last one, and cancels the others.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.limit = Some(after);
         self
@@ -257,6 +257,11 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
                 if let Some(value) = self.next_decoded() {
                     return Some(Given { index: self.next_index - 1, result: Ok(value) });
                 }
+            }
+            if self.stage == Stage::Open
+                && let Some(landed) = self.current.take_if(|landed| landed.asks_to_go_again())
+            {
+                self.results.sort_out(landed, &mut self.flights);
             }
             if let Some(landed) = &mut self.current
                 && let Some(given) = landed.next(&self.flights)
@@ -437,8 +442,9 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             host: None,
             attempts: 0,
         };
-        let waited_ms = self.limit.unwrap_or_default().as_millis();
-        Given { index: self.source.pulled, result: Err(TaskError::Timeout { site: Arc::new(site), waited_ms }) }
+        let after = self.limit.unwrap_or_default();
+        let error = TaskError::LimitReached { site: Arc::new(site), limit: Limit::Deadline, after };
+        Given { index: self.source.pulled, result: Err(error) }
     }
 }
 
@@ -446,7 +452,11 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
 fn is_end_of_all(error: &TaskError) -> bool {
     matches!(
         error,
-        TaskError::Cancelled { .. } | TaskError::Closed { .. } | TaskError::Refused { reason: Refusal::Closed, .. }
+        TaskError::Cancelled { .. }
+            | TaskError::Closed { .. }
+            | TaskError::Refused { reason: Refusal::Closed, .. }
+            // That of the whole run: a map tells its own one itself.
+            | TaskError::LimitReached { limit: Limit::Deadline, .. }
     )
 }
 

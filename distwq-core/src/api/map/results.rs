@@ -1,10 +1,12 @@
 //! What has become of the items of a map, in the order in which it is given.
 
-use super::flights::{Flight, Flights};
+use super::flights::{Again, Flight, Flights};
 use crate::api::reference::Outcomes;
 use crate::codec::{self, Payload};
-use crate::machine::controller::is_worth_a_retry;
+use crate::function::remote::Failure;
+use crate::machine::controller::goes_again;
 use crate::outcome::error::TaskError;
+use crate::outcome::failure::RetryOn;
 use crate::panics;
 use crate::wire::chunk::{self, Outcome};
 use serde::de::DeserializeOwned;
@@ -22,6 +24,8 @@ pub(super) struct Landed {
     pub(super) first: u64,
     /// How many are left.
     pub(super) count: u32,
+    /// Those that go again have gone.
+    is_sorted_out: bool,
 }
 
 /// What they have ended with.
@@ -56,12 +60,12 @@ pub(super) struct Given<T> {
 impl Landed {
     pub(super) fn new(flight: Flight) -> Self {
         let (first, count) = (flight.first, flight.count);
-        Self { flight: Some(Arc::new(flight)), content: Content::Unknown, at: 0, first, count }
+        Self { flight: Some(Arc::new(flight)), content: Content::Unknown, at: 0, first, count, is_sorted_out: false }
     }
 
     /// Items that have this error and were never under way.
     pub(super) fn refused(error: TaskError, first: u64, count: u32) -> Self {
-        Self { flight: None, content: Content::Error(error), at: 0, first, count }
+        Self { flight: None, content: Content::Error(error), at: 0, first, count, is_sorted_out: true }
     }
 
     /// Looks what they have ended with.
@@ -172,30 +176,41 @@ impl Landed {
         }
     }
 
-    /// What is to be known at once of what it ended with: an error, and the items of
-    /// which another attempt may be made.
-    fn failures(&self, retries: u32) -> Failures {
+    /// Whether the next item has failed, and nobody has looked yet whether it goes again.
+    pub(super) fn asks_to_go_again(&self) -> bool {
+        let Content::Outcomes(payload) = &self.content else { return false };
+        !self.is_sorted_out
+            && self.count > 0
+            && matches!(chunk::next_outcome(&mut &payload.as_slice()[self.at..]), Some(Outcome::Failure(_)))
+    }
+
+    fn again(&self) -> Option<&Again> {
+        self.flight.as_ref()?.again.as_ref()
+    }
+
+    /// What is to be known of what it ended with: an error, and the items that go again.
+    /// So many attempts were made.
+    fn failures(&self, attempts: u32) -> Failures {
         let (Content::Outcomes(payload), Some(_)) = (&self.content, &self.flight) else {
             let first = matches!(self.content, Content::Error(_)).then_some(self.first);
             return Failures { first, again: Vec::new() };
         };
         let mut failures = Failures { first: None, again: Vec::new() };
-        let mut left = payload.as_slice();
+        let (retries, retry_on) = self.again().map_or((0, RetryOn::DEFAULT), Again::retries);
+        let goes = |failure: &Failure| goes_again(failure, retry_on, attempts <= retries);
+        let mut left = &payload.as_slice()[self.at..];
         for place in 0..self.count {
             let outcome = chunk::next_outcome(&mut left);
             let end = payload.len() - left.len();
             match outcome {
                 Some(Outcome::Value(_)) => {}
-                Some(Outcome::Failure(bytes))
-                    if retries > 0 && chunk::failure_of(bytes).is_ok_and(|failure| is_worth_a_retry(&failure)) =>
-                {
-                    failures.again.push((place, end));
-                }
+                Some(Outcome::Failure(bytes)) => match chunk::failure_of(bytes).ok().filter(goes) {
+                    Some(failure) => failures.again.push((place, end, failure)),
+                    None => failures.has_failed(self.first + u64::from(place)),
+                },
                 // What was cancelled is not tried again.
                 Some(Outcome::NotBegun) => return Failures { first: Some(self.first), again: Vec::new() },
-                _ => {
-                    failures.first.get_or_insert(self.first + u64::from(place));
-                }
+                None => failures.has_failed(self.first + u64::from(place)),
             }
         }
         failures
@@ -208,7 +223,7 @@ impl Landed {
             _ => unreachable!("what has one outcome has one part"),
         };
         let first = self.first + u64::from(from);
-        Self { flight: self.flight.clone(), content, at, first, count: to - from }
+        Self { flight: self.flight.clone(), content, at, first, count: to - from, is_sorted_out: true }
     }
 }
 
@@ -216,8 +231,15 @@ impl Landed {
 struct Failures {
     /// The index of the first that is not tried again.
     first: Option<u64>,
-    /// Those that may be: the place, and where the outcome ends.
-    again: Vec<(u32, usize)>,
+    /// Those that are: the place, where the outcome ends, and the failure.
+    again: Vec<(u32, usize, Failure)>,
+}
+
+impl Failures {
+    /// An item has failed for good.
+    fn has_failed(&mut self, index: u64) {
+        self.first.get_or_insert(index);
+    }
 }
 
 /// The results that were not given, in their order.
@@ -254,29 +276,37 @@ impl Results {
 
     /// A task has ended. Items that are worth another attempt go at once.
     pub(super) fn land(&mut self, mut landed: Landed, flights: &mut Flights) {
-        let retries =
-            landed.flight.as_ref().and_then(|flight| flight.again.as_ref()).map_or(0, |again| again.retries());
         landed.look(flights, At::Here);
-        self.sort_out(landed, retries, flights);
+        self.look_through(landed, flights);
+    }
+
+    /// Puts what has ended where it belongs. Unless failures are likely to go again, that
+    /// is found out when they are to be given.
+    fn look_through(&mut self, landed: Landed, flights: &mut Flights) {
+        let retries = landed.again().map_or(0, |again| again.retries().0);
+        if retries == 0 && !self.looks_for_failures || matches!(landed.content, Content::Unknown) {
+            self.put(landed);
+        } else {
+            self.sort_out(landed, flights);
+        }
     }
 
     /// Puts what has ended where it belongs, in parts if some items go again.
-    fn sort_out(&mut self, landed: Landed, retries: u32, flights: &mut Flights) {
-        if retries == 0 && !self.looks_for_failures || matches!(landed.content, Content::Unknown) {
-            return self.put(landed);
-        }
-        let Failures { first, again } = landed.failures(retries);
+    pub(super) fn sort_out(&mut self, mut landed: Landed, flights: &mut Flights) {
+        landed.is_sorted_out = true;
+        let attempts = landed.flight.as_ref().map_or(0, |flight| flights.attempts(flight.task));
+        let Failures { first, again } = landed.failures(attempts);
         if let Some(first) = first {
             self.first_failure = Some(self.first_failure.map_or(first, |before| before.min(first)));
         }
-        let attempts = landed.flight.as_ref().map_or(0, |flight| flights.attempts(flight.task));
         if again.is_empty() {
             return self.put(landed);
         }
-        let mut from = (0, 0);
-        for (place, end) in again {
+        let mut from = (0, landed.at);
+        for (place, end, failure) in again {
             let flight = Arc::clone(landed.flight.as_ref().expect("it has outcomes"));
-            if attempts > retries || flights.submit_again(&flight, place, attempts).is_err() {
+            let of_flight = (landed.first - flight.first) as u32 + place;
+            if flights.submit_again(&flight, of_flight, &failure).is_err() {
                 // Its failure stays.
                 let index = landed.first + u64::from(place);
                 self.first_failure = Some(self.first_failure.map_or(index, |before| before.min(index)));
@@ -306,9 +336,7 @@ impl Results {
             }
             landed.look(flights, At::Last);
             // It may have to go again in part.
-            let retries =
-                landed.flight.as_ref().and_then(|flight| flight.again.as_ref()).map_or(0, |again| again.retries());
-            self.sort_out(landed, retries, flights);
+            self.look_through(landed, flights);
         }
     }
 

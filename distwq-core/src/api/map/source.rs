@@ -3,6 +3,7 @@
 use super::sizes::Sizes;
 use crate::api::call::{Call, Options, Parts};
 use crate::function::registry::Remote;
+use crate::machine::controller::Terms;
 use crate::wire::chunk;
 use std::collections::VecDeque;
 use std::ptr;
@@ -159,13 +160,15 @@ impl<I, F> Source<I, F> {
     }
 }
 
-/// Whether a call can travel with others: it depends on no other task and runs on one
-/// rank. What else it says is compared.
+/// Whether a call can travel with others: it depends on no other task, runs on one rank,
+/// and no time limits it alone. What else it says is compared.
 fn can_join(parts: &Parts) -> bool {
     let says_little = || match parts.options.as_deref() {
         None => true,
-        Some(Options { label: _, after, follow, ranks, priority: _, retries: _ }) => {
-            after.is_empty() && follow.is_none() && ranks.is_none()
+        Some(Options { label: _, after, follow, ranks, priority: _, retries: _, terms }) => {
+            let &Terms { run_limit_ns, wait_limit_ns, backoff_ns: _, retry_on: _ } = terms;
+            let has_no_limit = run_limit_ns.is_none() && wait_limit_ns.is_none();
+            after.is_empty() && follow.is_none() && ranks.is_none() && has_no_limit
         }
     };
     parts.arguments.is_plain() && !parts.remote.is_collective() && says_little()
@@ -173,7 +176,9 @@ fn can_join(parts: &Parts) -> bool {
 
 /// Whether two calls that can join say the same, labels aside.
 fn are_equal(one: Option<&Options>, other: Option<&Options>) -> bool {
-    let of = |options: Option<&Options>| options.map_or((0, 0), |options| (options.priority, options.retries));
+    let of = |options: Option<&Options>| {
+        options.map_or((0, 0, Terms::NONE), |options| (options.priority, options.retries, options.terms))
+    };
     of(one) == of(other)
 }
 

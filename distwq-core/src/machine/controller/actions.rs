@@ -10,6 +10,7 @@ use crate::codec::{CodecError, Payload};
 use crate::id::{TaskId, WorkerId};
 use crate::machine::Notice;
 use crate::machine::scheduler::{self, Action, Event, Stall, TaskList, WorkerList};
+use crate::outcome::error::Limit;
 use crate::wire::message::ToWorker;
 
 impl Controller {
@@ -91,6 +92,10 @@ impl Controller {
                 }
                 Action::TakeBack { worker, tasks } => self.take_back(worker, tasks, out),
                 Action::Cancel { task, workers } => self.has_cancelled(task, workers, out),
+                Action::SetAside { task, worker } => {
+                    self.note_given_up(task, worker);
+                    self.cancelled.to_tell.push((worker, task));
+                }
                 Action::Ended { task, end } => self.end_without_value(task, end, cause, out),
             }
         }
@@ -104,12 +109,13 @@ impl Controller {
     }
 
     fn end_without_value(&mut self, task: TaskId, end: scheduler::End, cause: &Cause<'_>, out: &mut Outbox) {
-        if end == scheduler::End::Cancelled
-            && let Some(entry) = self.table.get_mut(task)
-        {
+        let may_not_have_begun =
+            matches!(end, scheduler::End::Cancelled | scheduler::End::LimitReached { limit: Limit::Wait });
+        if may_not_have_begun && let Some(entry) = self.table.get_mut(task) {
             entry.forget_unbegun();
         }
-        let output = ends::output_of(task, end, &self.table, &self.workers, cause);
+        let Self { table, workers, limits, now, .. } = self;
+        let output = ends::output_of(task, end, &ends::Known { table, workers, limits, now: *now }, cause);
         self.ended(task, Ended::Nothing(output), out);
     }
 
@@ -127,14 +133,17 @@ impl Controller {
         if let Some(entry) = self.table.get_mut(task) {
             entry.starts(attempt, RanOn::Single(worker));
         }
+        if let Some(limit_ns) = self.limits.run_limit_ns(task) {
+            self.look_later(task, limit_ns, false);
+        }
     }
 
     /// Tells a worker to run a task.
     #[inline(never)]
     pub(super) fn run(&mut self, start: Start<'_>, out: &mut Outbox) {
-        let Self { table, workers, scheduler, functions, items, here, settings, .. } = self;
+        let Self { table, workers, scheduler, functions, limits, items, here, settings, .. } = self;
         let inline_bytes_max = settings.inline_bytes_max;
-        let whereabouts = Whereabouts { table, workers, scheduler, items, here: *here, inline_bytes_max };
+        let whereabouts = Whereabouts { table, workers, scheduler, limits, items, here: *here, inline_bytes_max };
         for value in whereabouts.run(out, functions, start) {
             // The scheduler must not be entered while its actions are carried out; a copy
             // leads to none.
@@ -167,6 +176,7 @@ impl Controller {
         if entry.watched {
             out.happened.note(Awaited::Task(task));
             self.cancelled.ended(task, out);
+            self.limits.ended(task);
         }
         if entry.has_watches {
             let watches = self.watches.take(task);

@@ -1,12 +1,14 @@
 //! Takes the tasks and values of users.
 
+use super::input::Terms;
 use super::outbox::Outbox;
 use super::table::{Entry, RanOn};
 use super::{Controller, Encoded, NewTask};
 use crate::codec::Payload;
 use crate::function::argument::Role;
 use crate::id::TaskId;
-use crate::machine::scheduler::{Event, Spec};
+use crate::machine::scheduler::{Event, Patience, Spec};
+use crate::outcome::failure::RetryOn;
 use smallvec::SmallVec;
 
 impl Controller {
@@ -33,7 +35,9 @@ impl Controller {
         } else {
             self.add_with_wishes(task, new, spec, out);
         }
-        if may_prompt {
+        if self.limits.time_is_over {
+            self.expire(&[task], out);
+        } else if may_prompt {
             self.prompt(task, out);
         }
         task
@@ -66,7 +70,9 @@ impl Controller {
         if let (Some(label), Some(entry)) = (options.label, self.table.get_mut(task)) {
             entry.label = Some(Box::from(label));
         }
+        self.limits.note(task, &options.terms);
         let spec = Spec {
+            patience: self.patience_of(task, &options.terms),
             inputs: &inputs,
             ends: &ends,
             after: new.before,
@@ -77,6 +83,22 @@ impl Controller {
             ..spec
         };
         self.tell_scheduler(Event::Added { task, spec: &spec }, out);
+    }
+
+    /// What the scheduler has to know of what a task asks for, whose end is looked at
+    /// then as if somebody waited for it.
+    fn patience_of(&mut self, task: TaskId, terms: &Terms) -> Option<Patience> {
+        if *terms == Terms::default() {
+            return None;
+        }
+        if let Some(entry) = self.table.get_mut(task) {
+            entry.watched = true;
+        }
+        Some(Patience {
+            wait_limit_ns: terms.wait_limit_ns,
+            backoff_ns: terms.backoff_ns,
+            retry_lost: terms.retry_on.contains(RetryOn::LOST_WORKERS),
+        })
     }
 
     pub(super) fn add_value(&mut self, payload: Payload, out: &mut Outbox) -> TaskId {

@@ -18,7 +18,7 @@ pub(super) struct Cancelled {
     /// Whom of each was told, until it has ended.
     told: FxHashMap<TaskId, Box<[WorkerId]>>,
     /// Who is to be told of which; empty between inputs.
-    to_tell: Vec<(WorkerId, TaskId)>,
+    pub(super) to_tell: Vec<(WorkerId, TaskId)>,
 }
 
 impl Cancelled {
@@ -121,7 +121,7 @@ impl Controller {
     }
 
     /// Each worker is told once of all that it has.
-    fn tell_who_has_them(&mut self, out: &mut Outbox) {
+    pub(super) fn tell_who_has_them(&mut self, out: &mut Outbox) {
         let mut to_tell = std::mem::take(&mut self.cancelled.to_tell);
         to_tell.sort_by_key(|&(worker, _)| worker);
         for of_worker in to_tell.chunk_by(|(one, _), (next, _)| one == next) {
@@ -137,10 +137,17 @@ impl Controller {
     ///
     /// # Errors
     /// If it does not have them, or was not told so.
-    pub(super) fn not_begun(&mut self, worker: WorkerId, tasks: &[TaskId], out: &mut Outbox) -> Result<(), CodecError> {
-        self.report_to_scheduler(tasks, Event::NotBegun { worker, tasks })?;
-        self.workers.returned(worker, tasks.len())?;
-        for task in tasks {
+    pub(super) fn not_begun(
+        &mut self,
+        worker: WorkerId,
+        mut tasks: Vec<TaskId>,
+        out: &mut Outbox,
+    ) -> Result<(), CodecError> {
+        let count = tasks.len();
+        tasks.retain(|task| !self.came_back(worker, *task, (false, false), out));
+        self.report_to_scheduler(&tasks, Event::NotBegun { worker, tasks: &tasks })?;
+        self.workers.returned(worker, count)?;
+        for task in &tasks {
             // It has forgotten them.
             self.cancelled.told.remove(task);
         }

@@ -2,8 +2,7 @@
 
 use super::Controller;
 use super::dispatch::Start;
-use super::ends::is_worth_a_retry;
-use super::groups::Part;
+use super::groups::{Part, forget_output};
 use super::input::Encoded;
 use super::outbox::Outbox;
 use super::reports::made;
@@ -14,7 +13,6 @@ use crate::machine::Notice;
 use crate::machine::scheduler::{Event, GroupFailure};
 use crate::wire::attempt::{Given, GroupOfRun};
 use crate::wire::members::Members;
-use crate::wire::message::ToWorker;
 
 impl Controller {
     /// The scheduler has chosen the members of a collective task: they get ready.
@@ -34,6 +32,9 @@ impl Controller {
         if let Some(entry) = self.table.get_mut(task) {
             entry.starts(attempt, RanOn::Group(members));
         }
+        if let Some(limit_ns) = self.limits.run_limit_ns(task) {
+            self.look_later(task, limit_ns, false);
+        }
     }
 
     /// A member's part of a collective task has ended. The first failure makes the other
@@ -52,12 +53,7 @@ impl Controller {
             Notice::GroupLeft { epoch: left.epoch, error }
         });
         if let Some(members) = self.groups.used_communicator(&left) {
-            let encoded = Members::of(self.workers.ranks(&members)).encoded();
-            for member in &members {
-                out.post(*member, &ToWorker::FreeGroup { members: &encoded });
-                // Not in one frame with a large payload, which later ones may overtake.
-                out.flush_to(*member);
-            }
+            self.free_communicator(&members, out);
         }
         let times = (left.started_ns, left.ended_ns);
         match (left.failure.take(), left.output.take()) {
@@ -70,14 +66,10 @@ impl Controller {
             }
             (failure, output) => {
                 if let Some(Given::Resident { .. }) = output {
-                    // The first member kept its output before another one failed.
-                    out.post(left.members[0], &ToWorker::Forget { values: vec![task] });
-                    // Not in one frame with a large payload: overtaken, it would reach
-                    // the value of the next attempt.
-                    out.flush_to(left.members[0]);
+                    forget_output(left.members[0], task, out);
                 }
                 let (failure, worker) = failure.expect("a member that gives nothing has failed");
-                let retry = is_worth_a_retry(&failure);
+                let retry = self.retry_after(task, &failure, worker);
                 let lost = matches!(failure, Failure::Lost(_)).then_some(worker);
                 if let Some(entry) = self.table.get_mut(task) {
                     (entry.started_ns, entry.finished_ns) = times;

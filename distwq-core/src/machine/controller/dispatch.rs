@@ -2,6 +2,7 @@
 
 use super::ends::upstream;
 use super::items::ItemsOfTasks;
+use super::limits::Limits;
 use super::outbox::Outbox;
 use super::table::{Entry, Output, Table};
 use super::workers::Workers;
@@ -35,6 +36,7 @@ pub(super) struct Whereabouts<'a> {
     pub(super) workers: &'a Workers,
     pub(super) scheduler: &'a Scheduler,
     pub(super) items: &'a ItemsOfTasks,
+    pub(super) limits: &'a Limits,
     pub(super) here: Rank,
     pub(super) inline_bytes_max: u64,
 }
@@ -53,8 +55,10 @@ impl Whereabouts<'_> {
         let (entry, remote, plain) = startable(self.table, task);
         let function = functions.id_of(remote);
         let label = entry.label();
-        let has_tail = label.is_some() || attempt > 1 || group.is_some() || entry.of_map;
-        let tail = has_tail.then(|| RunTail::new(label, attempt, group, self.items_of(task, entry)));
+        let limit_ns = self.limits.run_limit_ns(task);
+        let has_tail = label.is_some() || attempt > 1 || group.is_some() || entry.of_map || limit_ns.is_some();
+        let items = || self.items_of(task, entry);
+        let tail = has_tail.then(|| RunTail { label, attempt, limit_ns, group, items: items(), ..RunTail::empty() });
         let push = |body: &mut Vec<u8>| match self.table.inputs(entry) {
             [] => push_few(plain, body),
             inputs => self.push_arguments(remote, plain.as_slice(), inputs, body).is_some(),
@@ -74,8 +78,8 @@ impl Whereabouts<'_> {
         let errors = self.errors_taken(entry);
         let inputs = self.inputs(entry, remote, worker, &errors, out.frame(worker), &mut copied);
         let arguments = (plain.len() > BYTES_MAX).then(|| out.frame(worker).blob(plain));
-        let items = self.items_of(task, entry);
-        let tail = RunTail { arguments, inputs, label: entry.label(), attempt, group, items };
+        let (limit_ns, items) = (self.limits.run_limit_ns(task), self.items_of(task, entry));
+        let tail = RunTail { arguments, inputs, label: entry.label(), attempt, limit_ns, group, items };
         let push = |body: &mut Vec<u8>| arguments.is_some() || push_few(plain, body);
         out.run(worker, fields, push, Some(&tail));
         copied

@@ -86,6 +86,12 @@ impl fmt::Display for Left {
             format!("{task} has run on {rank} (host {host}) for {} s", time.as_secs())
         });
         write_some(f, running, 0)?;
+        let past_limit = status.workers.iter().flat_map(|WorkerStatus { rank, host, past_limit, .. }| {
+            past_limit
+                .iter()
+                .map(move |name| format!("{rank} (host {host}) has not returned from {name}, past its limit"))
+        });
+        write_some(f, past_limit, 0)?;
         let silent = status.workers.iter().filter(|worker| worker.phase == WorkerPhase::Silent);
         let silent = silent.map(|WorkerStatus { rank, host, ahead, .. }| {
             let first = first_given.get(rank).map_or_else(String::new, |first| format!(", first {first}"));
@@ -158,7 +164,8 @@ mod tests {
         let waits = |number| TaskStatus { task: name(number), reason: Reason::Tasks { first: name(1), count: 1 } };
         let running = vec![RunningTask { task: name(1), time: Duration::from_secs(33) }];
         let (rank, host) = (Rank(2), "a".to_owned());
-        let worker = WorkerStatus { rank, host, phase: WorkerPhase::Serving, running, ahead: 0 };
+        let worker =
+            WorkerStatus { rank, host, phase: WorkerPhase::Serving, running, past_limit: Vec::new(), ahead: 0 };
         let waiting = Waiting { what: WaitsFor::Tasks, count: 8, first: (2..7).map(waits).collect() };
         let left = Left {
             since: Duration::from_millis(10_500),

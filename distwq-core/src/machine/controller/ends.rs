@@ -1,12 +1,15 @@
 //! How tasks end, in words: from what a worker reported to the error that a handle gives.
 
+use super::limits::Limits;
 use super::table::{Entry, Output, Table};
 use super::workers::Workers;
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
+use crate::machine::Ns;
 use crate::machine::scheduler::End;
-use crate::outcome::error::{PathStep, TaskError, TaskSite};
+use crate::outcome::error::{Limit, PathStep, TaskError, TaskSite};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a task that ends without a value tells, as far as the scheduler does not know it.
 pub(super) enum Cause<'a> {
@@ -60,19 +63,33 @@ impl Entry {
         let site = Arc::new(self.site(workers, Some(at)));
         let text = || Arc::from(failure.to_string());
         match failure {
-            Failure::Returned(message) => TaskError::Failed { site, message: Arc::from(message.as_str()) },
+            Failure::Returned(message) | Failure::Asks { message, .. } => {
+                TaskError::Failed { site, message: Arc::from(message.as_str()) }
+            }
             Failure::Panicked(message) => TaskError::Panicked { site, message: Arc::from(message.as_str()) },
             Failure::Decode { .. } | Failure::Encode(_) => TaskError::Codec { site, message: text() },
             Failure::Input(_) => TaskError::ValueLost { site, message: text() },
             Failure::Group(_) => TaskError::Group { site, message: text() },
             Failure::Init(_) => TaskError::Init { site, message: text() },
             Failure::Lost(_) => TaskError::WorkerLost { site, message: text() },
+            Failure::Limit { limit_ns } => {
+                TaskError::LimitReached { site, limit: Limit::Run, after: Duration::from_nanos(*limit_ns) }
+            }
         }
     }
 }
 
+/// What is known of tasks and workers.
+pub(super) struct Known<'a> {
+    pub(super) table: &'a Table,
+    pub(super) workers: &'a Workers,
+    pub(super) limits: &'a Limits,
+    pub(super) now: Ns,
+}
+
 /// What a task gives that has ended without a value.
-pub(super) fn output_of(task: TaskId, end: End, table: &Table, workers: &Workers, cause: &Cause<'_>) -> Output {
+pub(super) fn output_of(task: TaskId, end: End, known: &Known<'_>, cause: &Cause<'_>) -> Output {
+    let &Known { table, workers, limits, now } = known;
     let entry = table.get(task).expect("a task that ends has not gone");
     let site = |at| Arc::new(entry.site(workers, at));
     let error = match end {
@@ -97,16 +114,33 @@ pub(super) fn output_of(task: TaskId, end: End, table: &Table, workers: &Workers
             TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
         }
         End::Cancelled => TaskError::Cancelled { site: site(None) },
+        End::LimitReached { limit } => {
+            let terms = limits.terms(task);
+            let after_ns = match limit {
+                Limit::Run => terms.run_limit_ns,
+                Limit::Wait => terms.wait_limit_ns,
+                Limit::Deadline => Some(now.saturating_sub(entry.submitted_ns)),
+            };
+            let at = if let &Cause::Failure(_, at) = cause { Some(at) } else { None };
+            let after = Duration::from_nanos(after_ns.unwrap_or_default());
+            TaskError::LimitReached { site: site(at), limit, after }
+        }
+        End::Stuck { .. } => {
+            let message = format!("all workers that it could run on are set aside: {}", limits.describe(workers));
+            TaskError::Stalled { site: site(None), message: Arc::from(message) }
+        }
+        End::Nowhere => {
+            let (why, at) = match cause {
+                Cause::Failure(failure, at) => (format!("{failure}; "), Some(*at)),
+                _ => (String::new(), None),
+            };
+            let message = format!("{why}no worker is left that it could run on and that has not said `not_here`");
+            TaskError::Failed { site: site(at), message: Arc::from(message) }
+        }
         End::Stalled => {
             let &Cause::Stall(waits) = cause else { unreachable!("it is told who waits for what") };
-            TaskError::Stalled { site: site(None), message: Arc::from(waits) }
+            TaskError::Stalled { site: site(None), message: Arc::from(format!("nothing moves any more: {waits}")) }
         }
     };
     Output::Failed(Arc::new(error))
-}
-
-/// Whether another attempt may do better: what does not decode here does not decode
-/// elsewhere, and once a state could not be made, no task runs.
-pub(crate) fn is_worth_a_retry(failure: &Failure) -> bool {
-    !matches!(failure, Failure::Decode { .. } | Failure::Init(_))
 }

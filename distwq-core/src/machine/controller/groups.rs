@@ -50,6 +50,8 @@ struct MemberOf {
 #[derive(Debug)]
 pub(super) struct Groups {
     attempts: FxHashMap<TaskId, Attempt>,
+    /// Those that were given up, by their epochs, until all members have left.
+    given_up: FxHashMap<u64, Attempt>,
     /// By worker: it is in one group at a time. An old message is known by its epoch.
     member_of: Box<[Option<MemberOf>]>,
     epoch: u64,
@@ -147,6 +149,7 @@ impl Groups {
     pub(super) fn new(workers: usize) -> Self {
         Self {
             attempts: FxHashMap::default(),
+            given_up: FxHashMap::default(),
             member_of: vec![None; workers].into(),
             epoch: 0,
             communicators: Vec::new(),
@@ -161,7 +164,7 @@ impl Groups {
     /// How many are under way.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn len(&self) -> usize {
-        self.attempts.len().max(self.leaving.len())
+        self.attempts.len().max(self.leaving.len()).max(self.given_up.len())
     }
 
     /// How many members of a collective task under way have their inputs.
@@ -236,6 +239,57 @@ impl Groups {
         Some(Replies { epoch: *epoch, members, roll, failed, has_left: None, verdict: Verdict::Wait })
     }
 
+    /// Whether the members of the group of a task were told to enter.
+    pub(super) fn has_entered(&self, task: TaskId) -> bool {
+        self.attempts.get(&task).is_some_and(|attempt| attempt.ready == attempt.members.len())
+    }
+
+    /// The first member of the group of a task.
+    pub(super) fn first_member(&self, task: TaskId) -> Option<WorkerId> {
+        Some(self.attempts.get(&task)?.members[Member::FIRST.index()])
+    }
+
+    /// A task goes on without its group, because of what has happened at this member. The
+    /// members that are inside are told to leave, and named.
+    pub(super) fn give_up(
+        &mut self,
+        task: TaskId,
+        by: WorkerId,
+        failure: &Failure,
+        out: &mut Outbox,
+    ) -> Option<Vec<WorkerId>> {
+        let mut attempt = self.attempts.remove(&task)?;
+        let had_failed = attempt.failure.is_some();
+        attempt.failed(by, failure.clone());
+        let &Attempt { epoch, ref members, ref roll, .. } = &attempt;
+        let inside = roll.iter_inside().map(|member| members[member.index()]).collect();
+        if !had_failed {
+            let at = self.member_of[by.index()].filter(|of| of.epoch == epoch);
+            let failed = Some((at.map_or(Member::FIRST, |of| of.member), failure));
+            let replies = Replies { epoch, members, roll, failed, has_left: None, verdict: Verdict::Wait };
+            replies.tell(out);
+        }
+        if let Some(Given::Resident { .. }) = attempt.output {
+            forget_output(attempt.members[Member::FIRST.index()], task, out);
+        }
+        self.given_up.insert(epoch, attempt);
+        self.forget_heard();
+        Some(inside)
+    }
+
+    /// A member of a group that was given up has left. Gives the group if it was the
+    /// last.
+    pub(super) fn came_back(&mut self, worker: WorkerId, raw: bool) -> Option<Left> {
+        let MemberOf { epoch, member, .. } = self.member_of[worker.index()]?;
+        let attempt = self.given_up.get_mut(&epoch)?;
+        attempt.roll.leaves(member);
+        attempt.raw |= raw;
+        if attempt.roll.inside() > 0 {
+            return None;
+        }
+        self.given_up.remove(&epoch).map(Attempt::into_left)
+    }
+
     /// A member has answered `Leave`: it is not stuck.
     pub(super) fn heard(&mut self, epoch: u64, worker: WorkerId) {
         if let Some((attempt, member)) = self.of_epoch(epoch, worker)
@@ -302,8 +356,7 @@ impl Groups {
         }
         let attempt = self.attempts.remove(&task)?;
         self.forget_heard();
-        let Attempt { epoch, members, started_ns, ended_ns, output, failure, raw, .. } = attempt;
-        Some(Left { epoch, members, started_ns, ended_ns, output, failure, raw })
+        Some(attempt.into_left())
     }
 
     /// Removes groups without silent members from the front of those that leave.
@@ -359,6 +412,12 @@ impl Groups {
 }
 
 impl Attempt {
+    /// All members have left.
+    fn into_left(self) -> Left {
+        let Self { epoch, members, started_ns, ended_ns, output, failure, raw, .. } = self;
+        Left { epoch, members, started_ns, ended_ns, output, failure, raw }
+    }
+
     /// Keeps the failure that explains most: one of a member itself rather than that it
     /// lost another one.
     fn failed(&mut self, worker: WorkerId, failure: Failure) {
@@ -371,4 +430,12 @@ impl Attempt {
             self.failure = Some((failure, worker));
         }
     }
+}
+
+/// The first member of a group kept its output before another one failed.
+pub(super) fn forget_output(first: WorkerId, task: TaskId, out: &mut Outbox) {
+    out.post(first, &ToWorker::Forget { values: vec![task] });
+    // Not in one frame with a large payload: overtaken, it would reach the value of the
+    // next attempt.
+    out.flush_to(first);
 }

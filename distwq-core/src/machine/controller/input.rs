@@ -5,7 +5,10 @@ use crate::codec::frame::Frame;
 use crate::codec::{Payload, PayloadWriter};
 use crate::function::argument;
 use crate::function::registry::Remote;
+use crate::function::remote::Failure;
 use crate::id::{GraphRunId, Rank, TaskId};
+use crate::machine::Ns;
+use crate::outcome::failure::RetryOn;
 use crate::task::items::Items;
 
 /// What has happened.
@@ -16,7 +19,7 @@ pub(crate) enum Input<'a> {
     /// [`Outbox::added`](super::Outbox::added) is its id then.
     Task { new: &'a NewTask<'a>, plain: Encoded<'a> },
     /// The same of items of a map.
-    Items { new: &'a NewTask<'a>, plain: Encoded<'a>, of: ItemsOfMap },
+    Items { new: &'a NewTask<'a>, plain: Encoded<'a>, of: ItemsOfMap<'a> },
     /// A user gives a value, whose id is found there too.
     Value { payload: Payload },
     /// A user starts a graph; its tasks and values follow one by one, dependencies first.
@@ -40,6 +43,10 @@ pub(crate) enum Input<'a> {
     CancelGraph { graph_run: GraphRunId },
     /// The same of all tasks.
     CancelAll,
+    /// These tasks have to end by this time; some may have ended.
+    Deadline { tasks: &'a [TaskId], at: Ns },
+    /// All have to, and those that are added later end at once.
+    TimeLimit { at: Ns },
     /// A user waits until [more tasks](super::Controller::has_room) may be queued.
     RoomWanted,
     /// A user asks what all workers hold and run.
@@ -113,10 +120,19 @@ pub(crate) struct NewTask<'a> {
 
 /// Items of a map that make one task.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ItemsOfMap {
+pub(crate) struct ItemsOfMap<'a> {
     pub(crate) items: Items,
-    /// They have failed so often before, the last time as this task, which has a handle.
-    pub(crate) failed: Option<(u32, TaskId)>,
+    /// It is one that has failed among others.
+    pub(crate) failed: Option<FailedItem<'a>>,
+}
+
+/// An item that has failed among others, and goes again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailedItem<'a> {
+    /// The task of all of them, which has a handle.
+    pub(crate) with: TaskId,
+    /// What the item has failed of.
+    pub(crate) failure: &'a Failure,
 }
 
 /// What a task may say besides its function, its arguments and what comes before it.
@@ -127,6 +143,23 @@ pub(crate) struct Options<'a> {
     pub(crate) ranks: Option<u32>,
     pub(crate) priority: i32,
     pub(crate) retries: u32,
+    pub(crate) terms: Terms,
+}
+
+/// For how long a task may wait and run, and when it is tried again. Times are in
+/// nanoseconds.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Terms {
+    pub(crate) run_limit_ns: Option<Ns>,
+    pub(crate) wait_limit_ns: Option<Ns>,
+    pub(crate) backoff_ns: Ns,
+    pub(crate) retry_on: RetryOn,
+}
+
+impl Terms {
+    /// Those of a task that asks for nothing.
+    pub(crate) const NONE: Self =
+        Self { run_limit_ns: None, wait_limit_ns: None, backoff_ns: 0, retry_on: RetryOn::DEFAULT };
 }
 
 /// Encoded bytes, wherever they are now: the arguments of a task that came as values, one

@@ -15,6 +15,11 @@ impl Controller {
         self.graph_runs.would_cancel(graph_run)
     }
 
+    /// Whether an attempt of a task goes on that was given up.
+    pub(crate) fn goes_on(&self, task: TaskId) -> bool {
+        self.workers.ids().any(|worker| self.limits.was_given_up(worker, task))
+    }
+
     /// How many tasks were submitted, ended with a value, and ended without one.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         (self.counts.submitted, self.counts.done, self.counts.failed)
@@ -37,7 +42,7 @@ impl Controller {
     /// How many tasks a worker has, as the scheduler and the groups know it.
     fn in_flight_of(&self, worker: crate::id::WorkerId) -> usize {
         let alone = self.scheduler.in_flight_tasks(worker).count();
-        alone + usize::from(self.groups.of_member(worker).is_some())
+        alone + usize::from(self.groups.of_member(worker).is_some()) + self.limits.given_up_at(worker).count()
     }
 
     /// What is left that should have gone when all has ended and nobody holds a handle,
@@ -55,6 +60,8 @@ impl Controller {
             (self.queue.bytes() as usize, "bytes of arguments"),
             (self.watches.len(), "watched tasks"),
             (self.items.len(), "tasks of maps"),
+            (self.limits.counts().0, "tasks with limits"),
+            (self.limits.counts().1, "attempts that were given up"),
             (usize::from(!self.unreferenced.is_empty()), "tasks without handles"),
         ];
         left.iter().find(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"))

@@ -1,14 +1,16 @@
 //! Tasks that are made of items of a map. To the scheduler each is one task like any
 //! other.
 
-use super::input::ItemsOfMap;
+use super::input::{FailedItem, ItemsOfMap};
 use super::outbox::Outbox;
+use super::retry::what_follows;
 use super::table::RanOn;
 use super::{Controller, Encoded, NewTask};
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
-use crate::machine::scheduler::{FailedBefore, Spec};
+use crate::machine::scheduler::{FailedBefore, Retry, Spec};
 use crate::outcome::error::TaskError;
+use crate::outcome::failure::RetryOn;
 use crate::task::items::Items;
 use rustc_hash::FxHashMap;
 
@@ -40,7 +42,7 @@ impl Controller {
         &mut self,
         new: &NewTask<'_>,
         plain: Encoded<'_>,
-        of: ItemsOfMap,
+        of: ItemsOfMap<'_>,
         out: &mut Outbox,
     ) -> TaskId {
         let ItemsOfMap { items, failed } = of;
@@ -54,15 +56,29 @@ impl Controller {
         self.items.0.insert(task, items);
         self.queue.takes(bytes);
         self.counts.submitted += u64::from(items.count);
-        let failed = failed.and_then(|(times, before)| Some(FailedBefore { times, on: self.ran_on(before)? }));
+        let retry_on = new.options.map_or(RetryOn::DEFAULT, |options| options.terms.retry_on);
+        let failed = failed.and_then(|failed| self.failed_before(&failed, retry_on));
         let collective = remote.is_collective();
         let ranks = if collective { self.workers.living() as u32 } else { 1 };
         let may_prompt = self.workers.has_idle();
         self.add_with_wishes(task, new, Spec { ranks, collective, failed, ..Spec::PLAIN }, out);
-        if may_prompt {
+        if self.limits.time_is_over {
+            self.expire(&[task], out);
+        } else if may_prompt {
             self.prompt(task, out);
         }
         task
+    }
+
+    /// What the scheduler has to know of an item that has failed among others. What is no
+    /// further attempt does not count.
+    fn failed_before(&self, failed: &FailedItem<'_>, retry_on: RetryOn) -> Option<FailedBefore> {
+        let &FailedItem { with, failure } = failed;
+        let on = self.ran_on(with)?;
+        let retry = what_follows(failure, retry_on, on);
+        let attempts = self.attempts(with);
+        let times = if retry == Retry::Again { attempts } else { attempts.saturating_sub(1) };
+        Some(FailedBefore { times, on, retry })
     }
 
     /// The error of an item whose task has ended with a value, because other items have.

@@ -21,11 +21,12 @@ impl Controller {
         let Some((worker, tasks)) = self.workers.lose(rank) else { return };
         out.lose(worker);
         out.notices.note(|| Notice::WorkerLost { rank, host: self.workers.get(worker).host.clone(), tasks });
+        let given_up = self.lose_given_up(worker, out);
         if self.workers.has_reports() {
             self.reported(out);
         }
         if self.is_over() {
-            return;
+            return self.forget_given_up(worker, &given_up, out);
         }
         let pending = self.pending();
         self.tell_others(rank, out);

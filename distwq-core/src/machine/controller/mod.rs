@@ -16,6 +16,7 @@ mod input;
 #[cfg(any(test, feature = "simulation"))]
 mod inspect;
 mod items;
+mod limits;
 mod lost;
 mod outbox;
 mod prompt;
@@ -23,6 +24,7 @@ mod queue;
 mod references;
 mod releasing;
 mod reports;
+mod retry;
 mod roll;
 mod slices;
 mod states;
@@ -35,11 +37,13 @@ mod waits;
 mod watches;
 mod workers;
 
-pub(crate) use ends::is_worth_a_retry;
 pub(crate) use graph_runs::GraphProgress;
-pub(crate) use input::{Awaited, CollectorId, Encoded, GraphSize, Input, ItemsOfMap, NewTask, Options, Watch};
+pub(crate) use input::{
+    Awaited, CollectorId, Encoded, FailedItem, GraphSize, Input, ItemsOfMap, NewTask, Options, Terms, Watch,
+};
 pub(crate) use outbox::{BATCH_COUNT, Halt, Outbox};
 pub(crate) use references::ReferenceNote;
+pub(crate) use retry::goes_again;
 pub(crate) use watches::WatchedEnd;
 pub(crate) use workers::WorkerState;
 
@@ -58,6 +62,7 @@ use ends::upstream;
 use graph_runs::GraphRuns;
 use groups::Groups;
 use items::ItemsOfTasks;
+use limits::Limits;
 use prompt::Prompt;
 use queue::Queue;
 use references::Unreferenced;
@@ -112,6 +117,7 @@ pub(crate) struct Controller {
     queue: Queue,
     counts: Counts,
     cancelled: Cancelled,
+    limits: Limits,
     states: States,
     /// From when the cluster takes no tasks any more until the run is over.
     draining: Option<Draining>,
@@ -135,7 +141,10 @@ impl Controller {
             settings,
             now: 0,
             phase: Phase::Open,
-            scheduler: Scheduler::new(scheduler::Settings::default()),
+            scheduler: Scheduler::new(scheduler::Settings {
+                stuck_grace_ns: settings.stuck_grace_ns,
+                ..scheduler::Settings::default()
+            }),
             actions: Actions::default(),
             functions: Functions::new(registry),
             table: Table::default(),
@@ -149,6 +158,7 @@ impl Controller {
             queue: Queue::default(),
             counts: Counts::default(),
             cancelled: Cancelled::default(),
+            limits: Limits::default(),
             states,
             draining: None,
             leaves_behind: false,
@@ -195,6 +205,8 @@ impl Controller {
             Input::Cancel { tasks } => self.cancel(tasks, out),
             Input::CancelGraph { graph_run } => self.cancel_graph(graph_run, out),
             Input::CancelAll => self.cancel_all(out),
+            Input::Deadline { tasks, at } => self.deadline(tasks, at, out),
+            Input::TimeLimit { at } => self.time_limit(at),
             Input::RoomWanted => self.queue.is_wanted = true,
             Input::ReportsWanted => self.ask_reports(out),
             Input::Closing => {
@@ -245,7 +257,8 @@ impl Controller {
         }
         let groups = self.groups.next_deadline(self.settings.collective_grace_ns);
         let report = self.draining.as_ref().filter(|_| self.pending() > 0).map(Draining::next);
-        groups.into_iter().chain(report).chain(self.scheduler.next_deadline()).min()
+        let (limits, scheduler) = (self.limits.next_ns(), self.scheduler.next_deadline());
+        groups.into_iter().chain(report).chain(limits).chain(scheduler).min()
     }
 
     /// Whether no tasks are taken any more.
@@ -333,9 +346,9 @@ impl Controller {
         out.flush();
     }
 
-    /// A deadline has come: of a member that does not leave raw MPI, of workers that have
-    /// been silent for long, of tasks that can never move, or of a report on what is left
-    /// to end.
+    /// A time has come: of the deadline of a task, of a member that does not leave raw
+    /// MPI, of workers that have been silent for long, of tasks that can never move, or
+    /// of a report on what is left to end.
     fn pass_time(&mut self, out: &mut Outbox) {
         if self.draining.as_mut().is_some_and(|draining| draining.begins_report(self.now)) {
             self.ask_reports(out);
@@ -344,7 +357,10 @@ impl Controller {
         if let Some(stuck) = self.groups.stuck(self.now, self.settings.collective_grace_ns) {
             out.halt(Halt::Stuck(self.describe_stuck(&stuck)));
         }
+        self.do_due(out);
+        let pending = self.pending();
         self.tell_scheduler(Event::Tick, out);
+        self.note_drained(pending, out);
         if let Some(stall) = self.scheduler.stalled() {
             let pending = self.pending();
             self.give_up(&stall, out);

@@ -1,11 +1,12 @@
 //! What workers say: read from their frames, and told to the scheduler.
 
 use super::Controller;
-use super::ends::{Cause, is_worth_a_retry};
+use super::ends::Cause;
 use super::groups::Part;
 use super::input::{Awaited, Encoded};
 use super::outbox::{Halt, Outbox};
 use super::table::{Ended, Entry, HomeCopy, Output};
+use super::workers::unknown;
 use crate::codec::frame::{Frame, Messages};
 use crate::codec::{CodecError, Payload};
 use crate::function::remote::Failure;
@@ -66,14 +67,16 @@ impl Controller {
         out: &mut Outbox,
     ) -> Result<(), CodecError> {
         match message {
-            ToController::Returned { tasks } => {
+            ToController::Returned { mut tasks } => {
                 self.workers.returned(worker, tasks.len())?;
+                tasks.retain(|task| !self.came_back(worker, *task, (false, false), out));
                 let rank = self.workers.rank(worker);
                 out.notices.note(|| Notice::Returned { rank, count: tasks.len() });
                 self.report_to_scheduler(&tasks, Event::Returned { worker, tasks: &tasks })?;
                 self.carry_out(out);
             }
-            ToController::NotBegun { tasks } => self.not_begun(worker, &tasks, out)?,
+            ToController::NotBegun { tasks } => self.not_begun(worker, tasks, out)?,
+            ToController::Overran { task, started_ns } => self.overran(worker, task, started_ns, out)?,
             ToController::Ready { epoch } => {
                 if let Some(members) = self.groups.ready(epoch, worker) {
                     out.notices.note(|| Notice::GroupEntered { epoch });
@@ -153,14 +156,14 @@ impl Controller {
     fn done(&mut self, worker: WorkerId, frame: &Frame, done: &Done<'_>, out: &mut Outbox) -> Result<(), CodecError> {
         self.workers.answered(worker)?;
         match done.tail()? {
-            None if !self.groups.contains(done.task()) => {
+            None if !self.groups.contains(done.task()) && !self.limits.has_given_up() => {
                 self.given(worker, done, Given::Here(Encoded::Few(done.bytes)), out)
             }
             tail => self.done_with_tail(worker, frame, done, tail, out),
         }
     }
 
-    /// The same for one that has a tail, or is a member's.
+    /// The same for one that has a tail, is a member's, or may have been given up.
     #[inline(never)]
     fn done_with_tail(
         &mut self,
@@ -179,6 +182,10 @@ impl Controller {
             Some(DoneTail { raw, outcome: Ok(Given::Resident { bytes }) }) => (raw, Ok(Given::Resident { bytes })),
             Some(DoneTail { raw, outcome: Err(failure) }) => (raw, Err(failure)),
         };
+        let keeps = matches!(outcome, Ok(Given::Resident { .. }));
+        if self.came_back(worker, task, (raw, keeps), out) {
+            return Ok(());
+        }
         if self.groups.contains(task) {
             let outcome = outcome.map(|given| given.map(Encoded::into_payload));
             self.member_done(task, worker, Part { times: done.times(), raw, outcome }, out);
@@ -218,7 +225,7 @@ impl Controller {
     ) -> Result<(), CodecError> {
         let entry = self.table.get_mut(task).ok_or_else(|| unknown(task))?;
         (entry.started_ns, entry.finished_ns) = times;
-        let (ran_ns, retry) = (times.1 - times.0, is_worth_a_retry(&failure));
+        let (ran_ns, retry) = (times.1 - times.0, self.retry_after(task, &failure, worker));
         self.report_to_scheduler(&[task], Event::Failed { worker, task, ran_ns, retry })?;
         self.attempt_failed(task, worker, &failure, out);
         Ok(())
@@ -270,9 +277,4 @@ pub(super) fn made(given: &Given<Encoded<'_>>) -> Made {
         Given::Here(ref bytes) => Made { bytes: bytes.len() as u64, resident: false },
         Given::Resident { bytes } => Made { bytes, resident: true },
     }
-}
-
-/// What a worker reported makes no sense.
-fn unknown(task: TaskId) -> CodecError {
-    CodecError(format!("there is no task {task}"))
 }

@@ -2,7 +2,7 @@
 //! and why a task has not ended. Nothing changes by that.
 
 use super::Controller;
-use super::table::{Entry, Output};
+use super::table::Entry;
 use super::workers::WorkerState;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::scheduler::{Waiters, Why};
@@ -24,6 +24,7 @@ impl Controller {
             (WaitsFor::OneWorker, &all.worker),
             (WaitsFor::AnotherWorker, &all.retry),
             (WaitsFor::Room, &all.room),
+            (WaitsFor::Time, &all.pause),
             (WaitsFor::Tasks, &all.tasks),
         ];
         let waiting = kinds.into_iter().filter(|(_, waiters)| waiters.count > 0);
@@ -68,12 +69,15 @@ impl Controller {
         };
         let named = |&(task, ran_ns): &(TaskId, u64)| {
             // It may have ended since.
-            self.table.get(task).filter(|entry| matches!(entry.output, Output::Pending))?;
+            let runs = self.table.is_pending(task) && !self.limits.was_given_up(worker, task);
+            runs.then_some(())?;
             Some(RunningTask { task: self.task_name(task), time: Duration::from_nanos(ran_ns) })
         };
         let running: Vec<RunningTask> = state.running().unwrap_or_default().iter().filter_map(named).collect();
-        let ahead = u64::from(state.in_flight()).saturating_sub(running.len() as u64);
-        WorkerStatus { rank: state.rank, host: state.host.clone(), phase, running, ahead }
+        let mut past_limit: Vec<String> = self.limits.given_up_at(worker).cloned().collect();
+        past_limit.sort_unstable();
+        let ahead = u64::from(state.in_flight()).saturating_sub((running.len() + past_limit.len()) as u64);
+        WorkerStatus { rank: state.rank, host: state.host.clone(), phase, running, past_limit, ahead }
     }
 
     fn task_name(&self, task: TaskId) -> TaskName {
@@ -95,11 +99,16 @@ impl Controller {
         };
         match why {
             Why::Tasks { first, count } => Reason::Tasks { first: self.task_name(first), count: u64::from(count) },
-            Why::Room => Reason::Room { workers },
+            Why::Room { aside } => Reason::Room { workers, aside: aside.into() },
             Why::Worker(worker) => {
                 let (rank, host) = at(worker);
                 Reason::OneWorker { rank, host }
             }
+            Why::Aside(worker) => {
+                let (rank, host) = at(worker);
+                Reason::Aside { rank, host }
+            }
+            Why::Pause { left_ns } => Reason::Pause { left: Duration::from_nanos(left_ns) },
             Why::Retry { failures } => Reason::AnotherWorker { failures: u64::from(failures) },
             Why::Workers { wanted, free } => Reason::Ranks { wanted: wanted.into(), free: free.into(), workers },
             Why::With { worker, before } => self.runs(task, &[worker]).unwrap_or_else(|| {

@@ -357,6 +357,11 @@ impl Table {
         self.inputs.used()
     }
 
+    /// Whether there is this task, and it has not ended.
+    pub(super) fn is_pending(&self, task: TaskId) -> bool {
+        self.get(task).is_some_and(|entry| matches!(entry.output, Output::Pending))
+    }
+
     /// The tasks of this kind that have not ended. Looks at all entries.
     pub(super) fn pending(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<TaskId> {
         let slots = (0..).zip(self.blocks.iter().flatten());

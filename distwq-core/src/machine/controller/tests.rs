@@ -7,6 +7,7 @@ mod ends;
 mod graphs;
 mod groups;
 mod items;
+mod limits;
 mod outbox;
 mod states;
 mod status;

@@ -167,7 +167,8 @@ impl Controller {
     /// The tasks that a worker has, by their names: what can have begun comes first.
     fn begun(&self, worker: WorkerId) -> impl Iterator<Item = String> + '_ {
         let tasks = self.groups.of_member(worker).into_iter().chain(self.scheduler.in_flight_tasks(worker));
-        tasks.filter_map(|task| self.table.get(task)).map(Entry::full_name)
+        let named = tasks.filter_map(|task| self.table.get(task)).map(Entry::full_name);
+        self.limits.given_up_at(worker).map(|name| format!("{name} (past its limit)")).chain(named)
     }
 
     /// What is left to end since this time, by what the workers have answered.

@@ -221,3 +221,8 @@ impl Workers {
         self.iter().filter(|(_, state)| !state.is_stopped)
     }
 }
+
+/// What a worker reported makes no sense.
+pub(super) fn unknown(task: TaskId) -> CodecError {
+    CodecError(format!("there is no task {task}"))
+}

@@ -89,6 +89,10 @@ impl Actions {
         self.all.push(Action::Cancel { task, workers });
     }
 
+    pub(super) fn set_aside(&mut self, task: TaskId, worker: WorkerId) {
+        self.all.push(Action::SetAside { task, worker });
+    }
+
     #[inline]
     pub(super) fn ended(&mut self, task: TaskId, end: End) {
         self.all.push(Action::Ended { task, end });
@@ -119,6 +123,7 @@ impl Iterator for Actions {
             }
             Action::TakeBack { worker, tasks } => Action::TakeBack { worker, tasks: self.tasks(tasks).to_vec() },
             Action::Cancel { task, workers } => Action::Cancel { task, workers: self.workers(workers).to_vec() },
+            Action::SetAside { task, worker } => Action::SetAside { task, worker },
             Action::Ended { task, end } => Action::Ended { task, end },
             Action::Release { task, holders } => Action::Release { task, holders: self.workers(holders).to_vec() },
         })

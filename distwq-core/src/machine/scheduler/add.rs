@@ -2,7 +2,7 @@
 
 use super::task::State;
 use super::tasks::Pin;
-use super::{Actions, End, Scheduler, Spec, Turn};
+use super::{Actions, End, Retry, Scheduler, Spec, Turn};
 use crate::id::{TaskId, TaskSlot};
 
 impl Scheduler {
@@ -10,7 +10,14 @@ impl Scheduler {
         let slot = self.tasks.add(id, spec);
         self.pending += 1;
         if let Some(failed) = spec.failed {
-            self.note_tried(slot, failed.on);
+            match failed.retry {
+                Retry::Elsewhere { not_on } => self.note_refused(slot, not_on),
+                Retry::Later { .. } => {}
+                Retry::Again | Retry::Never => self.note_tried(slot, failed.on),
+            }
+        }
+        if let Some(patience) = spec.patience {
+            self.note_patience(slot, patience);
         }
         let mut doom = None;
         for &input in spec.ends {
@@ -32,10 +39,22 @@ impl Scheduler {
         if let Some(end) = doom {
             self.end(slot, end, actions);
         } else if self.tasks[slot].blockers() == 0 {
-            self.enqueue(slot, Turn::Last, actions);
+            match spec.failed.map_or(0, |failed| self.pause_before(slot, failed.retry)) {
+                0 => self.enqueue(slot, Turn::Last, actions),
+                pause_ns => self.pause(slot, pause_ns),
+            }
         }
         self.settle(actions);
         true
+    }
+
+    /// How long a task pauses that waits for nothing else and has failed before.
+    fn pause_before(&self, slot: TaskSlot, retry: Retry) -> u64 {
+        match retry {
+            Retry::Later { pause_ns } => pause_ns,
+            Retry::Again => self.backoff_ns(slot),
+            Retry::Never | Retry::Elsewhere { .. } => 0,
+        }
     }
 
     pub(super) fn given(&mut self, id: TaskId, bytes: u64) -> bool {

@@ -36,7 +36,7 @@ impl Scheduler {
     }
 
     /// Takes a task that is with no worker out of where it is kept.
-    fn stop_waiting(&mut self, slot: TaskSlot, state: State) {
+    pub(super) fn stop_waiting(&mut self, slot: TaskSlot, state: State) {
         match state {
             State::Ready => self.ready.remove(&mut self.tasks, slot),
             State::Retry => self.retries.remove(&mut self.tasks, slot),
@@ -50,6 +50,8 @@ impl Scheduler {
             }
             // Kept by those that it depends on, which find it ended.
             State::Blocked => {}
+            // What it waits for is forgotten when it ends.
+            State::Paused => {}
             State::Vacant | State::Doomed | State::InFlight | State::Running | State::Done | State::Failed => {
                 unreachable!("it does not wait")
             }
@@ -86,6 +88,12 @@ impl Scheduler {
         self.freed(worker, actions);
         self.settle(actions);
         true
+    }
+
+    /// Whether a single-rank task is in flight on this worker.
+    #[must_use]
+    pub fn is_in_flight_on(&self, worker: WorkerId, task: TaskId) -> bool {
+        self.in_flight_on(worker, task).is_some()
     }
 
     /// Whether a task that has not ended runs, as far as is known: it is one of those

@@ -105,8 +105,8 @@ impl Scheduler {
     /// What every end sets free: the arguments, and the memory of attempts.
     #[inline]
     fn free_inputs(&mut self, slot: TaskSlot, mut inputs: Chain<TaskSlot>, actions: &mut Actions) {
-        if self.tasks.cold(slot).failures > 0 {
-            self.tried.remove(&slot);
+        if self.tasks.cold(slot).has_more {
+            self.forget_attempts(slot);
         }
         while let Some(input) = inputs.pop(&mut self.links) {
             self.step();

@@ -2,6 +2,7 @@
 
 use super::arena::{TaskList, WorkerList};
 use crate::id::{TaskId, WorkerId};
+use crate::outcome::error::Limit;
 
 /// How far ahead and how eagerly work is handed out. The defaults suit any run.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Settings {
     pub move_bytes_per_us: u64,
     /// Duration assumed of tasks while none has been measured, in nanoseconds.
     pub unknown_ns: u64,
+    /// Tasks wait for so long for workers that are set aside, in nanoseconds.
+    pub stuck_grace_ns: u64,
 }
 
 impl Default for Settings {
@@ -32,6 +35,7 @@ impl Default for Settings {
             silent_ns: 1_000_000,
             move_bytes_per_us: 1_000,
             unknown_ns: 1_000_000,
+            stuck_grace_ns: 60_000_000_000,
         }
     }
 }
@@ -65,6 +69,8 @@ pub struct Spec<'a> {
     /// It has failed before, as another task that was the same; not more often than
     /// `retries`.
     pub failed: Option<FailedBefore>,
+    /// What few tasks ask for that has to do with time.
+    pub patience: Option<Patience>,
 }
 
 /// Attempts that count although the task is new.
@@ -74,6 +80,8 @@ pub struct FailedBefore {
     pub times: u32,
     /// Where the last one was.
     pub on: WorkerId,
+    /// What is to follow it.
+    pub retry: Retry,
 }
 
 impl Spec<'_> {
@@ -89,7 +97,44 @@ impl Spec<'_> {
         retries: 0,
         level: 0,
         failed: None,
+        patience: None,
     };
+}
+
+/// What a task asks for that has to do with time, or with the loss of its worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// It ends if its first attempt has not begun after so many nanoseconds.
+    pub wait_limit_ns: Option<u64>,
+    /// It pauses before its second attempt for so many nanoseconds, twice as long before
+    /// the third, and so on.
+    pub backoff_ns: u64,
+    /// An attempt that is lost with its worker is followed by another one.
+    pub retry_lost: bool,
+}
+
+impl Patience {
+    /// That of a task that asks for nothing.
+    pub const DEFAULT: Self = Self { wait_limit_ns: None, backoff_ns: 0, retry_lost: true };
+}
+
+/// What is to follow an attempt that has failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retry {
+    /// Nothing: another attempt could not do better, or is not wanted.
+    Never,
+    /// Another attempt, if there are some left.
+    Again,
+    /// The same attempt, but never on this worker.
+    Elsewhere {
+        /// Which one.
+        not_on: WorkerId,
+    },
+    /// The same attempt after some time.
+    Later {
+        /// How many nanoseconds.
+        pause_ns: u64,
+    },
 }
 
 /// What has happened.
@@ -142,8 +187,8 @@ pub enum Event<'a> {
         task: TaskId,
         /// How long it ran.
         ran_ns: u64,
-        /// False if another attempt could not do better either.
-        retry: bool,
+        /// What is to follow.
+        retry: Retry,
     },
     /// All members have left a collective task or are lost.
     GroupFinished {
@@ -174,6 +219,40 @@ pub enum Event<'a> {
         /// Those of the tasks that it had not begun, and now never will. The others go
         /// on.
         tasks: &'a [TaskId],
+    },
+    /// An attempt of a single-rank task has reached its run limit and goes on. The task
+    /// goes on without it, and the worker is set aside until it is [`Back`](Self::Back).
+    Overdue {
+        /// Where.
+        worker: WorkerId,
+        /// Which.
+        task: TaskId,
+        /// What is to follow.
+        retry: Retry,
+    },
+    /// The same of a collective task, or its deadline has come.
+    GroupOverdue {
+        /// Which.
+        task: TaskId,
+        /// The living members that have not left the group.
+        inside: &'a [WorkerId],
+        /// Which limit.
+        limit: Limit,
+        /// What is to follow.
+        retry: Retry,
+    },
+    /// The deadline of these tasks has come: they end, but for those that run in groups.
+    /// Those that are with workers are [set aside](Action::SetAside).
+    Expire {
+        /// Which. Some may have ended.
+        tasks: &'a [TaskId],
+    },
+    /// What a worker was set aside for has returned, or has not begun and never will.
+    Back {
+        /// Who.
+        worker: WorkerId,
+        /// The task whose attempt it was. It may have ended and gone.
+        task: TaskId,
     },
     /// A further copy of a value lies on a worker.
     Copied {
@@ -226,8 +305,8 @@ pub struct Made {
 /// A collective task has failed on one of its members at least.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GroupFailure {
-    /// False if another attempt could not do better either.
-    pub retry: bool,
+    /// What is to follow.
+    pub retry: Retry,
     /// The lost member of which it has failed, if it has not failed by itself.
     pub lost: Option<WorkerId>,
 }
@@ -270,6 +349,14 @@ pub enum Action<Workers = WorkerList, Tasks = TaskList> {
         task: TaskId,
         /// Those that it is with.
         workers: Workers,
+    },
+    /// A task that has reached its deadline is with this worker: it is not wanted there
+    /// any more, and what comes of it is dropped. The answer is an [`Event::Back`].
+    SetAside {
+        /// Which.
+        task: TaskId,
+        /// Who.
+        worker: WorkerId,
     },
     /// A task has ended.
     Ended {
@@ -317,4 +404,16 @@ pub enum End {
     Stalled,
     /// It was cancelled before it had a value.
     Cancelled,
+    /// It had no value by then.
+    LimitReached {
+        /// Which limit.
+        limit: Limit,
+    },
+    /// All workers that it could run on have been set aside for longer than the grace.
+    Stuck {
+        /// One of them.
+        worker: WorkerId,
+    },
+    /// All workers that it could run on have said that it is to run elsewhere.
+    Nowhere,
 }

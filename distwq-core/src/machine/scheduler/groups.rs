@@ -11,8 +11,9 @@
 
 use super::task::{State, priority_of};
 use super::workers::Standing;
-use super::{Actions, End, GroupFailure, Made, Scheduler};
+use super::{Actions, End, GroupFailure, Made, Retry, Scheduler};
 use crate::id::{Index, TaskId, TaskSlot, WorkerId};
+use rustc_hash::FxHashSet;
 
 /// Sizes of groups whose last members are remembered.
 const LAST_GROUPS_MAX: usize = 64;
@@ -80,6 +81,25 @@ impl Scheduler {
         }
     }
 
+    /// Whether a worker can be a member of a group of this task: nothing that was given
+    /// up runs there.
+    #[inline]
+    fn may_join(&self, task: TaskSlot, worker: WorkerId) -> bool {
+        self.all_possible || !(self.aside.has(worker) || self.refused_by(task).contains(&worker))
+    }
+
+    /// Whether there are enough workers that can be members of a group of this task.
+    pub(super) fn has_enough_for(&self, task: TaskSlot) -> bool {
+        let cold = self.tasks.cold(task);
+        if self.all_possible {
+            return cold.ranks <= self.workers.living;
+        }
+        let others: FxHashSet<WorkerId> = self.aside.all().chain(self.refused_by(task).iter().copied()).collect();
+        let others = others.into_iter().filter(|&worker| self.workers.is_living(worker)).count();
+        cold.ranks as usize + others <= self.workers.living as usize
+            && cold.pinned_to().is_none_or(|root| self.may_join(task, root))
+    }
+
     fn reserving(&mut self) -> &mut Reservation {
         self.reservation.as_mut().expect("a reservation is held")
     }
@@ -103,7 +123,7 @@ impl Scheduler {
         let task = self.wide.pop(&mut self.tasks).expect("a wide task is due");
         let cold = self.tasks.cold(task);
         let (ranks, root) = (cold.ranks, cold.pinned_to());
-        if ranks > self.workers.living {
+        if !self.has_enough_for(task) {
             self.tasks[task].state = State::TooWide;
             self.too_wide.push_back(&mut self.tasks, task);
             return false;
@@ -121,16 +141,21 @@ impl Scheduler {
         self.claim_root(actions);
         while self.missing() > 0 {
             self.step();
-            let idle = self.workers.least_loaded().filter(|&worker| self.workers[worker].in_flight == 0);
-            let Some(worker) = idle.or_else(|| self.workers.soonest_free().next()) else { return };
+            let task = self.reserving().task;
+            let may_join = |worker: &WorkerId| self.may_join(task, *worker);
+            let is_idle = |worker: &WorkerId| self.workers[*worker].in_flight == 0;
+            let idle = self.workers.by_load().take_while(is_idle).find(may_join);
+            let Some(worker) = idle.or_else(|| self.workers.soonest_free().find(may_join)) else { return };
             self.claim(worker, actions);
         }
     }
 
     /// Reserves the worker that has to be the first of the group.
     fn claim_root(&mut self, actions: &mut Actions) {
-        if let Some(root) = self.reserving().root
+        let &mut Reservation { task, root, .. } = self.reserving();
+        if let Some(root) = root
             && self.workers[root].standing == Standing::Open
+            && self.may_join(task, root)
         {
             self.claim(root, actions);
         }
@@ -148,11 +173,12 @@ impl Scheduler {
     /// ranks exists already.
     fn claim_last_group(&mut self, ranks: u32, actions: &mut Actions) {
         let Some(last) = self.last_groups.remove(&ranks) else { return };
+        let task = self.reserving().task;
         for &worker in &last {
             self.step();
             let state = &self.workers[worker];
             let idle = state.standing == Standing::Open && state.in_flight == 0;
-            if idle && self.missing() > 0 {
+            if idle && self.may_join(task, worker) && self.missing() > 0 {
                 self.claim(worker, actions);
             }
         }
@@ -166,8 +192,10 @@ impl Scheduler {
         if missing < NEIGHBOURS_MIN {
             return;
         }
+        let task = self.reserving().task;
         let is_idle = |&worker: &WorkerId| self.workers[worker].in_flight == 0;
-        let mut idle: Vec<WorkerId> = self.workers.by_load().take_while(is_idle).take(LOOKED_AT * missing).collect();
+        let idle = self.workers.by_load().take_while(is_idle).filter(|&worker| self.may_join(task, worker));
+        let mut idle: Vec<WorkerId> = idle.take(LOOKED_AT * missing).collect();
         if idle.len() <= missing {
             return;
         }
@@ -216,7 +244,10 @@ impl Scheduler {
 
     /// Offers an idle worker to the reservation; true if it was taken.
     pub(super) fn offer(&mut self, worker: WorkerId, actions: &mut Actions) -> bool {
-        let root = self.reserving().root;
+        let &mut Reservation { task, root, .. } = self.reserving();
+        if !self.may_join(task, worker) {
+            return false;
+        }
         if root != Some(worker) && self.missing() == 0 {
             // The one reserved last was expected to be free last.
             let Some(&busy) = self.reserving().busy.iter().rev().take(2).find(|&&busy| root != Some(busy)) else {
@@ -230,7 +261,7 @@ impl Scheduler {
     }
 
     /// Makes a reserved worker or a member of a group take single-rank tasks again.
-    fn set_free(&mut self, worker: WorkerId) {
+    pub(super) fn set_free(&mut self, worker: WorkerId) {
         let state = &mut self.workers[worker];
         (state.standing, state.busy_at) = (Standing::Open, None);
         self.workers.relist(worker);
@@ -250,8 +281,8 @@ impl Scheduler {
         self.workers[worker].standing == Standing::Reserved
     }
 
-    /// Takes a lost worker out of the reservation.
-    pub(super) fn unreserve_lost(&mut self, worker: WorkerId) {
+    /// Takes a worker out of the reservation that cannot be of the group.
+    pub(super) fn unreserve(&mut self, worker: WorkerId) {
         if self.workers[worker].busy_at.is_some() {
             return self.remove_busy(worker);
         }
@@ -318,7 +349,8 @@ impl Scheduler {
         match result {
             Ok(made) if !made.resident || self.workers.is_living(root) => self.done(slot, root, made, actions),
             failed => {
-                let lost_with_its_value = GroupFailure { retry: true, lost: Some(root) };
+                let retry = if self.outlives_workers(slot) { Retry::Again } else { Retry::Never };
+                let lost_with_its_value = GroupFailure { retry, lost: Some(root) };
                 let GroupFailure { retry, lost } = failed.err().unwrap_or(lost_with_its_value);
                 let end = lost.map_or(End::Failed, |worker| End::WorkerLost { worker });
                 self.attempt_failed(slot, None, retry, end, actions);

@@ -2,7 +2,7 @@
 
 use super::task::State;
 use super::workers::Standing;
-use super::{Actions, End, Scheduler, Turn};
+use super::{Actions, End, Retry, Scheduler, Turn};
 use crate::id::{TaskSlot, WorkerId};
 
 impl Scheduler {
@@ -13,12 +13,13 @@ impl Scheduler {
             return false;
         }
         if self.workers[worker].standing == Standing::Reserved {
-            self.unreserve_lost(worker);
+            self.unreserve(worker);
         }
         self.workers.lose(worker);
+        self.lose_aside(worker, actions);
         self.lose_in_flight(worker, actions);
         self.lose_pinned(worker, actions);
-        self.end_infeasible(actions);
+        self.end_impossible(actions);
         self.settle(actions);
         true
     }
@@ -34,7 +35,8 @@ impl Scheduler {
             self.step();
             self.workers.remove(&mut self.tasks, worker, slot);
             if index < begun && self.tasks.cold(slot).pinned_to().is_none() {
-                self.attempt_failed(slot, None, true, End::WorkerLost { worker }, actions);
+                let retry = if self.outlives_workers(slot) { Retry::Again } else { Retry::Never };
+                self.attempt_failed(slot, None, retry, End::WorkerLost { worker }, actions);
             } else {
                 // One that is bound to the lost worker ends here.
                 self.wait_again(slot, actions);
@@ -50,8 +52,9 @@ impl Scheduler {
         }
     }
 
-    /// Ends the ready tasks that now need more workers, or another one, than there are.
-    fn end_infeasible(&mut self, actions: &mut Actions) {
+    /// Ends the ready tasks that now need more workers, or another one, than there are,
+    /// or than will ever be free.
+    pub(super) fn end_impossible(&mut self, actions: &mut Actions) {
         if let Some(reservation) = &self.reservation {
             let task = reservation.task;
             if let Some(end) = self.why_impossible(task) {
@@ -64,10 +67,14 @@ impl Scheduler {
         for slot in wide {
             self.requeue(slot, actions);
         }
-        if self.workers.living == 0 {
-            let mut waiting = self.ready.drain(&mut self.tasks);
-            waiting.extend(self.retries.drain(&mut self.tasks));
-            for slot in waiting {
+        let none_left = self.workers.living as usize == self.aside.stuck().count();
+        if none_left || !self.all_possible {
+            for slot in self.retries.drain(&mut self.tasks) {
+                self.requeue(slot, actions);
+            }
+        }
+        if none_left {
+            for slot in self.ready.drain(&mut self.tasks) {
                 self.requeue(slot, actions);
             }
         }

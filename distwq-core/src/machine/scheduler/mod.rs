@@ -20,17 +20,19 @@
 //!   [`Action::Release`]. Values that were given ([`Event::Value`]) are never reported as
 //!   ended, but released like any other.
 //! - Each `Start` is answered by one `Finished`, `Failed` or `Returned`, after a `Cancel`
-//!   also by `NotBegun`, or by the `Lost` of its worker. Each `StartGroup` is answered by
-//!   one `GroupFinished` when all its members are out of it or lost, after the `Lost` of
-//!   those. Each `TakeBack` is answered by one `Returned`, also by an empty one, or by
-//!   the `Lost` of its worker.
+//!   also by `NotBegun`, or by the `Lost` of its worker. An `Overdue` answers it for the
+//!   time being: a `Back` follows, whatever becomes of the task meanwhile. So does one
+//!   each `SetAside`, and one of each member that a `GroupOverdue` names. Each
+//!   `StartGroup` is answered by one `GroupFinished` when all its members are out of it
+//!   or lost, after the `Lost` of those. Each `TakeBack` is answered by one `Returned`,
+//!   also by an empty one, or by the `Lost` of its worker.
 //! - `Copied` of a value comes before the report of the task that fetched it; to say it
 //!   again changes nothing. `Missing` takes it back, and another `Copied` may follow.
 //! - A worker's index is never used again after `Lost`.
 //! - [`Event::Tick`] at [`Scheduler::next_deadline`] lets work move from workers that
-//!   have been silent for long. When nothing moves and [`Scheduler::pending`] is not 0,
-//!   [`Scheduler::stalled`] says whether anything can, and [`Event::GiveUp`] ends what
-//!   cannot.
+//!   have been silent for long, and does what is due. When nothing moves and
+//!   [`Scheduler::pending`] is not 0, [`Scheduler::stalled`] says whether anything can,
+//!   and [`Event::GiveUp`] ends what cannot.
 //!
 //! An event that does not fit the state (a report of a task that the worker does not
 //! hold) changes nothing and makes [`Scheduler::handle`] return false: its sender has
@@ -50,18 +52,21 @@
 //!   a message.
 //! - *Wide tasks.* Only the first ready one reserves workers (module `groups`), so it
 //!   cannot starve and two cannot each hold half.
-//! - *Retries.* On a worker that has not tried the task as long as one lives, else on
-//!   any; under `follow` always on the one worker.
+//! - *Retries.* On a worker that has not tried the task as long as one lives that is not
+//!   set aside, else on any; under `follow` always on the one worker.
 //!
 //! Each event costs O(1) or O(its degree in the graph), whatever the number of tasks and
-//! workers; [`Event::Lost`] alone may look at all tasks that wait for workers, and at all
+//! workers; O(log n) if it has a limit. [`Event::Lost`], and the end of the grace of a
+//! worker that is set aside, may look at all tasks that wait for workers, and at all
 //! groups. Chains are followed by worklists, never by recursion.
 
 mod actions;
 mod add;
 mod arena;
+mod aside;
 mod cancel;
 mod copies;
+mod due;
 mod end;
 mod event;
 mod groups;
@@ -87,11 +92,14 @@ mod tests;
 
 pub use actions::Actions;
 pub use arena::{ListOf, TaskList, WorkerList};
-pub use event::{Action, End, Event, FailedBefore, GroupFailure, Made, Settings, Spec};
+pub use due::PAUSE_NS_MAX;
+pub use event::{Action, End, Event, FailedBefore, GroupFailure, Made, Patience, Retry, Settings, Spec};
 pub use stall::{Stall, Waits};
 pub use why::{AllWaiters, Waiters, Why};
 
 use crate::id::{TaskId, TaskSlot, WorkerId};
+use aside::Aside;
+use due::Agenda;
 use groups::Reservation;
 use links::Links;
 use ready::Queue;
@@ -119,6 +127,15 @@ pub struct Scheduler {
     retries: Queue,
     /// Who has tried a task that has failed.
     tried: FxHashMap<TaskSlot, SmallVec<[WorkerId; 4]>>,
+    /// Who has said of a task that it is to run elsewhere.
+    refused: FxHashMap<TaskSlot, SmallVec<[WorkerId; 4]>>,
+    /// What is due at its time.
+    agenda: Agenda,
+    /// Workers that are set aside.
+    aside: Aside,
+    /// Every living worker can run every task: none is set aside, and none has said that
+    /// a task is to run elsewhere.
+    all_possible: bool,
     /// Tasks bound to one worker, by worker.
     pinned: Vec<Queue>,
     /// Collective tasks that may start.
@@ -175,6 +192,10 @@ impl Scheduler {
             ready: Queue::default(),
             retries: Queue::default(),
             tried: FxHashMap::default(),
+            refused: FxHashMap::default(),
+            agenda: Agenda::default(),
+            aside: Aside::default(),
+            all_possible: true,
             pinned: Vec::new(),
             wide: Queue::default(),
             too_wide: Queue::default(),
@@ -220,6 +241,12 @@ impl Scheduler {
             Event::Returned { worker, tasks } => self.returned(worker, tasks, actions),
             Event::Cancel { tasks } => self.cancel(tasks, actions),
             Event::NotBegun { worker, tasks } => self.not_begun(worker, tasks, actions),
+            Event::Overdue { worker, task, retry } => self.overdue(worker, task, retry, actions),
+            Event::GroupOverdue { task, inside, limit, retry } => {
+                self.group_overdue(task, inside, limit, retry, actions)
+            }
+            Event::Expire { tasks } => self.expire(tasks, actions),
+            Event::Back { worker, task } => self.back(worker, task, actions),
             Event::Hold => self.hold(),
             Event::Resume => self.resume(actions),
             Event::Tick => self.tick(actions),

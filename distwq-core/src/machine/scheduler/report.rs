@@ -3,7 +3,7 @@
 
 use super::task::State;
 use super::tasks::Cold;
-use super::{Actions, End, Made, Scheduler};
+use super::{Actions, End, Made, Retry, Scheduler};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
 /// Whether a task goes before or behind its like.
@@ -37,7 +37,7 @@ impl Scheduler {
         worker: WorkerId,
         id: TaskId,
         ran_ns: u64,
-        retry: bool,
+        retry: Retry,
         actions: &mut Actions,
     ) -> bool {
         let Some(slot) = self.reported(worker, id, ran_ns) else { return false };
@@ -75,20 +75,32 @@ impl Scheduler {
         &mut self,
         slot: TaskSlot,
         worker: Option<WorkerId>,
-        retry: bool,
+        retry: Retry,
         end: End,
         actions: &mut Actions,
     ) {
-        let &Cold { failures, retries, is_cancelled, .. } = self.tasks.cold(slot);
+        let &Cold { failures, retries, is_cancelled, has_more, .. } = self.tasks.cold(slot);
         if is_cancelled {
             return self.end(slot, End::Cancelled, actions);
         }
-        if !retry || failures >= retries {
-            return self.end(slot, end, actions);
+        if has_more {
+            self.forget_wait(slot);
         }
-        self.tasks.cold_mut(slot).failures += 1;
-        if let Some(worker) = worker {
-            self.note_tried(slot, worker);
+        match retry {
+            Retry::Never => return self.end(slot, end, actions),
+            Retry::Again if failures >= retries => return self.end(slot, end, actions),
+            Retry::Again => {
+                self.tasks.cold_mut(slot).failures += 1;
+                if let Some(worker) = worker {
+                    self.note_tried(slot, worker);
+                }
+                let pause_ns = self.backoff_ns(slot);
+                if pause_ns > 0 {
+                    return self.pause(slot, pause_ns);
+                }
+            }
+            Retry::Elsewhere { not_on } => self.note_refused(slot, not_on),
+            Retry::Later { pause_ns } => return self.pause(slot, pause_ns),
         }
         self.enqueue(slot, Turn::First, actions);
     }
@@ -102,6 +114,8 @@ impl Scheduler {
         let state = self.state_to_wait_in(slot);
         self.tasks[slot].state = state;
         let queue = match state {
+            // Until it is told that the attempt has returned.
+            State::Paused => return,
             State::Ready => &mut self.ready,
             State::Retry => &mut self.retries,
             State::Wide => &mut self.wide,
@@ -123,16 +137,17 @@ impl Scheduler {
         let cold = self.tasks.cold(slot);
         if self.tasks[slot].is_collective() {
             State::Wide
-        } else if cold.pinned_to().is_some() {
-            State::Pinned
-        } else if cold.failures > 0 && self.tried.contains_key(&slot) {
+        } else if let Some(worker) = cold.pinned_to() {
+            if self.is_barred_from(slot, worker) { State::Paused } else { State::Pinned }
+        } else if cold.has_more && (self.tried.contains_key(&slot) || self.refused.contains_key(&slot)) {
             State::Retry
         } else {
             State::Ready
         }
     }
 
-    /// How a task must end that could start but for the workers that were lost.
+    /// How a task must end that could start but for the workers that were lost, are set
+    /// aside for too long, or have said that it is to run elsewhere.
     #[inline]
     pub(super) fn why_impossible(&self, slot: TaskSlot) -> Option<End> {
         let cold = self.tasks.cold(slot);
@@ -141,6 +156,28 @@ impl Scheduler {
         {
             return Some(End::WorkerLost { worker });
         }
-        (self.workers.lost > 0 && cold.ranks > self.workers.living).then_some(End::Infeasible)
+        if self.workers.lost > 0 && cold.ranks > self.workers.living {
+            return Some(End::Infeasible);
+        }
+        if self.all_possible { None } else { self.why_barred(slot) }
+    }
+
+    #[inline(never)]
+    fn why_barred(&self, slot: TaskSlot) -> Option<End> {
+        let cold = self.tasks.cold(slot);
+        let refused = self.refused_by(slot);
+        let barred = self.barred(slot, true);
+        let only_here = cold.pinned_to().filter(|worker| barred.contains(worker));
+        let too_few = |without: usize| (self.workers.living as usize).saturating_sub(without) < cold.ranks as usize;
+        if only_here.is_some_and(|worker| refused.contains(&worker))
+            || too_few(refused.iter().filter(|&&worker| self.workers.is_living(worker)).count())
+        {
+            return (!refused.is_empty()).then_some(End::Nowhere);
+        }
+        if only_here.is_none() && !too_few(barred.len()) {
+            return None;
+        }
+        let stuck = only_here.or_else(|| barred.iter().copied().filter(|worker| !refused.contains(worker)).min());
+        stuck.map(|worker| End::Stuck { worker })
     }
 }

@@ -41,7 +41,8 @@ impl Scheduler {
     /// that says nothing yet.
     #[must_use]
     pub fn is_stalled(&self) -> bool {
-        self.pending > 0 && self.workers.in_flight == 0 && self.groups.is_empty()
+        let may_move = || self.workers.in_flight > 0 || self.agenda.paused > 0 || self.aside.may_come_back();
+        self.pending > 0 && self.groups.is_empty() && !may_move()
     }
 
     /// Says who waits for what if nothing can move any more, else `None`.

@@ -1,8 +1,11 @@
 //! Work that was handed out too early is asked back: for a worker that has run dry, or
 //! because its worker is reserved.
 
+use super::due::Due;
+use super::workers::Standing;
 use super::{Actions, End, Scheduler, Turn};
 use crate::id::{TaskId, TaskSlot, WorkerId};
+use crate::outcome::error::Limit;
 
 /// How many loaded workers are looked at before the search is given up until the next
 /// occasion.
@@ -12,6 +15,7 @@ impl Scheduler {
     /// Time has passed: workers that have been silent for long may have become worth
     /// asking.
     pub(super) fn tick(&mut self, actions: &mut Actions) -> bool {
+        self.do_due(actions);
         self.balance(actions);
         true
     }
@@ -39,6 +43,16 @@ impl Scheduler {
     /// happens. An earlier one does nothing.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
+        self.agenda.next_ns().into_iter().chain(self.next_balance()).min()
+    }
+
+    /// Whether something is due at a time for some task or worker.
+    #[must_use]
+    pub fn has_due(&self) -> bool {
+        self.agenda.next_ns().is_some()
+    }
+
+    fn next_balance(&self) -> Option<u64> {
         if self.held || !self.ready.is_empty() || !self.workers.any_free_slot() {
             return None;
         }
@@ -114,6 +128,8 @@ impl Scheduler {
     pub(super) fn wait_again(&mut self, slot: TaskSlot, actions: &mut Actions) {
         if self.tasks.cold(slot).is_cancelled {
             self.end(slot, End::Cancelled, actions);
+        } else if self.is_wait_over(slot) {
+            self.end(slot, End::LimitReached { limit: Limit::Wait }, actions);
         } else {
             self.enqueue(slot, Turn::First, actions);
         }
@@ -139,10 +155,14 @@ impl Scheduler {
             }
         }
         self.freed(worker, actions);
-        if !ids.is_empty() && self.is_reserved(worker) {
-            // The first question was for half of the queue only, asked before the
-            // reservation.
+        // The first question was for a part of the queue only, asked before the worker
+        // was reserved or set aside.
+        let is_aside = self.workers[worker].standing == Standing::Aside;
+        if !ids.is_empty() && (is_aside || self.is_reserved(worker)) {
             self.take_back_all(worker, actions);
+        } else if is_aside && self.workers[worker].queued() > 0 {
+            // They may be on their way still.
+            self.agenda.add(self.workers[worker].ask_from_ns, Due::Ask(worker));
         }
         self.settle(actions);
         true

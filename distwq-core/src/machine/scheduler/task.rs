@@ -33,6 +33,9 @@ pub(super) enum State {
     TooWide,
     /// The collective task for which workers are kept free.
     Reserving,
+    /// Waits for a time, or for an attempt that was given up to return from the only
+    /// worker that it may run on; in no list.
+    Paused,
     /// With a worker, begun or prefetched; in the worker's list of tasks in flight.
     InFlight,
     /// A collective task that runs on its group.

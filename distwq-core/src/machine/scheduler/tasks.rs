@@ -27,6 +27,9 @@ pub(super) struct Cold {
     /// The task was cancelled while it was with a worker or a group: the attempt there is
     /// its last.
     pub(super) is_cancelled: bool,
+    /// The scheduler has more of it in its tables: who has tried or refused it, what it
+    /// asks for that has to do with time.
+    pub(super) has_more: bool,
 }
 
 /// Whether a task may run on one worker only.
@@ -50,6 +53,7 @@ impl Cold {
         retries: 0,
         failures: 0,
         is_cancelled: false,
+        has_more: false,
     };
 
     /// The only worker that it may run on, once that is known.

@@ -55,6 +55,7 @@ impl Scheduler {
         }
         assert_eq!(links, self.links.used(), "every cell is in a list");
         assert_eq!(copies, self.copies.len(), "every copy is in a list");
+        self.held_inputs().for_each(|input| *needed.entry(input).or_default() += 1);
         for (slot, task) in self.tasks.iter() {
             assert_eq!(task.blockers(), blockers.get(&slot).copied().unwrap_or_default(), "blockers of {slot:?}");
             assert_eq!(task.needed(), needed.get(&slot).copied().unwrap_or_default(), "needs of {slot:?}");
@@ -162,10 +163,8 @@ impl Scheduler {
             assert!(kept, "task {slot:?} has been released");
         }
         assert_eq!(pending, self.pending, "pending tasks");
-        assert!(
-            self.tried.keys().all(|&slot| self.tasks[slot].state.is_pending()),
-            "attempts are forgotten at the end"
-        );
+        let mut known = self.tried.keys().chain(self.refused.keys()).copied().chain(self.agenda.tasks());
+        assert!(known.all(|slot| self.tasks[slot].state.is_pending()), "attempts are forgotten at the end");
     }
 
     fn count(&self, state: State) -> usize {

@@ -18,9 +18,20 @@ pub enum Why {
         count: u32,
     },
     /// No worker has room.
-    Room,
+    Room {
+        /// How many have no slot left beside attempts that have reached a limit.
+        aside: u32,
+    },
     /// The only worker that it may run on has others to run.
     Worker(WorkerId),
+    /// The only worker that it may run on has no slot left beside attempts that have
+    /// reached a limit, or has one of this task itself.
+    Aside(WorkerId),
+    /// It pauses before its next attempt.
+    Pause {
+        /// For so many nanoseconds from now on.
+        left_ns: u64,
+    },
     /// It has failed so often, and wants a worker that has not tried it.
     Retry {
         /// How often.
@@ -64,6 +75,8 @@ pub struct AllWaiters {
     pub retry: Waiters,
     /// For a worker with room.
     pub room: Waiters,
+    /// For a time.
+    pub pause: Waiters,
     /// For other tasks.
     pub tasks: Waiters,
     /// How many others have not ended: workers or groups were given them.
@@ -85,13 +98,15 @@ impl Scheduler {
     #[must_use]
     pub fn all_waiters(&self, shown: usize) -> AllWaiters {
         let mut all = AllWaiters::default();
-        let (mut lists, mut blocked) = (<[Vec<TaskSlot>; 4]>::default(), Vec::new());
+        let (mut lists, mut blocked) = (<[Vec<TaskSlot>; 5]>::default(), Vec::new());
         for (slot, task) in self.tasks.iter().filter(|(_, task)| task.state.is_pending()) {
             let (waiters, list) = match task.state {
                 State::Wide | State::TooWide | State::Reserving => (&mut all.workers, &mut lists[0]),
                 State::Pinned => (&mut all.worker, &mut lists[1]),
                 State::Retry => (&mut all.retry, &mut lists[2]),
                 State::Ready => (&mut all.room, &mut lists[3]),
+                State::Paused if self.is_in_pause(slot) => (&mut all.pause, &mut lists[4]),
+                State::Paused => (&mut all.worker, &mut lists[1]),
                 State::Blocked => (&mut all.tasks, &mut blocked),
                 _ => {
                     all.given += 1;
@@ -101,7 +116,7 @@ impl Scheduler {
             waiters.count += 1;
             self.keep_first(list, slot, shown);
         }
-        let kinds = [&mut all.workers, &mut all.worker, &mut all.retry, &mut all.room];
+        let kinds = [&mut all.workers, &mut all.worker, &mut all.retry, &mut all.room, &mut all.pause];
         for (waiters, list) in kinds.into_iter().zip(lists) {
             let why = |slot: &TaskSlot| Some((self.tasks.id(*slot), self.why_not_blocked(*slot)?));
             waiters.first = list.iter().filter_map(why).collect();
@@ -124,9 +139,17 @@ impl Scheduler {
     fn why_not_blocked(&self, slot: TaskSlot) -> Option<Why> {
         let (task, cold) = (&self.tasks[slot], self.tasks.cold(slot));
         Some(match task.state {
-            State::Ready => Why::Room,
+            State::Ready => Why::Room { aside: self.aside.full().count() as u32 },
             State::Retry => Why::Retry { failures: cold.failures },
-            State::Pinned => Why::Worker(cold.pinned_to()?),
+            State::Pinned => {
+                let worker = cold.pinned_to()?;
+                let is_aside = self.workers[worker].standing == Standing::Aside;
+                if is_aside { Why::Aside(worker) } else { Why::Worker(worker) }
+            }
+            State::Paused => match self.pause_left_ns(slot) {
+                Some(left_ns) => Why::Pause { left_ns },
+                None => Why::Aside(cold.pinned_to()?),
+            },
             State::Wide | State::TooWide | State::Reserving => {
                 Why::Workers { wanted: cold.ranks, free: self.workers_without_work() }
             }

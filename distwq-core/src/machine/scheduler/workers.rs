@@ -40,6 +40,8 @@ pub(super) enum Standing {
     Reserved,
     /// Runs a collective task.
     Grouped,
+    /// Has no slot left beside attempts that were given up, gets nothing new.
+    Aside,
     /// Gone for good.
     Lost,
 }
@@ -128,6 +130,20 @@ impl Worker {
             () if ran_ns < mean_ns => mean_ns - (mean_ns - ran_ns).div_ceil(2),
             () => mean_ns + (ran_ns - mean_ns) / 4,
         };
+        self.set_capacity(settings);
+    }
+
+    /// It has so many slots from here on.
+    pub(super) fn resize(&mut self, slots: u32, settings: &Settings) {
+        self.slots = slots;
+        match self.mean_ns {
+            0 => self.capacity = slots.saturating_add(1),
+            _ => self.set_capacity(settings),
+        }
+    }
+
+    #[inline]
+    fn set_capacity(&mut self, settings: &Settings) {
         let most = u64::from(settings.prefetch_tasks_max).max(1);
         // The division is the dearest step of a report, and without it for tiny tasks the
         // answer is the same.

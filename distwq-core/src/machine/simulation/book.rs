@@ -8,6 +8,7 @@ use crate::codec;
 use crate::function::argument::{Input, Part, Role, Shape};
 use crate::function::remote::{Failure, InputArgument};
 use crate::id::{GraphRunId, Rank, TaskId};
+use crate::machine::Ns;
 use crate::machine::worker;
 use crate::outcome::error::TaskError;
 use crate::task::current::Described;
@@ -31,6 +32,14 @@ pub(super) struct Party {
 
 /// What the serials of tasks of maps have.
 const OF_MAP: u32 = 1 << 31;
+
+impl Party {
+    /// It is broken, and nobody is inside.
+    pub(super) fn is_over(&self) -> bool {
+        let has_left = |(member, left): (&Option<usize>, &Option<_>)| member.is_none() || left.is_some();
+        self.broken && self.members.iter().zip(&self.left).all(has_left)
+    }
+}
 
 /// All tasks by their numbers, all groups by their epochs.
 #[derive(Default, Debug)]
@@ -72,6 +81,14 @@ pub(super) struct Book {
     pub(super) cancelled_in_vain: u64,
     /// Errors of tasks that others have taken.
     pub(super) took_errors: u64,
+    /// Tasks that ended at a limit, of each kind.
+    pub(super) limits_reached: [u64; 3],
+    /// Tasks that ended because all workers for them were set aside, or wanted them to
+    /// run elsewhere.
+    pub(super) stuck: u64,
+    pub(super) nowhere: u64,
+    /// By the clock of the controller.
+    pub(super) now: Ns,
 }
 
 impl Book {
@@ -104,6 +121,7 @@ impl Book {
                 || model.inputs.iter().any(|input| self.is_at_risk(self.index(input.source)))
         };
         model.cancelled.is_some()
+            || model.limits.are_there()
             || (!self.lost.is_empty() && by_loss())
             || model.dependencies.iter().any(|&before| self.tasks[before].deviates())
     }
@@ -149,7 +167,8 @@ impl Book {
     ) -> usize {
         let index = self.index(task.id);
         let model = &self.tasks[index];
-        assert!(!model.has_ended(), "{} begins after its end", task.id);
+        let may_be = !model.has_ended() || model.limits.may_go_on();
+        assert!(may_be, "{} begins after its end", task.id);
         assert!(model.remote.is_some_and(|remote| task.remote.is_some_and(|given| std::ptr::eq(remote, given))));
         for &before in &model.dependencies {
             let has_value = self.tasks[before].has_value() != Some(false);
@@ -174,14 +193,14 @@ impl Book {
         self.check_attempt(index, told);
         let model = &mut self.tasks[index];
         model.running += 1;
-        model.told = told;
+        model.told = model.told.max(told);
         index
     }
 
     fn begins_alone(&mut self, index: usize, worker: usize) {
         let model = &mut self.tasks[index];
         assert!(matches!(model.behaviour, Behaviour::Single { .. }), "{} needs a group", model.id);
-        assert_eq!(model.running, 0, "{} begins twice", model.id);
+        assert!(model.running == 0 || model.limits.may_go_on(), "{} begins twice", model.id);
         model.begun += 1;
         model.ran_on = Some(worker);
         self.retries += u64::from(model.begun > 1);
@@ -197,13 +216,14 @@ impl Book {
         let model = &mut self.tasks[index];
         assert_eq!(model.ranks as usize, width, "the width of {}", model.id);
         if !self.parties.contains_key(&epoch) {
-            assert_eq!(model.running, 0, "{} begins twice", model.id);
+            assert!(model.running == 0 || model.limits.may_go_on(), "{} begins twice", model.id);
             model.begun += 1;
             self.groups += 1;
             self.retries += u64::from(model.begun > 1);
-            self.parties.retain(|_, party| !(party.task == index && party.broken));
+            self.parties.retain(|_, party| !(party.task == index && party.is_over()));
             let (members, left) = (vec![None; width], vec![None; width]);
-            let broken = model.lost_with.iter().any(|(_, lost)| *lost == attempt);
+            let is_lost = model.lost_with.iter().any(|(_, lost)| *lost == attempt);
+            let broken = is_lost || model.limits.may_go_on();
             self.parties.insert(epoch, Party { task: index, attempt, members, left, raw: false, broken });
         }
         let party = self.parties.get_mut(&epoch).expect("it has begun");
@@ -220,9 +240,12 @@ impl Book {
     fn check_attempt(&self, index: usize, told: u32) {
         let model = &self.tasks[index];
         if self.is_excused(index) {
-            assert!(model.told <= told && told <= model.retries + 1, "attempt {told} of {}", model.id);
-            let most = model.retries as usize + 1 + model.lost_with.len();
-            assert!(model.begun as usize <= most, "{} begins for the {}. time", model.id, model.begun);
+            let is_next = model.told <= told || model.limits.may_go_on();
+            assert!(is_next && told <= model.retries + 1, "attempt {told} of {}", model.id);
+            let most = model.retries as usize + 1 + model.lost_with.len() + model.limits.wished as usize;
+            // A group that was given up may begin in parts.
+            let is_group = matches!(model.behaviour, Behaviour::Group(_)) && model.limits.may_go_on();
+            assert!(is_group || model.begun as usize <= most, "{} begins for the {}. time", model.id, model.begun);
             return;
         }
         assert_eq!(told, model.begun, "what is told of {}", model.id);
@@ -321,9 +344,12 @@ impl Book {
     }
 
     /// A single-rank task that was cancelled stops for that reason.
-    pub(super) fn stops_alone(&mut self, index: usize) -> Failure {
+    pub(super) fn stops_alone(&mut self, index: usize, (attempt, is_late): (u32, bool)) -> Failure {
         let model = &mut self.tasks[index];
         model.running -= 1;
+        if is_late {
+            model.limits.overran.push(attempt);
+        }
         Failure::Returned("it was cancelled".to_owned())
     }
 
@@ -374,13 +400,20 @@ impl Book {
         self.may_be_freed |= party.broken;
     }
 
-    /// A single-rank task ends on its worker. Gives its failure, if it has one.
-    pub(super) fn ends_alone(&mut self, index: usize) -> Option<Failure> {
+    /// A single-rank task ends on its worker, in this attempt, which has run past its
+    /// limit or not. Gives its failure, if it has one.
+    pub(super) fn ends_alone(
+        &mut self,
+        index: usize,
+        (attempt, is_late): (u32, bool),
+        wish: Option<Failure>,
+    ) -> Option<Failure> {
         let model = &mut self.tasks[index];
         model.running -= 1;
-        let failure = model.failure(model.told).cloned();
+        let failure = wish.or_else(|| model.failure(attempt).cloned());
         match failure {
-            Some(_) => model.failed_at = model.told,
+            _ if is_late => model.limits.overran.push(attempt),
+            Some(_) => model.failed_at = attempt,
             None => model.has_given = true,
         }
         failure
@@ -402,6 +435,8 @@ impl Book {
             party.broken = true;
             self.may_be_freed |= self.with_raw.contains(&party.task);
         }
+        let Self { parties, tasks, .. } = self;
+        parties.retain(|_, party| !(party.is_over() && tasks[party.task].has_ended()));
     }
 
     /// The controller is about to be told that a worker is lost, which has this task.
@@ -424,6 +459,10 @@ impl Book {
         // The output of a group is that of its first member.
         model.has_given |= member == 0 && result.is_ok();
         assert!(party.left[member].replace(result).is_none(), "a member leaves once");
+        if party.is_over() && model.has_ended() {
+            self.parties.remove(&epoch);
+            return;
+        }
         if party.left.iter().any(Option::is_none) {
             return;
         }

@@ -93,6 +93,7 @@ impl World<'_> {
         }
         self.tell(Input::TurnEnds);
         self.after_controller();
+        self.check_deadlines();
         self.check_copies_asked();
     }
 
@@ -191,6 +192,7 @@ impl World<'_> {
                 self.ended.push(index);
             }
         }
+        self.book.now = self.controller.clock.kept();
         // In the order in which they were added, in which failures spread.
         self.ended.sort_unstable();
         if !self.ended.is_empty() {
@@ -233,7 +235,9 @@ impl World<'_> {
             let others: Vec<usize> = (0..self.book.tasks.len()).filter(of_graph).collect();
             for index in others {
                 let id = self.book.tasks[index].id;
-                let attempts = self.controller.machine.info(id).map_or(0, |info| {
+                // One that has reached a limit may be gone, and on its way.
+                let gone = if self.book.tasks[index].limits.may_go_on() { u32::MAX } else { 0 };
+                let attempts = self.controller.machine.info(id).map_or(gone, |info| {
                     assert_ne!(info.state, TaskState::Waiting, "{id} waits, and {graph_run:?} is cancelled");
                     info.attempts
                 });
@@ -275,7 +279,9 @@ impl World<'_> {
             let is_needed = book.is_needed(index, &consumers[index]);
             let id = book.tasks[index].id;
             let is_known = controller.machine.knows(id);
-            assert_eq!(is_known, is_needed, "{id} is known (left) as long as it is needed (right)");
+            let is_held = |&consumer: &usize| controller.machine.goes_on(book.tasks[consumer].id);
+            let may_stay = is_known && consumers[index].iter().any(is_held);
+            assert!(is_known == is_needed || may_stay, "{id} is known ({is_known}) as long as it is needed");
             book.tasks[index].released = !is_known;
             is_known
         });

@@ -62,6 +62,14 @@ pub struct Tally {
     pub cancelled_graphs: u64,
     /// Errors of tasks that others have taken.
     pub took_errors: u64,
+    /// Attempts that were told that they had reached their limits.
+    pub overran: u64,
+    /// Tasks that ended at a run limit, a wait limit, a deadline.
+    pub limits_reached: [u64; 3],
+    /// Tasks that ended because all workers for them were set aside.
+    pub stuck: u64,
+    /// Tasks that no worker was to run.
+    pub nowhere: u64,
     /// Values that workers said not to have, in runs in which others are lost.
     pub denials: u64,
     /// Ends that the user was told.
@@ -100,6 +108,10 @@ impl std::ops::AddAssign for Tally {
         self.stopped_between += other.stopped_between;
         self.cancelled_graphs += other.cancelled_graphs;
         self.took_errors += other.took_errors;
+        self.overran += other.overran;
+        self.limits_reached.iter_mut().zip(other.limits_reached).for_each(|(sum, count)| *sum += count);
+        self.stuck += other.stuck;
+        self.nowhere += other.nowhere;
         self.denials += other.denials;
         self.watched += other.watched;
         self.heard += other.heard;

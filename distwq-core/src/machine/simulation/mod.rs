@@ -23,6 +23,7 @@ mod copies;
 mod faults;
 mod functions;
 mod history;
+mod limits;
 mod network;
 mod outcome;
 mod program;

@@ -3,10 +3,12 @@
 
 use super::book::Book;
 use super::copies::Whereabouts;
+use super::limits::check_limit;
 use super::script::{Outcome, failure_text};
 use super::task::{Behaviour, Expected, Seen, Task};
 use crate::id::GraphRunId;
 use crate::outcome::error::TaskError;
+use crate::outcome::failure::RetryOn;
 
 impl Book {
     /// The controller says that a task has ended so. Nothing is known of one that was
@@ -19,9 +21,9 @@ impl Book {
         whereabouts: &Whereabouts<'_>,
     ) {
         let model = &self.tasks[index];
-        assert_eq!(model.running, 0, "{} ends while it runs", model.id);
+        assert!(model.running == 0 || model.limits.may_go_on(), "{} ends while it runs", model.id);
         assert!(!model.has_ended(), "{} ends once", model.id);
-        let is_excused = self.is_excused(index);
+        let is_excused = self.is_excused(index) || self.may_be_stuck(seen.as_ref());
         match &seen {
             None => {}
             Some(seen) if is_excused => self.check_causes(model, seen, whereabouts),
@@ -36,7 +38,7 @@ impl Book {
         let model = &mut self.tasks[index];
         (model.seen, model.root) = (Some(seen), root);
         self.count_end(index);
-        self.parties.retain(|_, party| !(party.task == index && party.broken));
+        self.parties.retain(|_, party| !(party.task == index && party.is_over()));
     }
 
     fn count_end(&mut self, index: usize) {
@@ -55,6 +57,11 @@ impl Book {
             let is_lost = matches!(error, TaskError::WorkerLost { .. } | TaskError::ValueLost { .. });
             self.lost_tasks += u64::from(is_lost);
             self.cancelled += u64::from(matches!(error, TaskError::Cancelled { .. }));
+            if let TaskError::LimitReached { limit, .. } = error {
+                self.limits_reached[*limit as usize] += 1;
+            }
+            self.stuck += u64::from(is_stuck(model.seen.as_ref()));
+            self.nowhere += u64::from(says(error, NOWHERE));
         }
         self.cancelled_in_vain += u64::from(model.cancelled.is_some() && model.has_value() == Some(true));
     }
@@ -97,27 +104,47 @@ impl Book {
         let Seen::Error(error) = seen else { return };
         check_site(model, error);
         let site = error.site().expect("it has just been looked at");
-        let is_last = site.attempts == model.retries + 1;
+        let is_last = |cause| site.attempts == model.retries + 1 || !model.limits.terms.retry_on.contains(cause);
         match error {
             TaskError::Upstream { .. } => assert!(model.cancelled.is_none(), "{error}, but it was cancelled itself"),
             TaskError::Cancelled { .. } => assert!(model.cancelled.is_some(), "{error}, but nobody has cancelled it"),
             _ if model.cancelled.is_some() => panic!("{error}, but it was cancelled"),
+            TaskError::LimitReached { .. } => check_limit(model, error, self.now),
+            TaskError::Stalled { .. } if is_stuck(Some(seen)) => self.check_stuck(error),
+            TaskError::Failed { .. } if says(error, NOWHERE) => assert!(model.limits.wished > 0, "{error}"),
             TaskError::WorkerLost { .. } => {
                 let worker = site.rank.expect("it names the worker").index() - 1;
                 assert!(self.lost.contains(&worker), "{error}, but that worker lives");
                 assert_eq!(site.host, Some(format!("host{}", (worker + 1) % 2)), "{error}");
                 let leader = model.follow.and_then(|leader| self.tasks[leader].ran_on);
-                let had_it = model.lost_with.contains(&(worker, site.attempts)) && is_last;
+                let had_it = model.lost_with.contains(&(worker, site.attempts)) && is_last(RetryOn::LOST_WORKERS);
                 assert!(had_it || leader == Some(worker), "{error}, but it can run elsewhere");
             }
             TaskError::ValueLost { .. } => {
                 let mut inputs = model.inputs.iter().map(|input| self.index(input.source));
-                let is_lost = |input| self.is_lost(input, (error, is_last), whereabouts);
+                let is_lost = |input| self.is_lost(input, (error, is_last(RetryOn::LOST_WORKERS)), whereabouts);
                 assert!(inputs.any(is_lost), "{error}, but all inputs are there");
             }
             TaskError::Stalled { .. } => assert!(model.ranks > self.living(), "{error}, but there are workers for it"),
-            _ => self.check_own_failure(model, site.attempts, is_last, error),
+            TaskError::Panicked { .. } => self.check_own_failure(model, site.attempts, is_last(RetryOn::PANICS), error),
+            _ => self.check_own_failure(model, site.attempts, is_last(RetryOn::ERRORS), error),
         }
+    }
+
+    /// A task has ended because all workers for it were set aside: some attempt has
+    /// reached a limit.
+    fn check_stuck(&self, error: &TaskError) {
+        assert!(self.has_limits(), "{error}, but there are no limits");
+    }
+
+    fn has_limits(&self) -> bool {
+        self.tasks.iter().any(|task| task.limits.may_go_on())
+    }
+
+    /// Whether a task has ended because all workers for it were set aside, or may have,
+    /// as it was gone at once.
+    fn may_be_stuck(&self, seen: Option<&Seen>) -> bool {
+        is_stuck(seen) || (seen.is_none() && self.has_limits())
     }
 
     /// Whether a task can have failed with this error because of an input.
@@ -187,6 +214,14 @@ impl Book {
         }
         failures
     }
+}
+
+/// What a task says that no worker is to run.
+const NOWHERE: &str = "no worker is left";
+
+/// Whether a task has ended because all workers for it were set aside.
+fn is_stuck(seen: Option<&Seen>) -> bool {
+    matches!(seen, Some(Seen::Error(error @ TaskError::Stalled { .. })) if says(error, "set aside"))
 }
 
 /// How the tasks of a graph have failed.

@@ -2,14 +2,15 @@
 
 use super::content::Content;
 use super::functions;
+use super::limits::Limits;
 use super::script::{Outcome, Script, any_failure};
 use super::task::{Behaviour, Expected, Seen, Task};
-use super::world::World;
+use super::world::{Shape, World};
 use crate::codec::Payload;
 use crate::function::argument::{ArgumentPosition, Input, Role};
 use crate::function::remote::Failure;
 use crate::id::{GraphRunId, TaskId};
-use crate::machine::controller::{self, Encoded, GraphSize, ItemsOfMap, NewTask, Options};
+use crate::machine::controller::{self, Encoded, GraphSize, ItemsOfMap, NewTask, Options, Terms};
 use crate::task::items::Items;
 
 /// Handles that a new task may take: the last ones, so that programs are deep as well as
@@ -106,6 +107,7 @@ impl World<'_> {
             running: 0,
             ran_on: None,
             seen: Some(Seen::Value),
+            limits: Limits::default(),
             root: None,
             released: false,
             handles: 1,
@@ -124,7 +126,14 @@ impl World<'_> {
         let behaviour = self.draw_behaviour(index, is_collective.then_some(ranks as usize), call.retries);
         let of_map = graph_run.is_none() && self.random.percent(self.shape.map_percent);
         let items = of_map.then(|| self.draw_items(is_collective));
-        let id = self.tell_task(remote, &call, graph_run, items);
+        let Shape { limit_percent, run_ns_max, .. } = self.shape;
+        let mut limits = Limits::draw(&mut self.random, limit_percent, run_ns_max);
+        if items.is_some_and(|items| items.count > 1) {
+            // What has a limit of its own travels alone.
+            (limits.terms.run_limit_ns, limits.terms.wait_limit_ns) = (None, None);
+        }
+        let id = self.tell_task(remote, &call, graph_run, (items, limits.terms));
+        limits.submitted_ns = self.controller.clock.kept();
         let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
         self.history.note(self.agenda.now(), told);
         let (ends, inputs): (Vec<&Input<TaskId>>, Vec<&Input<TaskId>>) =
@@ -171,6 +180,7 @@ impl World<'_> {
             running: 0,
             ran_on: None,
             seen: None,
+            limits,
             root: None,
             released: false,
             handles: 1,
@@ -185,12 +195,17 @@ impl World<'_> {
         remote: &'static crate::function::registry::Remote,
         call: &Call,
         graph_run: Option<GraphRunId>,
-        items: Option<Items>,
+        (items, terms): (Option<Items>, Terms),
     ) -> TaskId {
         let Call { plain, inputs, before, follow, ranks, priority, retries, label } = call;
         let (follow, ranks, priority, retries) = (*follow, *ranks, *priority, *retries);
-        let options = Options { label: label.as_deref(), follow, ranks, priority, retries };
-        let says_more = label.is_some() || follow.is_some() || ranks.is_some() || priority != 0 || retries > 0;
+        let options = Options { label: label.as_deref(), follow, ranks, priority, retries, terms };
+        let says_more = terms != Terms::default()
+            || label.is_some()
+            || follow.is_some()
+            || ranks.is_some()
+            || priority != 0
+            || retries > 0;
         let new = NewTask {
             remote,
             inputs,

@@ -70,7 +70,9 @@ pub(super) fn failure_text(failure: &Failure) -> &str {
         | Failure::Group(text)
         | Failure::Init(text)
         | Failure::Lost(text)
+        | Failure::Asks { message: text, .. }
         | Failure::Decode { message: text, .. } => text,
+        Failure::Limit { .. } => "",
     }
 }
 

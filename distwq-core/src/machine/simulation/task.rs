@@ -2,6 +2,7 @@
 //! far it is.
 
 use super::content::{Content, Together};
+use super::limits::Limits;
 use super::script::{Outcome, Script, failure_text};
 use crate::codec::Payload;
 use crate::function::argument::{Input, Role};
@@ -92,6 +93,7 @@ pub(super) struct Task {
     pub(super) ran_on: Option<usize>,
     /// How it has ended, as the controller said then.
     pub(super) seen: Option<Seen>,
+    pub(super) limits: Limits,
     /// The task where its error began.
     pub(super) root: Option<usize>,
     /// The controller does not know it any more.

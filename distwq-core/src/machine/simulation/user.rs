@@ -105,6 +105,9 @@ impl World<'_> {
         if self.random.percent(self.shape.cancel_percent) {
             return self.user_cancels();
         }
+        if self.random.percent(self.shape.limit_percent / 6) {
+            return self.user_sets_deadline();
+        }
         match self.random.below(100) {
             0..45 => {
                 self.submit_task();
@@ -292,16 +295,23 @@ impl World<'_> {
         }
     }
 
+    /// Whether a wait for room ends. If others were faster, it goes on.
+    fn has_room(&mut self) -> bool {
+        let machine = &self.controller.machine;
+        let has_room = machine.has_room() || machine.is_closing();
+        if !has_room && !machine.is_room_wanted() {
+            self.tell(Input::RoomWanted);
+        }
+        self.history.tally.waits += u64::from(has_room);
+        has_room
+    }
+
     /// Whether a wait ends, with what it should.
     fn is_over(&mut self, wait: Wait) -> bool {
         let machine = &mut self.controller.machine;
         let is_over = match wait {
             Wait::Task(index) => return self.has_output(index),
-            Wait::Room => {
-                let has_room = machine.has_room() || machine.is_closing();
-                assert!(has_room || machine.is_room_wanted(), "it is told when there is room");
-                has_room
-            }
+            Wait::Room => return self.has_room(),
             Wait::Reports => machine.has_reports(),
             Wait::GraphRun(graph_run) => machine.has_graph_run_ended(graph_run),
             Wait::Drained => machine.pending() == 0 || machine.is_over(),

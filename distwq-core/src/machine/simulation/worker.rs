@@ -29,7 +29,7 @@ enum Doing {
     /// It sleeps until there is a task.
     Nothing,
     /// It runs a single-rank task.
-    Alone { task: usize, stops: bool },
+    Alone { task: usize, attempt: u32, stops: bool },
     /// It runs its part of a group, and is at this step.
     Member { epoch: u64, member: usize, step: usize, waits: bool },
     /// It has returned.
@@ -151,6 +151,7 @@ impl World<'_> {
             this.machine.handle(clock, Input::Reports { measured: Measured::default() }, &mut this.out);
         }
         this.machine.handle(clock, Input::TurnEnds, &mut this.out);
+        self.note_overrun(worker);
         self.deliver_of_worker(worker);
         self.after_worker(worker);
     }
@@ -166,6 +167,12 @@ impl World<'_> {
             }
             match messages.next::<ToWorker<'_>>() {
                 Ok(Some(ToWorker::Cancel { tasks })) => this.told_cancelled.extend(tasks),
+                Ok(Some(ToWorker::CancelOver { tasks })) => {
+                    for task in tasks {
+                        this.told_cancelled.remove(&task);
+                        this.raised.remove(&task);
+                    }
+                }
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
             }
@@ -175,7 +182,7 @@ impl World<'_> {
             this.raised.insert(task);
             let index = book.index(task);
             match &mut this.executors[slot.index()].doing {
-                Doing::Alone { task, stops } if *task == index => {
+                Doing::Alone { task, stops, .. } if *task == index => {
                     *stops = book.tasks[index].gives_outcomes() || random.percent(50);
                 }
                 Doing::Member { epoch, .. } if book.parties[epoch].task == index => {}
@@ -346,9 +353,11 @@ impl World<'_> {
         attempt.gives_outcomes = self.book.tasks[index].gives_outcomes();
         match group {
             None => {
-                executor.doing = Doing::Alone { task: index, stops: false };
+                let attempt = description.as_ref().map_or(1, |told| told.short.attempt());
+                executor.doing = Doing::Alone { task: index, attempt, stops: false };
                 let ns_max = if self.random.percent(2) { 60_000_000 } else { self.shape.run_ns_max };
-                let ends = now + self.random.up_to(ns_max);
+                let ran_ns = self.random.up_to(ns_max);
+                let ends = now + self.draw_run(index, ran_ns);
                 self.agenda.at(ends, Happening::Computed { worker, slot });
                 self.after_worker(worker);
             }
@@ -366,18 +375,26 @@ impl World<'_> {
         if this.is_dead {
             return;
         }
-        let Doing::Alone { task, stops } = this.executors[slot].doing else {
+        let Doing::Alone { task, attempt, stops } = this.executors[slot].doing else {
             return self.go_on_in_group(worker, slot);
         };
+        let ended = self.ended_at(worker, slot);
+        let limits = &mut self.book.tasks[task].limits;
+        let ran_ns = ended - self.workers[worker].executors[slot].attempt.started_ns;
+        let is_late = limits.overran.contains(&attempt) || limits.terms.run_limit_ns.is_some_and(|ns| ns <= ran_ns);
         if stops && let Some(items) = self.book.tasks[task].items.filter(|items| items.give_outcomes()) {
             // Between two items.
             let begun = 1 + self.random.below(items.count.into()) as usize;
             self.book.stops_between(task, begun);
             self.history.tally.stopped_between += 1;
-            return self.end(worker, slot, task, None);
+            return self.end(worker, slot, task, (None, ended));
         }
-        let failure = if stops { Some(self.book.stops_alone(task)) } else { self.book.ends_alone(task) };
-        self.end(worker, slot, task, failure);
+        let wish = self.book.tasks[task].limits.take_wish(&mut self.random, self.shape.run_ns_max);
+        let failure = match stops {
+            true => Some(self.book.stops_alone(task, (attempt, is_late))),
+            false => self.book.ends_alone(task, (attempt, is_late), wish),
+        };
+        self.end(worker, slot, task, (failure, ended));
     }
 
     /// A member does what it can: until it waits, computes or leaves.
@@ -395,9 +412,45 @@ impl World<'_> {
         let Doing::Member { epoch, member, .. } = self.workers[worker].executors[slot].doing else {
             unreachable!("it is in a group");
         };
-        let task = self.book.parties[&epoch].task;
+        let (task, number) = (self.book.parties[&epoch].task, self.book.parties[&epoch].attempt);
         self.book.leaves(epoch, member, result.as_ref().map(|_| ()).map_err(|_| ()));
-        self.end(worker, slot, task, result.err());
+        let ended = self.ended_at(worker, slot);
+        let attempt = self.workers[worker].executors[slot].attempt.started_ns;
+        let limits = &mut self.book.tasks[task].limits;
+        if limits.terms.run_limit_ns.is_some_and(|ns| ns <= ended - attempt) {
+            limits.overran.push(number);
+        }
+        self.end(worker, slot, task, (result.err(), ended));
+    }
+
+    /// When the engine is told that what an executor runs has ended: it has read the
+    /// clock before it came there.
+    fn ended_at(&mut self, worker: usize, slot: usize) -> Ns {
+        let lag = draw_lag(&mut self.random, self.shape.lag_ns_max);
+        let this = &self.workers[worker];
+        let started = this.executors[slot].attempt.started_ns;
+        this.clock.shows(self.agenda.now()).saturating_sub(lag).max(started)
+    }
+
+    /// What has reached its limit by a turn of a worker was told so.
+    fn note_overrun(&mut self, worker: usize) {
+        let Self { workers, book, random, history, .. } = self;
+        let this = &mut workers[worker];
+        for (slot, task) in this.out.cancelled.drain(..) {
+            history.tally.overran += 1;
+            let index = book.index(task);
+            match &mut this.executors[slot.index()].doing {
+                Doing::Alone { task, attempt, stops } if *task == index => {
+                    *stops |= random.percent(30);
+                    book.tasks[index].limits.overran.push(*attempt);
+                }
+                Doing::Member { epoch, .. } if book.parties[epoch].task == index => {
+                    let attempt = book.parties[epoch].attempt;
+                    book.tasks[index].limits.overran.push(attempt);
+                }
+                other => panic!("{} says that {task} has reached its limit, and does {other:?}", this.rank),
+            }
+        }
     }
 
     /// A member takes one step.
@@ -455,7 +508,7 @@ impl World<'_> {
     }
 
     /// What an executor runs has ended; it looks for the next at once.
-    fn end(&mut self, worker: usize, slot: usize, task: usize, failure: Option<Failure>) {
+    fn end(&mut self, worker: usize, slot: usize, task: usize, (failure, ended): (Option<Failure>, Ns)) {
         let now = self.agenda.now();
         let model = &self.book.tasks[task];
         let this = &mut self.workers[worker];
@@ -463,9 +516,6 @@ impl World<'_> {
         self.history.note(now, || format!("{rank} slot {slot} ends {}: {failure:?}", model.id));
         let Executor { attempt, doing } = &mut this.executors[slot];
         *doing = Doing::Nothing;
-        // The executor has read the clock before it came to the engine.
-        let lag = draw_lag(&mut self.random, self.shape.lag_ns_max);
-        let ended = this.clock.shows(now).saturating_sub(lag).max(attempt.started_ns);
         attempt.ran_ns = ended - attempt.started_ns;
         let (given, _, output) = attempt.parts();
         output.clear();

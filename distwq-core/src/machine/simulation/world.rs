@@ -8,6 +8,7 @@ use super::copies::Copies;
 use super::faults::Torn;
 use super::functions;
 use super::history::History;
+use super::limits::STUCK_GRACE_NS;
 use super::network::{CONTROLLER, Network, told};
 use super::random::Random;
 use super::user::User;
@@ -55,6 +56,8 @@ pub(super) struct Shape {
     pub(super) ends_quietly: bool,
     /// So many things in a hundred that the user does are to cancel a task.
     pub(super) cancel_percent: u64,
+    /// So many tasks in a hundred have limits.
+    pub(super) limit_percent: u64,
     /// When he cancels all tasks, if he does.
     pub(super) cancels_all_at: Option<Ns>,
     /// When the controller's process exits, if it does.
@@ -83,6 +86,7 @@ impl Shape {
             fails_at: random.percent(12).then(|| BEGIN_NS + random.up_to(30_000_000)),
             ends_quietly: random.percent(60),
             cancel_percent: *random.pick(&[0, 0, 10, 30]).expect("there are some"),
+            limit_percent: *random.pick(&[0, 0, 15, 60]).expect("there are some"),
             cancels_all_at: random.percent(10).then(|| BEGIN_NS + random.up_to(20 * run_ns_max)),
             exits_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
             tears_at: random.percent(3).then(|| BEGIN_NS + random.up_to(30_000_000)),
@@ -109,6 +113,7 @@ impl Shape {
             large_percent: 50,
             output_bytes_max: 400,
             cancel_percent: 0,
+            limit_percent: 0,
             cancels_all_at: None,
             losses: Self::draw_losses(random, workers, self.run_ns_max),
             ..self
@@ -179,6 +184,7 @@ impl<'h> World<'h> {
             seed: 0,
             collective_grace_ns: 30_000_000_000,
             shutdown_grace_ns: 20_000_000,
+            stuck_grace_ns: STUCK_GRACE_NS,
             queue_max: 3,
             queue_bytes_max: 20_000,
             has_states: false,
@@ -285,6 +291,8 @@ impl<'h> World<'h> {
         tally.cancelled_graphs = self.book.cancelled_graphs;
         tally.took_errors = self.book.took_errors;
         (tally.cancelled, tally.cancelled_in_vain) = (self.book.cancelled, self.book.cancelled_in_vain);
+        (tally.limits_reached, tally.stuck, tally.nowhere) =
+            (self.book.limits_reached, self.book.stuck, self.book.nowhere);
     }
 
     fn happens(&mut self, happening: Happening) {

@@ -11,9 +11,17 @@ pub(super) struct Descriptions(FxHashMap<TaskId, Box<Described>>);
 
 impl Descriptions {
     /// A task has come; few have a description.
-    pub(super) fn keep(&mut self, task: TaskId, label: Option<&str>, attempt: u32, items: Option<Items>) {
-        if label.is_some() || attempt > 1 || items.is_some() {
-            self.0.insert(task, Box::new(Described::new(label, attempt, items)));
+    pub(super) fn keep(
+        &mut self,
+        task: TaskId,
+        label: Option<&str>,
+        attempt: u32,
+        limit_ns: Option<u64>,
+        items: Option<Items>,
+    ) {
+        if label.is_some() || attempt > 1 || limit_ns.is_some() || items.is_some() {
+            let described = Described { limit_ns, ..Described::new(label, attempt, items) };
+            self.0.insert(task, Box::new(described));
         }
     }
 

@@ -12,6 +12,7 @@ mod input;
 mod inputs;
 #[cfg(any(test, feature = "simulation"))]
 mod inspect;
+mod limits;
 mod member;
 mod membership;
 mod outbox;
@@ -45,6 +46,7 @@ use descriptions::Descriptions;
 use figures::Figures;
 use groups::Groups;
 use inputs::Purpose;
+use limits::Limits;
 use queue::{Queue, ReadyTask};
 use running::Running;
 use rustc_hash::FxHashSet;
@@ -79,6 +81,7 @@ pub(crate) struct Worker {
     running: Running,
     descriptions: Descriptions,
     figures: Figures,
+    limits: Limits,
     /// Tasks that were cancelled and are not here.
     cancelled: FxHashSet<TaskId>,
     states: States,
@@ -100,6 +103,7 @@ impl Worker {
             running: Running::new(settings.slots),
             descriptions: Descriptions::default(),
             figures: Figures::new(functions),
+            limits: Limits::default(),
             cancelled: FxHashSet::default(),
             states: States::new(settings.slots, settings.has_states),
             lost: Vec::new(),
@@ -135,6 +139,7 @@ impl Worker {
                 if let Some(report) = self.groups.overdue(now) {
                     out.tell(&ToController::Waits(report));
                 }
+                self.tell_overrun(out);
                 out.flush();
             }
             Input::Reports { measured } => {
@@ -162,7 +167,8 @@ impl Worker {
 
     /// When [`Input::TurnEnds`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
-        self.groups.next_deadline()
+        let limit = if self.phase == Phase::Open { self.limits.next_ns() } else { None };
+        self.groups.next_deadline().into_iter().chain(limit).min()
     }
 
     /// What is next for an executor; nothing if it has to wait.
@@ -200,14 +206,20 @@ impl Worker {
         attempt.started_ns = self.now;
         self.figures.idle_until(self.now, self.running.idle());
         self.running.begin(slot, task, self.now);
+        if let Some(limit_ns) = attempt.description.as_ref().and_then(|described| described.limit_ns) {
+            self.limits.begin(slot, task, self.now, limit_ns);
+        }
     }
 
     #[inline(always)]
     fn ended(&mut self, slot: Slot, attempt: &mut Attempt, out: &mut Outbox) {
         self.figures.idle_until(self.now, self.running.idle());
         self.running.end(slot);
-        self.figures.ended(attempt);
         let raw = attempt.ready.epoch.is_some_and(|epoch| self.left_group(epoch, attempt));
+        if !self.limits.is_empty() {
+            self.limits.end(slot, attempt);
+        }
+        self.figures.ended(attempt);
         let &mut Attempt { ref ready, started_ns, ran_ns, gives_outcomes, ref mut output, ref mut failure, .. } =
             attempt;
         let task = ready.task.id;
@@ -273,11 +285,11 @@ impl Worker {
         out: &mut Outbox,
     ) -> Result<(), CodecError> {
         let id = run.task();
-        let RunTail { arguments, inputs, label, attempt, group, items } = tail;
+        let RunTail { arguments, inputs, label, attempt, limit_ns, group, items } = tail;
         if let Some(fold) = items.and_then(|items| items.fold) {
             self.function(FunctionId(fold))?;
         }
-        self.descriptions.keep(id, label, attempt, items);
+        self.descriptions.keep(id, label, attempt, limit_ns, items);
         let plain = match arguments {
             Some(blob) => frame.payload(blob)?,
             None => Payload::copy_of(run.bytes),

@@ -3,6 +3,7 @@
 mod attempts;
 mod cancel;
 mod groups;
+mod limits;
 mod states;
 
 use super::*;
@@ -142,7 +143,7 @@ fn push_run_in(body: &mut Vec<u8>, task: u32, inputs: &[(u32, Source<'_>)], grou
         shape: Shape::Whole,
         values: smallvec![(id(*value), *source)],
     });
-    let tail = RunTail { inputs: inputs.collect(), ..RunTail::new(None, 1, group, None) };
+    let tail = RunTail { inputs: inputs.collect(), group, ..RunTail::empty() };
     let fields = RunFields::new(id(task), FunctionId(0));
     let tail = Some(&tail).filter(|tail| !tail.inputs.is_empty() || group.is_some());
     assert!(attempt::push(body, fields, |_| true, tail));

@@ -1,8 +1,10 @@
 //! Tasks that are made of items of a map.
 
-use super::super::input::ItemsOfMap;
+use super::super::goes_again;
+use super::super::input::{FailedItem, ItemsOfMap};
 use super::*;
 use crate::codec::frame::Messages;
+use crate::outcome::failure::{RetryOn, Wish};
 use crate::task::items::Items;
 use crate::wire::attempt::Run;
 use crate::wire::report::Measured;
@@ -10,7 +12,7 @@ use crate::wire::report::Measured;
 const FIVE: Items = Items { map: 2, first: 10, count: 5, fold: None };
 
 impl Play {
-    fn add_items(&mut self, items: Items, retries: u32, failed: Option<(u32, TaskId)>) -> TaskId {
+    fn add_items(&mut self, items: Items, retries: u32, failed: Option<FailedItem<'_>>) -> TaskId {
         let options = Options { retries, ..Options::default() };
         let new = NewTask { options: Some(&options), ..plain(&SINGLE) };
         let of = ItemsOfMap { items, failed };
@@ -65,11 +67,48 @@ fn an_item_that_has_failed_with_others_is_tried_again_elsewhere() {
     let error = play.controller.error_of_item(together, &failure);
     assert_eq!(error.site().map(|site| (site.rank, site.attempts)), Some((Some(first), 1)));
     let alone = Items { first: 12, count: 1, ..FIVE };
-    let again = play.add_items(alone, 2, Some((1, together)));
+    let again = play.add_items(alone, 2, Some(FailedItem { with: together, failure: &failure }));
     let (second, items, attempt) = play.told_items();
     assert_eq!((items, attempt), (Some(alone), 2));
     assert_ne!(second, first);
     play.fail(second, again, "nor here");
     assert_eq!(play.told_items().2, 3);
     assert_eq!(play.controller.attempts(again), 3);
+}
+
+#[test]
+fn an_item_goes_on_as_it_has_asked_for_when_it_failed_with_others() {
+    let mut play = Play::new();
+    let together = play.add_items(FIVE, 0, None);
+    let (first, ..) = play.told_items();
+    play.finish(first, together);
+    let alone = Items { first: 12, count: 1, ..FIVE };
+    let asks = |wish| Failure::Asks { message: "no".to_owned(), wish };
+    let failure = asks(Wish::NotHere);
+    play.add_items(alone, 0, Some(FailedItem { with: together, failure: &failure }));
+    let (second, items, attempt) = play.told_items();
+    assert_eq!((items, attempt), (Some(alone), 1), "it is no further attempt");
+    assert_ne!(second, first);
+    let failure = asks(Wish::Busy { delay_ns: 50 });
+    let busy = play.add_items(alone, 0, Some(FailedItem { with: together, failure: &failure }));
+    assert!(play.told().is_empty(), "it pauses");
+    play.now += 50;
+    play.tell(Input::TurnEnds);
+    assert_eq!((play.told_items().1, play.controller.attempts(busy)), (Some(alone), 1));
+}
+
+#[test]
+fn whether_an_item_goes_again_hangs_on_its_failure_and_its_attempts() {
+    let asks = |wish| Failure::Asks { message: "no".to_owned(), wish };
+    let returned = Failure::Returned("no".to_owned());
+    for (failure, retry_on, has_attempts, goes) in [
+        (returned.clone(), RetryOn::DEFAULT, true, true),
+        (returned.clone(), RetryOn::DEFAULT, false, false),
+        (returned, RetryOn::PANICS, true, false),
+        (asks(Wish::Permanent), RetryOn::ALL, true, false),
+        (asks(Wish::NotHere), RetryOn::PANICS, false, true),
+        (asks(Wish::Busy { delay_ns: 1 }), RetryOn::PANICS, false, true),
+    ] {
+        assert_eq!(goes_again(&failure, retry_on, has_attempts), goes, "{failure:?}");
+    }
 }

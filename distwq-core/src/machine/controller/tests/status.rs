@@ -112,3 +112,28 @@ fn a_group_is_told_by_how_many_of_its_ranks_are_ready_or_run() {
     assert_eq!(play.explain(task), "g #1 has run on 2 ranks, rank 1 (host host1) among them, for 4.0 s");
     assert_eq!(play.explain(wider), "g #2 waits for 2 ranks at once, 0 of 2 are free");
 }
+
+#[test]
+fn what_is_past_its_limit_and_what_pauses_is_told_so() {
+    let mut play = Play::with_workers(&[W1]);
+    let terms = Terms { run_limit_ns: Some(SECOND), ..Terms::NONE };
+    let options = Options { terms, ..Options::default() };
+    let slow = play.add_new(&NewTask { options: Some(&options), ..plain(&SINGLE) });
+    play.say(W1, &ToController::Overran { task: slow, started_ns: 1 });
+    let waits = play.add(&SINGLE, &[], 0);
+    play.runs(W1, &[(slow, 2)]);
+    let status = play.controller.status();
+    let [worker] = &status.workers[..] else { panic!("{status}") };
+    assert_eq!((worker.running.len(), &worker.past_limit[..], worker.ahead), (0, &["f #1".to_owned()][..], 0));
+    assert!(status.to_string().contains("runs nothing; has not returned from f #1, past its limit"), "{status}");
+    assert_eq!(play.explain(waits), "f #2 waits until a worker returns from what has reached a limit");
+    play.done(W1, slow, Err(Failure::Limit { limit_ns: SECOND }));
+    play.finish(W1, waits);
+    let terms = Terms { backoff_ns: 3 * SECOND, ..Terms::NONE };
+    let options = Options { retries: 1, terms, ..Options::default() };
+    let pauses = play.add_new(&NewTask { options: Some(&options), ..plain(&SINGLE) });
+    play.fail(W1, pauses, "not yet");
+    assert_eq!(play.explain(pauses), "f #3 pauses for 3.0 s before its next attempt");
+    let status = play.controller.status();
+    assert_eq!(status.waiting.iter().map(|of| (of.what, of.count)).collect::<Vec<_>>(), [(WaitsFor::Time, 1)]);
+}

@@ -4,6 +4,7 @@
 //! A failure names its seed; `DISTWQ_SEED=n cargo test -p distwq-core simulation` runs
 //! that one alone.
 
+mod limits;
 mod model;
 mod user;
 mod workers;
@@ -40,6 +41,10 @@ struct Profile {
     cancel_percent: u64,
     /// Tasks in a hundred that take the ends of others, whichever.
     ends_percent: u64,
+    /// Tasks in a hundred that have limits, or whose workers want something else than
+    /// another attempt; so often, in a hundred times that tasks are added, a deadline
+    /// comes.
+    limit_percent: u64,
 }
 
 const CALM: Profile = Profile {
@@ -56,6 +61,7 @@ const CALM: Profile = Profile {
     large_values: true,
     cancel_percent: 0,
     ends_percent: 0,
+    limit_percent: 0,
 };
 
 /// Runs every seed, or the one that `DISTWQ_SEED` names, and adds up what was seen.
@@ -130,6 +136,22 @@ fn a_run_in_which_tasks_take_the_ends_of_others_ends_every_task_once() {
     let losing = Profile { losses: true, following_percent: 20, ..taking };
     let tally = for_seeds(1_500, losing);
     assert_reached(tally.took_errors > 300 && tally.ends[..7].iter().all(|&count| count > 0), tally);
+}
+
+#[test]
+fn a_run_with_limits_ends_every_task_once_and_in_time() {
+    let limited = Profile { limit_percent: 50, wide_percent: 12, failing_percent: 30, ..CALM };
+    let tally = for_seeds(500, limited);
+    assert_reached(tally.ends[8..].iter().all(|&count| count > 20), tally);
+    assert_reached(tally.overruns > 1_000 && tally.came_back > 1_000 && tally.wishes > 500, tally);
+    let losing = Profile { losses: true, cancel_percent: 30, ..limited };
+    let tally = for_seeds(500, losing);
+    // Others have stalled runs.
+    let mut kinds = tally.ends[..6].iter().chain(&tally.ends[7..]);
+    assert_reached(kinds.all(|&count| count > 0), tally);
+    let alone = Profile { workers_max: 2, slots_max: 2, ..limited };
+    let tally = for_seeds(400, alone);
+    assert_reached(tally.ends[11] > 100 && tally.ends[12] > 20, tally);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::super::actions::Whole;
 use super::super::{Action, End, Settings};
+use super::limits::{GivenUp, Limits};
 use crate::id::{TaskId, WorkerId};
+use crate::outcome::error::Limit;
 use std::collections::BTreeSet;
 
 /// A task as the simulation knows it.
@@ -43,6 +45,7 @@ pub(super) struct Model {
     pub(super) ready_ns: u64,
     /// Groups that had started by then.
     pub(super) groups_before: u64,
+    pub(super) limits: Limits,
 }
 
 impl Model {
@@ -69,7 +72,7 @@ pub(super) struct Seen {
 /// How often what was seen: proof that the runs meet what they are meant to test.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Tally {
-    pub(super) ends: [u64; 8],
+    pub(super) ends: [u64; 13],
     pub(super) starts: u64,
     pub(super) groups: u64,
     pub(super) retries: u64,
@@ -81,6 +84,12 @@ pub(super) struct Tally {
     pub(super) not_begun: u64,
     /// Cancelled tasks that were asked back before.
     pub(super) came_back_cancelled: u64,
+    /// Attempts that reached their run limits.
+    pub(super) overruns: u64,
+    /// Attempts that returned after they were given up.
+    pub(super) came_back: u64,
+    /// Attempts whose workers wanted something else than another one.
+    pub(super) wishes: u64,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -94,6 +103,9 @@ impl std::ops::AddAssign for Tally {
         self.took_errors += other.took_errors;
         self.not_begun += other.not_begun;
         self.came_back_cancelled += other.came_back_cancelled;
+        self.overruns += other.overruns;
+        self.came_back += other.came_back;
+        self.wishes += other.wishes;
     }
 }
 
@@ -109,6 +121,14 @@ pub(super) struct Book {
     pub(super) wide_wait_ns_max: u64,
     /// Tasks that are being cancelled: those that wait end in this very event.
     pub(super) to_cancel: Vec<TaskId>,
+    /// The same of tasks whose deadline has come.
+    pub(super) to_expire: Vec<TaskId>,
+    pub(super) given_up: Vec<GivenUp>,
+    /// Members that have left a group of which it is not known yet that it is given up.
+    pub(super) left_early: Vec<(TaskId, WorkerId)>,
+    pub(super) stuck_grace_ns: u64,
+    /// Tasks have limits.
+    pub(super) has_limits: bool,
 }
 
 impl Book {
@@ -135,7 +155,8 @@ impl Book {
     /// Checks one action against all rules, and notes it.
     pub(super) fn take(&mut self, now_ns: u64, action: &Whole) {
         match action {
-            Action::Start { task, worker, attempt } => self.start(*task, *worker, *attempt),
+            Action::Start { task, worker, attempt } => self.start(now_ns, *task, *worker, *attempt),
+            Action::SetAside { task, worker } => self.set_aside(now_ns, *worker, *task),
             Action::StartGroup { task, workers, attempt } => self.start_group(now_ns, *task, workers, *attempt),
             Action::TakeBack { worker, tasks } => self.take_back(*worker, tasks),
             Action::Cancel { task, workers } => self.asked_to_cancel(*task, workers),
@@ -144,8 +165,9 @@ impl Book {
         }
     }
 
-    fn may_start(&self, task: TaskId, attempt: u32) {
+    fn may_start(&self, now_ns: u64, task: TaskId, attempt: u32) {
         let model = self.task(task);
+        assert!(now_ns >= model.limits.not_before_ns, "{task} starts within its pause");
         assert!(!model.has_ended(), "{task} starts after its end");
         assert!(!model.is_cancelled, "{task} starts after it was cancelled");
         assert!(model.on.is_empty(), "{task} starts twice");
@@ -161,11 +183,12 @@ impl Book {
         }
     }
 
-    fn start(&mut self, task: TaskId, worker: WorkerId, attempt: u32) {
-        self.may_start(task, attempt);
+    fn start(&mut self, now_ns: u64, task: TaskId, worker: WorkerId, attempt: u32) {
+        self.may_start(now_ns, task, attempt);
         let (model, seen) = (self.task(task), &self.workers[worker.index()]);
         assert!(!model.collective, "{task} needs a group");
         assert!(seen.living && seen.group.is_none(), "{worker} can take tasks");
+        assert!(!self.is_barred(model, worker), "{task} can run on {worker}");
         assert!(
             seen.in_flight.len() < (seen.slots + seen.slots * Settings::default().prefetch_tasks_max) as usize,
             "{worker} is given too much"
@@ -173,8 +196,8 @@ impl Book {
         if let Some(leader) = self.leader(task) {
             assert_eq!(leader, worker, "{task} follows");
         } else if model.tried.contains(&worker) {
-            let untried =
-                (0..).zip(&self.workers).find(|(w, seen)| seen.living && !model.tried.contains(&WorkerId::new(*w)));
+            let may_try = |worker| !model.tried.contains(&worker) && !self.is_barred(model, worker);
+            let untried = (0..).map(WorkerId::new).zip(&self.workers).find(|(w, seen)| seen.living && may_try(*w));
             assert!(untried.is_none(), "{task} goes to {worker} again, {untried:?} has not tried it");
         }
         let took_error = self.task(task).ends.iter().any(|&before| !self.task(before).ended_well());
@@ -191,7 +214,7 @@ impl Book {
     }
 
     fn start_group(&mut self, now_ns: u64, task: TaskId, workers: &[WorkerId], attempt: u32) {
-        self.may_start(task, attempt);
+        self.may_start(now_ns, task, attempt);
         let model = self.task(task);
         assert!(model.collective && workers.len() == model.ranks as usize, "{task} gets its ranks");
         assert_eq!(workers.iter().collect::<BTreeSet<_>>().len(), workers.len(), "ranks of {task} are distinct");
@@ -202,6 +225,8 @@ impl Book {
         for worker in workers {
             let seen = &self.workers[worker.index()];
             assert!(seen.living && seen.group.is_none() && seen.in_flight.is_empty(), "{worker} is free for {task}");
+            let is_aside = self.given_up.iter().any(|given_up| given_up.worker == *worker);
+            assert!(!is_aside && !self.is_barred(model, *worker), "{worker} can be of the group of {task}");
         }
         let groups = self.tally.groups - model.groups_before + 1;
         let waited_ns = now_ns - model.ready_ns;
@@ -215,13 +240,14 @@ impl Book {
     }
 
     fn take_back(&mut self, worker: WorkerId, tasks: &[TaskId]) {
+        let slots = self.slots_left(worker);
         let seen = &mut self.workers[worker.index()];
         assert!(seen.living && !seen.asked && !tasks.is_empty(), "{worker} can be asked");
         seen.asked = true;
         self.tally.asked += tasks.len() as u64;
         let at = tasks.iter().map(|task| seen.in_flight.iter().position(|&serial| serial == task.serial()));
         let at: Vec<usize> = at.map(|index| index.expect("asked for what is in flight")).collect();
-        assert!(at.is_sorted() && at[0] >= seen.slots as usize, "the begun ones are not asked for: {at:?}");
+        assert!(at.is_sorted() && at[0] >= slots as usize, "the begun ones are not asked for: {at:?}");
     }
 
     fn asked_to_cancel(&mut self, task: TaskId, workers: &[WorkerId]) {
@@ -255,10 +281,38 @@ impl Book {
             End::Cancelled => {
                 assert!(model.is_cancelled || self.to_cancel.contains(&task), "nobody has cancelled {task}");
             }
+            End::LimitReached { limit: Limit::Run } => {
+                assert!(model.limits.run_limit_ns.is_some(), "{task} has no run limit");
+                let is_last = !model.limits.retry_limits || model.failures == model.retries + 1;
+                assert!(is_last && model.limits.was_tried, "{task} has attempts left");
+            }
+            End::LimitReached { limit: Limit::Wait } => {
+                assert!(model.limits.wait_at.is_some_and(|at_ns| at_ns <= now_ns), "{task} may wait on");
+                assert!(!model.limits.was_tried, "{task} has had its first attempt");
+            }
+            End::LimitReached { limit: Limit::Deadline } => {
+                assert!(self.to_expire.contains(&task), "{task} has time left");
+            }
+            End::Stuck { worker } => {
+                let old = |given_up: &GivenUp| given_up.since_ns + self.stuck_grace_ns <= now_ns;
+                let is_stuck = |given_up: &GivenUp| given_up.worker == worker && old(given_up);
+                assert!(self.given_up.iter().any(is_stuck), "{worker} is not stuck");
+                let possible = self.possible(model, now_ns, self.stuck_grace_ns);
+                let must_be_here = self.leader(task) == Some(worker);
+                assert!(must_be_here || possible < model.ranks as usize, "{task} can run elsewhere");
+            }
+            End::Nowhere => {
+                let refused = |worker: WorkerId| model.limits.refused.contains(&worker);
+                let living = (0..).map(WorkerId::new).zip(&self.workers).filter(|(_, seen)| seen.living);
+                let left = living.filter(|(worker, _)| !refused(*worker)).count();
+                let only = self.leader(task);
+                assert!(only.is_some_and(refused) || left < model.ranks as usize, "{task} can run elsewhere");
+            }
             End::Stalled => {
                 let waits = model.ends.iter().any(|&before| !self.task(before).has_ended());
                 let blocked = waits || self.dependencies(task).iter().any(|&before| !self.task(before).ended_well());
-                assert!(blocked || model.ranks as usize > self.living(), "{task} could have run");
+                let possible = self.possible(model, now_ns, self.stuck_grace_ns);
+                assert!(blocked || model.ranks as usize > possible, "{task} could have run");
             }
         }
         self.tally.ends[kind_of(end)] += 1;
@@ -291,8 +345,11 @@ impl Book {
     pub(super) fn at_the_end(&self) {
         for model in &self.tasks {
             assert!(model.has_ended(), "{} has ended", model.id);
-            assert!(model.released, "{} is released", model.id);
-            if !self.losses && model.end.is_some_and(|end| !matches!(end, End::Stalled | End::Cancelled)) {
+            assert!(model.released || !self.given_up.is_empty(), "{} is released", model.id);
+            if !self.losses
+                && !self.has_limits
+                && model.end.is_some_and(|end| !matches!(end, End::Stalled | End::Cancelled))
+            {
                 assert_eq!(model.end.map(|end| end == End::Done), Some(self.should_succeed(model)), "{model:?}");
             }
         }
@@ -315,5 +372,10 @@ fn kind_of(end: End) -> usize {
         End::Infeasible => 5,
         End::Stalled => 6,
         End::Cancelled => 7,
+        End::LimitReached { limit: Limit::Run } => 8,
+        End::LimitReached { limit: Limit::Wait } => 9,
+        End::LimitReached { limit: Limit::Deadline } => 10,
+        End::Stuck { .. } => 11,
+        End::Nowhere => 12,
     }
 }

@@ -1,9 +1,10 @@
 //! The user of a simulated run: what is added, and which handles are dropped when.
 
 use super::super::{Event, FailedBefore, Spec};
+use super::limits::Limits;
 use super::model::Model;
 use super::world::{Happening, World};
-use crate::id::{TaskId, TaskSlot, WorkerId};
+use crate::id::{TaskId, TaskSlot};
 use std::collections::BTreeSet;
 
 impl World {
@@ -16,6 +17,9 @@ impl World {
         self.to_add -= batch;
         if self.random.percent(self.profile.cancel_percent) {
             self.cancel_some();
+        }
+        if self.random.percent(self.profile.limit_percent / 2) {
+            self.expire_some();
         }
         if self.to_add > 0 {
             let next_ns = self.random.up_to(4 * self.profile.run_ns_max);
@@ -50,13 +54,15 @@ impl World {
         });
         let id = slot.task(self.book.tasks.len() as u32 + 1);
         let is_value = self.random.percent(5);
-        let mut model = self.draw(id, is_value);
+        let limits = if is_value { Limits::default() } else { self.draw_limits() };
+        let mut failed = None;
+        let mut model = Model { limits, ..self.draw(id, is_value) };
         if !is_value && !model.collective && model.retries > 0 && !self.workers.is_empty() && self.random.percent(10) {
             model.failures = self.random.up_to(model.retries.into()) as u32;
             if model.failing <= model.failures {
                 model.failing = 0;
             }
-            model.tried.push(WorkerId::new(self.random.below(self.workers.len() as u64) as u32));
+            failed = Some(self.draw_failed(&mut model));
         }
         self.book.tasks.push(model);
         let model = self.book.task(id);
@@ -65,10 +71,14 @@ impl World {
             self.tell(Event::Value { task: id, bytes });
         } else {
             let (inputs, ends, after) = (model.inputs.clone(), model.ends.clone(), model.after.clone());
-            let &Model { follow, ranks, collective, priority, retries, level, failures, .. } = model;
-            let failed = model.tried.first().map(|&on| FailedBefore { times: failures, on });
-            let wishes = Spec { follow, ranks, collective, priority, retries, level, failed, ..Spec::PLAIN };
+            let &Model { follow, ranks, collective, priority, retries, level, .. } = model;
+            let patience = model.limits.patience;
+            let wishes = Spec { follow, ranks, collective, priority, retries, level, failed, patience, ..Spec::PLAIN };
             let spec = Spec { inputs: &inputs, ends: &ends, after: &after, ..wishes };
+            self.begin_waiting(id);
+            if let Some(FailedBefore { retry, .. }) = failed {
+                self.begin_pause(id, retry);
+            }
             self.tell(Event::Added { task: id, spec: &spec });
         }
         if self.random.percent(60) {
@@ -122,6 +132,7 @@ impl World {
             holders: BTreeSet::new(),
             ready_ns: self.now_ns,
             groups_before: self.book.tally.groups,
+            limits: Limits::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The workers of a simulated run: what they do with messages, tasks and groups.
 
-use super::super::{GroupFailure, Made};
+use super::super::{GroupFailure, Made, Retry};
 use super::world::{Happening, Report, ToWorker, World};
 use crate::id::{TaskId, WorkerId};
 use std::collections::{BTreeSet, VecDeque};
@@ -12,6 +12,8 @@ pub(super) struct SimulatedWorker {
     pub(super) slots: usize,
     pub(super) queue: VecDeque<TaskId>,
     pub(super) running: Vec<TaskId>,
+    /// Those of them that have reached their limit.
+    pub(super) overrun: BTreeSet<TaskId>,
     pub(super) group: Option<TaskId>,
     pub(super) copies: BTreeSet<TaskId>,
     /// Messages to and from it keep their order.
@@ -27,12 +29,14 @@ pub(super) struct Party {
     /// Changes whenever an end that was planned is not to be; never that of another
     /// party.
     pub(super) epoch: u64,
+    /// The same when it began.
+    pub(super) begun: u64,
     pub(super) broken: bool,
 }
 
 impl Party {
     pub(super) fn new(members: Vec<WorkerId>, epoch: u64) -> Self {
-        Self { members, arrived: BTreeSet::new(), epoch, broken: false }
+        Self { members, arrived: BTreeSet::new(), epoch, begun: epoch, broken: false }
     }
 }
 
@@ -59,6 +63,8 @@ impl World {
                     self.report(worker, Report::NotBegun(worker, task));
                 }
             }
+            ToWorker::SetAside(task) => self.told_of_deadline(worker, task),
+            ToWorker::Leave(task) => self.told_to_leave(worker, task),
             ToWorker::Join(task) => {
                 assert!(
                     state.queue.is_empty() && state.running.is_empty() && state.group.is_none(),
@@ -71,14 +77,22 @@ impl World {
     }
 
     fn begin(&mut self, worker: WorkerId) {
-        let state = &mut self.workers[worker.index()];
-        while state.running.len() < state.slots
-            && let Some(task) = state.queue.pop_front()
-        {
+        loop {
+            let state = &mut self.workers[worker.index()];
+            if state.running.len() >= state.slots {
+                return;
+            }
+            let Some(task) = state.queue.pop_front() else { return };
             state.running.push(task);
             let ran_ns = self.random.up_to(self.profile.run_ns_max);
-            self.sequence += 1;
-            self.agenda.insert((self.now_ns + ran_ns, self.sequence), Happening::Ran(worker, task, ran_ns));
+            let mut returns = Some(ran_ns);
+            if let Some((limit_ns, late)) = self.draw_overrun(task, ran_ns) {
+                self.after(limit_ns, Happening::Overran(worker, task));
+                returns = late;
+            }
+            if let Some(ran_ns) = returns {
+                self.after(ran_ns, Happening::Ran(worker, task, ran_ns));
+            }
         }
     }
 
@@ -88,12 +102,21 @@ impl World {
             return;
         }
         state.running.retain(|&other| other != task);
+        if state.overrun.remove(&task) {
+            self.report(worker, Report::Finished(worker, task, ran_ns));
+            return self.begin(worker);
+        }
         let reachable = self.fetch(worker, task);
         let model = self.book.task(task);
         if !reachable {
-            self.report(worker, Report::Failed(worker, task, ran_ns, true));
+            self.report(worker, Report::Failed(worker, task, ran_ns, Retry::Again));
+        } else if model.limits.wishes > 0 {
+            self.book.task_mut(task).limits.wishes -= 1;
+            let later = Retry::Later { pause_ns: self.random.up_to(self.profile.run_ns_max) };
+            let retry = if self.random.percent(50) { Retry::Elsewhere { not_on: worker } } else { later };
+            self.report(worker, Report::Failed(worker, task, ran_ns, retry));
         } else if model.failures < model.failing {
-            let retry = !model.fatal;
+            let retry = if model.fatal { Retry::Never } else { Retry::Again };
             self.report(worker, Report::Failed(worker, task, ran_ns, retry));
         } else {
             if model.resident {
@@ -129,6 +152,9 @@ impl World {
         party.arrived.insert(worker);
         if !party.broken && party.arrived.len() == party.members.len() {
             let epoch = party.epoch;
+            if self.book.task(task).limits.run_limit_ns.is_some_and(|limit_ns| limit_ns <= run_ns) {
+                return self.after(run_ns, Happening::GroupOverran(task, epoch));
+            }
             self.after(run_ns, Happening::GroupOver(task, epoch));
         }
     }
@@ -153,9 +179,17 @@ impl World {
         let model = self.book.task(task);
         let value = Made { bytes: model.bytes, resident: model.resident };
         let result = if !reachable {
-            Err(GroupFailure { retry: true, lost: None })
+            Err(GroupFailure { retry: Retry::Again, lost: None })
+        } else if model.limits.wishes > 0 {
+            self.book.task_mut(task).limits.wishes -= 1;
+            let later = Retry::Later { pause_ns: self.random.up_to(self.profile.run_ns_max) };
+            let not_on = *self.random.pick(&party.members).expect("a group has members");
+            Err(GroupFailure {
+                retry: if self.random.percent(50) { Retry::Elsewhere { not_on } } else { later },
+                lost: None,
+            })
         } else if model.failures < model.failing {
-            Err(GroupFailure { retry: !model.fatal, lost: None })
+            Err(GroupFailure { retry: if model.fatal { Retry::Never } else { Retry::Again }, lost: None })
         } else {
             if value.resident {
                 self.workers[party.members[0].index()].copies.insert(task);
@@ -174,16 +208,13 @@ impl World {
         for member in &party.members {
             self.workers[member.index()].group = None;
         }
-        self.report(last, Report::GroupFinished(task, result));
+        self.report(last, Report::GroupFinished(task, party.begun, result));
     }
 
     pub(super) fn die(&mut self, worker: WorkerId) {
         let state = &mut self.workers[worker.index()];
         state.alive = false;
         state.copies.clear();
-        if let Some(task) = state.group {
-            self.break_party(task);
-        }
         let joining: Vec<TaskId> =
             self.parties.iter().filter(|(_, party)| party.members.contains(&worker)).map(|(&task, _)| task).collect();
         for task in joining {

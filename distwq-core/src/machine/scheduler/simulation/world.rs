@@ -2,7 +2,7 @@
 //! controller's part.
 
 use super::super::actions::Whole;
-use super::super::{Action, Actions, Event, GroupFailure, Made, Scheduler, Settings};
+use super::super::{Action, Actions, Event, GroupFailure, Made, Retry, Scheduler, Settings};
 use super::model::{Book, Seen, Tally};
 use super::workers::{Party, SimulatedWorker};
 use super::{Profile, Random};
@@ -24,6 +24,12 @@ pub(super) enum Happening {
     Ran(WorkerId, TaskId, u64),
     /// The members leave a collective task, unless its epoch has passed.
     GroupOver(TaskId, u64),
+    /// A task has reached its run limit on a worker.
+    Overran(WorkerId, TaskId),
+    /// The same of a group, unless its epoch has passed.
+    GroupOverran(TaskId, u64),
+    /// A member leaves a group that was given up.
+    Leaves(WorkerId, TaskId),
     /// A message arrives at the controller.
     Told(Report),
 }
@@ -33,19 +39,28 @@ pub(super) enum ToWorker {
     Start(TaskId),
     TakeBack(Vec<TaskId>),
     Cancel(TaskId),
+    SetAside(TaskId),
     Join(TaskId),
+    Leave(TaskId),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Report {
     Finished(WorkerId, TaskId, u64),
-    Failed(WorkerId, TaskId, u64, bool),
-    GroupFinished(TaskId, Result<Made, GroupFailure>),
+    Failed(WorkerId, TaskId, u64, Retry),
+    /// With the epoch in which the group began.
+    GroupFinished(TaskId, u64, Result<Made, GroupFailure>),
+    Overran(WorkerId, TaskId),
+    GroupOverran(TaskId, u64),
+    Left(WorkerId, TaskId),
     Returned(WorkerId, Vec<TaskId>),
     NotBegun(WorkerId, TaskId),
     Copied(TaskId, WorkerId),
     Lost(WorkerId),
 }
+
+/// How long tasks wait for workers that are set aside.
+const STUCK_GRACE_NS: u64 = 12_000_000;
 
 /// One simulated run.
 pub(super) struct World {
@@ -77,7 +92,7 @@ impl World {
             now_ns: 0,
             sequence: 0,
             agenda: BTreeMap::new(),
-            scheduler: Scheduler::new(Settings::default()),
+            scheduler: Scheduler::new(Settings { stuck_grace_ns: STUCK_GRACE_NS, ..Settings::default() }),
             book: Book::default(),
             workers: Vec::new(),
             parties: BTreeMap::new(),
@@ -86,6 +101,7 @@ impl World {
             slots_used: 0,
             to_add,
         };
+        (world.book.stuck_grace_ns, world.book.has_limits) = (STUCK_GRACE_NS, profile.limit_percent > 0);
         if !profile.priorities && !profile.losses {
             world.book.wide_wait_ns_max = 2 * profile.run_ns_max + 8 * profile.delay_ns_max;
         }
@@ -191,7 +207,7 @@ impl World {
                     let fits = self.scheduler.handle(self.now_ns, Event::Tick, &mut self.actions);
                     assert!(fits && self.actions.is_empty(), "a tick before the deadline does nothing");
                 }
-                if !self.agenda.is_empty() {
+                if !self.agenda.is_empty() || self.scheduler.has_due() {
                     let next_ns = self.random.up_to(2_000_000);
                     self.after(next_ns, Happening::Tick);
                 }
@@ -199,6 +215,9 @@ impl World {
             Happening::At(worker, message) => self.arrive(worker, message),
             Happening::Ran(worker, task, ran_ns) => self.ran(worker, task, ran_ns),
             Happening::GroupOver(task, epoch) => self.group_over(task, epoch),
+            Happening::Overran(worker, task) => self.overran(worker, task),
+            Happening::GroupOverran(task, epoch) => self.group_overran(task, epoch),
+            Happening::Leaves(worker, task) => self.leaves(worker, task),
             Happening::Told(report) => self.told(report),
         }
     }
@@ -221,6 +240,7 @@ impl World {
             Action::StartGroup { task, workers, .. } => {
                 self.sequence += 1;
                 let members = workers.clone();
+                self.book.task_mut(*task).limits.epoch = self.sequence;
                 let party = Party::new(members, self.sequence);
                 self.parties.insert(*task, party);
                 for &worker in workers {
@@ -236,6 +256,7 @@ impl World {
                     self.send(worker, ToWorker::Cancel(*task));
                 }
             }
+            Action::SetAside { task, worker } => self.send(*worker, ToWorker::SetAside(*task)),
             Action::Ended { .. } => {}
             Action::Release { task, holders } => {
                 for holder in holders {
@@ -246,7 +267,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, worker: WorkerId, message: ToWorker) {
+    pub(super) fn send(&mut self, worker: WorkerId, message: ToWorker) {
         let at_ns = self.now_ns + self.delay_ns();
         let state = &mut self.workers[worker.index()];
         state.last_in_ns = state.last_in_ns.max(at_ns);
@@ -283,6 +304,8 @@ impl World {
 
     fn told(&mut self, report: Report) {
         match report {
+            Report::Finished(worker, task, _) | Report::Failed(worker, task, ..) | Report::NotBegun(worker, task)
+                if self.came_back(worker, task) => {}
             Report::Finished(worker, task, ran_ns) => {
                 self.left(worker, task);
                 let model = self.book.task_mut(task);
@@ -294,12 +317,27 @@ impl World {
             Report::Failed(worker, task, ran_ns, retry) => {
                 self.left(worker, task);
                 let model = self.book.task_mut(task);
-                model.failures += 1;
-                model.tried.push(worker);
+                model.limits.was_tried = true;
+                match retry {
+                    Retry::Again | Retry::Never => {
+                        model.failures += 1;
+                        model.tried.push(worker);
+                        self.book.note_pause(self.now_ns, task);
+                    }
+                    other => self.note_wish(task, other),
+                }
                 self.tell(Event::Failed { worker, task, ran_ns, retry });
             }
-            Report::GroupFinished(task, result) => self.told_of_group(task, result),
-            Report::Returned(worker, tasks) => {
+            Report::GroupFinished(task, epoch, result) => {
+                if self.book.task(task).limits.epoch == epoch && !self.book.task(task).on.is_empty() {
+                    self.told_of_group(task, result);
+                }
+            }
+            Report::Overran(worker, task) => self.told_of_overrun(worker, task),
+            Report::GroupOverran(task, epoch) => self.told_of_group_overrun(task, epoch),
+            Report::Left(worker, task) => self.told_of_leaving(worker, task),
+            Report::Returned(worker, mut tasks) => {
+                tasks.retain(|&task| !self.came_back(worker, task));
                 self.book.workers[worker.index()].asked = false;
                 self.book.tally.returned += tasks.len() as u64;
                 for &task in &tasks {
@@ -313,6 +351,10 @@ impl World {
                 self.left(worker, task);
                 self.tell(Event::NotBegun { worker, tasks: &[task] });
             }
+            Report::Copied(task, worker) if self.book.task(task).released => {
+                // It was for an attempt that was given up.
+                self.workers[worker.index()].copies.remove(&task);
+            }
             Report::Copied(task, worker) => {
                 self.book.task_mut(task).holders.insert(worker);
                 self.tell(Event::Copied { task, worker });
@@ -321,7 +363,18 @@ impl World {
         }
     }
 
-    fn left(&mut self, worker: WorkerId, task: TaskId) {
+    fn note_wish(&mut self, task: TaskId, wish: Retry) {
+        self.book.tally.wishes += 1;
+        let now_ns = self.now_ns;
+        let limits = &mut self.book.task_mut(task).limits;
+        match wish {
+            Retry::Elsewhere { not_on } if !limits.refused.contains(&not_on) => limits.refused.push(not_on),
+            Retry::Later { pause_ns } => limits.not_before_ns = now_ns + pause_ns,
+            _ => {}
+        }
+    }
+
+    pub(super) fn left(&mut self, worker: WorkerId, task: TaskId) {
         self.book.workers[worker.index()].in_flight.retain(|&serial| serial != task.serial());
         self.book.task_mut(task).on.clear();
     }
@@ -344,31 +397,46 @@ impl World {
                 model.ran_on = Some(members[0]);
                 model.holders.extend(value.resident.then_some(members[0]));
             }
-            _ => model.failures += 1,
+            Err(GroupFailure { retry: retry @ (Retry::Elsewhere { .. } | Retry::Later { .. }), .. }) => {
+                self.note_wish(task, retry);
+            }
+            _ => {
+                model.failures += 1;
+                self.book.note_pause(self.now_ns, task);
+            }
         }
+        self.book.task_mut(task).limits.was_tried = true;
         self.tell(Event::GroupFinished { task, result });
     }
 
     fn told_of_loss(&mut self, worker: WorkerId) {
+        let slots = self.book.slots_left(worker) as usize;
+        self.book.given_up.retain(|given_up| given_up.worker != worker);
         let seen = &mut self.book.workers[worker.index()];
         (seen.living, seen.asked) = (false, false);
-        let slots = seen.slots as usize;
         for (index, serial) in std::mem::take(&mut seen.in_flight).into_iter().enumerate() {
             let model = &mut self.book.tasks[serial as usize - 1];
             model.on.clear();
-            model.failures += u32::from(index < slots);
+            if index < slots {
+                model.failures += 1;
+                model.limits.was_tried = true;
+                let task = model.id;
+                self.book.note_pause(self.now_ns, task);
+            }
         }
         if let Some(serial) = self.book.workers[worker.index()].group.take() {
             let on = &self.book.tasks[serial as usize - 1].on;
             if on.iter().all(|member| !self.book.workers[member.index()].living) {
                 let model = &mut self.book.tasks[serial as usize - 1];
                 model.failures += 1;
+                model.limits.was_tried = true;
                 model.on.clear();
                 let task = model.id;
+                self.book.note_pause(self.now_ns, task);
                 self.parties.remove(&task);
                 self.tell(Event::Lost { worker });
                 // Nobody else is left who could report it.
-                let result = Err(GroupFailure { retry: true, lost: Some(worker) });
+                let result = Err(GroupFailure { retry: Retry::Again, lost: Some(worker) });
                 return self.tell(Event::GroupFinished { task, result });
             }
         }

@@ -16,7 +16,7 @@ fn actions_come_in_their_order_also_when_more_come_meanwhile() {
     assert_eq!(actions.len(), 1);
     assert_eq!(actions.next(), Some(start(task(0), W0)));
     // Its end takes the other one along.
-    scheduler.handle(0, Event::Failed { worker: W0, task: task(0), ran_ns: 1, retry: false }, &mut actions);
+    scheduler.handle(0, Event::Failed { worker: W0, task: task(0), ran_ns: 1, retry: Retry::Never }, &mut actions);
     assert_eq!(actions.len(), 2);
     assert_eq!(actions.next(), Some(ended(task(0), End::Failed)));
     scheduler.handle(0, Event::Dropped { tasks: &[task(0)] }, &mut actions);

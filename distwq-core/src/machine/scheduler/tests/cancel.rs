@@ -144,7 +144,7 @@ fn the_living_members_of_a_cancelled_group_are_told() {
     play.lose(W1);
     assert_eq!(play.cancel(&[task]), [ask(task, &[W0, W2])]);
     assert_eq!(play.cancel(&[task]), []);
-    let failure = GroupFailure { retry: true, lost: Some(W1) };
+    let failure = GroupFailure { retry: Retry::Again, lost: Some(W1) };
     assert_eq!(play.feed(Event::GroupFinished { task, result: Err(failure) }), [cancelled(task)]);
 }
 

@@ -9,12 +9,12 @@ fn group_done(play: &mut Play, task: TaskId) -> Vec<Whole> {
 }
 
 fn group_failed(play: &mut Play, task: TaskId) -> Vec<Whole> {
-    group_ended(play, task, GroupFailure { retry: true, lost: None })
+    group_ended(play, task, GroupFailure { retry: Retry::Again, lost: None })
 }
 
 /// It has failed because this member was lost.
 fn group_lost(play: &mut Play, task: TaskId, worker: WorkerId) -> Vec<Whole> {
-    group_ended(play, task, GroupFailure { retry: true, lost: Some(worker) })
+    group_ended(play, task, GroupFailure { retry: Retry::Again, lost: Some(worker) })
 }
 
 fn group_ended(play: &mut Play, task: TaskId, failure: GroupFailure) -> Vec<Whole> {
@@ -262,7 +262,7 @@ fn a_failure_of_a_member_is_told_also_if_another_is_lost_after_it() {
     let mut play = Play::with_workers(2);
     let (w, _) = play.add(Spec { retries: 1, ..wide(2) });
     assert_eq!(play.lose(W0), []);
-    let failure = GroupFailure { retry: false, lost: None };
+    let failure = GroupFailure { retry: Retry::Never, lost: None };
     assert_eq!(group_ended(&mut play, w, failure), [ended(w, End::Failed)]);
 }
 

@@ -5,6 +5,7 @@ mod cancel;
 mod choice;
 mod ends;
 mod groups;
+mod limits;
 mod lists;
 mod load;
 mod lost;
@@ -17,7 +18,7 @@ mod values;
 mod why;
 
 use super::actions::Whole;
-use super::{Action, Actions, End, Event, GroupFailure, Made, Scheduler, Settings, Spec};
+use super::{Action, Actions, End, Event, GroupFailure, Made, Patience, Retry, Scheduler, Settings, Spec};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 
 const W0: WorkerId = WorkerId::new(0);
@@ -125,7 +126,7 @@ impl Play {
     }
 
     fn fail(&mut self, task: TaskId, worker: WorkerId) -> Vec<Whole> {
-        self.feed(Event::Failed { worker, task, ran_ns: LONG_NS, retry: true })
+        self.feed(Event::Failed { worker, task, ran_ns: LONG_NS, retry: Retry::Again })
     }
 
     fn lose(&mut self, worker: WorkerId) -> Vec<Whole> {

@@ -208,7 +208,7 @@ fn a_report_of_a_task_that_is_not_there_is_refused() {
     let mut play = Play::with_workers(2);
     let a = play.add_started(Spec::PLAIN, W1);
     play.misfit(Event::Finished { worker: W0, task: a, made: Made { bytes: 0, resident: false }, ran_ns: 1 });
-    play.misfit(Event::Failed { worker: W1, task: TaskId::new(0, 7), ran_ns: 1, retry: true });
+    play.misfit(Event::Failed { worker: W1, task: TaskId::new(0, 7), ran_ns: 1, retry: Retry::Again });
     play.misfit(Event::Returned { worker: W1, tasks: &[a] });
     play.misfit(Event::Joined { worker: W1, slots: 1 });
     play.misfit(Event::Lost { worker: W2 });

@@ -15,7 +15,8 @@ fn a_retry_goes_to_workers_that_have_not_tried() {
 #[test]
 fn a_task_that_has_failed_as_another_one_goes_on_with_its_attempts() {
     let mut play = Play::with_workers(2);
-    let failed = |times, on| Spec { retries: 2, failed: Some(FailedBefore { times, on }), ..Spec::PLAIN };
+    let failed =
+        |times, on| Spec { retries: 2, failed: Some(FailedBefore { times, on, retry: Retry::Again }), ..Spec::PLAIN };
     let (a, actions) = play.add(failed(1, W0));
     assert_eq!(actions, [start_again(a, W1, 2)]);
     assert_eq!(play.fail(a, W1), [start_again(a, W1, 3)]);
@@ -23,6 +24,23 @@ fn a_task_that_has_failed_as_another_one_goes_on_with_its_attempts() {
     let (b, actions) = play.add(failed(2, W1));
     assert_eq!(actions, [start_again(b, W0, 3)]);
     assert_eq!(play.fail(b, W0), [ended(b, End::Failed)]);
+}
+
+#[test]
+fn a_task_that_has_failed_as_another_one_pauses_or_runs_elsewhere_as_that_would() {
+    let mut play = Play::with_workers(2);
+    let failed = |times, retry| Spec { retries: 1, failed: Some(FailedBefore { times, on: W0, retry }), ..Spec::PLAIN };
+    let (a, actions) = play.add(failed(0, Retry::Elsewhere { not_on: W0 }));
+    assert_eq!(actions, [start(a, W1)]);
+    play.finish(a, W1);
+    let b = play.add_waiting(failed(0, Retry::Later { pause_ns: 100 }));
+    assert_eq!(play.pass(99), []);
+    assert_eq!(play.pass(1), [start(b, W1)]);
+    play.finish(b, W1);
+    let patience = Patience { backoff_ns: 50, ..Patience::DEFAULT };
+    let c = play.add_waiting(Spec { patience: Some(patience), ..failed(1, Retry::Again) });
+    assert_eq!(play.pass(49), []);
+    assert_eq!(play.pass(1), [start_again(c, W1, 2)]);
 }
 
 #[test]
@@ -62,7 +80,7 @@ fn a_waiting_retry_goes_back_when_the_others_are_lost() {
 fn a_failure_that_cannot_be_mended_is_not_tried_again() {
     let mut play = Play::with_workers(2);
     let a = play.add_started(Spec { retries: 5, ..Spec::PLAIN }, W1);
-    let actions = play.feed(Event::Failed { worker: W1, task: a, ran_ns: 1, retry: false });
+    let actions = play.feed(Event::Failed { worker: W1, task: a, ran_ns: 1, retry: Retry::Never });
     assert_eq!(actions, [ended(a, End::Failed)]);
 }
 
@@ -118,7 +136,7 @@ fn retries_that_wait_for_others_do_not_hold_each_other_up() {
     let [c, d] = [W1, W0].map(|worker| play.add_started(Spec::PLAIN, worker));
     play.feed(Event::Hold);
     for (task, worker) in [(a, W1), (b, W0), (c, W1)] {
-        play.feed(Event::Failed { worker, task, ran_ns: LONG_NS, retry: true });
+        play.feed(Event::Failed { worker, task, ran_ns: LONG_NS, retry: Retry::Again });
     }
     let starts = play.feed(Event::Resume);
     assert_eq!(starts, [start_again(b, W1, 2), start_again(a, W0, 2)]);

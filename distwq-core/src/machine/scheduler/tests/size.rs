@@ -89,7 +89,7 @@ fn failure_runs_down_a_chain_of_200_000_without_recursion() {
     let (mut scheduler, mut actions) = chain(LARGE);
     let Some(Action::Start { task, worker, .. }) = actions.next() else { panic!("the first task starts") };
     assert!(actions.is_empty());
-    scheduler.handle(0, Event::Failed { worker, task, ran_ns: 1, retry: false }, &mut actions);
+    scheduler.handle(0, Event::Failed { worker, task, ran_ns: 1, retry: Retry::Never }, &mut actions);
     assert_eq!(actions.len(), LARGE as usize);
     assert_eq!(
         actions.last(),

@@ -23,7 +23,7 @@ fn each_task_is_told_by_what_keeps_it_wherever_it_waits() {
     let b = play.add_waiting(Spec { inputs: &[a], ..Spec::PLAIN });
     let c = play.add_waiting(Spec { inputs: &[b], after: &[a], ..Spec::PLAIN });
     let ordered = play.add_waiting(Spec { after: &[c], ..Spec::PLAIN });
-    assert_eq!(play.why(a), Why::Room);
+    assert_eq!(play.why(a), Why::Room { aside: 0 });
     assert_eq!(play.why(b), Why::Tasks { first: a, count: 1 });
     assert_eq!(play.why(c), Why::Tasks { first: b, count: 2 });
     assert_eq!(play.why(ordered), Why::Tasks { first: c, count: 1 }, "no output of that is taken");
@@ -63,4 +63,26 @@ fn a_wide_task_tells_how_many_workers_are_free_and_when_it_is_given_to_a_group()
     let on = (0..3).map(WorkerId::new).find(|worker| play.scheduler.in_flight(*worker) > 0).expect("one runs it");
     play.finish(busy, on);
     assert_eq!(play.why(task), Why::Group);
+}
+
+#[test]
+fn a_task_that_pauses_or_waits_for_a_worker_past_its_limit_is_told_so() {
+    let mut play = Play::with_workers(1);
+    let patience = Some(Patience { backoff_ns: 100, ..Patience::DEFAULT });
+    let paused = play.add_started(Spec { retries: 1, patience, ..Spec::PLAIN }, W0);
+    assert_eq!(play.fail(paused, W0), []);
+    play.pass(40);
+    assert_eq!(play.why(paused), Why::Pause { left_ns: 60 });
+    let leader = play.add_started(Spec::PLAIN, W0);
+    play.finish(leader, W0);
+    let slow = play.add_started(Spec { follow: Some(leader), retries: 1, ..Spec::PLAIN }, W0);
+    play.feed(Event::Overdue { worker: W0, task: slow, retry: Retry::Again });
+    let ready = play.add_waiting(Spec::PLAIN);
+    let follower = play.add_waiting(Spec { follow: Some(leader), ..Spec::PLAIN });
+    assert_eq!(play.why(slow), Why::Aside(W0));
+    assert_eq!(play.why(follower), Why::Aside(W0));
+    assert_eq!(play.why(ready), Why::Room { aside: 1 });
+    let all = play.scheduler.all_waiters(5);
+    assert_eq!((all.pause.count, all.worker.count, all.room.count, all.given), (1, 2, 1, 0));
+    assert_eq!(all.pause.first, [(paused, Why::Pause { left_ns: 60 })]);
 }

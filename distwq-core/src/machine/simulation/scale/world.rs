@@ -76,6 +76,7 @@ impl World {
             seed: 0,
             collective_grace_ns: 10_000_000_000,
             shutdown_grace_ns: 1_000_000_000,
+            stuck_grace_ns: 1_000_000_000,
             queue_max: 100,
             queue_bytes_max: 100_000,
             has_states: false,

@@ -8,7 +8,7 @@ use crate::wire::report::{LongAttempt, Measured};
 /// Task 1 with what few tasks say.
 fn run_with(worker: &mut Told, label: Option<&str>, attempt: u32) {
     let mut frame = Frame::default();
-    let tail = RunTail::new(label, attempt, None, None);
+    let tail = RunTail { label, attempt, ..RunTail::empty() };
     assert!(attempt::push(&mut frame.body, RunFields::new(id(1), FunctionId(0)), |_| true, Some(&tail)));
     worker.receive(&frame);
 }
@@ -93,7 +93,7 @@ fn the_outcomes_of_several_items_go_to_the_controller_beyond_the_limit_of_others
     for (bytes, stays) in [(1_001, false), (256 << 10, false), ((256 << 10) + 1, true)] {
         let mut worker = Told::new();
         let mut frame = Frame::default();
-        let tail = RunTail::new(None, 1, None, Some(items));
+        let tail = RunTail { items: Some(items), ..RunTail::empty() };
         assert!(attempt::push(&mut frame.body, RunFields::new(id(1), FunctionId(0)), |_| true, Some(&tail)));
         worker.receive(&frame);
         let mut attempt = begin(&mut worker, 5);

@@ -1,0 +1,161 @@
+//! Attempts that are given up: what the others are told, and what late answers mean.
+
+use super::*;
+use crate::outcome::error::Limit;
+use crate::outcome::failure::{RetryOn, Wish};
+use std::time::Duration;
+
+const LIMIT_NS: Ns = 50;
+
+fn limited(retry_on: RetryOn, retries: u32) -> Options<'static> {
+    let terms = Terms { run_limit_ns: Some(LIMIT_NS), retry_on, ..Terms::NONE };
+    Options { retries, terms, ..Options::default() }
+}
+
+impl Play {
+    fn add_with(&mut self, remote: &'static Remote, options: &Options<'_>) -> TaskId {
+        self.add_new(&NewTask { options: Some(options), ..plain(remote) })
+    }
+
+    fn overran(&mut self, from: Rank, task: TaskId) {
+        self.say(from, &ToController::Overran { task, started_ns: self.now });
+    }
+
+    fn limit_of(&self, task: TaskId) -> Option<Limit> {
+        match self.error(task)? {
+            TaskError::LimitReached { limit, .. } => Some(limit),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn pass(&mut self, ns: Ns) {
+        self.now += ns;
+        self.tell(Input::TurnEnds);
+    }
+}
+
+fn over(task: TaskId) -> String {
+    format!("{:?}", Some(ToWorker::CancelOver { tasks: vec![task] }))
+}
+
+fn cancel(task: TaskId) -> String {
+    format!("{:?}", Some(ToWorker::Cancel { tasks: vec![task] }))
+}
+
+fn forget(task: TaskId) -> String {
+    format!("{:?}", Some(ToWorker::Forget { values: vec![task] }))
+}
+
+#[test]
+fn what_an_attempt_gives_that_was_given_up_is_dropped_and_its_worker_gets_tasks_again() {
+    let mut play = Play::with_workers(&[W3]);
+    let task = play.add_with(&SINGLE, &limited(RetryOn::default(), 3));
+    play.told();
+    play.overran(W3, task);
+    assert_eq!(play.limit_of(task), Some(Limit::Run));
+    play.overran(W3, task);
+    let next = play.add_new(&plain(&SINGLE));
+    assert_eq!(play.told(), [], "the worker has no slot");
+    assert!(play.controller.who_is_busy().contains("f #1 (past its limit)"), "{}", play.controller.who_is_busy());
+    play.kept(W3, task);
+    assert_eq!(play.told(), [(W3, forget(task)), (W3, over(task)), (W3, run(next))]);
+    assert_eq!(play.limit_of(task), Some(Limit::Run), "it stays as it has ended");
+}
+
+#[test]
+fn a_group_that_reaches_its_limit_is_left_by_all_and_tried_again() {
+    let mut play = Play::with_workers(&[W1, W2, W3, W4]);
+    let options = Options { ranks: Some(2), ..limited(RetryOn::LIMITS, 1) };
+    let task = play.add_with(&GROUP, &options);
+    let members = play.members_of(task);
+    members.iter().for_each(|&member| play.say(member, &ToController::Ready { epoch: 1 }));
+    play.told();
+    play.overran(members[1], task);
+    let failure = "its run limit of 0 ms is reached";
+    let leave = format!("{:?}", Some(ToWorker::Leave { epoch: 1, member: 1, failure }));
+    let told = play.told();
+    for &member in &members {
+        assert!(told.contains(&(member, leave.clone())) && told.contains(&(member, cancel(task))), "{told:?}");
+    }
+    let others: Vec<Rank> = told.iter().map(|(to, _)| *to).filter(|to| !members.contains(to)).collect();
+    assert_eq!(others.len(), 2, "the second attempt is on the other workers: {told:?}");
+    play.finish(members[0], task);
+    play.done(members[1], task, Err(Failure::Limit { limit_ns: LIMIT_NS }));
+    assert_eq!(play.told(), [(members[0], over(task)), (members[1], over(task))]);
+    others.iter().for_each(|&member| play.say(member, &ToController::Ready { epoch: 2 }));
+    others.iter().for_each(|&member| play.finish(member, task));
+    assert!(play.controller.has_ended(task) && play.error(task).is_none(), "{:?}", play.error(task));
+}
+
+#[test]
+fn a_worker_that_says_nothing_is_found_at_the_second_look() {
+    let grace_ns = Duration::from_secs(60).as_nanos() as Ns;
+    let mut play = Play::with_workers(&[W3]);
+    let task = play.add_with(&SINGLE, &limited(RetryOn::default(), 0));
+    play.told();
+    let looks_at = play.now + LIMIT_NS + grace_ns;
+    assert_eq!(play.controller.next_deadline(), Some(looks_at));
+    play.pass(LIMIT_NS + grace_ns);
+    assert_eq!((play.limit_of(task), play.told()), (None, vec![]));
+    play.pass(LIMIT_NS + grace_ns);
+    assert_eq!((play.limit_of(task), play.told()), (Some(Limit::Run), vec![(W3, cancel(task))]));
+    play.overran(W3, task);
+    play.done(W3, task, Err(Failure::Limit { limit_ns: LIMIT_NS }));
+    assert_eq!((play.told(), play.controller.in_flight()), (vec![(W3, over(task))], 0));
+}
+
+#[test]
+fn a_deadline_ends_what_waits_and_what_workers_have() {
+    let mut play = Play::with_workers(&[W3]);
+    let tasks @ [runs, ahead, waits] = [(); 3].map(|()| play.add(&SINGLE, &[], 3));
+    play.told();
+    let at = play.now + 10;
+    play.tell(Input::Deadline { tasks: &tasks, at });
+    assert_eq!(play.controller.next_deadline(), Some(at));
+    play.pass(9);
+    assert!(tasks.iter().all(|&task| play.limit_of(task).is_none()));
+    play.pass(1);
+    assert!(tasks.iter().all(|&task| play.limit_of(task) == Some(Limit::Deadline)));
+    let told = format!("{:?}", Some(ToWorker::Cancel { tasks: vec![runs, ahead] }));
+    assert_eq!(play.told(), [(W3, told)]);
+    play.say(W3, &ToController::NotBegun { tasks: vec![ahead] });
+    play.finish(W3, runs);
+    assert_eq!((play.controller.in_flight(), play.controller.next_deadline()), (0, None));
+    play.tell(Input::Deadline { tasks: &[waits], at: play.now });
+    assert_eq!(play.limit_of(waits), Some(Limit::Deadline));
+}
+
+#[test]
+fn after_the_time_limit_every_task_ends_at_once() {
+    let mut play = Play::new();
+    let at = play.now + 10;
+    play.tell(Input::TimeLimit { at });
+    let early = play.add_new(&plain(&SINGLE));
+    play.pass(10);
+    let late = play.add_new(&plain(&SINGLE));
+    assert_eq!([early, late].map(|task| play.limit_of(task)), [Some(Limit::Deadline); 2]);
+}
+
+#[test]
+fn what_follows_a_failure_is_what_was_chosen_or_asked_for() {
+    let returned = Failure::Returned("no".to_owned());
+    let asks = |wish| Failure::Asks { message: "no".to_owned(), wish };
+    let panicked = Failure::Panicked("no".to_owned());
+    for (retry_on, failure, goes_on) in [
+        (RetryOn::default(), returned.clone(), true),
+        (RetryOn::PANICS, returned, false),
+        (RetryOn::PANICS, panicked.clone(), true),
+        (RetryOn::ERRORS, panicked, false),
+        (RetryOn::default(), Failure::Limit { limit_ns: 1 }, false),
+        (RetryOn::LIMITS, Failure::Limit { limit_ns: 1 }, true),
+        (RetryOn::ALL, asks(Wish::Permanent), false),
+        (RetryOn::ERRORS, asks(Wish::NotHere), true),
+        (RetryOn::PANICS, asks(Wish::Busy { delay_ns: 5 }), true),
+    ] {
+        let mut play = Play::new();
+        let task = play.add_with(&SINGLE, &limited(retry_on, 1));
+        let worker = play.worker_of(task);
+        play.done(worker, task, Err(failure.clone()));
+        assert_eq!(!play.controller.has_ended(task), goes_on, "{failure:?} with {retry_on:?}");
+    }
+}
