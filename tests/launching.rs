@@ -563,22 +563,6 @@ fn a_run_that_waits_for_a_callback_that_never_returns_says_so_after_the_grace() 
     }
 }
 
-/// The grace is half a second, and the task goes on for two minutes.
-#[test]
-fn shutdown_now_ends_with_the_code_of_the_body_and_names_what_it_leaves_behind() {
-    for backend in backends(&[2, 4]) {
-        for (program, code) in [("leaves behind", 0), ("leaves behind and fails", 1)] {
-            let running = TemporaryFile::new("leave");
-            let launcher = launcher(program, backend).env("DISTWQ_TEST_ARGUMENT", &running.0);
-            let output = launch(&launcher);
-            assert_eq!(output.code(), Some(code), "{output}");
-            assert!(output.contains("left behind: launching::endless #1 \"the long one\" on rank "), "{output}");
-            assert!(output.contains("the body goes on") && !output.contains("MPI_ABORT"), "{output}");
-            assert!(output.left_behind.is_empty() && output.wall < END_LIMIT + Duration::from_secs(5), "{output}");
-        }
-    }
-}
-
 /// A program without MPI that an MPI launcher starts several times would do all its work
 /// several times.
 #[cfg(not(feature = "mpi"))]

@@ -126,6 +126,30 @@ pub(super) fn run(program: &str) -> ExitCode {
                 if program == "leaves behind" { Ok(()) } else { Err("the body fails".into()) }
             })
         }
+        "never returns" => {
+            let (wishes, file) = argument.rsplit_once(' ').expect("the file comes last");
+            let has = |wish| wishes.split(' ').any(|word| word == wish);
+            let config = config.shutdown_grace(Duration::from_millis(500)).stuck_grace(Duration::from_millis(300));
+            distwq::launch(config, |cluster| -> BodyOutcome {
+                let call = endless::call(file).label("the long one");
+                let limit = Duration::from_millis(200);
+                let long = cluster.submit(if has("limit") { call.run_limit(limit) } else { call });
+                await_file(file);
+                if has("deadline") {
+                    Batch::of([&long]).deadline(limit);
+                }
+                if has("cancel") {
+                    long.cancel();
+                }
+                match () {
+                    () if has("shutdown_now") => cluster.shutdown_now(),
+                    () if has("shutdown") => cluster.shutdown(),
+                    () => {}
+                }
+                println!("the task ends: {:?}", long.get_timeout(END_LIMIT));
+                Ok(())
+            })
+        }
         "aborts" => distwq::launch(config, |cluster| wait_for(cluster, aborts::call().label("the abort"))),
         "aborts later" => {
             distwq::launch(config, |cluster| wait_for(cluster, aborts_later::call(&*argument).retries(1)))

@@ -1,4 +1,5 @@
-//! Runs that are stopped from outside, by signals, or at once, by `abort`.
+//! Runs that are stopped from outside, by signals, or at once, by `abort`; and those that
+//! a task keeps which never returns.
 
 use super::*;
 
@@ -41,4 +42,40 @@ fn a_program_may_leave_signals_to_the_system() {
     let output = launch(&launcher("does not handle signals", None).env("DISTWQ_TEST_ARGUMENT", "TERM"));
     assert!(output.code() != Some(0) && !output.contains("has come"), "{output}");
     assert!(output.wall < END_LIMIT, "{output}");
+}
+
+/// The grace is half a second, and the task goes on for two minutes.
+#[test]
+fn shutdown_now_ends_with_the_code_of_the_body_and_names_what_it_leaves_behind() {
+    for backend in backends(&[2, 4]) {
+        for (program, code) in [("leaves behind", 0), ("leaves behind and fails", 1)] {
+            let running = TemporaryFile::new("leave");
+            let launcher = launcher(program, backend).env("DISTWQ_TEST_ARGUMENT", &running.0);
+            let output = launch(&launcher);
+            assert_eq!(output.code(), Some(code), "{output}");
+            assert!(output.contains("left behind: launching::endless #1 \"the long one\" on rank "), "{output}");
+            assert!(output.contains("the body goes on") && !output.contains("MPI_ABORT"), "{output}");
+            assert!(output.left_behind.is_empty() && output.wall < END_LIMIT + Duration::from_secs(5), "{output}");
+        }
+    }
+}
+
+/// The grace is half a second, and the task goes on for two minutes.
+#[test]
+fn a_task_that_never_returns_does_not_keep_a_run_with_limits_from_ending() {
+    for backend in backends(&[3]) {
+        for how in ["limit", "deadline"] {
+            for wishes in ["", "cancel", "shutdown", "cancel shutdown", "shutdown_now", "cancel shutdown_now"] {
+                let running = TemporaryFile::new("never");
+                let argument = format!("{how} {wishes} {}", running.0.display());
+                let launcher = launcher("never returns", backend).env("DISTWQ_TEST_ARGUMENT", &argument);
+                let output = expect_end(launch(&launcher), "within the shutdown grace of 500 ms; busy: rank");
+                assert!(output.contains("launching::endless #1 \"the long one\" (past its limit)"), "{output}");
+                let is_cancelled = wishes.contains("cancel") || wishes.contains("now");
+                let end = if is_cancelled { "Cancelled" } else { "LimitReached" };
+                assert!(output.contains(&format!("the task ends: Err({end}")), "{wishes}: {output}");
+                assert!(output.left_behind.is_empty(), "{output}");
+            }
+        }
+    }
 }
