@@ -2,7 +2,7 @@
 //! batches that are cancelled.
 
 use distwq::prelude::*;
-use distwq::{OnFailure, Progress};
+use distwq::{Limit, OnFailure, Progress};
 use std::time::{Duration, Instant};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -87,6 +87,39 @@ fn a_cancelled_run_ends_and_all_else_goes_on(cluster: &Cluster) -> Outcome {
     assert!(running[1..].iter().all(is_cancelled), "whether they had begun or not");
     assert_eq!((run.progress().ended, other.get()?), (cluster.workers() + 20, 9));
     assert_eq!(cluster.submit(square::call(4)).get()?, 16);
+    Ok(())
+}
+
+fn is_late(handle: &Handle<u64>) -> bool {
+    matches!(handle.get(), Err(TaskError::LimitReached { limit: Limit::Deadline, .. }))
+}
+
+#[distwq::test(ranks = [2, 3, 4, 7])]
+fn at_its_deadline_a_run_ends_and_what_has_ended_stays(cluster: &Cluster) -> Outcome {
+    let mut graph = Graph::new();
+    let early = graph.add(square::call(5).priority(1));
+    let running: Vec<_> =
+        (0..cluster.workers()).map(|_| graph.add(until_cancelled::call(true).after(&early))).collect();
+    let waiting: Vec<_> = (0..20).map(|x| graph.add(square::call(x).after_all(&running))).collect();
+    let run = cluster.start(&mut graph)?;
+    assert_eq!(early.get()?, 25);
+    let begun = Instant::now();
+    run.deadline(Duration::from_secs(20));
+    run.deadline(Duration::from_millis(100));
+    let error = run.wait().expect_err("most are late");
+    assert!((Duration::from_millis(100)..Duration::from_secs(10)).contains(&begun.elapsed()), "{error}");
+    assert!(matches!(&error, RunError::Failed { upstream: 0, .. }), "{error}");
+    assert!(running.iter().chain(&waiting).all(is_late));
+    assert_eq!(early.get()?, 25);
+    // Nothing else ends, and the workers come back.
+    assert_eq!(cluster.submit(square::call(4)).get()?, 16);
+    let mut graph = Graph::new();
+    let squares: Vec<_> = (0..10).map(|x| graph.add(square::call(x))).collect();
+    let run = cluster.start(&mut graph)?;
+    run.deadline(Duration::from_secs(60));
+    run.wait()?;
+    run.deadline(Duration::ZERO);
+    assert_eq!(squares[3].get()?, 9, "all had ended");
     Ok(())
 }
 

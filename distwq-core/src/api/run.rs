@@ -132,6 +132,38 @@ impl Run {
         })
     }
 
+    /// Ends the tasks that have not ended within this time from now, as
+    /// [`LimitReached`](crate::TaskError::LimitReached). What has ended stays. Tasks that
+    /// run learn of it by [`Context::cancelled`](crate::Context::cancelled); what they
+    /// give later is dropped, and they keep their slots until they return. Said again,
+    /// the earlier time counts. Never waits; allowed anywhere, also within a task.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    /// use std::time::Duration;
+    ///
+    /// #[remote]
+    /// fn nap(ms: u64) -> u64 {
+    ///     std::thread::sleep(Duration::from_millis(ms));
+    ///     ms
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) -> Result<(), RunError> {
+    ///     let mut graph = Graph::new();
+    ///     let [short, long] = [0, 400].map(|ms| graph.add(nap::call(ms)));
+    ///     let run = cluster.start(&mut graph)?;
+    ///     run.deadline(Duration::from_millis(100));
+    ///     assert!(run.wait().is_err());
+    ///     assert_eq!((short.get().is_ok(), long.get().is_ok()), (true, false));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn deadline(&self, time: Duration) {
+        self.cluster.inner().driver.with(|engine| engine.graph_deadline_in(self.graph_run, time));
+    }
+
     /// Cancels the tasks that have not ended, as
     /// [`Handle::cancel`](crate::Handle::cancel) does: those that wait end at once, and
     /// those that run learn it. Never waits; allowed anywhere, also within a task.

@@ -357,6 +357,7 @@ pub enum Limit {
     /// [`Call::wait_limit`](crate::Call::wait_limit).
     Wait,
     /// [`Batch::deadline`](crate::Batch::deadline),
+    /// [`Run::deadline`](crate::Run::deadline),
     /// [`Map::deadline`](crate::Map::deadline) or
     /// [`Config::time_limit`](crate::Config::time_limit).
     Deadline,

@@ -282,10 +282,22 @@ impl ControllerEngine {
 
     /// These tasks have to end within this time from now; gives when that is.
     pub(crate) fn deadline_in(&mut self, tasks: &[TaskId], time: Duration) -> Ns {
-        self.now_ns = self.now_ns.max(now_ns());
-        let at = self.now_ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let at = self.time_in(time);
         self.deadline(tasks, at);
         at
+    }
+
+    /// The tasks of a graph that have not ended have to within this time from now.
+    pub(crate) fn graph_deadline_in(&mut self, graph_run: GraphRunId, time: Duration) {
+        let at = self.time_in(time);
+        self.handle(Input::GraphDeadline { graph_run, at });
+        self.deliver();
+    }
+
+    /// When it will be so long after now.
+    fn time_in(&mut self, time: Duration) -> Ns {
+        self.now_ns = self.now_ns.max(now_ns());
+        self.now_ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// These tasks have to end by this time.
@@ -296,8 +308,7 @@ impl ControllerEngine {
 
     /// All tasks have to end within this time from now.
     pub(crate) fn limit_time(&mut self, time: Duration) {
-        self.now_ns = self.now_ns.max(now_ns());
-        let at = self.now_ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        let at = self.time_in(time);
         self.handle(Input::TimeLimit { at });
     }
 

@@ -45,6 +45,8 @@ pub(crate) enum Input<'a> {
     CancelAll,
     /// These tasks have to end by this time; some may have ended.
     Deadline { tasks: &'a [TaskId], at: Ns },
+    /// The same of all tasks of a graph.
+    GraphDeadline { graph_run: GraphRunId, at: Ns },
     /// All have to, and those that are added later end at once.
     TimeLimit { at: Ns },
     /// A user waits until [more tasks](super::Controller::has_room) may be queued.

@@ -10,7 +10,7 @@ use super::table::RanOn;
 use super::workers::{Workers, unknown};
 use crate::codec::CodecError;
 use crate::function::remote::Failure;
-use crate::id::{TaskId, WorkerId};
+use crate::id::{GraphRunId, TaskId, WorkerId};
 use crate::machine::Ns;
 use crate::machine::scheduler::{Event, Retry};
 use crate::outcome::error::Limit;
@@ -166,6 +166,14 @@ impl Controller {
             let table = &self.table;
             of_deadline.tasks.retain(|task| table.is_pending(*task));
             of_deadline.full = 2 * of_deadline.tasks.len();
+        }
+    }
+
+    /// All tasks of a graph that have not ended have to end by this time.
+    pub(super) fn graph_deadline(&mut self, graph_run: GraphRunId, at: Ns, out: &mut Outbox) {
+        let tasks = self.table.pending(|entry| entry.graph_run == Some(graph_run));
+        if !tasks.is_empty() {
+            self.deadline(&tasks, at, out);
         }
     }
 

@@ -206,6 +206,7 @@ impl Controller {
             Input::CancelGraph { graph_run } => self.cancel_graph(graph_run, out),
             Input::CancelAll => self.cancel_all(out),
             Input::Deadline { tasks, at } => self.deadline(tasks, at, out),
+            Input::GraphDeadline { graph_run, at } => self.graph_deadline(graph_run, at, out),
             Input::TimeLimit { at } => self.time_limit(at),
             Input::RoomWanted => self.queue.is_wanted = true,
             Input::ReportsWanted => self.ask_reports(out),

@@ -17,6 +17,12 @@ impl Play {
         self.add_new(&NewTask { options: Some(options), ..plain(remote) })
     }
 
+    fn begin_graph(&mut self, cancels: bool) -> GraphRunId {
+        let size = GraphSize { tasks: 2, values: 0, dependencies: 0, inputs_room: 0 };
+        self.tell(Input::GraphBegins { size, cancels });
+        self.out.graph_run.take().expect("it was started")
+    }
+
     fn overran(&mut self, from: Rank, task: TaskId) {
         self.say(from, &ToController::Overran { task, started_ns: self.now });
     }
@@ -123,6 +129,39 @@ fn a_deadline_ends_what_waits_and_what_workers_have() {
     assert_eq!((play.controller.in_flight(), play.controller.next_deadline()), (0, None));
     play.tell(Input::Deadline { tasks: &[waits], at: play.now });
     assert_eq!(play.limit_of(waits), Some(Limit::Deadline));
+}
+
+#[test]
+fn a_deadline_of_a_graph_ends_what_of_it_has_not_ended() {
+    let mut play = Play::with_workers(&[W3]);
+    let other = play.add(&SINGLE, &[], 0);
+    let graph_run = play.begin_graph(false);
+    let [done, waits] = [(); 2].map(|()| play.add_new(&NewTask { graph_run: Some(graph_run), ..plain(&SINGLE) }));
+    play.tell(Input::GraphEnds);
+    play.finish(W3, other);
+    play.finish(W3, done);
+    let at = play.now + 10;
+    play.tell(Input::GraphDeadline { graph_run, at });
+    let late = play.add(&SINGLE, &[], 0);
+    play.pass(10);
+    assert_eq!([other, done, waits, late].map(|task| play.limit_of(task)), [None, None, Some(Limit::Deadline), None]);
+}
+
+#[test]
+fn a_limit_of_one_task_cancels_the_others_of_a_graph_that_wants_that() {
+    let mut play = Play::with_workers(&[W3]);
+    let graph_run = play.begin_graph(true);
+    let options = limited(RetryOn::default(), 0);
+    let of_graph = NewTask { graph_run: Some(graph_run), ..plain(&SINGLE) };
+    let slow = play.add_new(&NewTask { options: Some(&options), ..of_graph });
+    let other = play.add_new(&of_graph);
+    play.tell(Input::GraphEnds);
+    play.overran(W3, slow);
+    assert_eq!(play.limit_of(slow), Some(Limit::Run));
+    assert!(play.controller.has_ended(slow));
+    play.done(W3, slow, Err(Failure::Limit { limit_ns: LIMIT_NS }));
+    play.say(W3, &ToController::NotBegun { tasks: vec![other] });
+    assert!(matches!(play.error(other), Some(TaskError::Cancelled { .. })), "{:?}", play.error(other));
 }
 
 #[test]
