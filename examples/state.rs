@@ -1,6 +1,6 @@
 //! A state for each slot: every worker sieves the primes once and keeps them, and the
-//! tasks look them up. Afterwards the figures say where the time went, and in the end each
-//! tells how often it was asked.
+//! tasks look them up. Afterwards the figures say where the time went, and in the end
+//! each tells how often it was asked.
 
 use distwq::prelude::*;
 

@@ -63,6 +63,20 @@ fn no_more_bytes_of_arguments_are_queued_than_the_config_allows(cluster: &Cluste
     Ok(())
 }
 
+/// Of its window of 100 a map pulls as many as may be queued.
+#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(10))]
+fn the_source_of_a_map_pauses_while_as_much_is_queued_as_may_be(cluster: &Cluster) -> Outcome {
+    let slow: Vec<_> = (0..5).map(|_| cluster.submit(pause::call(30))).collect();
+    let source = (0..300).inspect(|x| assert!(x % 30 > 0 || outstanding(cluster) < 10, "{x} was pulled"));
+    let squares = cluster.map(square::call, source).window(100).chunk(1);
+    assert_eq!(squares.sum::<Result<u64, _>>()?, (0..300).map(|x| x * x).sum::<u64>());
+    // Others have filled the queue before the map begins.
+    let waits: Vec<_> = (0..10).map(|_| cluster.submit(square::call(1).after_all(&slow))).collect();
+    assert_eq!(cluster.map(square::call, 0..10).sum::<Result<u64, _>>()?, 285);
+    assert!(waits.iter().all(|handle| handle.get() == Ok(1)));
+    Ok(())
+}
+
 #[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(2))]
 fn try_submit_gives_the_call_back_instead_of_waiting(cluster: &Cluster) -> Outcome {
     let slow = cluster.submit(pause::call(100));

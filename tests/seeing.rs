@@ -261,3 +261,26 @@ fn the_making_of_states_is_told_apart_from_work(cluster: &Cluster) -> Outcome {
     assert!(run_of(&stats, "use_state").min < Duration::from_millis(30), "{stats}");
     Ok(())
 }
+
+/// However they travel.
+#[distwq::test(ranks = [2, 3, 4, 7])]
+fn each_item_of_a_map_counts_in_the_figures_as_a_task_does(cluster: &Cluster) -> Outcome {
+    const ITEMS: u64 = 500;
+    let wanted = |x: &u64| *x % 10 != 7;
+    for chunk in [1, 50] {
+        let results: Vec<_> = cluster.map(halve::call, 0..ITEMS).chunk(chunk).collect();
+        assert_eq!(results.iter().filter(|result| result.is_err()).count() as u64, ITEMS / 10);
+        let values: Vec<u64> = results.into_iter().filter_map(Result::ok).collect();
+        assert_eq!(values, (0..ITEMS).filter(wanted).map(|x| x / 2).collect::<Vec<_>>());
+    }
+    let stats = until_counted(cluster, 2 * ITEMS);
+    let runs = run_of(&stats, "halve");
+    assert_eq!((runs.count, runs.failures, stats.outstanding), (2 * ITEMS, ITEMS / 5, 0), "{stats}");
+    assert!(runs.min <= runs.mean && runs.mean <= runs.max && runs.max <= runs.total, "{runs:?}");
+    Ok(())
+}
+
+#[remote]
+fn halve(x: u64) -> Result<u64, String> {
+    if x % 10 == 7 { Err("it has a seven".to_owned()) } else { Ok(x / 2) }
+}

@@ -53,6 +53,24 @@ fn shows_progress(cluster: &Cluster) -> Result<(), TaskError> {
     Ok(())
 }
 
+fn shows_progress_of_a_map(cluster: &Cluster) -> Result<(), TaskError> {
+    let results = cluster.map(naps::call, 5..9).chunk(2).progress_bar();
+    assert_eq!(results.filter(Result::is_err).count(), 1);
+    println!("the bar is gone");
+    Ok(())
+}
+
+fn shows_progress_of_a_run(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
+    let mut graph = Graph::new();
+    (5..9).for_each(|milliseconds| drop(graph.add(naps::call(milliseconds))));
+    let run = cluster.start(&mut graph)?;
+    let bar = run.progress_bar();
+    assert!(run.wait().is_err());
+    drop(bar);
+    println!("the bar is gone");
+    Ok(())
+}
+
 fn forwards(cluster: &Cluster) -> Result<(), TaskError> {
     for number in 0..3 {
         cluster.submit(logs::call(number).label(format!("number {number}"))).get()?;
@@ -98,6 +116,8 @@ fn run(program: &str) -> ExitCode {
     let config = Config::new().workers(2);
     match program {
         "shows progress" => distwq::launch(config, shows_progress),
+        "shows progress of a map" => distwq::launch(config, shows_progress_of_a_map),
+        "shows progress of a run" => distwq::launch(config, shows_progress_of_a_run),
         "forwards" => distwq::launch(config.forward_logs(LogLevel::Info), forwards),
         "forwards by a variable" => distwq::launch(config, forwards),
         "forwards to a subscriber" => {
@@ -146,8 +166,14 @@ fn backends() -> Vec<Option<usize>> {
 #[test]
 fn progress_is_told_in_lines_where_there_is_no_terminal() {
     for backend in backends() {
-        for variables in [&[][..], &[("DISTWQ_PROGRESS", "lines")]] {
-            let output = launch("shows progress", backend, variables);
+        let lines: &[_] = &[("DISTWQ_PROGRESS", "lines")];
+        for (program, variables) in [
+            ("shows progress", &[][..]),
+            ("shows progress", lines),
+            ("shows progress of a map", &[]),
+            ("shows progress of a run", &[]),
+        ] {
+            let output = launch(program, backend, variables);
             let last = "distwq: 4 of 4 tasks have ended, 1 failed, ";
             assert_eq!(output.to_string().matches(last).count(), 1, "{output}");
         }

@@ -364,7 +364,7 @@ impl<S, F> Config<S, F> {
     /// [`Cluster::submit`](crate::Cluster::submit) waits until one has ended. It bounds
     /// what a program keeps that submits faster than its workers can run: a task takes
     /// some 300 bytes of the controller's memory, besides its arguments. Graphs are taken
-    /// whole.
+    /// whole, and a [map](crate::Cluster::map) pulls no items meanwhile.
     pub fn queue_max(mut self, tasks: u64) -> Self {
         self.queue_max = tasks;
         self

@@ -214,8 +214,18 @@ impl Cluster {
 
     /// Waits until less is queued than may be.
     fn await_room(&self) {
+        self.await_room_until(None);
+    }
+
+    /// The same until `deadline` at most.
+    pub(super) fn await_room_until(&self, deadline: Option<Instant>) {
         // Ends because every task ends, or when no tasks are taken any more.
-        self.inner.driver.wait(Awaited::Room, |engine| engine.has_room().then_some(()));
+        self.inner.driver.wait_until(Awaited::Room, deadline, |engine| engine.has_room().then_some(()));
+    }
+
+    /// Whether a thread that submits one more task has to wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.inner.driver.with(|engine| !engine.machine().has_room() && self.inner.has_to_wait(engine))
     }
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 /// four, up to one a minute, and one in the end.
 /// [`Config::progress`](crate::Config::progress) and `DISTWQ_PROGRESS` choose.
 ///
-/// [`Batch::progress_bar`](crate::Batch::progress_bar) makes one.
+/// [`Batch::progress_bar`](crate::Batch::progress_bar) and
+/// [`Run::progress_bar`](crate::Run::progress_bar) make one.
 #[must_use = "it is shown until it is dropped"]
 pub struct ProgressBar {
     stop: Arc<Stop>,

@@ -3,6 +3,7 @@
 use crate::api::batch::Progress;
 use crate::api::cluster::Cluster;
 use crate::api::graph::Graph;
+use crate::api::progress::{HowFar, ProgressBar};
 use crate::id::GraphRunId;
 use crate::machine::controller::{Awaited, GraphProgress, ReferenceNote};
 use crate::outcome::error::RunError;
@@ -129,6 +130,41 @@ impl Run {
             tasks,
             ended,
             failed,
+        })
+    }
+
+    /// Shows on standard error how far the tasks are, until what this gives is dropped: a
+    /// bar on a terminal, lines elsewhere.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    ///
+    /// #[remote]
+    /// fn square(x: u64) -> u64 {
+    ///     x * x
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let mut graph = Graph::new();
+    ///     (1..=100).for_each(|x| drop(graph.add(square::call(x))));
+    ///     let run = cluster.start(&mut graph)?;
+    ///     let _bar = run.progress_bar();
+    ///     run.wait()?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn progress_bar(&self) -> ProgressBar {
+        let (cluster, graph_run) = (self.cluster.clone(), self.graph_run);
+        let mut last = HowFar::default();
+        ProgressBar::show(self.cluster.inner().progress, move || {
+            // What was known last stays, once nobody but the bar asks for the run.
+            let progress = cluster.inner().driver.with(|engine| engine.machine().graph_progress(graph_run));
+            if let Some(GraphProgress { tasks, ended, failed }) = progress {
+                last = HowFar { ended: ended as u64, failed: failed as u64, of: Some(tasks as u64) };
+            }
+            last
         })
     }
 

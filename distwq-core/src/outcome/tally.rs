@@ -31,6 +31,18 @@ impl Tally {
         self.max_ns = self.max_ns.max(ran_ns);
     }
 
+    /// So many items of a map have run one after another, so long together: each counts
+    /// with the mean of that.
+    pub(crate) fn add_items(&mut self, ran_ns: u64, items: u32, failed: u32) {
+        let Some(mean_ns) = ran_ns.checked_div(items.into()) else { return };
+        self.count += u64::from(items);
+        self.failures += u64::from(failed);
+        self.total_ns = self.total_ns.wrapping_add(ran_ns);
+        self.squares = self.squares.wrapping_add(u128::from(mean_ns) * u128::from(mean_ns) * u128::from(items));
+        self.min_ns = self.min_ns.min(mean_ns);
+        self.max_ns = self.max_ns.max(mean_ns);
+    }
+
     /// Adds what was counted elsewhere.
     pub(crate) fn join(&mut self, other: &Self) {
         self.count += other.count;
@@ -70,7 +82,8 @@ impl Tally {
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct RunTimes {
-    /// Attempts that ran to their ends. Of a collective task each member is one.
+    /// Attempts that ran to their ends. Of a collective task each member is one, and so
+    /// is each item of a map; items that travelled together count with their mean time.
     pub count: u64,
     /// Those of them that gave no value.
     pub failures: u64,
@@ -101,6 +114,16 @@ mod tests {
         assert_eq!(tally(&[]).times(), RunTimes::default());
         let once = tally(&[7]).times();
         assert_eq!((once.count, once.failures, once.mean, once.sd), (1, 1, Duration::from_nanos(7), Duration::ZERO));
+    }
+
+    #[test]
+    fn items_that_ran_together_count_each_with_their_mean() {
+        let mut items = tally(&[8]);
+        items.add_items(40, 10, 3);
+        items.add_items(5, 0, 0);
+        let RunTimes { count, failures, total, min, max, .. } = items.times();
+        assert_eq!((count, failures), (11, 3));
+        assert_eq!([total, min, max], [48, 4, 8].map(Duration::from_nanos));
     }
 
     /// 2, 4, 4, 4, 5, 5, 7, 9: the sum of the squares of their distances from 5 is 32.

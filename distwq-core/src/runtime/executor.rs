@@ -143,7 +143,11 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
         let (task, epoch, output) = attempt.parts();
         let group = epoch.map(|epoch| group_of(driver, epoch));
         attempt.failure = match items {
-            Some(items) if items.count > 1 => items::run(task, items, &site, output, keeper.as_mut()),
+            Some(items) if items.count > 1 => {
+                let ran = items::run(task, items, &site, output, keeper.as_mut());
+                attempt.items = Some((ran.items, ran.failed));
+                ran.failure
+            }
             _ => {
                 if let Some(items) = items {
                     current::set_item(Some(items.item(0)));

@@ -1,5 +1,6 @@
 //! A function applied to many items: pulled, sent and given back within a window.
 
+mod bar;
 mod flights;
 mod reduce;
 mod results;
@@ -10,6 +11,7 @@ use crate::api::call::Call;
 use crate::api::cluster::Cluster;
 use crate::outcome::error::{Limit, Refusal, TaskError, TaskSite};
 use crate::task::current;
+use bar::Bar;
 use flights::{Ended, Flights, Waited};
 use results::{Given, Landed, Results};
 use serde::de::DeserializeOwned;
@@ -85,6 +87,9 @@ pub struct Map<I, F, T> {
     /// From the first `next` on, if there is a limit.
     deadline: Option<Instant>,
     stage: Stage,
+    is_shown: bool,
+    /// What is shown while results are taken.
+    bar: Option<Bar>,
 }
 
 /// How far a map is.
@@ -147,6 +152,8 @@ impl Cluster {
             limit: None,
             deadline: None,
             stage: Stage::New,
+            is_shown: false,
+            bar: None,
         }
     }
 }
@@ -195,6 +202,31 @@ impl<I, F, T> Map<I, F, T> {
     /// [`LimitReached`](TaskError::LimitReached) as the last one, and cancels the others.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.limit = Some(after);
+        self
+    }
+
+    /// Shows on standard error how far the map is, from the first result that is asked
+    /// for to the last: a bar on a terminal, lines elsewhere, see
+    /// [`ProgressBar`](crate::ProgressBar). Items count, not messages.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    ///
+    /// #[remote]
+    /// fn square(x: u64) -> u64 {
+    ///     x * x
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+    ///     let sum: Result<u64, _> = cluster.map(square::call, 0..100).progress_bar().sum();
+    ///     assert_eq!(sum?, 328_350);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn progress_bar(mut self) -> Self {
+        self.is_shown = true;
         self
     }
 
@@ -283,6 +315,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// Whether an error is given. It may be the last that the map does.
     #[cold]
     fn passes_on(&mut self, error: &TaskError) -> bool {
+        self.bar.iter().for_each(Bar::failed);
         if self.stage == Stage::Late && matches!(error, TaskError::Cancelled { .. }) {
             return false;
         }
@@ -343,12 +376,18 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     fn begin(&mut self) -> Option<Given<T>> {
         self.stage = Stage::Open;
         self.deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
+        if self.is_shown {
+            let (least, most) = self.source.size_hint();
+            let of = most.filter(|most| *most == least);
+            self.bar = Some(Bar::new(self.flights.cluster.inner().progress, of.map(|of| of as u64)));
+        }
         let what = match (self.sizes.window, self.sizes.chunk) {
             (Some(0), _) => "window",
             (_, Some(0)) => "chunk",
             _ => return None,
         };
         self.stage = Stage::Over;
+        self.bar = None;
         Some(Given { index: 0, result: Err(TaskError::refused("map", Refusal::NoItems { what: what.to_owned() })) })
     }
 
@@ -356,6 +395,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     fn land(&mut self) {
         while let Some(Ended { flight, ran_ns, .. }) = self.flights.next_ended() {
             self.done += flight.count as usize;
+            self.bar.iter().for_each(|bar| bar.ended(self.done));
             if let Some(ran_ns) = ran_ns {
                 self.sizes.ran(flight.count, ran_ns);
             }
@@ -376,7 +416,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         loop {
             self.send(false);
             let room = self.sizes.window().saturating_sub(self.held);
-            if room == 0 || self.source.is_over || self.is_late() {
+            if room == 0 || self.source.is_over || self.is_late() || self.has_to_pause() {
                 break;
             }
             self.source.pull(room, &mut self.sizes, self.deadline, &mut self.held);
@@ -386,6 +426,16 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             // It is worth to pull again once there is room for a chunk.
             self.fill_below = self.sizes.window() + 1 - self.sizes.chunk().min(self.sizes.window());
         }
+    }
+
+    /// Whether the source has to wait because as much is queued as may be: until results
+    /// are taken, or, if none are on their way, here.
+    fn has_to_pause(&mut self) -> bool {
+        let cluster = &self.flights.cluster;
+        if self.held == 0 && cluster.is_full() {
+            cluster.await_room_until(self.deadline);
+        }
+        self.held > 0 && cluster.is_full()
     }
 
     /// Submits what was pulled: if not `all`, what makes whole chunks.
@@ -425,6 +475,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// No more results are given, and what has not started never will.
     fn end(&mut self) {
         self.stage = Stage::Over;
+        self.bar = None;
         self.stop_pulling();
         self.current = None;
         self.results.forget_all();

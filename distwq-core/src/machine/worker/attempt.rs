@@ -21,6 +21,9 @@ pub(crate) struct Attempt {
     pub(crate) output: PayloadWriter,
     /// It was of several items of a map, and the output tells what became of each.
     pub(crate) gives_outcomes: bool,
+    /// How many items of a map have run, and how many of them have failed, if it was of
+    /// several.
+    pub(crate) items: Option<(u32, u32)>,
     /// Why it has given no output.
     pub(crate) failure: Option<Box<Failure>>,
 }
@@ -35,6 +38,7 @@ impl Attempt {
         init_ns: 0,
         output: PayloadWriter::new(),
         gives_outcomes: false,
+        items: None,
         failure: None,
     };
 

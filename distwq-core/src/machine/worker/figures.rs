@@ -43,7 +43,11 @@ impl Figures {
         let Some(function) = self.function(remote) else { return };
         // The state may have been made anew before the function was called.
         let ran_ns = attempt.ran_ns.saturating_sub(attempt.init_ns);
-        self.runs[function.0 as usize].add(ran_ns, attempt.failure.is_some());
+        let runs = &mut self.runs[function.0 as usize];
+        match attempt.items.take() {
+            None => runs.add(ran_ns, attempt.failure.is_some()),
+            Some((ran, failed)) => runs.add_items(ran_ns, ran, failed),
+        }
         self.init_ns += attempt.init_ns;
         let description = attempt.description.take();
         if ran_ns > self.longest.more_than_ns {

@@ -13,6 +13,16 @@ use crate::task::current::{self, Described};
 use crate::task::items::Items;
 use crate::wire::chunk::{self, Call, OutcomeWriter};
 
+/// What has become of the items of a task.
+pub(super) struct Ran {
+    /// How many have run.
+    pub(super) items: u32,
+    /// How many of them have failed.
+    pub(super) failed: u32,
+    /// Why the task as a whole has.
+    pub(super) failure: Option<Box<Failure>>,
+}
+
 /// Runs the items of a task. Writes what became of each, or the one value that they make.
 /// A failure is one of the task as a whole.
 pub(super) fn run(
@@ -21,21 +31,27 @@ pub(super) fn run(
     site: &SlotSite,
     output: &mut PayloadWriter,
     keeper: Option<&mut Keeper>,
-) -> Option<Box<Failure>> {
+) -> Ran {
     let remote = task.remote.expect("a task that runs has a function");
     let attempt = current::description().attempt();
     output.clear();
     current::set(Some((task.id, remote.path)));
-    let calls = Calls { left: task.plain.as_slice(), items, next: 0, site, attempt, is_labelled: false };
-    let result = match items.fold {
-        None => outcomes(remote, calls, output, keeper),
-        Some(fold) => folded(remote, FunctionId(fold), calls, output, keeper),
+    let mut calls = Calls { left: task.plain.as_slice(), items, next: 0, site, attempt, is_labelled: false };
+    let (failed, result) = match items.fold {
+        None => outcomes(remote, &mut calls, output, keeper),
+        Some(fold) => {
+            let result = folded(remote, FunctionId(fold), &mut calls, output, keeper);
+            (u32::from(result.is_err()), result)
+        }
     };
+    let items = calls.next;
     current::set(None);
     task.plain.unshare();
-    let failure = result.err()?;
-    output.clear();
-    Some(Box::new(failure))
+    let failure = result.err().map(|failure| {
+        output.clear();
+        Box::new(failure)
+    });
+    Ran { items, failed, failure }
 }
 
 /// The calls of a task that are left.
@@ -68,15 +84,16 @@ impl<'a> Calls<'a> {
     }
 }
 
-/// Runs each item that has its turn before the task is cancelled.
+/// Runs each item that has its turn before the task is cancelled. Gives how many have
+/// failed.
 fn outcomes(
     remote: &Remote,
-    mut calls: Calls<'_>,
+    calls: &mut Calls<'_>,
     output: &mut PayloadWriter,
     mut keeper: Option<&mut Keeper>,
-) -> Result<(), Failure> {
+) -> (u32, Result<(), Failure>) {
     let mut outcomes = OutcomeWriter::new(output);
-    let mut all = Ok(());
+    let (mut failed, mut all) = (0, Ok(()));
     loop {
         // One catch for many, which costs little: a panic ends one item, and the others
         // go on under the next.
@@ -90,24 +107,30 @@ fn outcomes(
                 let value = outcomes.value();
                 match call(remote, arguments, value, keeper.as_deref_mut()) {
                     Ok(()) => outcomes.end_value(),
-                    Err(failure) => outcomes.failure(&failure),
+                    Err(failure) => {
+                        failed += 1;
+                        outcomes.failure(&failure);
+                    }
                 }
             }
         });
         match result {
             Ok(()) => break,
-            Err(message) => outcomes.failure(&Failure::Panicked(message)),
+            Err(message) => {
+                failed += 1;
+                outcomes.failure(&Failure::Panicked(message));
+            }
         }
     }
     (calls.next..calls.items.count).for_each(|_| outcomes.not_begun());
-    all
+    (failed, all)
 }
 
 /// Runs the items and joins their values to one, from the first to the last.
 fn folded(
     remote: &Remote,
     fold: FunctionId,
-    mut calls: Calls<'_>,
+    calls: &mut Calls<'_>,
     output: &mut PayloadWriter,
     mut keeper: Option<&mut Keeper>,
 ) -> Result<(), Failure> {
