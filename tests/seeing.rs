@@ -284,3 +284,26 @@ fn each_item_of_a_map_counts_in_the_figures_as_a_task_does(cluster: &Cluster) ->
 fn halve(x: u64) -> Result<u64, String> {
     if x % 10 == 7 { Err("it has a seven".to_owned()) } else { Ok(x / 2) }
 }
+
+#[distwq::test(ranks = [2, 3])]
+fn a_task_that_runs_says_how_much_of_its_work_is_done(cluster: &Cluster) -> Outcome {
+    for _ in 0..cluster.workers() {
+        let handle = cluster.submit(two_thirds::call(300));
+        until_explained(&handle, |reason| matches!(reason, Reason::Runs { percent: Some(66), .. }));
+        assert_eq!(handle.get()?, 300);
+    }
+    // On slots whose last tasks have said it.
+    let silent = cluster.submit(sleep_even::call(300));
+    until_explained(&silent, |reason| matches!(reason, Reason::Runs { percent: None, .. }));
+    assert_eq!(silent.get()?, 300);
+    Ok(())
+}
+
+#[remote]
+fn two_thirds(ctx: &Context, milliseconds: u64) -> u64 {
+    for fraction in [-1.0, 7.0, 2.0 / 3.0, f64::NAN] {
+        ctx.progress(fraction);
+    }
+    thread::sleep(Duration::from_millis(milliseconds));
+    milliseconds
+}

@@ -87,6 +87,9 @@ pub struct RunningTask {
     pub task: TaskName,
     /// For how long.
     pub time: Duration,
+    /// How much of its work is done, in hundredths, if it has
+    /// [said so](crate::Context::progress).
+    pub percent: Option<u8>,
 }
 
 /// Tasks that wait for the same kind of thing.
@@ -228,6 +231,9 @@ pub enum Reason {
         ranks: u64,
         /// For how long.
         time: Duration,
+        /// How much of its work is done there, in hundredths, if it has
+        /// [said so](crate::Context::progress).
+        percent: Option<u8>,
     },
     /// It has given a value.
     Done,
@@ -285,9 +291,9 @@ impl fmt::Display for WorkerStatus {
         match phase {
             WorkerPhase::Serving if running.is_empty() => f.write_str("runs nothing")?,
             WorkerPhase::Serving => {
-                for (index, RunningTask { task, time }) in running.iter().enumerate() {
+                for (index, RunningTask { task, time, percent }) in running.iter().enumerate() {
                     let before = if index == 0 { "runs " } else { ", " };
-                    write!(f, "{before}{task} for {}", seconds(*time))?;
+                    write!(f, "{before}{task} for {}{}", seconds(*time), done(*percent))?;
                 }
             }
             WorkerPhase::InInit => f.write_str("makes the states of its slots")?,
@@ -395,11 +401,12 @@ impl fmt::Display for Reason {
             Self::GroupGathers { ranks, ready } => {
                 write!(f, "was given to {}, {ready} of which have its inputs", plural(*ranks, "rank"))
             }
-            Self::Runs { rank, host, ranks: 0 | 1, time } => {
-                write!(f, "has run on {rank} (host {host}) for {}", seconds(*time))
-            }
-            Self::Runs { rank, host, ranks, time } => {
-                write!(f, "has run on {ranks} ranks, {rank} (host {host}) among them, for {}", seconds(*time))
+            Self::Runs { rank, host, ranks, time, percent } => {
+                match ranks {
+                    0 | 1 => write!(f, "has run on {rank} (host {host})")?,
+                    ranks => write!(f, "has run on {ranks} ranks, {rank} (host {host}) among them,")?,
+                }
+                write!(f, " for {}{}", seconds(*time), done(*percent))
             }
             Self::Done => f.write_str("has given its value"),
             Self::Failed { error } => write!(f, "has ended without a value: {error}"),
@@ -419,6 +426,11 @@ impl fmt::Display for Explanation {
 }
 
 /// A time as people tell how long something goes on.
+/// How much of its work a task has done, if it has said so.
+fn done(percent: Option<u8>) -> String {
+    percent.map_or_else(String::new, |percent| format!(" ({percent} % done)"))
+}
+
 fn seconds(time: Duration) -> String {
     match time.as_secs_f64() {
         few if few < 9.95 => format!("{few:.1} s"),
@@ -442,7 +454,13 @@ mod tests {
     #[test]
     fn an_explanation_says_who_waits_for_whom_down_to_what_runs() {
         let waits = Reason::Tasks { first: name(3, Some("north")), count: 2 };
-        let runs = Reason::Runs { rank: Rank(3), host: "a".to_owned(), ranks: 1, time: Duration::from_millis(2_040) };
+        let runs = Reason::Runs {
+            rank: Rank(3),
+            host: "a".to_owned(),
+            ranks: 1,
+            time: Duration::from_millis(2_040),
+            percent: None,
+        };
         let north = TaskStatus { task: name(3, Some("north")), reason: runs };
         let explanation = Explanation { steps: vec![status(7, waits), north] };
         let expected = "model::step #7 waits for model::step #3 \"north\" and 1 more task; model::step #3 \"north\" has \
@@ -460,7 +478,7 @@ mod tests {
             phase,
             running: running
                 .iter()
-                .map(|seconds| RunningTask { task: name(5, None), time: Duration::from_secs(*seconds) })
+                .map(|seconds| RunningTask { task: name(5, None), time: Duration::from_secs(*seconds), percent: None })
                 .collect(),
             past_limit: Vec::new(),
             ahead,

@@ -107,8 +107,9 @@ fn close(driver: &Driver<WorkerEngine>, grace: Duration) -> bool {
 fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Option<&Recipe>>, is_process: bool) {
     let mut attempt = Attempt::NONE;
     let slot = site.slot;
-    let (cancel_flag, lines) = driver.with(|engine| (engine.cancel_flag(slot), engine.lines()));
+    let ((cancel_flag, mark), lines) = driver.with(|engine| (engine.signals(slot), engine.lines()));
     current::set_cancel_flag(cancel_flag);
+    current::set_mark(mark);
     // In the controller's process its subscriber hears them here.
     let travels = is_process || !observer::has_subscriber();
     let _forwarded = lines.filter(|_| travels).map(|(lines, level)| observer::forward(lines, level));

@@ -13,6 +13,7 @@ use crate::runtime::fault;
 use crate::task::cancel::CancelFlag;
 use crate::task::group::GroupError;
 use crate::task::lines::Lines;
+use crate::task::mark::Mark;
 use crate::task::recipe::Final;
 use crate::transport::Transport;
 use std::mem::take;
@@ -32,6 +33,8 @@ pub(crate) struct WorkerEngine {
     out: Outbox,
     /// By executor, where a task that it runs looks whether it was cancelled.
     cancel_flags: Box<[CancelFlag]>,
+    /// One for each slot.
+    marks: Box<[Mark]>,
     traffic: Traffic,
     /// Where tasks leave what they log, if that is forwarded, and from which level on.
     lines: Option<(Arc<Lines>, LogLevel)>,
@@ -60,6 +63,7 @@ impl WorkerEngine {
             machine: Worker::new(transport.rank(), functions, settings),
             out: Outbox::new(controller),
             cancel_flags: (0..settings.slots).map(|_| CancelFlag::default()).collect(),
+            marks: (0..settings.slots).map(|_| Mark::default()).collect(),
             transport,
             traffic: Traffic::default(),
             lines: settings.forward_logs.map(|level| (Arc::default(), level)),
@@ -151,8 +155,8 @@ impl WorkerEngine {
     }
 
     /// Where a task that an executor runs looks whether it was cancelled.
-    pub(super) fn cancel_flag(&self, slot: Slot) -> CancelFlag {
-        self.cancel_flags[slot.index()].clone()
+    pub(super) fn signals(&self, slot: Slot) -> (CancelFlag, Mark) {
+        (self.cancel_flags[slot.index()].clone(), self.marks[slot.index()].clone())
     }
 
     /// The index of this member in the group of a task that runs here, and how many
@@ -238,7 +242,8 @@ impl Engine for WorkerEngine {
         }
         if self.out.take_asked() {
             let measured = self.traffic.measured(self.begun, &*self.transport);
-            self.machine.handle(now, Input::Reports { measured }, &mut self.out);
+            let marks = self.marks.iter().filter_map(Mark::get).collect();
+            self.machine.handle(now, Input::Reports { measured, marks }, &mut self.out);
         }
         self.machine.handle(now, Input::TurnEnds, &mut self.out);
         for (slot, task) in self.out.cancelled.drain(..) {

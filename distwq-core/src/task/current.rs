@@ -9,6 +9,7 @@ use crate::id::{Rank, TaskId};
 use crate::outcome::error::INSTEAD;
 use crate::task::cancel::CancelFlag;
 use crate::task::items::{Item, Items};
+use crate::task::mark::Mark;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
@@ -17,6 +18,8 @@ thread_local! {
     static RANK: Cell<Option<Rank>> = const { Cell::new(None) };
     /// Not for signal handlers.
     static CANCEL_FLAG: RefCell<CancelFlag> = RefCell::default();
+    /// Nor this.
+    static MARK: RefCell<Mark> = RefCell::default();
     static DESCRIPTION: Cell<Description> = const { Cell::new(Description::NONE) };
     static ITEM: Cell<Option<Item>> = const { Cell::new(None) };
 }
@@ -137,6 +140,20 @@ pub(crate) fn set_rank(rank: Rank) {
 /// The calling thread learns here whether the task that it runs was cancelled.
 pub(crate) fn set_cancel_flag(flag: CancelFlag) {
     CANCEL_FLAG.set(flag);
+}
+
+/// The calling thread says here how far the task is that it runs.
+pub(crate) fn set_mark(mark: Mark) {
+    MARK.set(mark);
+}
+
+/// The task that the calling thread runs, if it runs one, has done so many hundredths of
+/// its work.
+pub(crate) fn tell_percent(percent: u8) {
+    if let Some((task, _)) = task() {
+        // A thread that ends tells nobody.
+        let _ = MARK.try_with(|mark| mark.borrow().set(task, percent));
+    }
 }
 
 /// Whether the task that the calling thread runs was cancelled.

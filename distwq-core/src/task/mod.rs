@@ -7,5 +7,6 @@ pub(crate) mod group;
 pub(crate) mod items;
 pub(crate) mod keeper;
 pub(crate) mod lines;
+pub(crate) mod mark;
 pub(crate) mod recipe;
 pub(crate) mod state;

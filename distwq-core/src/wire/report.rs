@@ -14,6 +14,9 @@ pub(crate) struct Report {
     pub(crate) values: u64,
     /// The tasks that run, and for how long each does.
     pub(crate) running: Vec<(TaskId, u64)>,
+    /// The numbers of those of them that have said how much of their work is done, and
+    /// that in hundredths.
+    pub(crate) marks: Vec<(u32, u8)>,
     /// In which slots made their states.
     pub(crate) init_ns: u64,
     /// In which slots had nothing to run while inputs were on their way.
@@ -50,6 +53,11 @@ pub(crate) struct LongAttempt {
 }
 
 impl Report {
+    /// How many hundredths of its work a task that runs has done, if it has said so.
+    pub(crate) fn percent_of(&self, task: TaskId) -> Option<u8> {
+        self.marks.iter().find(|(serial, _)| *serial == task.serial()).map(|(_, percent)| *percent)
+    }
+
     /// How long tasks have run, those that run now included.
     pub(crate) fn working_ns(&self) -> u64 {
         let ended: u64 = self.runs.iter().map(|(_, tally)| tally.total_ns()).sum();

@@ -82,7 +82,7 @@ impl fmt::Display for Left {
             .flat_map(|worker| worker.running.iter().map(move |running| (running, worker)))
             .collect();
         running.sort_by_key(|(running, _)| Reverse(running.time));
-        let running = running.into_iter().map(|(RunningTask { task, time }, WorkerStatus { rank, host, .. })| {
+        let running = running.into_iter().map(|(RunningTask { task, time, .. }, WorkerStatus { rank, host, .. })| {
             format!("{task} has run on {rank} (host {host}) for {} s", time.as_secs())
         });
         write_some(f, running, 0)?;
@@ -162,7 +162,7 @@ mod tests {
     fn the_report_names_what_runs_where_since_when_and_what_waits_for_it() {
         let name = |number| TaskName { number, function: "model::step".to_owned(), label: None };
         let waits = |number| TaskStatus { task: name(number), reason: Reason::Tasks { first: name(1), count: 1 } };
-        let running = vec![RunningTask { task: name(1), time: Duration::from_secs(33) }];
+        let running = vec![RunningTask { task: name(1), time: Duration::from_secs(33), percent: None }];
         let (rank, host) = (Rank(2), "a".to_owned());
         let worker =
             WorkerStatus { rank, host, phase: WorkerPhase::Serving, running, past_limit: Vec::new(), ahead: 0 };

@@ -71,7 +71,8 @@ impl Controller {
             // It may have ended since.
             let runs = self.table.is_pending(task) && !self.limits.was_given_up(worker, task);
             runs.then_some(())?;
-            Some(RunningTask { task: self.task_name(task), time: Duration::from_nanos(ran_ns) })
+            let percent = state.report.percent_of(task);
+            Some(RunningTask { task: self.task_name(task), time: Duration::from_nanos(ran_ns), percent })
         };
         let running: Vec<RunningTask> = state.running().unwrap_or_default().iter().filter_map(named).collect();
         let mut past_limit: Vec<String> = self.limits.given_up_at(worker).cloned().collect();
@@ -139,7 +140,8 @@ impl Controller {
         let (ranks, ran_ns) =
             runs.fold((1, first_ns), |(ranks, longest), (_, ran_ns)| (ranks + 1, longest.max(ran_ns)));
         let state = self.workers.get(worker);
-        Some(Reason::Runs { rank: state.rank, host: state.host.clone(), ranks, time: Duration::from_nanos(ran_ns) })
+        let (time, percent) = (Duration::from_nanos(ran_ns), state.report.percent_of(task));
+        Some(Reason::Runs { rank: state.rank, host: state.host.clone(), ranks, time, percent })
     }
 
     fn how_it_ended(&self, task: TaskId) -> Reason {

@@ -148,7 +148,11 @@ impl World<'_> {
         }
         let this = &mut self.workers[worker];
         if this.out.take_asked() {
-            this.machine.handle(clock, Input::Reports { measured: Measured::default() }, &mut this.out);
+            this.machine.handle(
+                clock,
+                Input::Reports { measured: Measured::default(), marks: Vec::new() },
+                &mut this.out,
+            );
         }
         this.machine.handle(clock, Input::TurnEnds, &mut this.out);
         self.note_overrun(worker);

@@ -22,8 +22,9 @@ pub(crate) enum Input<'a> {
     /// the controller is told goes out.
     TurnEnds,
     /// The controller is to be told what this rank holds and runs, as the
-    /// [outbox](super::Outbox::take_asked) has asked.
-    Reports { measured: Measured },
+    /// [outbox](super::Outbox::take_asked) has asked. Tasks of these numbers have said
+    /// that they have done so many hundredths of their work; some may have ended.
+    Reports { measured: Measured, marks: Vec<(u32, u8)> },
     /// Tasks have logged these lines, and some of which nobody will hear.
     Lines { lines: Vec<Line>, dropped: u64 },
     /// An executor has made the first state of its slot in so many nanoseconds, or could

@@ -142,10 +142,11 @@ impl Worker {
                 self.tell_overrun(out);
                 out.flush();
             }
-            Input::Reports { measured } => {
+            Input::Reports { measured, mut marks } => {
                 let running = self.running.told(now);
+                marks.retain(|(serial, _)| running.iter().any(|(task, _)| task.serial() == *serial));
                 let (resident_bytes, values) = self.values.held();
-                let mut report = Report { measured, resident_bytes, values, running, ..Report::default() };
+                let mut report = Report { measured, resident_bytes, values, running, marks, ..Report::default() };
                 self.figures.tell(now, self.running.idle(), &mut report);
                 out.tell(&ToController::Report(report));
             }

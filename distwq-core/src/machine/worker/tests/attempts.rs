@@ -127,7 +127,7 @@ fn a_report_tells_what_lives_here_and_what_runs_since_when() {
     worker.say([ToWorker::Report]);
     assert_eq!((worker.out.take_asked(), worker.out.take_asked()), (true, false), "it is asked for once");
     let measured = Measured { kept_bytes: 77, ..Measured::default() };
-    worker.worker.handle(130, Input::Reports { measured }, &mut worker.out);
+    worker.worker.handle(130, Input::Reports { measured, marks: Vec::new() }, &mut worker.out);
     let running = vec![(id(1), 30)];
     let report = Report { measured, resident_bytes: 30, values: 1, running, ..Report::default() };
     let report = said(&ToController::Report(report));
@@ -152,7 +152,7 @@ fn a_report_tells_what_the_tasks_that_have_ended_took() {
         longest.insert(0, LongAttempt { task, function: FunctionId(0), label: None, ran_ns: ran_ns - init_ns });
     }
     worker.sent();
-    worker.worker.handle(300, Input::Reports { measured: Measured::default() }, &mut worker.out);
+    worker.worker.handle(300, Input::Reports { measured: Measured::default(), marks: Vec::new() }, &mut worker.out);
     let report = Report { init_ns: 28, runs: vec![(FunctionId(0), tally)], longest, ..Report::default() };
     assert_eq!(worker.heard(), [said(&ToController::Report(report))]);
 }
@@ -172,7 +172,7 @@ fn a_slot_that_waits_for_inputs_that_are_on_their_way_is_told_so() {
     worker.worker.handle(50, Input::Ended { slot: SLOT, attempt: &mut attempt }, &mut worker.out);
     worker.receive_at(70, [ToWorker::Peer(ToPeer::Value { value: id(8), bytes: Some(Blob::Inline(&[1])) })]);
     worker.sent();
-    worker.worker.handle(500, Input::Reports { measured: Measured::default() }, &mut worker.out);
+    worker.worker.handle(500, Input::Reports { measured: Measured::default(), marks: Vec::new() }, &mut worker.out);
     let heard = worker.heard();
     assert!(heard[0].contains("moving_ns: 20,"), "{heard:?}");
 }
