@@ -345,7 +345,7 @@ fn an_item_goes_on_as_it_asks_for_whatever_travels_with_it(cluster: &Cluster) {
                     assert_eq!(site.task, x + 1);
                     assert!(message.contains("not_here"), "{message}");
                 }
-                (1 | 2 | 3, Ok((attempt, _))) => assert_eq!(*attempt, 1, "chunk {chunk}"),
+                (1..=3, Ok((attempt, _))) => assert_eq!(*attempt, 1, "chunk {chunk}"),
                 _ => panic!("{x}: {result:?}"),
             }
         }
