@@ -14,8 +14,9 @@ use std::time::Instant;
 
 /// Ends without waiting for all tasks.
 impl Cluster {
-    /// Cancels all tasks that have not ended, as [`Handle::cancel`] does: those that wait
-    /// end at once. Does not wait. What is submitted afterwards runs.
+    /// Cancels all tasks that have not ended, as
+    /// [`Handle::cancel`](crate::Handle::cancel) does: those that wait end at once. Does
+    /// not wait. What is submitted afterwards runs.
     ///
     /// # Panics
     /// Within a task of this process.
@@ -31,10 +32,10 @@ impl Cluster {
     /// returns at once.
     ///
     /// Tasks that have not ended by then are left behind: standard error tells which run
-    /// where, their handles give [`TaskError::Closed`], and so do values that lie on
-    /// workers and were not asked for before. When the body has returned, the program
-    /// ends with the exit code that the body gives it, and does not wait for these tasks;
-    /// over MPI their ranks are ended.
+    /// where, their handles give [`TaskError::Closed`](crate::TaskError::Closed), and so
+    /// do values that lie on workers and were not asked for before. When the body has
+    /// returned, the program ends with the exit code that the body gives it, and does not
+    /// wait for these tasks; over MPI their ranks are ended.
     ///
     /// # Panics
     /// Within a task of this process.
