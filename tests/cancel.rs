@@ -375,3 +375,29 @@ fn shutdown_now_leaves_behind_what_does_not_end_within_the_grace() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(error.contains("left behind: cancel::held #1 \"the endless one\" on rank "), "{error}");
 }
+
+/// Gives its item if that is 0; others run until they are cancelled, and fail then.
+#[remote]
+fn stops(ctx: &Context, x: u64) -> Result<u64, String> {
+    let until = Instant::now() + Duration::from_secs(30);
+    while x > 0 && !ctx.cancelled() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+    if x == 0 { Ok(0) } else { Err("it was stopped".to_owned()) }
+}
+
+/// Also the last of those that travel together, and however often it might be tried.
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
+fn an_item_that_fails_once_it_is_cancelled_is_cancelled_and_not_tried_again(cluster: &Cluster) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(100));
+            cluster.cancel_all();
+        });
+        let results = cluster.map(|x| stops::call(x).retries(3), 0..2).chunk(2);
+        for (x, result) in (0..).zip(results) {
+            let is_cancelled = matches!(result, Err(TaskError::Cancelled { .. }));
+            assert!(is_cancelled || x == 0 && result == Ok(0), "{x}: {result:?}");
+        }
+    });
+}

@@ -60,12 +60,25 @@ fn shows_progress_of_a_map(cluster: &Cluster) -> Result<(), TaskError> {
     Ok(())
 }
 
+fn shows_progress_of_a_reduction(cluster: &Cluster) -> Result<(), TaskError> {
+    let most = cluster.map(naps::call, [1, 2, 3, 4]).chunk(2).progress_bar().tree_reduce(larger::call)?;
+    assert_eq!(most, Some(4));
+    Ok(())
+}
+
+#[remote]
+fn larger(a: u64, b: u64) -> u64 {
+    a.max(b)
+}
+
 fn shows_progress_of_a_run(cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
     let mut graph = Graph::new();
     (5..9).for_each(|milliseconds| drop(graph.add(naps::call(milliseconds))));
     let run = cluster.start(&mut graph)?;
     let bar = run.progress_bar();
     assert!(run.wait().is_err());
+    // Who has the bar need not keep the run.
+    drop(run);
     drop(bar);
     println!("the bar is gone");
     Ok(())
@@ -117,6 +130,7 @@ fn run(program: &str) -> ExitCode {
     match program {
         "shows progress" => distwq::launch(config, shows_progress),
         "shows progress of a map" => distwq::launch(config, shows_progress_of_a_map),
+        "shows progress of a reduction" => distwq::launch(config, shows_progress_of_a_reduction),
         "shows progress of a run" => distwq::launch(config, shows_progress_of_a_run),
         "forwards" => distwq::launch(config.forward_logs(LogLevel::Info), forwards),
         "forwards by a variable" => distwq::launch(config, forwards),
@@ -177,6 +191,8 @@ fn progress_is_told_in_lines_where_there_is_no_terminal() {
             let last = "distwq: 4 of 4 tasks have ended, 1 failed, ";
             assert_eq!(output.to_string().matches(last).count(), 1, "{output}");
         }
+        let output = launch("shows progress of a reduction", backend, &[]);
+        assert!(output.contains("distwq: 4 of 4 tasks have ended, "), "{output}");
     }
 }
 

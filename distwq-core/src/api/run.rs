@@ -9,6 +9,7 @@ use crate::machine::controller::{Awaited, GraphProgress, ReferenceNote};
 use crate::outcome::error::RunError;
 use crate::task::current;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A graph that was started by [`Cluster::start`]. Dropping it cancels nothing; the tasks
@@ -35,6 +36,11 @@ use std::time::{Duration, Instant};
 /// }
 /// ```
 pub struct Run {
+    known: Arc<Known>,
+}
+
+/// What the cluster knows of a run as long as somebody may ask.
+struct Known {
     cluster: Cluster,
     graph_run: GraphRunId,
 }
@@ -63,7 +69,7 @@ impl Cluster {
     /// never run; then nothing of it runs and all its handles have ended as refused.
     pub fn start(&self, graph: &mut Graph) -> Result<Run, RunError> {
         let graph_run = self.begin(graph)?;
-        Ok(Run { cluster: self.clone(), graph_run })
+        Ok(Run { known: Arc::new(Known { cluster: self.clone(), graph_run }) })
     }
 }
 
@@ -94,9 +100,9 @@ impl Run {
     #[track_caller]
     fn wait_until(&self, deadline: Option<Instant>) -> Option<Result<(), RunError>> {
         current::assert_outside("Run::wait");
-        let graph_run = self.graph_run;
+        let graph_run = self.known.graph_run;
         // Without a deadline it ends because every task ends.
-        self.cluster.inner().driver.wait_until(Awaited::GraphRun(graph_run), deadline, |engine| {
+        self.known.cluster.inner().driver.wait_until(Awaited::GraphRun(graph_run), deadline, |engine| {
             let machine = engine.machine();
             machine.has_graph_run_ended(graph_run).then(|| machine.result_of_graph_run(graph_run))
         })
@@ -111,10 +117,10 @@ impl Run {
     #[track_caller]
     pub fn is_done(&self) -> bool {
         current::assert_outside("Run::is_done");
-        self.cluster.inner().driver.with(|engine| {
-            engine.machine().has_graph_run_ended(self.graph_run) || {
+        self.known.cluster.inner().driver.with(|engine| {
+            engine.machine().has_graph_run_ended(self.known.graph_run) || {
                 engine.turn_now();
-                engine.machine().has_graph_run_ended(self.graph_run)
+                engine.machine().has_graph_run_ended(self.known.graph_run)
             }
         })
     }
@@ -123,14 +129,7 @@ impl Run {
     /// Never waits.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let driver = &self.cluster.inner().driver;
-        // It is known while somebody may ask, which this run may.
-        let progress = driver.with(|engine| engine.machine().graph_progress(self.graph_run));
-        progress.map_or(Progress { tasks: 0, ended: 0, failed: 0 }, |GraphProgress { tasks, ended, failed }| Progress {
-            tasks,
-            ended,
-            failed,
-        })
+        self.known.progress()
     }
 
     /// Shows on standard error how far the tasks are, until what this gives is dropped: a
@@ -156,15 +155,10 @@ impl Run {
     /// }
     /// ```
     pub fn progress_bar(&self) -> ProgressBar {
-        let (cluster, graph_run) = (self.cluster.clone(), self.graph_run);
-        let mut last = HowFar::default();
-        ProgressBar::show(self.cluster.inner().progress, move || {
-            // What was known last stays, once nobody but the bar asks for the run.
-            let progress = cluster.inner().driver.with(|engine| engine.machine().graph_progress(graph_run));
-            if let Some(GraphProgress { tasks, ended, failed }) = progress {
-                last = HowFar { ended: ended as u64, failed: failed as u64, of: Some(tasks as u64) };
-            }
-            last
+        let known = Arc::clone(&self.known);
+        ProgressBar::show(known.cluster.inner().progress, move || {
+            let Progress { tasks, ended, failed } = known.progress();
+            HowFar { ended: ended as u64, failed: failed as u64, of: Some(tasks as u64) }
         })
     }
 
@@ -197,19 +191,29 @@ impl Run {
     /// }
     /// ```
     pub fn deadline(&self, time: Duration) {
-        self.cluster.inner().driver.with(|engine| engine.graph_deadline_in(self.graph_run, time));
+        self.known.cluster.inner().driver.with(|engine| engine.graph_deadline_in(self.known.graph_run, time));
     }
 
     /// Cancels the tasks that have not ended, as
     /// [`Handle::cancel`](crate::Handle::cancel) does: those that wait end at once, and
     /// those that run learn it. Never waits; allowed anywhere, also within a task.
     pub fn cancel(&self) {
-        self.cluster.inner().driver.with(|engine| engine.cancel_graph(self.graph_run));
+        self.known.cluster.inner().driver.with(|engine| engine.cancel_graph(self.known.graph_run));
+    }
+}
+
+impl Known {
+    fn progress(&self) -> Progress {
+        let progress = self.cluster.inner().driver.with(|engine| engine.machine().graph_progress(self.graph_run));
+        // It is known while somebody may ask, which this says.
+        let GraphProgress { tasks, ended, failed } =
+            progress.unwrap_or(GraphProgress { tasks: 0, ended: 0, failed: 0 });
+        Progress { tasks, ended, failed }
     }
 }
 
 /// Only notes that nobody will ask any more, so it may happen anywhere.
-impl Drop for Run {
+impl Drop for Known {
     fn drop(&mut self) {
         self.cluster.inner().note(ReferenceNote::GraphForgotten(self.graph_run));
     }
@@ -217,6 +221,6 @@ impl Drop for Run {
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Run({:?})", self.graph_run)
+        write!(f, "Run({:?})", self.known.graph_run)
     }
 }

@@ -92,6 +92,12 @@ impl<'a> OutcomeWriter<'a> {
         self.output.append_bytes(&bytes);
     }
 
+    /// The item was cancelled and gives no value; what was written of one goes.
+    pub(crate) fn cancelled(&mut self) {
+        self.output.truncate(self.begin);
+        self.not_begun();
+    }
+
     /// The next item was not begun.
     pub(crate) fn not_begun(&mut self) {
         self.output.append_bytes(&(NOT_BEGUN << KIND_AT).to_le_bytes());
@@ -105,7 +111,7 @@ pub(crate) enum Outcome<'a> {
     Value(&'a [u8]),
     /// Its encoded failure, for [`failure_of`].
     Failure(&'a [u8]),
-    /// The chunk was cancelled before its turn.
+    /// The chunk was cancelled before its turn, or it has failed after that.
     NotBegun,
 }
 

@@ -165,6 +165,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             }
             self.held -= items as usize;
             self.done += items as usize;
+            self.bar.iter().for_each(|bar| bar.ended(self.done));
         }
         Ok(())
     }

@@ -29,7 +29,8 @@ impl Queue {
     #[inline(always)]
     pub(super) fn gives(&mut self, bytes: usize) {
         if bytes >= COUNTED_BYTES_MIN {
-            self.bytes -= bytes as u64;
+            debug_assert!(self.bytes >= bytes as u64, "what was taken is given back once");
+            self.bytes = self.bytes.saturating_sub(bytes as u64);
         }
     }
 

@@ -109,7 +109,7 @@ fn outcomes(
                     Ok(()) => outcomes.end_value(),
                     Err(failure) => {
                         failed += 1;
-                        outcomes.failure(&failure);
+                        fails(&mut outcomes, &failure);
                     }
                 }
             }
@@ -118,12 +118,17 @@ fn outcomes(
             Ok(()) => break,
             Err(message) => {
                 failed += 1;
-                outcomes.failure(&Failure::Panicked(message));
+                fails(&mut outcomes, &Failure::Panicked(message));
             }
         }
     }
     (calls.next..calls.items.count).for_each(|_| outcomes.not_begun());
     (failed, all)
+}
+
+/// An item has failed: if it was cancelled before, then of that.
+fn fails(outcomes: &mut OutcomeWriter<'_>, failure: &Failure) {
+    if current::is_cancelled() { outcomes.cancelled() } else { outcomes.failure(failure) }
 }
 
 /// Runs the items and joins their values to one, from the first to the last.
