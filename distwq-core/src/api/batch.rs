@@ -236,14 +236,18 @@ impl<T> Batch<T> {
     /// others. Never waits; allowed anywhere, also within a task.
     pub fn cancel(&self) {
         let Some((cluster, _)) = &self.cluster else { return };
+        let tasks = self.left();
+        cluster.inner().driver.with(|engine| engine.cancel_tasks(&tasks));
+    }
+
+    /// The tasks whose results were not taken, as far as a cluster has them.
+    fn left(&self) -> Vec<TaskId> {
         let handles = self.handles.lock();
         let tasks = handles.iter().flatten().filter_map(|handle| match handle.reference().state() {
             State::Bound(task, _) => Some(task),
             State::Unbound(_) | State::Refused(_) => None,
         });
-        let tasks: Vec<TaskId> = tasks.collect();
-        drop(handles);
-        cluster.inner().driver.with(|engine| engine.cancel_tasks(&tasks));
+        tasks.collect()
     }
 
     /// The handle of a task whose result was not taken.

@@ -189,7 +189,7 @@ impl Cluster {
             });
             match taken {
                 Some(taken) => return taken,
-                None => self.await_room(),
+                None => self.await_room(None),
             }
         }
     }
@@ -202,7 +202,7 @@ impl Cluster {
     ) -> Option<Result<R, Arc<PathStep>>> {
         match refusal_inside(|| parts.name()) {
             None => self.inner.driver.with(|engine| {
-                if !engine.machine().has_room() && self.inner.has_to_wait(engine) {
+                if self.inner.is_full(engine) {
                     return None;
                 }
                 let taken = self.inner.take(engine, parts);
@@ -212,20 +212,15 @@ impl Cluster {
         }
     }
 
-    /// Waits until less is queued than may be.
-    fn await_room(&self) {
-        self.await_room_until(None);
-    }
-
-    /// The same until `deadline` at most.
-    pub(super) fn await_room_until(&self, deadline: Option<Instant>) {
+    /// Waits until less is queued than may be, until `deadline` at most.
+    pub(super) fn await_room(&self, deadline: Option<Instant>) {
         // Ends because every task ends, or when no tasks are taken any more.
         self.inner.driver.wait_until(Awaited::Room, deadline, |engine| engine.has_room().then_some(()));
     }
 
     /// Whether a thread that submits one more task has to wait.
     pub(super) fn is_full(&self) -> bool {
-        self.inner.driver.with(|engine| !engine.machine().has_room() && self.inner.has_to_wait(engine))
+        self.inner.driver.with(|engine| self.inner.is_full(engine))
     }
 
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there
@@ -390,9 +385,15 @@ impl Inner {
         Admission { session: self.session, workers: self.workers as u32, is_closing }
     }
 
-    /// Whether a thread that submits has to wait if as much is queued as may be.
+    /// Whether a thread that submits has to wait, because as much is queued as may be.
+    #[inline]
+    fn is_full(&self, engine: &ControllerEngine) -> bool {
+        !engine.machine().has_room() && self.may_wait(engine)
+    }
+
+    /// Whether a thread that submits may wait until less is queued.
     #[cold]
-    fn has_to_wait(&self, engine: &ControllerEngine) -> bool {
+    fn may_wait(&self, engine: &ControllerEngine) -> bool {
         !engine.machine().is_closing() && !self.callbacks.is_own_thread()
     }
 

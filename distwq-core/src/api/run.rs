@@ -53,12 +53,7 @@ impl Cluster {
     /// [`RunError::Refused`] as [`start`](Self::start); [`RunError::Failed`] if tasks
     /// failed. All others have their values even so, and handles stay readable.
     pub fn run(&self, graph: &mut Graph) -> Result<(), RunError> {
-        let graph_run = self.begin(graph)?;
-        // Ends because every task ends: with a value, an error, or when nothing can move
-        // any more.
-        self.inner().driver.wait(Awaited::GraphRun(graph_run), |engine| {
-            engine.machine().has_graph_run_ended(graph_run).then(|| engine.take_graph_run(graph_run))
-        })
+        self.start(graph)?.wait()
     }
 
     /// Starts a graph and goes on. Its handles are arguments anywhere from now on. The
@@ -101,7 +96,8 @@ impl Run {
     fn wait_until(&self, deadline: Option<Instant>) -> Option<Result<(), RunError>> {
         current::assert_outside("Run::wait");
         let graph_run = self.known.graph_run;
-        // Without a deadline it ends because every task ends.
+        // Without a deadline it ends because every task ends: with a value, an error, or
+        // when nothing can move any more.
         self.known.cluster.inner().driver.wait_until(Awaited::GraphRun(graph_run), deadline, |engine| {
             let machine = engine.machine();
             machine.has_graph_run_ended(graph_run).then(|| machine.result_of_graph_run(graph_run))

@@ -14,7 +14,7 @@ use crate::machine::controller::{
     ReferenceNote, Watch, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
-use crate::outcome::error::{RunError, TaskError};
+use crate::outcome::error::TaskError;
 use crate::outcome::info::CancelState;
 use crate::outcome::stats::Stats;
 use crate::runtime::fault;
@@ -176,18 +176,6 @@ impl ControllerEngine {
     pub(crate) fn end_graph(&mut self) {
         self.handle(Input::GraphEnds);
         self.turn_now();
-    }
-
-    /// How a graph went that is over.
-    pub(crate) fn take_graph_run(&mut self, graph_run: GraphRunId) -> Result<(), RunError> {
-        let result = self.machine.result_of_graph_run(graph_run);
-        self.forget_graph_run(graph_run);
-        result
-    }
-
-    /// Nobody will ask how the graph as a whole went.
-    pub(crate) fn forget_graph_run(&mut self, graph_run: GraphRunId) {
-        self.handle(Input::GraphForgotten { graph_run });
     }
 
     /// Writes the output of a task `into` a payload, if it is here or there will be none.

@@ -1,8 +1,6 @@
 //! The time by which the tasks of a batch have to end.
 
 use super::Batch;
-use crate::api::reference::State;
-use crate::id::TaskId;
 use std::time::Duration;
 
 impl<T> Batch<T> {
@@ -34,13 +32,8 @@ impl<T> Batch<T> {
     pub fn deadline(&self, time: Duration) {
         let Some((cluster, _)) = &self.cluster else { return };
         cluster.inner().driver.with(|engine| {
-            let handles = self.handles.lock();
-            let bound = handles.iter().flatten().filter_map(|handle| match handle.reference().state() {
-                State::Bound(task, _) => Some(task),
-                _ => None,
-            });
-            let tasks: Vec<TaskId> = bound.collect();
-            let at = engine.deadline_in(&tasks, time);
+            // Under the engine's lock: what is submitted meanwhile must not be missed.
+            let at = engine.deadline_in(&self.left(), time);
             let mut deadline = self.deadline.lock();
             *deadline = Some(deadline.map_or(at, |before| before.min(at)));
         });

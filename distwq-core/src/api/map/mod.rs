@@ -82,7 +82,6 @@ pub struct Map<I, F, T> {
     fill_below: usize,
     /// Items of tasks that have ended.
     done: usize,
-    fails_fast: bool,
     limit: Option<Duration>,
     /// From the first `next` on, if there is a limit.
     deadline: Option<Instant>,
@@ -148,7 +147,6 @@ impl Cluster {
             held: 0,
             fill_below: 0,
             done: 0,
-            fails_fast: false,
             limit: None,
             deadline: None,
             stage: Stage::New,
@@ -193,7 +191,7 @@ impl<I, F, T> Map<I, F, T> {
     /// The first error ends the map: it is the last result, and what has not started is
     /// cancelled. In order, the results of all items before it come first.
     pub fn fail_fast(mut self) -> Self {
-        (self.fails_fast, self.results.looks_for_failures) = (true, true);
+        self.results.fails_fast = true;
         self
     }
 
@@ -319,7 +317,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         if self.stage == Stage::Late && matches!(error, TaskError::Cancelled { .. }) {
             return false;
         }
-        if self.fails_fast {
+        if self.results.fails_fast {
             self.end();
         } else if is_end_of_all(error) {
             // Somebody has cancelled all tasks, or the cluster takes no more.
@@ -375,34 +373,31 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// Somebody asks for the first result. Gives an error if there can be none.
     fn begin(&mut self) -> Option<Given<T>> {
         self.stage = Stage::Open;
-        self.deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
-        if self.is_shown {
-            let (least, most) = self.source.size_hint();
-            let of = most.filter(|most| *most == least);
-            self.bar = Some(Bar::new(self.flights.cluster.inner().progress, of.map(|of| of as u64)));
-        }
         let what = match (self.sizes.window, self.sizes.chunk) {
             (Some(0), _) => "window",
             (_, Some(0)) => "chunk",
-            _ => return None,
+            _ => {
+                self.deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
+                if self.is_shown {
+                    let (least, most) = self.source.size_hint();
+                    let of = most.filter(|most| *most == least);
+                    self.bar = Some(Bar::new(self.flights.cluster.inner().progress, of.map(|of| of as u64)));
+                }
+                return None;
+            }
         };
         self.stage = Stage::Over;
-        self.bar = None;
         Some(Given { index: 0, result: Err(TaskError::refused("map", Refusal::NoItems { what: what.to_owned() })) })
     }
 
     /// Takes in what has ended.
     fn land(&mut self) {
         while let Some(Ended { flight, ran_ns, .. }) = self.flights.next_ended() {
-            self.done += flight.count as usize;
-            self.bar.iter().for_each(|bar| bar.ended(self.done));
-            if let Some(ran_ns) = ran_ns {
-                self.sizes.ran(flight.count, ran_ns);
-            }
+            self.have_ended(flight.count, ran_ns);
             self.results.land(Landed::new(flight), &mut self.flights);
         }
         if let Some(first) = self.results.first_failure.take()
-            && self.fails_fast
+            && self.results.fails_fast
         {
             // What comes before is still given.
             self.stop_pulling();
@@ -410,16 +405,21 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         }
     }
 
+    /// The items of a task have ended, which ran for this time, if it ran.
+    fn have_ended(&mut self, items: u32, ran_ns: Option<u64>) {
+        self.done += items as usize;
+        self.bar.iter().for_each(|bar| bar.ended(self.done));
+        if let (Some(ran_ns), 1..) = (ran_ns, items) {
+            self.sizes.ran(items, ran_ns);
+        }
+    }
+
     /// Pulls as much as the window holds, and submits it.
     fn fill(&mut self) {
         self.fill_below = 0;
-        loop {
+        self.send(false);
+        while self.pull(self.held) {
             self.send(false);
-            let room = self.sizes.window().saturating_sub(self.held);
-            if room == 0 || self.source.is_over || self.is_late() || self.has_to_pause() {
-                break;
-            }
-            self.source.pull(room, &mut self.sizes, self.deadline, &mut self.held);
         }
         self.send(true);
         if !self.source.is_over {
@@ -428,12 +428,23 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         }
     }
 
+    /// Pulls some of the items that the window has room for, beside so many. False if
+    /// there is no room, or there are none.
+    fn pull(&mut self, held: usize) -> bool {
+        let room = self.sizes.window().saturating_sub(held);
+        if room == 0 || self.source.is_over || self.is_late() || self.has_to_pause() {
+            return false;
+        }
+        self.source.pull(room, &mut self.sizes, self.deadline, &mut self.held);
+        true
+    }
+
     /// Whether the source has to wait because as much is queued as may be: until results
     /// are taken, or, if none are on their way, here.
     fn has_to_pause(&mut self) -> bool {
         let cluster = &self.flights.cluster;
         if self.held == 0 && cluster.is_full() {
-            cluster.await_room_until(self.deadline);
+            cluster.await_room(self.deadline);
         }
         self.held > 0 && cluster.is_full()
     }
@@ -529,7 +540,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Iterator fo
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (least, most) = self.source.size_hint();
-        if self.fails_fast || self.limit.is_some() || self.stage == Stage::Over {
+        if self.results.fails_fast || self.limit.is_some() || self.stage == Stage::Over {
             return (0, most.and_then(|most| most.checked_add(self.held)?.checked_add(1)));
         }
         (least.saturating_add(self.held), most.and_then(|most| most.checked_add(self.held)))

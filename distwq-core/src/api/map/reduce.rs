@@ -103,15 +103,10 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         M: FnMut(Handle<T>, Handle<T>) -> Call<T>,
     {
         self.take_ended()?;
-        loop {
+        self.reduce_lots(false, parts, merge)?;
+        // Merges that have not ended hold values too.
+        while self.pull(self.held.max(self.flights.len())) {
             self.reduce_lots(false, parts, merge)?;
-            // Merges that have not ended hold values too.
-            let held = self.held.max(self.flights.len());
-            let room = self.sizes.window().saturating_sub(held);
-            if self.source.is_over || room == 0 || self.is_late() {
-                break;
-            }
-            self.source.pull(room, &mut self.sizes, self.deadline, &mut self.held);
         }
         self.reduce_lots(true, parts, merge)?;
         Ok(!self.source.is_over || self.source.has_lots())
@@ -159,13 +154,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
                 let number = (flight.first as u32).wrapping_add(1);
                 output.map_err(|error| error.root().clone().of_item(number, None))?;
             }
-            let items = flight.count;
-            if let (Some(ran_ns), 1..) = (ran_ns, items) {
-                self.sizes.ran(items, ran_ns);
-            }
-            self.held -= items as usize;
-            self.done += items as usize;
-            self.bar.iter().for_each(|bar| bar.ended(self.done));
+            self.held -= flight.count as usize;
+            self.have_ended(flight.count, ran_ns);
         }
         Ok(())
     }

@@ -250,14 +250,14 @@ pub(super) struct Results {
     arrived: u64,
     /// The least index of an item that has failed for good, as far as was looked.
     pub(super) first_failure: Option<u64>,
-    /// Failures are looked for at once.
-    pub(super) looks_for_failures: bool,
+    /// The first failure is the last result, so failures are looked for at once.
+    pub(super) fails_fast: bool,
 }
 
 impl Results {
     pub(super) fn new() -> Self {
         let places = BTreeMap::new();
-        Self { is_ordered: true, places, arrived: 0, first_failure: None, looks_for_failures: false }
+        Self { is_ordered: true, places, arrived: 0, first_failure: None, fails_fast: false }
     }
 
     /// Items are under way, from this one on.
@@ -284,7 +284,7 @@ impl Results {
     /// is found out when they are to be given.
     fn look_through(&mut self, landed: Landed, flights: &mut Flights) {
         let retries = landed.again().map_or(0, |again| again.retries().0);
-        if retries == 0 && !self.looks_for_failures || matches!(landed.content, Content::Unknown) {
+        if retries == 0 && !self.fails_fast || matches!(landed.content, Content::Unknown) {
             self.put(landed);
         } else {
             self.sort_out(landed, flights);

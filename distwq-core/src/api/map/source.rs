@@ -191,17 +191,11 @@ impl Open {
     }
 
     fn begin(&mut self, index: u64, parts: &Parts) {
-        self.first = index;
-        if !self.remote.is_some_and(|remote| ptr::eq(remote, parts.remote))
-            || !are_equal(self.options.as_deref(), parts.options.as_deref())
-            || self.options.is_some() != parts.options.is_some()
-        {
-            self.remote = Some(parts.remote);
-            self.options = parts.options.clone().map(|mut options| {
-                options.label = None;
-                options
-            });
-        }
+        (self.first, self.remote) = (index, Some(parts.remote));
+        self.options = parts.options.clone().map(|mut options| {
+            options.label = None;
+            options
+        });
     }
 
     #[inline]

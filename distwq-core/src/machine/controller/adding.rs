@@ -6,6 +6,7 @@ use super::table::{Entry, RanOn};
 use super::{Controller, Encoded, NewTask};
 use crate::codec::Payload;
 use crate::function::argument::Role;
+use crate::function::registry::Remote;
 use crate::id::TaskId;
 use crate::machine::scheduler::{Event, Patience, Spec};
 use crate::outcome::failure::RetryOn;
@@ -16,8 +17,6 @@ impl Controller {
     #[inline(always)]
     pub(super) fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
         let &NewTask { remote, inputs, options, before, level, graph_run } = new;
-        let collective = remote.is_collective();
-        let every = if collective { self.workers.living() as u32 } else { 1 };
         let (now, bytes) = (self.now, plain.len());
         let task = self.table.insert(inputs, |entry| {
             entry.function = Some(remote);
@@ -27,7 +26,7 @@ impl Controller {
         });
         self.counts.submitted += 1;
         self.queue.takes(bytes);
-        let spec = Spec { ranks: every, collective, level, ..Spec::PLAIN };
+        let spec = Spec { level, ..self.spec_of(remote) };
         // A user who adds one task may wait for it next.
         let may_prompt = graph_run.is_none() && self.workers.has_idle();
         if inputs.is_empty() && before.is_empty() && options.is_none() {
@@ -35,18 +34,32 @@ impl Controller {
         } else {
             self.add_with_wishes(task, new, spec, out);
         }
+        self.was_added(task, may_prompt, out);
+        task
+    }
+
+    /// What the scheduler is told of a task of this function which says nothing else.
+    #[inline(always)]
+    pub(super) fn spec_of(&self, remote: &Remote) -> Spec<'static> {
+        let collective = remote.is_collective();
+        let ranks = if collective { self.workers.living() as u32 } else { 1 };
+        Spec { ranks, collective, ..Spec::PLAIN }
+    }
+
+    /// A task was added whose user may wait for it next.
+    #[inline(always)]
+    pub(super) fn was_added(&mut self, task: TaskId, may_prompt: bool, out: &mut Outbox) {
         if self.limits.time_is_over {
             self.expire(&[task], out);
         } else if may_prompt {
             self.prompt(task, out);
         }
-        task
     }
 
     /// Sends a task that was just added at once, if it has started on a worker that had
     /// nothing, and is not one of a burst.
     #[inline(never)]
-    pub(super) fn prompt(&mut self, task: TaskId, out: &mut Outbox) {
+    fn prompt(&mut self, task: TaskId, out: &mut Outbox) {
         if let Some(Entry { ran_on: RanOn::Single(worker), .. }) = self.table.get(task)
             && self.workers.get(*worker).in_flight() == 1
             && self.prompt.goes_at_once(self.now, self.workers.living())
@@ -70,9 +83,8 @@ impl Controller {
         if let (Some(label), Some(entry)) = (options.label, self.table.get_mut(task)) {
             entry.label = Some(Box::from(label));
         }
-        self.limits.note(task, &options.terms);
         let spec = Spec {
-            patience: self.patience_of(task, &options.terms),
+            patience: self.note_terms(task, options.terms),
             inputs: &inputs,
             ends: &ends,
             after: new.before,
@@ -85,12 +97,13 @@ impl Controller {
         self.tell_scheduler(Event::Added { task, spec: &spec }, out);
     }
 
-    /// What the scheduler has to know of what a task asks for, whose end is looked at
-    /// then as if somebody waited for it.
-    fn patience_of(&mut self, task: TaskId, terms: &Terms) -> Option<Patience> {
-        if *terms == Terms::default() {
+    /// Notes what a task asks for, if that is something, and gives what the scheduler has
+    /// to know of it. Its end is looked at then as if somebody waited for it.
+    fn note_terms(&mut self, task: TaskId, terms: Terms) -> Option<Patience> {
+        if terms == Terms::NONE {
             return None;
         }
+        self.limits.note(task, terms);
         if let Some(entry) = self.table.get_mut(task) {
             entry.watched = true;
         }

@@ -71,7 +71,7 @@ impl Controller {
 
     /// Cancels all tasks of a graph that have not ended.
     pub(super) fn cancel_graph(&mut self, graph_run: GraphRunId, out: &mut Outbox) {
-        let tasks = self.table.pending(|entry| entry.graph_run == Some(graph_run));
+        let tasks = self.table.pending_of_graph(graph_run);
         self.cancel(&tasks, out);
     }
 
@@ -91,7 +91,7 @@ impl Controller {
     #[cold]
     pub(super) fn cancel_failed_graphs(&mut self, out: &mut Outbox) {
         while let Some(graph_run) = self.graph_runs.take_failed() {
-            let tasks = self.table.pending(|entry| entry.graph_run == Some(graph_run));
+            let tasks = self.table.pending_of_graph(graph_run);
             self.note_to_scheduler(Event::Cancel { tasks: &tasks });
             self.carry_out_actions(&Cause::Known, out);
             self.tell_who_has_them(out);

@@ -28,8 +28,6 @@ pub(crate) enum Input<'a> {
     GraphBegins { size: GraphSize, cancels: bool },
     /// All of them have come.
     GraphEnds,
-    /// Nobody will ask how a graph as a whole went.
-    GraphForgotten { graph_run: GraphRunId },
     /// Handles were cloned and dropped. What is counted is taken out.
     References { notes: &'a mut Vec<ReferenceNote> },
     /// A user waits for the output of a task.

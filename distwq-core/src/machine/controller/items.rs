@@ -58,15 +58,9 @@ impl Controller {
         self.counts.submitted += u64::from(items.count);
         let retry_on = new.options.map_or(RetryOn::DEFAULT, |options| options.terms.retry_on);
         let failed = failed.and_then(|failed| self.failed_before(&failed, retry_on));
-        let collective = remote.is_collective();
-        let ranks = if collective { self.workers.living() as u32 } else { 1 };
         let may_prompt = self.workers.has_idle();
-        self.add_with_wishes(task, new, Spec { ranks, collective, failed, ..Spec::PLAIN }, out);
-        if self.limits.time_is_over {
-            self.expire(&[task], out);
-        } else if may_prompt {
-            self.prompt(task, out);
-        }
+        self.add_with_wishes(task, new, Spec { failed, ..self.spec_of(remote) }, out);
+        self.was_added(task, may_prompt, out);
         task
     }
 

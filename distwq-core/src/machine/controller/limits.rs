@@ -6,6 +6,7 @@ use super::Controller;
 use super::input::Terms;
 use super::outbox::Outbox;
 use super::retry::what_follows;
+use super::status::SHOWN_MAX;
 use super::table::RanOn;
 use super::workers::{Workers, unknown};
 use crate::codec::CodecError;
@@ -18,9 +19,6 @@ use crate::wire::members::Members;
 use crate::wire::message::ToWorker;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Attempts that were given up which a message tells.
-const SHOWN_MAX: usize = 5;
 
 /// The tasks of one deadline.
 #[derive(Default, Debug)]
@@ -60,11 +58,9 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Notes what a task asks for, if that is something.
-    pub(super) fn note(&mut self, task: TaskId, terms: &Terms) {
-        if *terms != Terms::default() {
-            self.terms.insert(task, OfTask { terms: *terms, look_at: None, had_begun: false });
-        }
+    /// Notes what a task asks for, until it ends.
+    pub(super) fn note(&mut self, task: TaskId, terms: Terms) {
+        self.terms.insert(task, OfTask { terms, look_at: None, had_begun: false });
     }
 
     /// What a task asks for.
@@ -125,8 +121,7 @@ impl Limits {
         let mut all: Vec<_> = self.given_up.iter().collect();
         all.sort();
         let words = all.iter().take(SHOWN_MAX).map(|((worker, _), name)| {
-            let state = workers.get(*worker);
-            format!("{} (host {}) has not returned from {name}, which has reached its limit", state.rank, state.host)
+            format!("{} has not returned from {name}, which has reached its limit", workers.get(*worker))
         });
         let mut words = words.collect::<Vec<_>>().join(", ");
         if let Some(more @ 1..) = all.len().checked_sub(SHOWN_MAX) {
@@ -171,7 +166,7 @@ impl Controller {
 
     /// All tasks of a graph that have not ended have to end by this time.
     pub(super) fn graph_deadline(&mut self, graph_run: GraphRunId, at: Ns, out: &mut Outbox) {
-        let tasks = self.table.pending(|entry| entry.graph_run == Some(graph_run));
+        let tasks = self.table.pending_of_graph(graph_run);
         if !tasks.is_empty() {
             self.deadline(&tasks, at, out);
         }

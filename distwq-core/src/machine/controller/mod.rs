@@ -195,7 +195,6 @@ impl Controller {
                 out.graph_run = Some(self.graph_runs.begin(size.tasks, cancels));
             }
             Input::GraphEnds => self.graph_has_begun(out),
-            Input::GraphForgotten { graph_run } => self.graph_runs.forget(graph_run),
             Input::References { notes } => {
                 self.count_references(notes);
                 self.release(out);
@@ -278,7 +277,7 @@ impl Controller {
     }
 
     /// How a graph went that is over. It is kept until it is
-    /// [forgotten](Input::GraphForgotten).
+    /// [forgotten](ReferenceNote::GraphForgotten).
     pub(crate) fn result_of_graph_run(&self, graph_run: GraphRunId) -> Result<(), RunError> {
         self.graph_runs.result(graph_run)
     }

@@ -4,7 +4,6 @@
 use super::Controller;
 use super::input::Awaited;
 use super::outbox::Outbox;
-use super::workers::Workers;
 use crate::codec::frame::{Blob, Frame};
 use crate::codec::{CodecError, Payload};
 use crate::id::WorkerId;
@@ -59,7 +58,7 @@ impl Controller {
     pub(super) fn states_made(&mut self, worker: WorkerId, failure: Option<&str>, out: &mut Outbox) {
         self.states.made[worker.index()] = true;
         if let Some(failure) = failure {
-            let failure = format!("init failed on {}: {failure}", site(&self.workers, worker));
+            let failure = format!("init failed on {}: {failure}", self.workers.get(worker));
             self.init_failed(failure, out);
         } else if self.are_states_made() {
             out.happened.note(Awaited::States);
@@ -68,7 +67,7 @@ impl Controller {
 
     /// The states have not been made within the limit.
     pub(super) fn states_overdue(&mut self, limit_ms: u128, out: &mut Outbox) {
-        let who: Vec<_> = self.unmade().map(|worker| site(&self.workers, worker)).collect();
+        let who: Vec<_> = self.unmade().map(|worker| self.workers.get(worker).to_string()).collect();
         if !self.are_states_made() {
             let who = who.join(", ");
             let failure = format!("init has not returned within the init limit of {limit_ms} ms on {who}");
@@ -130,7 +129,7 @@ impl Controller {
                 None => return None,
                 Some(Ok(values)) => all.extend_from_slice(values),
                 Some(Err(message)) => {
-                    let (site, message) = (site(&self.workers, worker), message.clone());
+                    let (site, message) = (self.workers.get(worker).to_string(), message.clone());
                     return Some(Err(FinishError::Failed { site, message }));
                 }
             }
@@ -141,11 +140,6 @@ impl Controller {
     /// Workers that have not ended their states, in words.
     pub(crate) fn unfinished(&self) -> String {
         let unfinished = self.living().filter(|worker| self.states.finals[worker.index()].is_none());
-        unfinished.map(|worker| site(&self.workers, worker)).collect::<Vec<_>>().join(", ")
+        unfinished.map(|worker| self.workers.get(worker).to_string()).collect::<Vec<_>>().join(", ")
     }
-}
-
-fn site(workers: &Workers, worker: WorkerId) -> String {
-    let state = workers.get(worker);
-    format!("{} (host {})", state.rank, state.host)
 }

@@ -370,6 +370,11 @@ impl Table {
         pending.map(|(slot, entry)| TaskId::new(slot, entry.serial)).collect()
     }
 
+    /// Those of a graph.
+    pub(super) fn pending_of_graph(&self, graph_run: GraphRunId) -> Vec<TaskId> {
+        self.pending(|entry| entry.graph_run == Some(graph_run))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.blocks.iter().flatten().filter(|entry| entry.serial != NO_SERIAL)
     }

@@ -120,7 +120,7 @@ impl Controller {
     /// After the run: which workers something still runs on, in words.
     pub(crate) fn who_is_busy(&self) -> String {
         let named = self.workers.not_stopped().map(|(worker, state)| {
-            let at = format!("{} (host {})", state.rank, state.host);
+            let at = state.to_string();
             if self.is_in_init(worker) {
                 return format!("{at}, where `init` has not returned");
             }
@@ -143,7 +143,7 @@ impl Controller {
         let busy = self.workers.iter().filter(|(_, state)| state.in_flight() > 0);
         let mut words = busy.map(|(worker, state)| {
             let names: Vec<String> = self.begun(worker).collect();
-            format!("{} on {} (host {})", names.join(", "), state.rank, state.host)
+            format!("{} on {state}", names.join(", "))
         });
         let shown: Vec<String> = words.by_ref().take(SHOWN_MAX).collect();
         match words.count() {

@@ -4,6 +4,7 @@ use crate::codec::CodecError;
 use crate::id::{Rank, TaskId, WorkerId};
 use crate::wire::report::Report;
 use rustc_hash::FxHashMap;
+use std::fmt;
 use std::mem::take;
 
 /// One worker.
@@ -22,6 +23,13 @@ pub(crate) struct WorkerState {
     pub(super) report: Report,
     /// Whether it was asked for a report and has not answered.
     is_asked: bool,
+}
+
+/// Where it is, in words.
+impl fmt::Display for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (host {})", self.rank, self.host)
+    }
 }
 
 impl WorkerState {

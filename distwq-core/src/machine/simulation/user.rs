@@ -221,9 +221,6 @@ impl World<'_> {
     pub(super) fn graph_started(&mut self, graph_run: GraphRunId) {
         if self.random.percent(60) {
             self.wait(Wait::GraphRun(graph_run));
-        } else if self.random.percent(50) {
-            self.tell(Input::GraphForgotten { graph_run });
-            self.after_controller();
         } else {
             self.controller.notes.push(ReferenceNote::GraphForgotten(graph_run));
             self.plan_controller_turn();
@@ -338,7 +335,7 @@ impl World<'_> {
             }
             Wait::GraphRun(graph_run) => {
                 let result = machine.result_of_graph_run(graph_run);
-                self.tell(Input::GraphForgotten { graph_run });
+                self.tell(Input::References { notes: &mut vec![ReferenceNote::GraphForgotten(graph_run)] });
                 self.check_graph_run(graph_run, result);
             }
             Wait::Drained => self.user.is_drained = true,

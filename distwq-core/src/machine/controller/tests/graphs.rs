@@ -66,7 +66,7 @@ fn a_graph_that_wants_it_is_cancelled_when_a_task_fails() {
     let [a, b, c] = [(); 3].map(|()| add_to(&mut play, graph_run, &[]));
     let d = add_to(&mut play, graph_run, &[c]);
     play.tell(Input::GraphEnds);
-    play.tell(Input::GraphForgotten { graph_run });
+    play.tell(Input::References { notes: &mut vec![ReferenceNote::GraphForgotten(graph_run)] });
     assert_eq!(play.controller.graph_progress(graph_run).map(|progress| progress.ended), Some(0), "it is not over");
     play.tell(Input::Cancel { tasks: &[b] });
     let others = [a, c, d, submitted];
@@ -113,7 +113,7 @@ fn how_a_graph_has_gone_is_kept_until_nobody_will_ask() {
         [Ok(()), Ok(())]
     );
     assert_eq!(play.controller.leftovers().as_deref(), Some("1 graphs"));
-    play.tell(Input::GraphForgotten { graph_run });
+    play.tell(Input::References { notes: &mut vec![ReferenceNote::GraphForgotten(graph_run)] });
     assert_eq!(play.controller.leftovers(), None);
 }
 
