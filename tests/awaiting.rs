@@ -3,9 +3,9 @@
 use distwq::prelude::*;
 use std::future::{Future, IntoFuture};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -149,33 +149,28 @@ fn a_callback_is_called_once_with_the_value_or_the_error(cluster: &Cluster) -> O
 
 #[distwq::test(ranks = [2, 3])]
 fn callbacks_run_on_one_thread_in_the_order_of_the_ends_before_shutdown_returns(cluster: &Cluster) -> Outcome {
-    let called = Arc::new(Mutex::new(Vec::new()));
+    let (sender, receiver) = channel();
     let first = cluster.submit(pause::call(100));
     for x in 0..50 {
-        let called = Arc::clone(&called);
+        let sender = sender.clone();
         cluster.submit(square::call(x).after(&first)).on_end(move |result| {
             let thread = (thread::current().id(), thread::current().name().map(str::to_owned));
-            called.lock().expect("nobody panics").push((result, thread));
+            sender.send((result, thread)).expect("the test waits for it");
         });
     }
     cluster.submit(square::call(-1).after(&first)).on_end(|_| panic!("a callback panics"));
-    let again = (cluster.clone(), Arc::clone(&called));
+    let again = (cluster.clone(), sender);
     cluster.submit(square::call(-2).after(&first)).on_end(move |_| {
         // It may use the cluster.
-        let (cluster, called) = again;
+        let (cluster, sender) = again;
         let result = cluster.submit(square::call(1_000)).get();
-        called.lock().expect("nobody panics").push((result, (thread::current().id(), None)));
+        sender.send((result, (thread::current().id(), None))).expect("the test waits for it");
     });
-    let begun = Instant::now();
-    while called.lock().expect("nobody panics").len() < 51 {
-        assert!(begun.elapsed() < LIMIT, "they are not called");
-        thread::sleep(Duration::from_millis(1));
-    }
+    let called = (0..51).map(|_| receiver.recv_timeout(LIMIT)).collect::<Result<Vec<_>, _>>()?;
     cluster.submit(pause::call(50)).on_end(|_| thread::sleep(Duration::from_millis(300)));
     let begun = Instant::now();
     cluster.shutdown();
     assert!(begun.elapsed() >= Duration::from_millis(300), "it waits for the callbacks");
-    let called = called.lock().expect("nobody panics");
     let (_, thread) = &called[0];
     assert_eq!(thread.1.as_deref(), Some("distwq-callbacks"));
     assert!(called.iter().all(|(_, (id, _))| *id == thread.0) && thread.0 != thread::current().id());

@@ -280,6 +280,28 @@ fn each_item_of_a_map_counts_in_the_figures_as_a_task_does(cluster: &Cluster) ->
     Ok(())
 }
 
+#[distwq::test(ranks = [2, 3])]
+fn an_item_of_a_map_is_told_by_its_own_number_while_it_runs_and_after(cluster: &Cluster) -> Outcome {
+    let before: Vec<_> = (0..10).map(|x| cluster.submit(square::call(x))).collect();
+    before.iter().try_for_each(|handle| handle.get().map(drop))?;
+    let mut results = cluster.map(sleep_even::call, [0, 0, 400]).chunk(1);
+    assert_eq!(results.next(), Some(Ok(0)));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = cluster.status();
+        let running = status.workers.iter().flat_map(|worker| &worker.running);
+        match running.map(|running| running.task.number).max() {
+            Some(3) => break,
+            other => assert!(other.unwrap_or(0) < 3 && Instant::now() < deadline, "{status}"),
+        }
+        thread::yield_now();
+    }
+    assert_eq!(results.collect::<Result<Vec<_>, _>>()?, [0, 400]);
+    let stats = until_counted(cluster, 13);
+    assert_eq!(stats.longest[0].task, 3, "{stats}");
+    Ok(())
+}
+
 #[remote]
 fn halve(x: u64) -> Result<u64, String> {
     if x % 10 == 7 { Err("it has a seven".to_owned()) } else { Ok(x / 2) }

@@ -23,11 +23,21 @@ const STOP: Tag = 3;
 /// If a result is wrong.
 #[must_use]
 pub fn run(farms: usize, tasks: i64) -> ExitCode {
+    on_all_ranks(farms, |world| hand_out(world, tasks), work)
+}
+
+/// Runs farms: `hand_out` on rank 0, of which it tells the median, and `work` on the
+/// others, until it receives `STOP`.
+fn on_all_ranks(
+    farms: usize,
+    hand_out: impl Fn(&SimpleCommunicator) -> f64,
+    work: impl FnOnce(&SimpleCommunicator),
+) -> ExitCode {
     let universe = mpi::initialize().expect("MPI has not been initialised before");
     let world = universe.world();
     world.barrier();
     if world.rank() == 0 {
-        tell(median((0..farms).map(|_| hand_out(&world, tasks)).collect()));
+        tell(median((0..farms).map(|_| hand_out(&world)).collect()));
         for worker in 1..world.size() {
             world.process_at_rank(worker).send_with_tag(&[0_i64; 0], STOP);
         }
@@ -71,23 +81,7 @@ const TOGETHER: usize = 64;
 /// If a result is wrong.
 #[must_use]
 pub fn run_joined(farms: usize, items: i64) -> ExitCode {
-    let universe = mpi::initialize().expect("MPI has not been initialised before");
-    let world = universe.world();
-    world.barrier();
-    if world.rank() == 0 {
-        tell(median((0..farms).map(|_| hand_out_joined(&world, items)).collect()));
-        for worker in 1..world.size() {
-            world.process_at_rank(worker).send_with_tag(&[0_i64; 0], STOP);
-        }
-    } else {
-        let controller = world.process_at_rank(0);
-        let mut message = [0_i64; 1 + TOGETHER];
-        while controller.receive_into(&mut message).tag() != STOP {
-            message[1..].iter_mut().for_each(|item| *item = increment(*item));
-            controller.send_with_tag(&message, DONE);
-        }
-    }
-    ExitCode::SUCCESS
+    on_all_ranks(farms, |world| hand_out_joined(world, items), work_joined)
 }
 
 /// What an item costs to compute: not for the compiler to know.
@@ -124,6 +118,15 @@ fn hand_out_joined(world: &SimpleCommunicator, items: i64) -> f64 {
     let seconds = start.elapsed().as_secs_f64();
     assert!(results.iter().zip(1..).all(|(result, expected)| *result == expected), "a result is wrong");
     results.len() as f64 / seconds
+}
+
+fn work_joined(world: &SimpleCommunicator) {
+    let controller = world.process_at_rank(0);
+    let mut message = [0_i64; 1 + TOGETHER];
+    while controller.receive_into(&mut message).tag() != STOP {
+        message[1..].iter_mut().for_each(|item| *item = increment(*item));
+        controller.send_with_tag(&message, DONE);
+    }
 }
 
 fn work(world: &SimpleCommunicator) {

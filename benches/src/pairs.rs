@@ -7,9 +7,9 @@ pub const PAIRS: usize = 5;
 
 /// One figure: what distwq reaches beside what its reference reaches.
 #[derive(Clone, Copy, Debug)]
-pub struct Figure {
+pub struct Figure<'a> {
     /// Its name.
-    pub name: &'static str,
+    pub name: &'a str,
     /// The unit of both values.
     pub unit: &'static str,
 }
@@ -27,10 +27,10 @@ impl Pair {
     }
 }
 
-impl Figure {
+impl<'a> Figure<'a> {
     /// A figure of this name and unit.
     #[must_use]
-    pub const fn new(name: &'static str, unit: &'static str) -> Self {
+    pub const fn new(name: &'a str, unit: &'static str) -> Self {
         Self { name, unit }
     }
 

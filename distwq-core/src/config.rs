@@ -190,22 +190,20 @@ impl Config {
 impl<S, F> Config<S, F> {
     /// The same settings with a recipe for states of these types.
     pub(crate) fn with_recipe<T, G>(self, recipe: Option<AnyRecipe>) -> Config<T, G> {
-        let Self { workers, slots, controller, inline_bytes_max, piece_bytes, stack_bytes, seed, .. } = self;
-        let Self { handshake_limit, collective_grace, shutdown_grace, mpi_thread_multiple, .. } = self;
         Config {
-            workers,
-            slots,
-            controller,
-            inline_bytes_max,
-            piece_bytes,
-            stack_bytes,
-            seed,
-            handshake_limit,
-            collective_grace,
-            shutdown_grace,
+            workers: self.workers,
+            slots: self.slots,
+            controller: self.controller,
+            inline_bytes_max: self.inline_bytes_max,
+            piece_bytes: self.piece_bytes,
+            stack_bytes: self.stack_bytes,
+            seed: self.seed,
+            handshake_limit: self.handshake_limit,
+            collective_grace: self.collective_grace,
+            shutdown_grace: self.shutdown_grace,
             stuck_grace: self.stuck_grace,
             time_limit: self.time_limit,
-            mpi_thread_multiple,
+            mpi_thread_multiple: self.mpi_thread_multiple,
             progress: self.progress,
             forward_logs: self.forward_logs,
             init_limit: self.init_limit,

@@ -49,11 +49,10 @@ const MISUSED: u8 = 2;
 ///
 /// # Exit codes
 /// 0 if all went well; 1 if the body returned an error or panicked, or if a state could
-/// not be [made](Config::init); 2 if the settings
-/// cannot be; 70 if the run had to be ended. If the body calls `process::exit`, its code:
-/// at once, without a word, and whatever runs. This is what the process of the controller
-/// ends with, and so the launcher; the other ranks end with 0 if they have heard of the
-/// end.
+/// not be [made](Config::init); 2 if the settings cannot be; 70 if the run had to be
+/// ended. If the body calls `process::exit`, its code: at once, without a word, and
+/// whatever runs. This is what the process of the controller ends with, and so the
+/// launcher; the other ranks end with 0 if they have heard of the end.
 ///
 /// # Examples
 /// ```
@@ -162,9 +161,9 @@ fn local<R: BodyResult>(
     fault::arm(None);
     panics::install_hook();
     let limit = config.handshake_limit;
+    let launch = Launch { launched_ns, limit, threads_on_host: workers + 1, is_process: false };
     let started = ends.into_iter().map(|end| {
         let recipe = Recipe::of(&config).cloned();
-        let launch = Launch { launched_ns, limit, threads_on_host: workers + 1, is_process: false };
         let work = move || work(Box::new(end), Rank(0), registry, recipe, launch);
         thread::Builder::new().name("distwq-worker".to_owned()).spawn(work)
     });
@@ -173,7 +172,6 @@ fn local<R: BodyResult>(
         // The workers that are there would wait for the handshake.
         Err(error) => fault::end_run(&mut *own, &fault::no_thread("of a worker", &error)),
     };
-    let launch = Launch { launched_ns, limit, threads_on_host: workers + 1, is_process: false };
     let end = control(own, &config, registry, launch, overdue, body);
     fault::disarm();
     if let Ok(End { left: None, .. }) = end {

@@ -192,8 +192,8 @@ fn check_group(signature: &Signature, group: Option<&PatType>, args: &RemoteArgs
         refusals.refuse(
             &input.ty,
             "a group cannot be an argument of a call: a collective function, `#[remote(collective)]`, takes `group: \
-             &Group` as its first parameter or right behind `ctx: &Context`, and gets the one of its own ranks. If this is another type of that name, \
-             import it under a name of its own",
+             &Group` as its first parameter or right behind `ctx: &Context`, and gets the one of its own ranks. If this \
+             is another type of that name, import it under a name of its own",
         );
     }
 }

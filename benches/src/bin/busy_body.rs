@@ -143,22 +143,10 @@ fn figures() -> Result<(), Failure> {
     for (reference, figures) in KINDS {
         for (name, side) in figures {
             let (waiting, busy) = (Side::alone(reference)?, Side::alone(side)?);
-            Figure::new(local(name), "tasks/s").compare(|| waiting.sample(), || busy.sample())?;
+            Figure::new(&format!("local_{name}"), "tasks/s").compare(|| waiting.sample(), || busy.sample())?;
         }
     }
     Ok(())
-}
-
-/// The name of a figure on the local backend.
-fn local(name: &str) -> &'static str {
-    match name {
-        "busy_body_computes" => "local_busy_body_computes",
-        "busy_body_looks" => "local_busy_body_looks",
-        "busy_body_shows" => "local_busy_body_shows",
-        "busy_body_chain_shows" => "local_busy_body_chain_shows",
-        "busy_body_chain_computes" => "local_busy_body_chain_computes",
-        _ => "local_busy_body_chain_looks",
-    }
 }
 
 fn main() -> ExitCode {

@@ -258,16 +258,10 @@ pub enum TaskError {
     },
 }
 
-impl TaskError {
-    /// The error of something that is not taken.
-    pub(crate) fn refused(task: &str, reason: Refusal) -> Self {
-        Self::Refused { task: Arc::from(task), reason }
-    }
-
-    /// Which task it is about, where that is known.
-    #[must_use]
-    pub fn site(&self) -> Option<&TaskSite> {
-        match self {
+/// The site in an error, by a reference of the kind that leads to the error.
+macro_rules! site_of {
+    ($error:expr) => {
+        match $error {
             Self::Failed { site, .. }
             | Self::Panicked { site, .. }
             | Self::Codec { site, .. }
@@ -284,6 +278,19 @@ impl TaskError {
             | Self::Closed { site } => Some(site),
             Self::Refused { .. } | Self::NotStarted => None,
         }
+    };
+}
+
+impl TaskError {
+    /// The error of something that is not taken.
+    pub(crate) fn refused(task: &str, reason: Refusal) -> Self {
+        Self::Refused { task: Arc::from(task), reason }
+    }
+
+    /// Which task it is about, where that is known.
+    #[must_use]
+    pub fn site(&self) -> Option<&TaskSite> {
+        site_of!(self)
     }
 
     /// The error where it began: of the task itself, or of the one upstream that failed
@@ -301,7 +308,8 @@ impl TaskError {
 
     /// The same of an item of a map, which has a number and a label of its own.
     pub(crate) fn of_item(mut self, number: u32, label: Option<&str>) -> Self {
-        if let Some(site) = self.site_mut() {
+        let site: Option<&mut Arc<TaskSite>> = site_of!(&mut self);
+        if let Some(site) = site {
             let site = Arc::make_mut(site);
             site.task = number;
             if label.is_some() {
@@ -309,26 +317,6 @@ impl TaskError {
             }
         }
         self
-    }
-
-    fn site_mut(&mut self) -> Option<&mut Arc<TaskSite>> {
-        match self {
-            Self::Failed { site, .. }
-            | Self::Panicked { site, .. }
-            | Self::Codec { site, .. }
-            | Self::ValueLost { site, .. }
-            | Self::Group { site, .. }
-            | Self::WorkerLost { site, .. }
-            | Self::Init { site, .. }
-            | Self::Upstream { site, .. }
-            | Self::InsideTask { site, .. }
-            | Self::LimitReached { site, .. }
-            | Self::Timeout { site, .. }
-            | Self::Stalled { site, .. }
-            | Self::Cancelled { site }
-            | Self::Closed { site } => Some(site),
-            Self::Refused { .. } | Self::NotStarted => None,
-        }
     }
 
     /// What the function or the runtime said, where there is such a text.

@@ -69,7 +69,8 @@ pub struct FunctionStats {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LongTask {
-    /// The number of the task.
+    /// The number of the task; of items of a map that travelled together, that of the
+    /// first.
     pub task: u32,
     /// The path of its function.
     pub function: String,

@@ -126,7 +126,8 @@ pub enum WaitsFor {
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct TaskName {
-    /// Its number, counted from 1; 0 before it has one.
+    /// Its number, counted from 1; 0 before it has one. Of items of a map that travelled
+    /// together, that of the first.
     pub number: u32,
     /// The path of its function.
     pub function: String,
@@ -425,12 +426,12 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// A time as people tell how long something goes on.
 /// How much of its work a task has done, if it has said so.
 fn done(percent: Option<u8>) -> String {
     percent.map_or_else(String::new, |percent| format!(" ({percent} % done)"))
 }
 
+/// A time as people tell how long something goes on.
 fn seconds(time: Duration) -> String {
     match time.as_secs_f64() {
         few if few < 9.95 => format!("{few:.1} s"),

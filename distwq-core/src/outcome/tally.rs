@@ -23,27 +23,26 @@ impl Tally {
     /// One more has ended.
     #[inline]
     pub(crate) fn add(&mut self, ran_ns: u64, has_failed: bool) {
-        self.count += 1;
-        self.failures += u64::from(has_failed);
-        self.total_ns = self.total_ns.wrapping_add(ran_ns);
-        self.squares = self.squares.wrapping_add(u128::from(ran_ns) * u128::from(ran_ns));
-        self.min_ns = self.min_ns.min(ran_ns);
-        self.max_ns = self.max_ns.max(ran_ns);
+        self.add_items(ran_ns, 1, has_failed.into());
     }
 
     /// So many items of a map have run one after another, so long together: each counts
     /// with the mean of that.
+    #[inline]
     pub(crate) fn add_items(&mut self, ran_ns: u64, items: u32, failed: u32) {
         let Some(mean_ns) = ran_ns.checked_div(items.into()) else { return };
-        self.count += u64::from(items);
-        self.failures += u64::from(failed);
-        self.total_ns = self.total_ns.wrapping_add(ran_ns);
-        self.squares = self.squares.wrapping_add(u128::from(mean_ns) * u128::from(mean_ns) * u128::from(items));
-        self.min_ns = self.min_ns.min(mean_ns);
-        self.max_ns = self.max_ns.max(mean_ns);
+        self.join(&Self {
+            count: items.into(),
+            failures: failed.into(),
+            total_ns: ran_ns,
+            squares: (u128::from(mean_ns) * u128::from(mean_ns)).wrapping_mul(items.into()),
+            min_ns: mean_ns,
+            max_ns: mean_ns,
+        });
     }
 
     /// Adds what was counted elsewhere.
+    #[inline]
     pub(crate) fn join(&mut self, other: &Self) {
         self.count += other.count;
         self.failures += other.failures;

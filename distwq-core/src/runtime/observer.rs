@@ -57,12 +57,12 @@ pub(crate) fn in_attempt<R>(code: impl FnOnce() -> R) -> R {
 #[cold]
 #[inline(never)]
 fn in_span_of_attempt<R>(code: impl FnOnce() -> R) -> R {
-    let Some((task, function)) = current::task() else { return code() };
+    let Some((number, function)) = current::numbered() else { return code() };
     let description = current::description();
     let span = info_span!(
         target: TARGET,
         "distwq_task",
-        task = task.serial(),
+        task = number,
         function,
         label = description.label(),
         attempt = description.attempt(),

@@ -33,7 +33,7 @@ pub(crate) struct WorkerEngine {
     out: Outbox,
     /// By executor, where a task that it runs looks whether it was cancelled.
     cancel_flags: Box<[CancelFlag]>,
-    /// One for each slot.
+    /// By executor, where a task that it runs says how much of its work is done.
     marks: Box<[Mark]>,
     traffic: Traffic,
     /// Where tasks leave what they log, if that is forwarded, and from which level on.
@@ -154,7 +154,8 @@ impl WorkerEngine {
         }
     }
 
-    /// Where a task that an executor runs looks whether it was cancelled.
+    /// Where a task that an executor runs looks whether it was cancelled, and where it
+    /// says how much of its work is done.
     pub(super) fn signals(&self, slot: Slot) -> (CancelFlag, Mark) {
         (self.cancel_flags[slot.index()].clone(), self.marks[slot.index()].clone())
     }

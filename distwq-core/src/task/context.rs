@@ -69,13 +69,13 @@ impl Context {
     /// If the thread is no executor that runs a task.
     pub(crate) fn of_this_thread() -> Self {
         let site = HERE.with_borrow(Option::clone).expect("a task runs on a thread that has entered its slot");
-        let (task, function) = current::task().expect("a context is asked for within a task");
+        let (task, function) = current::numbered().expect("a context is asked for within a task");
         let description = current::description();
         let whole = site.whole_label.borrow().clone();
         let label = whole.or_else(|| description.label().map(Box::from));
         let item = current::item();
         Self {
-            task: item.map_or(task.serial(), Item::number),
+            task,
             function,
             label,
             attempt: description.attempt(),

@@ -90,14 +90,21 @@ pub(crate) fn task() -> Option<(TaskId, &'static str)> {
     CURRENT.try_with(Cell::get).ok().flatten()
 }
 
+/// The same with the number by which people know the task: of an item of a map, that of
+/// the item.
+pub(crate) fn numbered() -> Option<(u32, &'static str)> {
+    let (task, path) = task()?;
+    Some((item().map_or(task.serial(), Item::number), path))
+}
+
 /// The same in words. An error if the thread runs none. Without an allocation or a lock
 /// of its own.
 pub(crate) fn write_name(into: &mut dyn fmt::Write) -> fmt::Result {
-    let (task, path) = task().ok_or(fmt::Error)?;
+    let (number, path) = numbered().ok_or(fmt::Error)?;
     let description = description();
     match item() {
-        None => write!(into, "task {path} #{}", task.serial())?,
-        Some(item) => write!(into, "task {path} #{} of map {}", item.number(), item.parts().0)?,
+        None => write!(into, "task {path} #{number}")?,
+        Some(item) => write!(into, "task {path} #{number} of map {}", item.parts().0)?,
     }
     if let Some(label) = description.label() {
         write!(into, " {label:?}")?;

@@ -5,7 +5,7 @@
 //! calls     for each item: u64 length of the arguments, arguments
 //!           with its top bit: u64 length, u32 length of the label, label, arguments
 //! outcomes  for each item: u64 length and, in the two top bits, which; then the bytes
-//!           0 value · 1 failure · 2 not begun
+//!           0 value · 1 failure · 2 cancelled
 //! ```
 //!
 //! Each item has its length, so that one that does not decode leaves its neighbours as
@@ -21,7 +21,7 @@ const LABEL: u64 = 1 << 63;
 const KIND_AT: u32 = 62;
 const VALUE: u64 = 0;
 const FAILURE: u64 = 1;
-const NOT_BEGUN: u64 = 2;
+const CANCELLED: u64 = 2;
 
 /// Appends a call. `push` appends its arguments, which are so many bytes.
 #[inline]
@@ -59,7 +59,7 @@ pub(crate) fn next_call<'a>(calls: &mut &'a [u8]) -> Option<Call<'a>> {
 #[derive(Debug)]
 pub(crate) struct OutcomeWriter<'a> {
     output: &'a mut PayloadWriter,
-    /// Where the outcome that is being written begins.
+    /// Where the next outcome begins, or the one that is being written.
     begin: usize,
 }
 
@@ -81,6 +81,7 @@ impl<'a> OutcomeWriter<'a> {
     pub(crate) fn end_value(&mut self) {
         let bytes = self.output.len() - self.begin - size_of::<u64>();
         self.output.overwrite(self.begin, &(bytes as u64 | VALUE << KIND_AT).to_le_bytes());
+        self.begin = self.output.len();
     }
 
     /// There is a failure instead; what was written of the value goes.
@@ -90,17 +91,14 @@ impl<'a> OutcomeWriter<'a> {
         codec::encode_into(failure, &mut bytes).expect("a failure is made of plain data");
         self.output.append_bytes(&(bytes.len() as u64 | FAILURE << KIND_AT).to_le_bytes());
         self.output.append_bytes(&bytes);
+        self.begin = self.output.len();
     }
 
     /// The item was cancelled and gives no value; what was written of one goes.
     pub(crate) fn cancelled(&mut self) {
         self.output.truncate(self.begin);
-        self.not_begun();
-    }
-
-    /// The next item was not begun.
-    pub(crate) fn not_begun(&mut self) {
-        self.output.append_bytes(&(NOT_BEGUN << KIND_AT).to_le_bytes());
+        self.output.append_bytes(&(CANCELLED << KIND_AT).to_le_bytes());
+        self.begin = self.output.len();
     }
 }
 
@@ -111,8 +109,8 @@ pub(crate) enum Outcome<'a> {
     Value(&'a [u8]),
     /// Its encoded failure, for [`failure_of`].
     Failure(&'a [u8]),
-    /// The chunk was cancelled before its turn, or it has failed after that.
-    NotBegun,
+    /// It was cancelled: before its turn, or before it failed.
+    Cancelled,
 }
 
 /// Takes the first outcome off. None if the bytes are not what an [`OutcomeWriter`]
@@ -124,7 +122,7 @@ pub(crate) fn next_outcome<'a>(outcomes: &mut &'a [u8]) -> Option<Outcome<'a>> {
     match header >> KIND_AT {
         VALUE => Some(Outcome::Value(bytes)),
         FAILURE => Some(Outcome::Failure(bytes)),
-        NOT_BEGUN => Some(Outcome::NotBegun),
+        CANCELLED => Some(Outcome::Cancelled),
         _ => None,
     }
 }
@@ -188,7 +186,7 @@ mod tests {
             writer.end_value();
             writer.value();
             writer.end_value();
-            writer.not_begun();
+            writer.cancelled();
             let payload = output.finish();
             let mut left = payload.as_slice();
             assert_eq!(next_outcome(&mut left), Some(Outcome::Value(&[7; 5])));
@@ -196,7 +194,7 @@ mod tests {
             assert_eq!(failure_of(bytes), Ok(failure.clone()));
             assert_eq!(next_outcome(&mut left), Some(Outcome::Value(&vec![9; large])));
             assert_eq!(next_outcome(&mut left), Some(Outcome::Value(&[])));
-            assert_eq!(next_outcome(&mut left), Some(Outcome::NotBegun));
+            assert_eq!(next_outcome(&mut left), Some(Outcome::Cancelled));
             assert_eq!((next_outcome(&mut left), left), (None, &[][..]));
         }
         assert_eq!(next_outcome(&mut &u64::MAX.to_le_bytes()[..]), None);

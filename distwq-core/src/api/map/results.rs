@@ -134,7 +134,7 @@ impl Landed {
                 match outcome {
                     Some(Outcome::Value(bytes)) => decoded(bytes).map_err(|text| self.undecodable(flights, &text)),
                     Some(Outcome::Failure(bytes)) => Err(self.failed(flights, bytes)),
-                    Some(Outcome::NotBegun) => Err(self.cancelled(flights)),
+                    Some(Outcome::Cancelled) => Err(self.cancelled(flights)),
                     None => Err(self.undecodable(flights, "the outcomes of a chunk end too early")),
                 }
             }
@@ -209,7 +209,7 @@ impl Landed {
                     None => failures.has_failed(self.first + u64::from(place)),
                 },
                 // What was cancelled is not tried again.
-                Some(Outcome::NotBegun) => return Failures { first: Some(self.first), again: Vec::new() },
+                Some(Outcome::Cancelled) => return Failures { first: Some(self.first), again: Vec::new() },
                 None => failures.has_failed(self.first + u64::from(place)),
             }
         }

@@ -29,6 +29,11 @@ impl ItemsOfTasks {
         self.0.remove(&task).map_or(1, |items| items.count)
     }
 
+    /// The number by which people know a task: that of its first item, if it has some.
+    pub(super) fn number_of(&self, task: TaskId) -> u32 {
+        self.get(task).map_or(task.serial(), |items| items.item(0).number())
+    }
+
     /// How many tasks there are.
     #[cfg(any(test, feature = "simulation"))]
     pub(super) fn len(&self) -> usize {

@@ -84,7 +84,7 @@ impl Controller {
     fn task_name(&self, task: TaskId) -> TaskName {
         let entry = self.table.get(task);
         TaskName {
-            number: task.serial(),
+            number: self.items.number_of(task),
             function: entry.map_or("gone", Entry::path).to_owned(),
             label: entry.and_then(Entry::label).map(str::to_owned),
         }

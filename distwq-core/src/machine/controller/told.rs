@@ -183,7 +183,7 @@ impl Controller {
     pub(super) fn named(&self, task: TaskId) -> NamedTask {
         let entry = self.table.get(task);
         NamedTask {
-            number: task.serial(),
+            number: self.items.number_of(task),
             function: entry.map_or("gone", Entry::path),
             label: entry.and_then(Entry::label).map(Box::from),
         }

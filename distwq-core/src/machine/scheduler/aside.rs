@@ -207,10 +207,7 @@ impl Scheduler {
         if let Some(slot) = self.waits_for_return(task, worker) {
             self.leave_pause(slot, actions);
         }
-        for slot in self.too_wide.drain(&mut self.tasks) {
-            self.tasks[slot].state = State::Wide;
-            self.wide.push_back(&mut self.tasks, slot);
-        }
+        self.try_too_wide();
         self.freed(worker, actions);
         self.settle(actions);
         true

@@ -3,7 +3,7 @@
 
 use super::task::State;
 use super::workers::Standing;
-use super::{Actions, End, Patience, Scheduler, Turn};
+use super::{Actions, End, Patience, Retry, Scheduler, Turn};
 use crate::id::{TaskId, TaskSlot, WorkerId};
 use crate::outcome::error::Limit;
 use rustc_hash::FxHashMap;
@@ -92,9 +92,9 @@ impl Scheduler {
         }
     }
 
-    /// Whether a task is tried again that was lost with its worker.
-    pub(super) fn outlives_workers(&self, slot: TaskSlot) -> bool {
-        self.agenda.patience(slot).retry_lost
+    /// What follows for a task that was lost with its worker.
+    pub(super) fn after_loss(&self, slot: TaskSlot) -> Retry {
+        if self.agenda.patience(slot).retry_lost { Retry::Again } else { Retry::Never }
     }
 
     /// A task has had its first attempt: how long it waits for the next is not limited.

@@ -11,7 +11,7 @@
 
 use super::task::{State, priority_of};
 use super::workers::Standing;
-use super::{Actions, End, GroupFailure, Made, Retry, Scheduler};
+use super::{Actions, End, GroupFailure, Made, Scheduler};
 use crate::id::{Index, TaskId, TaskSlot, WorkerId};
 use rustc_hash::FxHashSet;
 
@@ -114,6 +114,14 @@ impl Scheduler {
             self.cancel_reservation();
             self.tasks[task].state = State::Wide;
             self.wide.push_front(&mut self.tasks, task);
+        }
+    }
+
+    /// There are more workers: wide tasks that had too few are due again.
+    pub(super) fn try_too_wide(&mut self) {
+        for slot in self.too_wide.drain(&mut self.tasks) {
+            self.tasks[slot].state = State::Wide;
+            self.wide.push_back(&mut self.tasks, slot);
         }
     }
 
@@ -349,7 +357,7 @@ impl Scheduler {
         match result {
             Ok(made) if !made.resident || self.workers.is_living(root) => self.done(slot, root, made, actions),
             failed => {
-                let retry = if self.outlives_workers(slot) { Retry::Again } else { Retry::Never };
+                let retry = self.after_loss(slot);
                 let lost_with_its_value = GroupFailure { retry, lost: Some(root) };
                 let GroupFailure { retry, lost } = failed.err().unwrap_or(lost_with_its_value);
                 let end = lost.map_or(End::Failed, |worker| End::WorkerLost { worker });

@@ -2,7 +2,7 @@
 
 use super::task::State;
 use super::workers::Standing;
-use super::{Actions, End, Retry, Scheduler, Turn};
+use super::{Actions, End, Scheduler, Turn};
 use crate::id::{TaskSlot, WorkerId};
 
 impl Scheduler {
@@ -35,7 +35,7 @@ impl Scheduler {
             self.step();
             self.workers.remove(&mut self.tasks, worker, slot);
             if index < begun && self.tasks.cold(slot).pinned_to().is_none() {
-                let retry = if self.outlives_workers(slot) { Retry::Again } else { Retry::Never };
+                let retry = self.after_loss(slot);
                 self.attempt_failed(slot, None, retry, End::WorkerLost { worker }, actions);
             } else {
                 // One that is bound to the lost worker ends here.

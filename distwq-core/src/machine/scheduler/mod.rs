@@ -327,10 +327,7 @@ impl Scheduler {
         if worker.index() >= self.pinned.len() {
             self.pinned.resize_with(worker.index() + 1, Queue::default);
         }
-        for slot in self.too_wide.drain(&mut self.tasks) {
-            self.tasks[slot].state = State::Wide;
-            self.wide.push_back(&mut self.tasks, slot);
-        }
+        self.try_too_wide();
         self.freed(worker, actions);
         self.settle(actions);
         true

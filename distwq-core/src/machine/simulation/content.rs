@@ -58,7 +58,7 @@ fn write_outcomes(outcomes: &[Result<u64, Failure>], begun: usize, into: &mut Pa
     let mut writer = OutcomeWriter::new(into);
     for (place, outcome) in outcomes.iter().enumerate() {
         if place >= begun {
-            writer.not_begun();
+            writer.cancelled();
             continue;
         }
         writer.value().append_plain(outcome.as_ref().unwrap_or(&0)).expect("plain data can be encoded");

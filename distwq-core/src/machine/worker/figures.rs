@@ -3,6 +3,7 @@
 
 use super::attempt::Attempt;
 use crate::function::registry::{FunctionId, Registry, Remote};
+use crate::id::TaskId;
 use crate::machine::Ns;
 use crate::outcome::stats::LONGEST_MAX;
 use crate::outcome::tally::Tally;
@@ -51,7 +52,7 @@ impl Figures {
         self.init_ns += attempt.init_ns;
         let description = attempt.description.take();
         if ran_ns > self.longest.more_than_ns {
-            self.longest.add(attempt.ready.task.id.serial(), function, ran_ns, description);
+            self.longest.add(attempt.ready.task.id, function, ran_ns, description);
         }
     }
 
@@ -112,7 +113,9 @@ struct Longest {
 impl Longest {
     #[cold]
     #[inline(never)]
-    fn add(&mut self, task: u32, function: FunctionId, ran_ns: u64, description: Option<Box<Described>>) {
+    fn add(&mut self, task: TaskId, function: FunctionId, ran_ns: u64, description: Option<Box<Described>>) {
+        let items = description.as_ref().and_then(|described| described.items);
+        let task = items.map_or(task.serial(), |items| items.item(0).number());
         let label = description.and_then(|described| described.label().map(Box::from));
         let at = self.attempts.partition_point(|other| other.ran_ns >= ran_ns);
         self.attempts.truncate(LONGEST_MAX - 1);
@@ -156,7 +159,7 @@ mod tests {
             let label = format!("task {number}");
             let described = (number % 2 == 0).then(|| Box::new(Described::new(Some(&label), 1, None)));
             if ran_ns > longest.more_than_ns {
-                longest.add(number, FunctionId(0), ran_ns, described);
+                longest.add(TaskId::new(0, number), FunctionId(0), ran_ns, described);
             }
         }
         let kept: Vec<_> =

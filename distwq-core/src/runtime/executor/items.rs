@@ -122,7 +122,7 @@ fn outcomes(
             }
         }
     }
-    (calls.next..calls.items.count).for_each(|_| outcomes.not_begun());
+    (calls.next..calls.items.count).for_each(|_| outcomes.cancelled());
     (failed, all)
 }
 

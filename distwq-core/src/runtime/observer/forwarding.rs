@@ -84,12 +84,12 @@ impl Forwarding {
     }
 
     fn keep(&self, event: &Event<'_>) {
-        let Some((task, function)) = current::task() else { return };
+        let Some((task, function)) = current::numbered() else { return };
         let description = current::description();
         let mut text = Text::default();
         event.record(&mut text);
         self.lines.add(Line {
-            task: task.serial(),
+            task,
             function: function.to_owned(),
             label: description.label().map(str::to_owned),
             attempt: description.attempt(),
