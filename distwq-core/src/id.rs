@@ -226,7 +226,33 @@ impl fmt::Debug for WorkerId {
 
 /// One started graph.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct GraphRunId(pub(crate) NonZeroU32);
+pub struct GraphRunId(pub(crate) NonZeroU32);
+
+/// One who is told of ends, among all of the run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CollectorId(pub(crate) u64);
+
+/// Where a task comes from. Origins with tasks of equal priority take turns.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Origin {
+    /// It was submitted by itself, like all others of this kind.
+    Alone,
+    /// A graph that was started.
+    Graph(GraphRunId),
+    /// A batch or a map, by who collects its results first.
+    Collected(CollectorId),
+}
+
+impl Origin {
+    /// The graph.
+    #[inline]
+    pub(crate) const fn graph_run(self) -> Option<GraphRunId> {
+        match self {
+            Self::Graph(run) => Some(run),
+            Self::Alone | Self::Collected(_) => None,
+        }
+    }
+}
 
 /// An executor of a worker by its index, counted from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,8 +9,8 @@ use crate::api::handle::Handle;
 use crate::api::progress::{HowFar, ProgressBar};
 use crate::api::reference::{Outcomes, Reference, State};
 use crate::config::ProgressStyle;
-use crate::id::{Rank, TaskId};
-use crate::machine::controller::{Awaited, CollectorId, Watch};
+use crate::id::{CollectorId, Origin, Rank, TaskId};
+use crate::machine::controller::{Awaited, Watch};
 use crate::outcome::error::TaskError;
 use crate::runtime::collectors::{Counts, Ends};
 use crate::task::current;
@@ -204,7 +204,8 @@ impl<T> Batch<T> {
     #[track_caller]
     pub fn submit<C: IsCall<Output = T>>(&self, mut call: C) -> usize {
         let (cluster, collector) = self.cluster.as_ref().expect("a batch of handles that no cluster knows cannot grow");
-        let taken = cluster.submit_parts(&mut call.as_call().parts, |engine, task| {
+        let origin = Origin::Collected(*collector);
+        let taken = cluster.submit_parts(&mut call.as_call().parts, origin, |engine, task| {
             let index = self.keep(Handle::new(cluster.first_reference(task)));
             engine.watch(task, Watch { collector: *collector, index });
             if let Some(at) = *self.deadline.lock() {

@@ -185,7 +185,8 @@ impl<T> Call<T> {
     }
 
     /// Among tasks that are ready, those of higher priority start first. The default is
-    /// 0; what has started is not interrupted.
+    /// 0; what has started is not interrupted. Of tasks of equal priority, one of each
+    /// batch, map and graph is next in turn.
     pub fn priority(mut self, priority: i32) -> Self {
         self.parts.options_mut().priority = priority;
         self

@@ -1,8 +1,8 @@
 //! What users want called when tasks end: on one thread, one after another, in the order
 //! of the ends.
 
-use crate::id::TaskId;
-use crate::machine::controller::{Awaited, CollectorId, Watch};
+use crate::id::{CollectorId, TaskId};
+use crate::machine::controller::{Awaited, Watch};
 use crate::panics;
 use crate::runtime::collectors::Ends;
 use crate::runtime::driver::Driver;

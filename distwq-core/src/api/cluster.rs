@@ -9,7 +9,7 @@ use crate::api::reference::{Bound, Outcomes, Reference};
 use crate::codec::{self, Payload, Portable};
 use crate::config::{Config, ProgressStyle};
 use crate::function::argument::Input;
-use crate::id::{GraphRunId, TaskId};
+use crate::id::{GraphRunId, Origin, TaskId};
 use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote};
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::outcome::info::{CancelState, TaskInfo};
@@ -132,7 +132,7 @@ impl Cluster {
     /// allows, until a task has ended or the cluster shuts down. A function that
     /// [`Handle::on_end`] calls never waits here.
     pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
-        let taken = self.submit_parts(&mut call.as_call().parts, |_, task| task);
+        let taken = self.submit_parts(&mut call.as_call().parts, Origin::Alone, |_, task| task);
         Handle::new(self.reference(taken))
     }
 
@@ -164,7 +164,7 @@ impl Cluster {
     /// }
     /// ```
     pub fn try_submit<C: IsCall>(&self, mut call: C) -> Result<Handle<C::Output>, C> {
-        match self.try_submit_parts(&mut call.as_call().parts, |_, task| task) {
+        match self.try_submit_parts(&mut call.as_call().parts, Origin::Alone, |_, task| task) {
             Some(taken) => Ok(Handle::new(self.reference(taken))),
             None => {
                 // So that a loop that tries comes to an end.
@@ -179,11 +179,12 @@ impl Cluster {
     pub(crate) fn submit_parts<R>(
         &self,
         parts: &mut Parts,
+        origin: Origin,
         then: impl FnOnce(&mut ControllerEngine, TaskId) -> R,
     ) -> Result<R, Arc<PathStep>> {
         let mut then = Some(then);
         loop {
-            let taken = self.try_submit_parts(parts, |engine, task| {
+            let taken = self.try_submit_parts(parts, origin, |engine, task| {
                 let then = then.take().expect("a task is taken once");
                 then(engine, task)
             });
@@ -198,6 +199,7 @@ impl Cluster {
     pub(crate) fn try_submit_parts<R>(
         &self,
         parts: &mut Parts,
+        origin: Origin,
         then: impl FnOnce(&mut ControllerEngine, TaskId) -> R,
     ) -> Option<Result<R, Arc<PathStep>>> {
         match refusal_inside(|| parts.name()) {
@@ -205,7 +207,7 @@ impl Cluster {
                 if self.inner.is_full(engine) {
                     return None;
                 }
-                let taken = self.inner.take(engine, parts);
+                let taken = self.inner.take(engine, parts, origin);
                 Some(taken.map(|task| then(engine, task)))
             }),
             Some(step) => Some(Err(step)),
@@ -352,7 +354,7 @@ fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Ou
             plain.move_to(&mut payload);
             return engine.add_value(payload);
         };
-        let new = NewTask { remote, inputs, options: None, before, level, graph_run: Some(graph_run) };
+        let new = NewTask { remote, inputs, options: None, before, level, origin: Origin::Graph(graph_run) };
         match options {
             None => engine.add(&new, plain),
             Some(options) => with_options(new, options, |new| engine.add(new, plain)),
@@ -399,7 +401,7 @@ impl Inner {
 
     /// Takes one task, or says why not. What is left of its parts is the caller's to
     /// drop.
-    fn take(&self, engine: &mut ControllerEngine, parts: &mut Parts) -> Result<TaskId, Arc<PathStep>> {
+    fn take(&self, engine: &mut ControllerEngine, parts: &mut Parts, origin: Origin) -> Result<TaskId, Arc<PathStep>> {
         if !parts.is_plain() || engine.machine().is_closing() {
             self.admission(engine).check(parts)?;
         }
@@ -410,7 +412,7 @@ impl Inner {
         }
         let Parts { remote, arguments, options } = parts;
         let plain = Encoded::Written(&mut arguments.plain);
-        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, graph_run: None };
+        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, origin };
         Ok(match options {
             None => engine.submit(&new, plain),
             Some(options) => with_options(new, options, |new| engine.submit(new, plain)),

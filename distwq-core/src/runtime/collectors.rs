@@ -1,6 +1,7 @@
 //! The ends of tasks that are taken one by one, until somebody takes them.
 
-use crate::machine::controller::{Awaited, CollectorId, WatchedEnd};
+use crate::id::CollectorId;
+use crate::machine::controller::{Awaited, WatchedEnd};
 use crate::machine::{Happened, Ns};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;

@@ -8,10 +8,10 @@ use super::traffic::{Busy, Traffic};
 use crate::codec::Payload;
 use crate::config::Settings;
 use crate::function::registry::Registry;
-use crate::id::{GraphRunId, TaskId};
+use crate::id::{CollectorId, GraphRunId, TaskId};
 use crate::machine::controller::{
-    Awaited, BATCH_COUNT, CollectorId, Controller, Encoded, GraphSize, Halt, Input, ItemsOfMap, NewTask, Outbox,
-    ReferenceNote, Watch, WorkerState,
+    Awaited, BATCH_COUNT, Controller, Encoded, GraphSize, Halt, Input, ItemsOfMap, NewTask, Outbox, ReferenceNote,
+    Watch, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::outcome::error::TaskError;

@@ -9,8 +9,8 @@ use crate::codec::Payload;
 use crate::function::argument::Input;
 use crate::function::registry::Remote;
 use crate::function::remote::Failure;
-use crate::id::TaskId;
-use crate::machine::controller::{Awaited, CollectorId, Encoded, FailedItem, ItemsOfMap, NewTask, Watch, WatchedEnd};
+use crate::id::{CollectorId, Origin, TaskId};
+use crate::machine::controller::{Awaited, Encoded, FailedItem, ItemsOfMap, NewTask, Watch, WatchedEnd};
 use crate::outcome::error::{PathStep, TaskError, TaskSite};
 use crate::outcome::failure::RetryOn;
 use crate::runtime::collectors::Arrivals;
@@ -195,7 +195,8 @@ impl Flights {
         let taken = inner.driver.with(|engine| {
             inner.admission(engine).check_open(call.name())?;
             let &Taken { remote, inputs, options } = call;
-            let new = NewTask { remote, inputs, options: None, before: &[], level: 0, graph_run: None };
+            let origin = Origin::Collected(self.collector);
+            let new = NewTask { remote, inputs, options: None, before: &[], level: 0, origin };
             let of = ItemsOfMap { items, failed };
             Ok(match options {
                 None => engine.submit_items(&new, plain, of, watch),

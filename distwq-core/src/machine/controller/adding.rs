@@ -16,19 +16,19 @@ impl Controller {
     /// Adds a task.
     #[inline(always)]
     pub(super) fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
-        let &NewTask { remote, inputs, options, before, level, graph_run } = new;
+        let &NewTask { remote, inputs, options, before, level, origin } = new;
         let (now, bytes) = (self.now, plain.len());
         let task = self.table.insert(inputs, |entry| {
             entry.function = Some(remote);
             plain.move_to(&mut entry.payload);
             entry.submitted_ns = now;
-            entry.graph_run = graph_run;
+            entry.graph_run = origin.graph_run();
         });
         self.counts.submitted += 1;
         self.queue.takes(bytes);
-        let spec = Spec { level, ..self.spec_of(remote) };
+        let spec = Spec { level, origin, ..self.spec_of(remote) };
         // A user who adds one task may wait for it next.
-        let may_prompt = graph_run.is_none() && self.workers.has_idle();
+        let may_prompt = origin.graph_run().is_none() && self.workers.has_idle();
         if inputs.is_empty() && before.is_empty() && options.is_none() {
             self.tell_scheduler(Event::Added { task, spec: &spec }, out);
         } else {

@@ -6,7 +6,7 @@ use crate::codec::{Payload, PayloadWriter};
 use crate::function::argument;
 use crate::function::registry::Remote;
 use crate::function::remote::Failure;
-use crate::id::{GraphRunId, Rank, TaskId};
+use crate::id::{CollectorId, GraphRunId, Origin, Rank, TaskId};
 use crate::machine::Ns;
 use crate::outcome::failure::RetryOn;
 use crate::task::items::Items;
@@ -82,10 +82,6 @@ pub(crate) enum Input<'a> {
     Closed,
 }
 
-/// One who is told of ends, among all of the run.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(crate) struct CollectorId(pub(crate) u64);
-
 /// Whom the end of a task is told to, and as which of his tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Watch {
@@ -115,7 +111,7 @@ pub(crate) struct NewTask<'a> {
     pub(crate) before: &'a [TaskId],
     /// How many tasks the longest path has that hangs on it.
     pub(crate) level: u32,
-    pub(crate) graph_run: Option<GraphRunId>,
+    pub(crate) origin: Origin,
 }
 
 /// Items of a map that make one task.

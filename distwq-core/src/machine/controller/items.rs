@@ -64,7 +64,7 @@ impl Controller {
         let retry_on = new.options.map_or(RetryOn::DEFAULT, |options| options.terms.retry_on);
         let failed = failed.and_then(|failed| self.failed_before(&failed, retry_on));
         let may_prompt = self.workers.has_idle();
-        self.add_with_wishes(task, new, Spec { failed, ..self.spec_of(remote) }, out);
+        self.add_with_wishes(task, new, Spec { failed, origin: new.origin, ..self.spec_of(remote) }, out);
         self.was_added(task, may_prompt, out);
         task
     }

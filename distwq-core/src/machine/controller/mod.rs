@@ -38,9 +38,7 @@ mod watches;
 mod workers;
 
 pub(crate) use graph_runs::GraphProgress;
-pub(crate) use input::{
-    Awaited, CollectorId, Encoded, FailedItem, GraphSize, Input, ItemsOfMap, NewTask, Options, Terms, Watch,
-};
+pub(crate) use input::{Awaited, Encoded, FailedItem, GraphSize, Input, ItemsOfMap, NewTask, Options, Terms, Watch};
 pub(crate) use outbox::{BATCH_COUNT, Halt, Outbox};
 pub(crate) use references::ReferenceNote;
 pub(crate) use retry::goes_again;

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::function::argument::{ArgumentPosition, Role};
 use crate::function::registry::{Body, Remote};
 use crate::function::remote::Failure;
+use crate::id::Origin;
 use crate::machine::Notice;
 use crate::outcome::finish::FinishError;
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given, OfAttempt, RunFields};
@@ -194,7 +195,7 @@ impl Play {
 
 /// A task that says nothing but its function.
 fn plain(remote: &'static Remote) -> NewTask<'static> {
-    NewTask { remote, inputs: &[], options: None, before: &[], level: 0, graph_run: None }
+    NewTask { remote, inputs: &[], options: None, before: &[], level: 0, origin: Origin::Alone }
 }
 
 /// The messages of a frame to a worker, as text.

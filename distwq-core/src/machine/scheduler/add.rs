@@ -7,7 +7,8 @@ use crate::id::{TaskId, TaskSlot};
 
 impl Scheduler {
     pub(super) fn added(&mut self, id: TaskId, spec: &Spec<'_>, actions: &mut Actions) -> bool {
-        let slot = self.tasks.add(id, spec);
+        let lane = self.lanes.enter(spec.origin);
+        let slot = self.tasks.add(id, lane, spec);
         self.pending += 1;
         if let Some(failed) = spec.failed {
             match failed.retry {

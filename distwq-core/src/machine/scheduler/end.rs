@@ -11,6 +11,7 @@ impl Scheduler {
     /// A task has ended with a value, made by `worker`.
     pub(super) fn done(&mut self, slot: TaskSlot, worker: WorkerId, made: Made, actions: &mut Actions) {
         self.pending -= 1;
+        self.lanes.leave(self.tasks[slot].lane());
         let Ties { inputs, dependents } = self.tasks.become_value(slot, worker, made);
         actions.ended(self.tasks.id(slot), End::Done);
         self.free_inputs(slot, inputs, actions);
@@ -69,6 +70,7 @@ impl Scheduler {
     fn end_one(&mut self, slot: TaskSlot, end: End, actions: &mut Actions) {
         let id = self.tasks.id(slot);
         self.pending -= 1;
+        self.lanes.leave(self.tasks[slot].lane());
         let Ties { inputs, dependents: mut waiting } = self.tasks.become_failure(slot);
         actions.ended(id, end);
         self.free_inputs(slot, inputs, actions);

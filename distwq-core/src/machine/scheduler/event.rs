@@ -1,7 +1,7 @@
 //! What the scheduler is told and what it answers: the whole interface in one file.
 
 use super::arena::{TaskList, WorkerList};
-use crate::id::{TaskId, WorkerId};
+use crate::id::{Origin, TaskId, WorkerId};
 use crate::outcome::error::Limit;
 
 /// How far ahead and how eagerly work is handed out. The defaults suit any run.
@@ -66,6 +66,8 @@ pub struct Spec<'a> {
     pub retries: u32,
     /// Longest path of tasks that hangs on it; 0 if unknown.
     pub level: u32,
+    /// With whose tasks it takes turns.
+    pub origin: Origin,
     /// It has failed before, as another task that was the same; not more often than
     /// `retries`.
     pub failed: Option<FailedBefore>,
@@ -96,6 +98,7 @@ impl Spec<'_> {
         priority: 0,
         retries: 0,
         level: 0,
+        origin: Origin::Alone,
         failed: None,
         patience: None,
     };

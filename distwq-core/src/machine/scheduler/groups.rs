@@ -52,7 +52,7 @@ impl Scheduler {
     #[inline]
     pub(super) fn wide_is_due(&self) -> bool {
         let Some(key) = self.wide.key() else { return false };
-        self.reservation.is_none() && self.ready.key().is_none_or(|ready| priority_of(ready) <= priority_of(key))
+        self.reservation.is_none() && self.ready.priority().is_none_or(|ready| ready <= priority_of(key))
     }
 
     /// Reserves for the first wide task and starts it if all its workers are free; then

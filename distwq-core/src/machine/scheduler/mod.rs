@@ -40,8 +40,9 @@
 //!
 //! # What it decides
 //!
-//! - *Order.* Ready tasks by priority, then by `level` (the longest remaining path), then
-//!   as they became ready.
+//! - *Order.* Ready tasks by priority. Of equal ones one of each origin is next in turn
+//!   (module `turns`); of one origin by `level` (the longest remaining path), then as
+//!   they became ready.
 //! - *Place.* Where it is estimated to begin first: the time that the worker's queue
 //!   needs plus the time to move inputs that lie elsewhere. Only the holders of inputs
 //!   and the least loaded worker are looked at; among equally idle ones the most recently
@@ -70,6 +71,7 @@ mod due;
 mod end;
 mod event;
 mod groups;
+mod lanes;
 mod links;
 mod lists;
 mod lost;
@@ -81,6 +83,7 @@ mod stall;
 mod take_back;
 mod task;
 mod tasks;
+mod turns;
 mod validate;
 mod why;
 mod workers;
@@ -101,6 +104,7 @@ use crate::id::{TaskId, TaskSlot, WorkerId};
 use aside::Aside;
 use due::Agenda;
 use groups::Reservation;
+use lanes::Lanes;
 use links::Links;
 use ready::Queue;
 use report::Turn;
@@ -109,6 +113,7 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use task::State;
 use tasks::Tasks;
+use turns::Turns;
 use workers::{Standing, Workers};
 
 /// The state machine. See the [module documentation](self) for the order of calls.
@@ -121,10 +126,14 @@ pub struct Scheduler {
     workers: Workers,
     /// Tasks that have not ended.
     pending: usize,
+    /// Which tasks are of the same origin.
+    lanes: Lanes,
     /// Tasks that may start anywhere.
-    ready: Queue,
+    ready: Turns,
     /// Tasks that have failed and wait for a worker that has not tried them.
     retries: Queue,
+    /// The last of the tasks that may start anywhere was such a retry.
+    retry_was_last: bool,
     /// Who has tried a task that has failed.
     tried: FxHashMap<TaskSlot, SmallVec<[WorkerId; 4]>>,
     /// Who has said of a task that it is to run elsewhere.
@@ -138,6 +147,8 @@ pub struct Scheduler {
     all_possible: bool,
     /// Tasks bound to one worker, by worker.
     pinned: Vec<Queue>,
+    /// By worker: the last task that was started there, while there were such, was one.
+    own_was_last: Vec<bool>,
     /// Collective tasks that may start.
     wide: Queue,
     /// Collective tasks that need more workers than have joined.
@@ -189,14 +200,17 @@ impl Scheduler {
             links: Links::default(),
             workers: Workers::default(),
             pending: 0,
-            ready: Queue::default(),
+            lanes: Lanes::default(),
+            ready: Turns::default(),
             retries: Queue::default(),
+            retry_was_last: false,
             tried: FxHashMap::default(),
             refused: FxHashMap::default(),
             agenda: Agenda::default(),
             aside: Aside::default(),
             all_possible: true,
             pinned: Vec::new(),
+            own_was_last: Vec::new(),
             wide: Queue::default(),
             too_wide: Queue::default(),
             reservation: None,
@@ -326,6 +340,7 @@ impl Scheduler {
         }
         if worker.index() >= self.pinned.len() {
             self.pinned.resize_with(worker.index() + 1, Queue::default);
+            self.own_was_last.resize(worker.index() + 1, false);
         }
         self.try_too_wide();
         self.freed(worker, actions);

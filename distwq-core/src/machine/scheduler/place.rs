@@ -1,11 +1,12 @@
 //! Which ready task goes to which worker.
 
 use super::links::Links;
-use super::task::State;
+use super::task::{State, priority_of};
 use super::tasks::Tasks;
 use super::workers::Standing;
 use super::{Actions, End, Scheduler};
 use crate::id::{TaskId, TaskSlot, WorkerId};
+use std::cmp::Ordering;
 
 /// A value held by more workers than this is taken to be everywhere: it does not decide
 /// where a task goes, and looking for it stays cheap.
@@ -38,7 +39,7 @@ impl Scheduler {
             if self.reservation.is_some() || self.wide_is_due() {
                 self.arrange(actions);
             }
-            self.serve_pinned(Until::OthersAreMoreUrgent, actions);
+            self.serve_pinned(Until::OthersAreNext, actions);
             self.dispatch(actions);
             self.serve_pinned(Until::Full, actions);
             // A task that ends because an input is lost may set others free.
@@ -110,8 +111,7 @@ impl Scheduler {
         while let Some(&worker) = self.to_serve.get(at) {
             at += 1;
             while self.is_open(worker) && self.workers[worker].pinned > 0 {
-                let urgent = self.pinned[worker.index()].key() >= self.ready.key();
-                if until == Until::OthersAreMoreUrgent && !urgent {
+                if until == Until::OthersAreNext && !self.own_is_next(worker) {
                     break;
                 }
                 self.step();
@@ -144,7 +144,7 @@ impl Scheduler {
             } else if let Some(slot) = self.ready.first()
                 && !self.wide_is_due()
             {
-                self.ready.remove(&mut self.tasks, slot);
+                self.ready.take(&mut self.tasks, slot);
                 let worker = self.place(slot);
                 self.start(slot, worker, actions);
             } else {
@@ -164,9 +164,23 @@ impl Scheduler {
             return self.end(slot, End::ValueLost { value }, actions);
         }
         self.workers.push(&mut self.tasks, worker, slot, self.now_ns);
+        self.note_turn(self.tasks[slot].state, worker);
         self.tasks[slot].state = State::InFlight;
         let attempt = self.tasks.cold(slot).attempt();
         actions.start(self.tasks.id(slot), worker, attempt);
+    }
+
+    /// A task is started that has waited in this state.
+    #[inline]
+    fn note_turn(&mut self, waited_in: State, worker: WorkerId) {
+        match waited_in {
+            State::Pinned => return self.own_was_last[worker.index()] = true,
+            State::Retry => self.retry_was_last = true,
+            _ => self.retry_was_last = false,
+        }
+        if self.workers[worker].pinned > 0 {
+            self.own_was_last[worker.index()] = false;
+        }
     }
 
     /// An argument whose holders are all lost.
@@ -182,22 +196,34 @@ impl Scheduler {
 
     /// The best task for a worker that alone has room.
     fn pull(&mut self, worker: WorkerId) -> Option<TaskSlot> {
-        let pinned = if self.workers[worker].pinned == 0 { None } else { self.pinned[worker.index()].key() };
-        let ready = self.ready.key();
-        let retry = self.retry_for(worker);
-        let retry_key = retry.and_then(|_| self.retries.key());
-        if pinned.is_some() && pinned >= ready.max(retry_key) {
+        if self.workers[worker].pinned > 0 && self.own_is_next(worker) {
             return Some(self.take_pinned(worker));
         }
-        if let Some(slot) = retry
-            && retry_key >= ready
+        if self.retries_are_next()
+            && let Some(slot) = self.retry_for(worker)
         {
             self.retries.remove(&mut self.tasks, slot);
             return Some(slot);
         }
         let slot = self.best_here(worker)?;
-        self.ready.remove(&mut self.tasks, slot);
+        self.ready.take(&mut self.tasks, slot);
         Some(slot)
+    }
+
+    /// Whether a task of a worker's own queue is next there. It takes turns with those of
+    /// other origins that are as urgent.
+    fn own_is_next(&self, worker: WorkerId) -> bool {
+        let queue = &self.pinned[worker.index()];
+        let (Some(own), Some(key)) = (queue.first(), queue.key()) else { return false };
+        let others = self.ready.priority().max(self.retries.key().map(priority_of));
+        match Some(priority_of(key)).cmp(&others) {
+            Ordering::Less => false,
+            Ordering::Greater => true,
+            Ordering::Equal => match self.ready.first() {
+                Some(first) if self.tasks[first].lane() == self.tasks[own].lane() => key >= self.tasks.key(first),
+                _ => !self.own_was_last[worker.index()],
+            },
+        }
     }
 
     /// Of the first ready tasks the one with most input bytes on this worker.
@@ -303,8 +329,8 @@ fn placed_bytes<'a>(
 /// How far a worker's own queue is served.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// Up to the first task that comes after the first of the common queue.
-    OthersAreMoreUrgent,
+    /// Up to the first task that comes after one that may go anywhere.
+    OthersAreNext,
     /// As long as there is room.
     Full,
 }

@@ -116,7 +116,12 @@ impl Scheduler {
         let queue = match state {
             // Until it is told that the attempt has returned.
             State::Paused => return,
-            State::Ready => &mut self.ready,
+            State::Ready => {
+                return match turn {
+                    Turn::First => self.ready.push_front(&mut self.tasks, slot),
+                    Turn::Last => self.ready.push_back(&mut self.tasks, slot),
+                };
+            }
             State::Retry => &mut self.retries,
             State::Wide => &mut self.wide,
             _ => {

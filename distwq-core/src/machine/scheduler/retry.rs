@@ -1,6 +1,7 @@
 //! Tasks that have failed: which workers have tried them, and who is next.
 
 use super::Scheduler;
+use super::task::priority_of;
 use crate::id::{TaskSlot, WorkerId};
 use rustc_hash::FxHashSet;
 
@@ -46,14 +47,25 @@ impl Scheduler {
             && (self.refused_by(slot).contains(&worker) || self.aside.has_attempt(worker, self.tasks.id(slot)))
     }
 
-    /// The first retry that may go to a worker with room, and that worker, if no ready
-    /// task comes before it.
+    /// Whether a retry is next, if there is one: before the first of the ready tasks that
+    /// are as urgent, and then each of the two in turn.
+    #[inline]
+    pub(super) fn retries_are_next(&self) -> bool {
+        match (self.retries.key().map(priority_of), self.ready.priority()) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(retry), Some(ready)) => retry > ready || (retry == ready && !self.retry_was_last),
+        }
+    }
+
+    /// The first retry that may go to a worker with room, and that worker, if a retry is
+    /// next.
     ///
     /// Only the first few retries are looked at. That cannot starve one: a worker that
     /// has not tried the first of them has room in the end, and then it goes there.
     #[inline]
     pub(super) fn match_retry(&self) -> Option<(TaskSlot, WorkerId)> {
-        if self.retries.is_empty() || self.retries.key() < self.ready.key() {
+        if !self.retries_are_next() {
             return None;
         }
         self.retries.window(&self.tasks).find_map(|slot| Some((slot, self.worker_for_retry(slot)?)))
@@ -62,9 +74,6 @@ impl Scheduler {
     /// The first retry that may go to this worker.
     #[inline]
     pub(super) fn retry_for(&self, worker: WorkerId) -> Option<TaskSlot> {
-        if self.retries.is_empty() {
-            return None;
-        }
         let fits = |slot: &TaskSlot| {
             !self.is_barred_from(*slot, worker)
                 && (!self.tried_by(*slot).contains(&worker) || self.all_have_tried(*slot))

@@ -4,6 +4,7 @@
 //! state says which of the two is there, and the methods give it by its own type.
 
 use super::Made;
+use super::lanes::Lane;
 use crate::id::{Indexed, TaskSlot, WorkerId};
 
 /// A value that the controller has is sent to whoever needs it, wherever that is; from
@@ -83,8 +84,8 @@ impl U24 {
 /// The index of a worker is smaller than this: so that packed it fits into 24 bits.
 pub(super) const WORKERS_MAX: usize = U24::MAX as usize;
 
-/// A level that is smaller than this fits into 24 bits, one more than it is.
-const LEVELS_MAX: u32 = U24::MAX;
+/// A level that is smaller than this fits into 16 bits, one more than it is.
+const LEVELS_MAX: u32 = u16::MAX as u32;
 
 /// What is known of every task.
 #[derive(Debug)]
@@ -109,7 +110,8 @@ pub(super) struct Task {
     pub(super) state: State,
     /// One more than the level, which with a priority of 0 is the order key; 0 if the key
     /// lies in [`Cold`](super::tasks::Cold) with all else.
-    level: U24,
+    level: u16,
+    lane: Lane,
     kind: Kind,
 }
 
@@ -141,16 +143,23 @@ impl Task {
         next: None,
         worker: U24::new(0),
         state: State::Vacant,
-        level: U24::new(1),
+        level: 1,
+        lane: Lane::ALONE,
         kind: Kind::Narrow,
     };
 
     /// A pending one that nothing has been done with, and that somebody holds a handle
     /// of.
     #[inline]
-    pub(super) fn new(serial: u32, is_collective: bool) -> Self {
+    pub(super) fn new(serial: u32, lane: Lane, is_collective: bool) -> Self {
         let kind = if is_collective { Kind::Collective } else { Kind::Narrow };
-        Self { serial, uses: HANDLE, state: State::Blocked, kind, ..Self::VACANT }
+        Self { serial, uses: HANDLE, state: State::Blocked, lane, kind, ..Self::VACANT }
+    }
+
+    /// Of whose tasks it is one.
+    #[inline]
+    pub(super) fn lane(&self) -> Lane {
+        self.lane
     }
 
     /// The newest of the tasks whose outputs are arguments. It has not ended with a
@@ -336,7 +345,7 @@ impl Task {
     /// in [`Cold`](super::tasks::Cold), with all that it has beyond others.
     #[inline]
     pub(super) fn key(&self) -> Option<u64> {
-        Some(order_key(0, self.level.get().checked_sub(1)?))
+        Some(order_key(0, u32::from(self.level).checked_sub(1)?))
     }
 
     /// Keeps the level here, where its key is made of that; false if it is too great.
@@ -344,14 +353,14 @@ impl Task {
     pub(super) fn keep_level(&mut self, level: u32) -> bool {
         let fits = level < LEVELS_MAX;
         if fits {
-            self.level = U24::new(level + 1);
+            self.level = level as u16 + 1;
         }
         fits
     }
 
     /// From here on the order key lies apart.
     pub(super) fn give_away_key(&mut self) {
-        self.level = U24::new(0);
+        self.level = 0;
     }
 }
 

@@ -4,6 +4,7 @@
 //! its inputs and its dependents have left the caches by the time it ends. So a [`Task`]
 //! is half a cache line, and what few tasks have lies apart, in the cold part ([`Cold`]).
 
+use super::lanes::Lane;
 use super::links::{Chain, ITEMS_MAX, Links, Stack};
 use super::task::{State, Task, order_key};
 use super::{Made, Spec};
@@ -129,8 +130,8 @@ impl Tasks {
     /// # Panics
     /// If the slot is taken: the caller uses a slot again only after its release.
     #[inline]
-    pub(super) fn add(&mut self, id: TaskId, spec: &Spec<'_>) -> TaskSlot {
-        let slot = self.insert(id, Task::new(id.serial(), spec.collective || spec.ranks > 1));
+    pub(super) fn add(&mut self, id: TaskId, lane: Lane, spec: &Spec<'_>) -> TaskSlot {
+        let slot = self.insert(id, Task::new(id.serial(), lane, spec.collective || spec.ranks > 1));
         let is_plain = spec.priority == 0 && spec.ranks <= 1 && spec.retries == 0;
         if !is_plain || !self[slot].keep_level(spec.level) {
             let cold = self.cold_mut(slot);
@@ -146,7 +147,7 @@ impl Tasks {
     /// # Panics
     /// Like [`Tasks::add`].
     pub(super) fn add_value(&mut self, id: TaskId, bytes: u64) {
-        let slot = self.insert(id, Task::new(id.serial(), false));
+        let slot = self.insert(id, Task::new(id.serial(), Lane::ALONE, false));
         self[slot].become_value(None, Made { bytes, resident: false });
     }
 

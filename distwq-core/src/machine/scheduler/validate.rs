@@ -63,7 +63,7 @@ impl Scheduler {
     }
 
     fn validate_queues(&self) {
-        self.validate_queue(&self.ready, State::Ready);
+        self.validate_turns();
         self.validate_queue(&self.retries, State::Retry);
         self.validate_queue(&self.wide, State::Wide);
         self.validate_queue(&self.too_wide, State::TooWide);
@@ -85,6 +85,17 @@ impl Scheduler {
             "no worker has room while tasks are ready"
         );
         assert!(!self.wide_is_due(), "a wide task that is due has reserved");
+    }
+
+    fn validate_turns(&self) {
+        self.ready.validate(&self.tasks);
+        self.ready.queues().iter().for_each(|queue| self.validate_queue_of(queue, State::Ready));
+        assert_eq!(self.ready.len(), self.count(State::Ready), "tasks that are ready");
+        let mut pending = FxHashMap::<_, usize>::default();
+        for (_, task) in self.tasks.iter().filter(|(_, task)| task.state.is_pending()) {
+            *pending.entry(task.lane()).or_default() += 1;
+        }
+        assert_eq!(self.lanes.pending().collect::<FxHashMap<_, _>>(), pending, "pending tasks by lane");
     }
 
     fn validate_queue(&self, queue: &Queue, state: State) {

@@ -9,7 +9,7 @@ use super::world::{Shape, World};
 use crate::codec::Payload;
 use crate::function::argument::{ArgumentPosition, Input, Role};
 use crate::function::remote::Failure;
-use crate::id::{GraphRunId, TaskId};
+use crate::id::{CollectorId, GraphRunId, Origin, TaskId};
 use crate::machine::controller::{self, Encoded, GraphSize, ItemsOfMap, NewTask, Options, Terms};
 use crate::task::items::Items;
 
@@ -206,13 +206,18 @@ impl World<'_> {
             || ranks.is_some()
             || priority != 0
             || retries > 0;
+        let origin = match graph_run {
+            Some(graph_run) => Origin::Graph(graph_run),
+            None if self.random.percent(50) => Origin::Alone,
+            None => Origin::Collected(CollectorId(self.random.below(4))),
+        };
         let new = NewTask {
             remote,
             inputs,
             options: says_more.then_some(&options),
             before,
             level: if graph_run.is_some() { self.random.below(4) as u32 } else { 0 },
-            graph_run,
+            origin,
         };
         let plain = if self.random.percent(50) { Encoded::Few(plain) } else { Encoded::Many(Payload::copy_of(plain)) };
         match items {

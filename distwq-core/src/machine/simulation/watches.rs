@@ -2,7 +2,8 @@
 
 use super::task::Seen;
 use super::world::World;
-use crate::machine::controller::{CollectorId, Input, Watch};
+use crate::id::CollectorId;
+use crate::machine::controller::{Input, Watch};
 use crate::outcome::error::TaskError;
 
 /// One that he has asked for.

@@ -138,17 +138,17 @@ fn a_graph_lists_what_was_cancelled_as_its_roots() {
     let (mut play, [runs, ahead, _]) = three();
     let size = GraphSize { tasks: 2, values: 0, dependencies: 1, inputs_room: 0 };
     play.controller.handle(1, Input::GraphBegins { size, cancels: false }, &mut play.out);
-    let graph_run = play.out.graph_run;
-    let first = NewTask { before: &[runs, ahead], graph_run, ..plain(&SINGLE) };
+    let origin = play.out.graph_run.map_or(Origin::Alone, Origin::Graph);
+    let first = NewTask { before: &[runs, ahead], origin, ..plain(&SINGLE) };
     play.controller.handle(1, Input::Task { new: &first, plain: Encoded::Few(&[]) }, &mut play.out);
     let root = play.out.added;
     let before = [root];
-    let second = NewTask { before: &before, graph_run, ..plain(&SINGLE) };
+    let second = NewTask { before: &before, origin, ..plain(&SINGLE) };
     play.controller.handle(1, Input::Task { new: &second, plain: Encoded::Few(&[]) }, &mut play.out);
     play.tell(Input::GraphEnds);
     play.cancel(&[root]);
     let error = play.expect_cancelled(root);
-    let result = play.controller.result_of_graph_run(graph_run.expect("it has begun"));
+    let result = play.controller.result_of_graph_run(play.out.graph_run.expect("it has begun"));
     assert_eq!(result, Err(RunError::Failed { failed: vec![error], upstream: 1 }));
 }
 

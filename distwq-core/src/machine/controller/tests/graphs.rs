@@ -14,7 +14,7 @@ fn begin(play: &mut Play, tasks: usize) -> GraphRunId {
 }
 
 fn add_to(play: &mut Play, graph_run: GraphRunId, before: &[TaskId]) -> TaskId {
-    play.add_new(&NewTask { before, graph_run: Some(graph_run), ..plain(&SINGLE) })
+    play.add_new(&NewTask { before, origin: Origin::Graph(graph_run), ..plain(&SINGLE) })
 }
 
 /// ```text

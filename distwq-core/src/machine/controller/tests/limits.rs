@@ -136,7 +136,7 @@ fn a_deadline_of_a_graph_ends_what_of_it_has_not_ended() {
     let mut play = Play::with_workers(&[W3]);
     let other = play.add(&SINGLE, &[], 0);
     let graph_run = play.begin_graph(false);
-    let [done, waits] = [(); 2].map(|()| play.add_new(&NewTask { graph_run: Some(graph_run), ..plain(&SINGLE) }));
+    let [done, waits] = [(); 2].map(|()| play.add_new(&NewTask { origin: Origin::Graph(graph_run), ..plain(&SINGLE) }));
     play.tell(Input::GraphEnds);
     play.finish(W3, other);
     play.finish(W3, done);
@@ -152,7 +152,7 @@ fn a_limit_of_one_task_cancels_the_others_of_a_graph_that_wants_that() {
     let mut play = Play::with_workers(&[W3]);
     let graph_run = play.begin_graph(true);
     let options = limited(RetryOn::default(), 0);
-    let of_graph = NewTask { graph_run: Some(graph_run), ..plain(&SINGLE) };
+    let of_graph = NewTask { origin: Origin::Graph(graph_run), ..plain(&SINGLE) };
     let slow = play.add_new(&NewTask { options: Some(&options), ..of_graph });
     let other = play.add_new(&of_graph);
     play.tell(Input::GraphEnds);

@@ -83,8 +83,8 @@ fn one_task_that_a_user_adds_goes_at_once_to_a_worker_that_had_nothing() {
     let mut play = begin();
     let size = GraphSize { tasks: 1, values: 0, dependencies: 0, inputs_room: 0 };
     play.tell(Input::GraphBegins { size, cancels: false });
-    let graph_run = play.out.graph_run.take();
-    play.add_new(&NewTask { graph_run, ..plain(&SINGLE) });
+    let origin = play.out.graph_run.take().map_or(Origin::Alone, Origin::Graph);
+    play.add_new(&NewTask { origin, ..plain(&SINGLE) });
     play.tell(Input::GraphEnds);
     assert_eq!(receivers(&mut play.out), []);
     play.tell(Input::TurnEnds);

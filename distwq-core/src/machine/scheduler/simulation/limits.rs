@@ -84,7 +84,7 @@ impl Book {
     /// A task reached its deadline while a worker had it.
     pub(super) fn set_aside(&mut self, now_ns: u64, worker: WorkerId, task: TaskId) {
         assert!(self.to_expire.contains(&task) && self.task(task).on == [worker], "{task} is with {worker}");
-        self.task_mut(task).on.clear();
+        self.waits_again(task);
         self.give_up(now_ns, worker, task, false);
     }
 

@@ -87,7 +87,7 @@ fn assert_reached(reached: bool, tally: Tally) {
 #[test]
 fn a_mixed_run_ends_every_task_once_and_in_order() {
     let tally = for_seeds(1_000, CALM);
-    assert_reached(tally.groups > 100 && tally.retries > 100 && tally.returned > 100, tally);
+    assert_reached(tally.groups > 100 && tally.retries > 100 && tally.returned > 100 && tally.turns > 1_000, tally);
 }
 
 #[test]

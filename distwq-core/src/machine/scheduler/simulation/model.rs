@@ -3,8 +3,9 @@
 use super::super::actions::Whole;
 use super::super::{Action, End, Settings};
 use super::limits::{GivenUp, Limits};
-use crate::id::{TaskId, WorkerId};
+use crate::id::{Origin, TaskId, WorkerId};
 use crate::outcome::error::Limit;
+use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 
 /// A task as the simulation knows it.
@@ -21,6 +22,7 @@ pub(super) struct Model {
     pub(super) priority: i32,
     pub(super) retries: u32,
     pub(super) level: u32,
+    pub(super) origin: Origin,
     /// So many first attempts fail.
     pub(super) failing: u32,
     /// A failure is final.
@@ -45,6 +47,8 @@ pub(super) struct Model {
     pub(super) ready_ns: u64,
     /// Groups that had started by then.
     pub(super) groups_before: u64,
+    /// Tasks that had started by then, or by the time it had to wait again.
+    pub(super) starts_before: u64,
     pub(super) limits: Limits,
 }
 
@@ -55,6 +59,13 @@ impl Model {
 
     pub(super) fn has_ended(&self) -> bool {
         self.is_value || self.end.is_some()
+    }
+
+    /// It may go to any worker, and nothing but its turn may keep it waiting.
+    fn takes_turns(&self) -> bool {
+        let has_wishes = self.collective || self.follow.is_some() || self.failures > 0;
+        let was_elsewhere = !self.tried.is_empty() || !self.limits.refused.is_empty();
+        !has_wishes && !was_elsewhere && self.limits.not_before_ns == 0
     }
 }
 
@@ -90,6 +101,8 @@ pub(super) struct Tally {
     pub(super) came_back: u64,
     /// Attempts whose workers wanted something else than another one.
     pub(super) wishes: u64,
+    /// Turns of origins that had had one before.
+    pub(super) turns: u64,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -106,6 +119,7 @@ impl std::ops::AddAssign for Tally {
         self.overruns += other.overruns;
         self.came_back += other.came_back;
         self.wishes += other.wishes;
+        self.turns += other.turns;
     }
 }
 
@@ -129,6 +143,9 @@ pub(super) struct Book {
     pub(super) stuck_grace_ns: u64,
     /// Tasks have limits.
     pub(super) has_limits: bool,
+    /// By origin, how many tasks had started when the last one of it did: the last that
+    /// takes turns, and the last of all.
+    pub(super) turns: FxHashMap<Origin, (u64, u64)>,
 }
 
 impl Book {
@@ -200,12 +217,43 @@ impl Book {
             let untried = (0..).map(WorkerId::new).zip(&self.workers).find(|(w, seen)| seen.living && may_try(*w));
             assert!(untried.is_none(), "{task} goes to {worker} again, {untried:?} has not tried it");
         }
+        self.check_turn(task);
         let took_error = self.task(task).ends.iter().any(|&before| !self.task(before).ended_well());
         self.tally.took_errors += u64::from(took_error);
         self.tally.starts += 1;
         self.tally.retries += u64::from(attempt > 1);
         self.workers[worker.index()].in_flight.push(task.serial());
         self.task_mut(task).on = vec![worker];
+    }
+
+    /// No origin has its turn twice while a task of another one waits that is as urgent.
+    fn check_turn(&mut self, task: TaskId) {
+        let model = self.task(task);
+        let (origin, priority, takes_turns) = (model.origin, model.priority, model.takes_turns());
+        if takes_turns && let Some(&(last, _)) = self.turns.get(&origin) {
+            let is_passed = |other: &&Model| {
+                other.origin != origin
+                    && other.priority >= priority
+                    && other.starts_before < last
+                    && self.turns.get(&other.origin).is_none_or(|(_, any)| *any < last)
+                    && other.takes_turns()
+                    && !other.has_ended()
+                    && other.on.is_empty()
+                    && self.dependencies(other.id).iter().all(|before| self.task(*before).ended_well())
+                    && other.ends.iter().all(|before| self.task(*before).has_ended())
+            };
+            if let Some(passed) = self.tasks.iter().find(is_passed) {
+                panic!("{task} of {origin:?} starts before {} of {:?}", passed.id, passed.origin);
+            }
+            self.tally.turns += u64::from(self.turns.len() > 1);
+        }
+        self.had_turn(origin, takes_turns);
+    }
+
+    fn had_turn(&mut self, origin: Origin, takes_turns: bool) {
+        let starts = self.tally.starts;
+        let (last, any) = self.turns.entry(origin).or_default();
+        (*last, *any) = (if takes_turns { starts } else { *last }, starts);
     }
 
     /// The worker that a task has to run on.
@@ -315,9 +363,21 @@ impl Book {
                 assert!(blocked || model.ranks as usize > possible, "{task} could have run");
             }
         }
+        if let End::ValueLost { .. } = end {
+            // That may be seen when it is about to start.
+            self.had_turn(self.task(task).origin, false);
+        }
         self.tally.ends[kind_of(end)] += 1;
         self.task_mut(task).end = Some(end);
         self.note_ready(now_ns, task);
+    }
+
+    /// A task is with a worker no more, and waits unless it has ended.
+    pub(super) fn waits_again(&mut self, task: TaskId) {
+        let starts = self.tally.starts;
+        let model = self.task_mut(task);
+        model.on.clear();
+        model.starts_before = starts;
     }
 
     /// Notes when the dependents of a task became ready.
@@ -325,7 +385,9 @@ impl Book {
         for at in 0..self.tasks.len() {
             let id = self.tasks[at].id;
             if self.dependencies(id).contains(&task) || self.tasks[at].ends.contains(&task) {
-                (self.tasks[at].ready_ns, self.tasks[at].groups_before) = (now_ns, self.tally.groups);
+                let model = &mut self.tasks[at];
+                (model.ready_ns, model.groups_before) = (now_ns, self.tally.groups);
+                model.starts_before = self.tally.starts;
             }
         }
     }

@@ -4,8 +4,16 @@ use super::super::{Event, FailedBefore, Spec};
 use super::limits::Limits;
 use super::model::Model;
 use super::world::{Happening, World};
-use crate::id::{TaskId, TaskSlot};
+use crate::id::{CollectorId, Origin, TaskId, TaskSlot};
 use std::collections::BTreeSet;
+
+/// Where tasks come from.
+const ORIGINS: [Origin; 4] = [
+    Origin::Alone,
+    Origin::Collected(CollectorId(1)),
+    Origin::Collected(CollectorId(2)),
+    Origin::Collected(CollectorId(3)),
+];
 
 impl World {
     /// The user adds a few tasks, and comes again later.
@@ -71,10 +79,10 @@ impl World {
             self.tell(Event::Value { task: id, bytes });
         } else {
             let (inputs, ends, after) = (model.inputs.clone(), model.ends.clone(), model.after.clone());
-            let &Model { follow, ranks, collective, priority, retries, level, .. } = model;
+            let &Model { follow, ranks, collective, priority, retries, level, origin, .. } = model;
             let patience = model.limits.patience;
-            let wishes = Spec { follow, ranks, collective, priority, retries, level, failed, patience, ..Spec::PLAIN };
-            let spec = Spec { inputs: &inputs, ends: &ends, after: &after, ..wishes };
+            let wishes = Spec { follow, ranks, collective, priority, retries, level, origin, ..Spec::PLAIN };
+            let spec = Spec { inputs: &inputs, ends: &ends, after: &after, failed, patience, ..wishes };
             self.begin_waiting(id);
             if let Some(FailedBefore { retry, .. }) = failed {
                 self.begin_pause(id, retry);
@@ -116,6 +124,7 @@ impl World {
             priority: if profile.priorities { random.below(3) as i32 - 1 } else { 0 },
             retries: random.below(5) as u32,
             level: if profile.priorities { random.below(3) as u32 } else { 0 },
+            origin: *random.pick(&ORIGINS).expect("there are some"),
             failing,
             fatal: random.percent(10),
             bytes: random.below(large),
@@ -132,6 +141,7 @@ impl World {
             holders: BTreeSet::new(),
             ready_ns: self.now_ns,
             groups_before: self.book.tally.groups,
+            starts_before: self.book.tally.starts,
             limits: Limits::default(),
         }
     }

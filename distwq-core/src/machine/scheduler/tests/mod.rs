@@ -14,6 +14,7 @@ mod place;
 mod retry;
 mod size;
 mod take_back;
+mod turns;
 mod values;
 mod why;
 

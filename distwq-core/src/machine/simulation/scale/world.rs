@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::function::fingerprint::Fingerprint;
 use crate::function::registry::{Registry, Remote};
 use crate::function::remote::Failure;
-use crate::id::{Rank, Slot};
+use crate::id::{Origin, Rank, Slot};
 use crate::machine::Ns;
 use crate::machine::controller::{self, Controller, Encoded, NewTask, Options, ReferenceNote, WorkerState};
 use crate::machine::handshake::{Greetings, hello};
@@ -140,7 +140,7 @@ impl World {
 
     /// The user adds a task and keeps no handle of it.
     fn submit(&mut self, remote: &'static Remote, options: Option<&Options<'_>>) {
-        let new = NewTask { remote, inputs: &[], options, before: &[], level: 1, graph_run: None };
+        let new = NewTask { remote, inputs: &[], options, before: &[], level: 1, origin: Origin::Alone };
         self.tell(controller::Input::Task { new: &new, plain: Encoded::Few(&[0; 8]) });
         let mut notes = vec![ReferenceNote::Dropped(self.out.added)];
         self.tell(controller::Input::References { notes: &mut notes });
