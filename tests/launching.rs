@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use std::{env, fmt, fs, process, thread};
 
+#[path = "launching/interrupted.rs"]
+mod interrupted;
 #[path = "launching/programs.rs"]
 mod programs;
 #[path = "launching/stopping.rs"]

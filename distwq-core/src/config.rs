@@ -377,10 +377,11 @@ impl<S, F> Config<S, F> {
     }
 
     /// Whether [`launch`](crate::launch()) and `#[distwq::main]` handle SIGINT and
-    /// SIGTERM, on every rank: the first [cancels all](crate::Cluster::cancel_all), so
-    /// that the body goes on with what there is; the second ends all ranks at once, with
-    /// 128 more than its number as exit code. A signal that reaches a worker alone
-    /// cancels nothing. It is on unless said otherwise; a program that handles these
+    /// SIGTERM, on every rank: the first [cancels all](crate::Cluster::cancel_all), also
+    /// what is submitted [later](crate::Cluster::is_interrupted), so that the body goes
+    /// on with what there is; the second ends all ranks at once, with 128 more than its
+    /// number as exit code. A signal that reaches a worker alone cancels nothing, and one
+    /// that is ignored when the program starts stays ignored. It is on unless said otherwise; a program that handles these
     /// signals itself says otherwise. The variable, which is 0 or 1, has to reach all
     /// ranks.
     pub fn handle_signals(mut self, handle: bool) -> Self {

@@ -293,9 +293,12 @@ fn control<R: BodyResult>(
     let interrupts = (is_program && config.handle_signals).then(|| {
         let inner = Arc::downgrade(&inner);
         Interrupts::handle(move |signal| {
-            fault::say(&format!("{signal} has come: all tasks are cancelled; a second signal ends the run at once"));
+            fault::say(&format!(
+                "{signal} has come: all tasks are cancelled, also those that come later; a second signal ends the run \
+                 at once"
+            ));
             if let Some(inner) = inner.upgrade() {
-                inner.driver.with(ControllerEngine::cancel_all);
+                inner.driver.with(ControllerEngine::interrupt);
             }
         })
     });

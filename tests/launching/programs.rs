@@ -67,6 +67,17 @@ pub(super) fn run(program: &str) -> ExitCode {
             println!("{} waited", waiting.len());
             // One may not have begun, whatever the controller knew.
             assert!(running.iter().all(|handle| handle.get() == Ok(1) || is_cancelled(handle.get())));
+            interrupted::goes_on(cluster);
+            Ok(())
+        }),
+        "interrupted map" => distwq::launch(config, |cluster| -> BodyOutcome {
+            interrupted::map(cluster, &argument);
+            Ok(())
+        }),
+        "ignores signals" => distwq::launch(config, |cluster| -> BodyOutcome {
+            ["INT", "TERM"].into_iter().for_each(send_to_itself);
+            thread::sleep(Duration::from_millis(200));
+            assert!(!cluster.is_interrupted());
             works(cluster)
         }),
         "interrupted twice" => distwq::launch(config, |cluster| -> BodyOutcome {

@@ -14,14 +14,40 @@ fn an_aborted_run_ends_at_once_with_the_code_that_was_given() {
 }
 
 #[test]
-fn the_first_signal_cancels_all_tasks_and_the_body_goes_on() {
+fn the_first_signal_cancels_all_tasks_also_later_ones_and_the_body_goes_on() {
     for backend in backends(&[2, 4]) {
         for signal in ["INT", "TERM"] {
             let output = launch(&launcher("interrupted", backend).env("DISTWQ_TEST_ARGUMENT", signal));
             assert_eq!(output.code(), Some(0), "{output}");
-            assert!(output.contains(&format!("SIG{signal} has come: all tasks are cancelled")), "{output}");
-            assert!(output.contains("20 waited") && output.left_behind.is_empty(), "{output}");
+            assert!(output.contains(&format!("SIG{signal} has come: all tasks are cancelled, also")), "{output}");
+            assert!(output.contains("20 waited") && output.contains("it has gone on"), "{output}");
+            assert!(output.left_behind.is_empty(), "{output}");
         }
+    }
+}
+
+#[test]
+fn a_signal_ends_maps_with_what_there_is_and_one_error() {
+    // One item of each of two maps keeps its worker until then.
+    for backend in backends(&[3, 4]) {
+        let output = launch(&launcher("interrupted map", backend).env("DISTWQ_TEST_ARGUMENT", "INT"));
+        assert_eq!(output.code(), Some(0), "{output}");
+        assert!(output.contains("it has gone on") && output.left_behind.is_empty(), "{output}");
+    }
+}
+
+/// As of a shell that runs it in the background.
+#[test]
+fn a_signal_that_is_ignored_from_the_start_stays_ignored() {
+    let executable = env::current_exe().expect("the system knows it");
+    for backend in backends(&[2]) {
+        let shell = match backend {
+            Some(ranks) => Launcher::new("sh", ranks),
+            None => Launcher::alone("sh"),
+        };
+        let ignoring = shell.args(["-c", "trap '' INT TERM; exec \"$0\" \"$@\""]).arg(&executable);
+        let output = launch(&as_program(ignoring, "ignores signals")).expect_success();
+        assert!(output.contains("total 385") && !output.contains("has come"), "{output}");
     }
 }
 

@@ -32,6 +32,11 @@ use std::time::{Duration, Instant};
 /// [`Batch::of`] one of handles, such as those of a graph. Dropping it drops the handles;
 /// the tasks go on.
 ///
+/// When SIGINT or SIGTERM [has come](Cluster::is_interrupted), the results of all tasks
+/// are still given, most of them as [`Cancelled`](TaskError::Cancelled). What is submitted
+/// after one has told so is not given any more, but by its [handle](Self::handle): a loop
+/// that submits again what has failed comes to its end.
+///
 /// # Examples
 /// ```
 /// use distwq::prelude::*;
@@ -530,7 +535,7 @@ impl<T: DeserializeOwned> Batch<T> {
         }
         let result = self.handle(index as usize)?.get();
         drop(self.let_go(index));
-        self.deliver();
+        self.give(&result);
         Some(result)
     }
 
@@ -545,8 +550,16 @@ impl<T: DeserializeOwned> Batch<T> {
             self.has_changed();
             return None;
         }
-        self.deliver();
+        self.give(&result);
         Some((index as usize, result))
+    }
+
+    /// This result goes to the user. It may be the first that tells of a signal.
+    fn give(&self, result: &Result<T, TaskError>) {
+        if result.as_ref().is_err_and(TaskError::is_interruption) {
+            self.ends.close();
+        }
+        self.deliver();
     }
 }
 

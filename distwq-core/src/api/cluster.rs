@@ -220,11 +220,6 @@ impl Cluster {
         self.inner.driver.wait_until(Awaited::Room, deadline, |engine| engine.has_room().then_some(()));
     }
 
-    /// Whether a thread that submits one more task has to wait.
-    pub(super) fn is_full(&self) -> bool {
-        self.inner.driver.with(|engine| self.inner.is_full(engine))
-    }
-
     /// Takes a value that tasks share: it is sent to a worker once, and decoded there
     /// once for all tasks that take it by reference. It stays while its handle, or a task
     /// that takes it, is left.
@@ -389,7 +384,7 @@ impl Inner {
 
     /// Whether a thread that submits has to wait, because as much is queued as may be.
     #[inline]
-    fn is_full(&self, engine: &ControllerEngine) -> bool {
+    pub(super) fn is_full(&self, engine: &ControllerEngine) -> bool {
         !engine.machine().has_room() && self.may_wait(engine)
     }
 

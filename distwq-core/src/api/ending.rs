@@ -26,6 +26,42 @@ impl Cluster {
         self.inner().driver.with(ControllerEngine::cancel_all);
     }
 
+    /// Whether SIGINT or SIGTERM has come. The first of them cancels all tasks, and all
+    /// that are submitted later end as [`Cancelled`](crate::TaskError::Cancelled) at
+    /// once; maps and batches come to their ends. The body goes on, to keep what there is
+    /// and to return. One that goes round until something is found asks here. Never
+    /// waits; allowed anywhere, also within a task.
+    ///
+    /// With [`Config::handle_signals`](crate::Config::handle_signals) off it stays false.
+    ///
+    /// # Examples
+    /// ```
+    /// use distwq::prelude::*;
+    ///
+    /// #[remote]
+    /// fn improved(guess: f64) -> f64 {
+    ///     (guess + 2.0 / guess) / 2.0
+    /// }
+    ///
+    /// #[distwq::main]
+    /// fn main(cluster: &Cluster) -> Result<(), TaskError> {
+    ///     let mut guess = 1.0_f64;
+    ///     while (guess * guess - 2.0).abs() > 1e-12 {
+    ///         match cluster.submit(improved::call(guess)).get() {
+    ///             Ok(better) => guess = better,
+    ///             Err(_) if cluster.is_interrupted() => break, // with what there is
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    ///     println!("the root is about {guess}");
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.inner().driver.with(|engine| engine.machine().is_interrupted())
+    }
+
     /// Takes no tasks from here on, [cancels](Self::cancel_all) those that have not
     /// ended, and waits for those that run and for callbacks: until they have ended, or
     /// for as long as the [grace](crate::Config::shutdown_grace). Any further call

@@ -178,15 +178,19 @@ pub enum TaskError {
         /// Why it cannot run.
         reason: Refusal,
     },
-    /// It was cancelled, by [`Handle::cancel`](crate::Handle::cancel),
-    /// [`Cluster::cancel_all`](crate::Cluster::cancel_all) or
-    /// [`Cluster::shutdown_now`](crate::Cluster::shutdown_now), before it had given a
-    /// value. What it returned or panicked with after that is not told.
-    #[error("{site} was cancelled before it gave a value; submit the call again if its value is needed after all")]
+    /// It was cancelled before it had given a value: by
+    /// [`Handle::cancel`](crate::Handle::cancel),
+    /// [`Cluster::cancel_all`](crate::Cluster::cancel_all),
+    /// [`Cluster::shutdown_now`](crate::Cluster::shutdown_now) and the like, or by a
+    /// signal. What it returned or panicked with after that is not told.
+    #[error("{site} was cancelled before it gave a value; {}", after_cancel(*.interrupted))]
     Cancelled {
         /// Which task; where its last attempt ran, if one has begun.
         #[serde(with = "shared")]
         site: Arc<TaskSite>,
+        /// Whether SIGINT or SIGTERM had come by then: see
+        /// [`Cluster::is_interrupted`](crate::Cluster::is_interrupted).
+        interrupted: bool,
     },
     /// It had given no value by a limit: of an attempt
     /// ([`Call::run_limit`](crate::Call::run_limit)), of the wait for the first attempt
@@ -273,7 +277,7 @@ macro_rules! site_of {
             | Self::InsideTask { site, .. }
             | Self::Timeout { site, .. }
             | Self::Stalled { site, .. }
-            | Self::Cancelled { site }
+            | Self::Cancelled { site, .. }
             | Self::LimitReached { site, .. }
             | Self::Closed { site } => Some(site),
             Self::Refused { .. } | Self::NotStarted => None,
@@ -304,6 +308,11 @@ impl TaskError {
             error = root;
         }
         error
+    }
+
+    /// Whether it tells that a signal has asked for the end of the run.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(self.root(), Self::Cancelled { interrupted: true, .. })
     }
 
     /// The same of an item of a map, which has a number and a label of its own.
@@ -358,6 +367,15 @@ impl fmt::Display for Limit {
             Self::Wait => "its wait limit",
             Self::Deadline => "its deadline",
         })
+    }
+}
+
+/// What to do about a cancel, or why there is nothing to be done.
+fn after_cancel(interrupted: bool) -> &'static str {
+    if interrupted {
+        "a signal has come (SIGINT or SIGTERM), which cancels all tasks, also those that are submitted later"
+    } else {
+        "submit the call again if its value is needed after all"
     }
 }
 

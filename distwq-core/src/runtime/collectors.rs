@@ -23,6 +23,8 @@ struct State {
     ended: VecDeque<u32>,
     /// None before this one is left to be taken.
     first: usize,
+    /// What is added is not given to anybody any more.
+    is_closed: bool,
     counts: Counts,
     times: Times,
 }
@@ -84,9 +86,16 @@ impl Ends {
     /// One more task. Gives its index.
     pub(crate) fn add(&self) -> u32 {
         let mut state = self.state.lock();
-        state.tasks.push(Standing::default());
+        let is_taken = state.is_closed;
+        state.tasks.push(Standing { has_ended: false, is_taken });
         state.counts.tasks += 1;
+        state.counts.delivered += usize::from(is_taken);
         u32::try_from(state.tasks.len() - 1).expect("fewer than 2^32 tasks are collected together")
+    }
+
+    /// What is added from here on counts, and is not taken by anybody.
+    pub(crate) fn close(&self) {
+        self.state.lock().is_closed = true;
     }
 
     /// A task was never run: it has ended without a value.
@@ -244,6 +253,23 @@ mod tests {
         let at = Ns::from(index);
         let watch = Watch { collector, index };
         WatchedEnd { watch, has_value, submitted_ns: 100 + at, started_ns: 200, finished_ns: 210 + at }
+    }
+
+    #[test]
+    fn what_is_added_after_the_close_counts_and_is_not_taken() {
+        let ends = Ends::default();
+        let id = CollectorId(1);
+        ends.add();
+        ends.close();
+        assert_eq!(ends.add(), 1);
+        for index in [1, 0] {
+            ends.ended(&end(id, index, false));
+        }
+        assert!(!ends.are_delivered());
+        assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(0), None, None));
+        assert!(ends.deliver());
+        let counts = ends.counts();
+        assert_eq!((counts.tasks, counts.ended, ends.which_ended()), (2, 2, vec![0, 1]));
     }
 
     #[test]

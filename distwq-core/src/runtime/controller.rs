@@ -268,6 +268,13 @@ impl ControllerEngine {
         self.deliver();
     }
 
+    /// A signal asks for the end: cancels all tasks, also those that come later.
+    pub(crate) fn interrupt(&mut self) {
+        self.now_ns = now_ns();
+        self.handle(Input::Interrupted);
+        self.deliver();
+    }
+
     /// These tasks have to end within this time from now; gives when that is.
     pub(crate) fn deadline_in(&mut self, tasks: &[TaskId], time: Duration) -> Ns {
         let at = self.time_in(time);

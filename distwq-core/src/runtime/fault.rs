@@ -10,6 +10,8 @@ pub(crate) use exit::{
     is_one_of_several, yield_to_exit,
 };
 
+pub(crate) use signal::is_ignored;
+
 use crate::codec::CodecError;
 use crate::id::Rank;
 use crate::task::current;

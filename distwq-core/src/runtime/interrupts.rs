@@ -1,6 +1,8 @@
 //! Signals that ask a program to end: SIGINT, as from Ctrl-C, and SIGTERM, as from a
 //! batch system. The first of them is told to the runs of this process, the second ends
-//! these with all their ranks.
+//! these with all their ranks. One that the process ignores when the first run begins
+//! stays ignored: whoever has started it wants that, as a shell does for SIGINT of what
+//! it runs in the background.
 
 use super::fault;
 use parking_lot::Mutex;
@@ -45,7 +47,8 @@ impl Drop for Interrupts {
 
 /// Starts the thread that signals are told to. Without it they end the process.
 fn start() {
-    let started = Signals::new([SIGINT, SIGTERM]).and_then(|mut signals| {
+    let wanted = [SIGINT, SIGTERM].into_iter().filter(|signal| !fault::is_ignored(*signal));
+    let started = Signals::new(wanted).and_then(|mut signals| {
         let serve = move || signals.forever().for_each(has_come);
         thread::Builder::new().name("distwq-signals".to_owned()).spawn(serve)
     });

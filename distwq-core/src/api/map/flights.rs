@@ -11,7 +11,7 @@ use crate::function::registry::Remote;
 use crate::function::remote::Failure;
 use crate::id::{CollectorId, Origin, TaskId};
 use crate::machine::controller::{Awaited, Encoded, FailedItem, ItemsOfMap, NewTask, Watch, WatchedEnd};
-use crate::outcome::error::{PathStep, TaskError, TaskSite};
+use crate::outcome::error::{PathStep, TaskError};
 use crate::outcome::failure::RetryOn;
 use crate::runtime::collectors::Arrivals;
 use crate::runtime::observer;
@@ -75,6 +75,18 @@ pub(super) enum Waited {
     Ended,
     /// The deadline has passed before.
     TooLate,
+    /// A signal has asked for the end of the run.
+    Interrupted,
+}
+
+/// Whether a map pulls more items.
+pub(super) enum Room {
+    /// It may.
+    Free,
+    /// As much is queued as may be.
+    Full,
+    /// A signal has asked for the end of the run.
+    Interrupted,
 }
 
 /// The tasks of one map that have not ended.
@@ -217,15 +229,29 @@ impl Flights {
         }
     }
 
+    /// Whether more items are pulled.
+    pub(super) fn room(&self) -> Room {
+        let inner = self.cluster.inner();
+        inner.driver.with(|engine| match engine.machine().is_interrupted() {
+            true => Room::Interrupted,
+            false if inner.is_full(engine) => Room::Full,
+            false => Room::Free,
+        })
+    }
+
     /// Waits until tasks have ended, until `deadline` at most.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Waited {
         let Self { cluster, arrivals, ended, collector, .. } = self;
         // Ends because every task ends.
         let found = cluster.inner().driver.wait_until(Awaited::Collected(*collector), deadline, |engine| {
             arrivals.take(ended);
-            (!ended.is_empty() || engine.machine().is_over()).then_some(())
+            let machine = engine.machine();
+            if !ended.is_empty() || machine.is_over() {
+                return Some(Waited::Ended);
+            }
+            machine.is_interrupted().then_some(Waited::Interrupted)
         });
-        if found.is_some() { Waited::Ended } else { Waited::TooLate }
+        found.unwrap_or(Waited::TooLate)
     }
 
     /// Takes the next task of those that have ended by now, and once the run is over of
@@ -298,9 +324,9 @@ impl Flights {
         self.cluster.inner().driver.with(|engine| engine.machine().error_of_item(task, failure))
     }
 
-    /// Where a task ran.
-    pub(super) fn site(&self, task: TaskId) -> Arc<TaskSite> {
-        Arc::new(self.cluster.inner().driver.with(|engine| engine.machine().site(task)))
+    /// The error of an item that was cancelled before its worker had begun it.
+    pub(super) fn cancelled(&self, task: TaskId) -> TaskError {
+        self.cluster.inner().driver.with(|engine| engine.machine().cancelled_item(task))
     }
 
     /// How many attempts of a task were made.

@@ -1,6 +1,7 @@
 //! A function applied to many items: pulled, sent and given back within a window.
 
 mod bar;
+mod cut;
 mod flights;
 mod reduce;
 mod results;
@@ -9,10 +10,10 @@ mod source;
 
 use crate::api::call::Call;
 use crate::api::cluster::Cluster;
-use crate::outcome::error::{Limit, Refusal, TaskError, TaskSite};
+use crate::outcome::error::{Limit, Refusal, TaskError};
 use crate::task::current;
 use bar::Bar;
-use flights::{Ended, Flights, Waited};
+use flights::{Ended, Flights, Room, Waited};
 use results::{Given, Landed, Results};
 use serde::de::DeserializeOwned;
 use sizes::Sizes;
@@ -20,7 +21,6 @@ use source::{Lot, Source};
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The results of a function that is applied to many items, in the order of the items;
@@ -35,7 +35,9 @@ use std::time::{Duration, Instant};
 /// retries, its own [seed](crate::Context::seed). An item that fails is an `Err` at its
 /// place, and the others go on.
 ///
-/// Dropping it cancels what has not started.
+/// Dropping it cancels what has not started. When SIGINT or SIGTERM
+/// [has come](Cluster::is_interrupted) it pulls nothing more, gives the results of all
+/// items that have ended, and [`Cancelled`](TaskError::Cancelled) as the last one.
 ///
 /// # Panics
 /// `next` and [`tree_reduce`](Self::tree_reduce) panic within a task of this process.
@@ -98,10 +100,19 @@ enum Stage {
     New,
     /// Items are pulled.
     Open,
-    /// The deadline has passed: what has ended is given, and then an error.
-    Late,
+    /// It was cut short: what has ended is given, and then an error.
+    Cut(Cut),
     /// There are no more results.
     Over,
+}
+
+/// Why a map ends before its items do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cut {
+    /// The deadline has passed.
+    Late,
+    /// A signal has asked for the end of the run.
+    Interrupted,
 }
 
 impl Cluster {
@@ -314,7 +325,13 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     #[cold]
     fn passes_on(&mut self, error: &TaskError) -> bool {
         self.bar.iter().for_each(Bar::failed);
-        if self.stage == Stage::Late && matches!(error, TaskError::Cancelled { .. }) {
+        let is_cut = matches!(self.stage, Stage::Cut(_));
+        if is_cut && matches!(error.root(), TaskError::Cancelled { .. }) {
+            return false;
+        }
+        if error.is_interruption() {
+            // It is told once, behind what there is.
+            self.cut_short(Cut::Interrupted);
             return false;
         }
         if self.results.fails_fast {
@@ -339,7 +356,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
                     return Some(Some(error));
                 }
             }
-            Stage::Open | Stage::Late => {}
+            Stage::Open | Stage::Cut(_) => {}
         }
         loop {
             self.land();
@@ -359,13 +376,16 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
                 return Some(None);
             }
             if self.flights.len() > 0 {
-                if let Waited::TooLate = self.flights.wait(self.deadline) {
-                    self.pass_deadline();
+                match self.flights.wait(self.deadline) {
+                    Waited::Ended => {}
+                    Waited::TooLate => self.pass_deadline(),
+                    Waited::Interrupted => self.cut_short(Cut::Interrupted),
                 }
             } else if self.stage != Stage::Open || !self.is_late() {
-                let was_late = self.stage == Stage::Late;
+                let stage = self.stage;
                 self.end();
-                return was_late.then(|| Some(self.too_late()));
+                let Stage::Cut(cut) = stage else { return None };
+                return Some(Some(self.last_of(cut)));
             }
         }
     }
@@ -440,13 +460,21 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     }
 
     /// Whether the source has to wait because as much is queued as may be: until results
-    /// are taken, or, if none are on their way, here.
+    /// are taken, or, if none are on their way, here. Or because the run is to end.
     fn has_to_pause(&mut self) -> bool {
-        let cluster = &self.flights.cluster;
-        if self.held == 0 && cluster.is_full() {
-            cluster.await_room(self.deadline);
+        if self.held == 0 && matches!(self.flights.room(), Room::Full) {
+            self.flights.cluster.await_room(self.deadline);
         }
-        self.held > 0 && cluster.is_full()
+        match self.flights.room() {
+            Room::Free => false,
+            Room::Full => self.held > 0,
+            Room::Interrupted => {
+                if !self.is_all_there() {
+                    self.cut_short(Cut::Interrupted);
+                }
+                true
+            }
+        }
     }
 
     /// Submits what was pulled: if not `all`, what makes whole chunks.
@@ -463,26 +491,6 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         }
     }
 
-    fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    /// The deadline has passed: only what has ended is given.
-    fn pass_deadline(&mut self) {
-        self.land();
-        let is_all_there = self.flights.len() == 0 && !self.source.has_lots() && self.source.size_hint().1 == Some(0);
-        if self.stage == Stage::Open && is_all_there {
-            self.deadline = None;
-        } else if self.stage == Stage::Open {
-            self.stage = Stage::Late;
-            self.stop_pulling();
-            self.flights.cancel_from(0);
-            self.flights.forget_all();
-            self.results.expect_no_more();
-            self.deadline = None;
-        }
-    }
-
     /// No more results are given, and what has not started never will.
     fn end(&mut self) {
         self.stage = Stage::Over;
@@ -492,21 +500,6 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         self.results.forget_all();
         self.flights.cancel_from(0);
         self.flights.forget_all();
-    }
-
-    /// The last result of a map that was too late.
-    fn too_late(&self) -> Given<T> {
-        let site = TaskSite {
-            task: (self.source.pulled as u32).wrapping_add(1),
-            function: self.source.function.to_owned(),
-            label: None,
-            rank: None,
-            host: None,
-            attempts: 0,
-        };
-        let after = self.limit.unwrap_or_default();
-        let error = TaskError::LimitReached { site: Arc::new(site), limit: Limit::Deadline, after };
-        Given { index: self.source.pulled, result: Err(error) }
     }
 }
 
@@ -540,7 +533,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Iterator fo
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (least, most) = self.source.size_hint();
-        if self.results.fails_fast || self.limit.is_some() || self.stage == Stage::Over {
+        let may_end_early = self.results.fails_fast || self.limit.is_some();
+        if may_end_early || matches!(self.stage, Stage::Cut(_) | Stage::Over) {
             return (0, most.and_then(|most| most.checked_add(self.held)?.checked_add(1)));
         }
         (least.saturating_add(self.held), most.and_then(|most| most.checked_add(self.held)))

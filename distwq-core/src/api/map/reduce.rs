@@ -2,7 +2,7 @@
 
 use super::flights::{Ended, Waited};
 use super::source::Lot;
-use super::{Map, Stage};
+use super::{Cut, Map, Stage};
 use crate::api::call::{Call, Parts};
 use crate::api::handle::Handle;
 use crate::api::reference::{Outcomes, Reference};
@@ -39,7 +39,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     ///
     /// # Errors
     /// The first error of an item or a merge: what has not started is cancelled then. A
-    /// passed [deadline](Map::deadline).
+    /// passed [deadline](Map::deadline), or a signal that
+    /// [has come](crate::Cluster::is_interrupted).
     ///
     /// # Panics
     /// Within a task of this process.
@@ -108,6 +109,9 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         while self.pull(self.held.max(self.flights.len())) {
             self.reduce_lots(false, parts, merge)?;
         }
+        if let Stage::Cut(cut) = self.stage {
+            self.last_of(cut).result?;
+        }
         self.reduce_lots(true, parts, merge)?;
         Ok(!self.source.is_over || self.source.has_lots())
     }
@@ -163,14 +167,18 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// Waits until a task has ended.
     ///
     /// # Errors
-    /// That the deadline has passed.
+    /// That the deadline has passed, or a signal asks for the end of the run.
     fn wait_for_some(&mut self) -> Result<(), TaskError> {
-        let is_late = if self.flights.len() > 0 {
-            matches!(self.flights.wait(self.deadline), Waited::TooLate)
+        let cut = if self.flights.len() > 0 {
+            match self.flights.wait(self.deadline) {
+                Waited::Ended => None,
+                Waited::TooLate => Some(Cut::Late),
+                Waited::Interrupted => Some(Cut::Interrupted),
+            }
         } else {
-            self.is_late()
+            self.is_late().then_some(Cut::Late)
         };
-        if is_late { self.too_late().result.map(drop) } else { Ok(()) }
+        cut.map_or(Ok(()), |cut| self.last_of(cut).result.map(drop))
     }
 }
 

@@ -164,7 +164,7 @@ impl Landed {
     #[cold]
     fn cancelled(&self, flights: &Flights) -> TaskError {
         let flight = self.flight.as_ref().expect("it has an output");
-        self.named(TaskError::Cancelled { site: flights.site(flight.task) })
+        self.named(flights.cancelled(flight.task))
     }
 
     #[cold]

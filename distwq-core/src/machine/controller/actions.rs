@@ -114,8 +114,10 @@ impl Controller {
         if may_not_have_begun && let Some(entry) = self.table.get_mut(task) {
             entry.forget_unbegun();
         }
+        let is_interrupted = self.is_interrupted();
         let Self { table, workers, limits, now, .. } = self;
-        let output = ends::output_of(task, end, &ends::Known { table, workers, limits, now: *now }, cause);
+        let known = ends::Known { table, workers, limits, is_interrupted, now: *now };
+        let output = ends::output_of(task, end, &known, cause);
         self.ended(task, Ended::Nothing(output), out);
     }
 

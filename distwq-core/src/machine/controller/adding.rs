@@ -16,6 +16,7 @@ impl Controller {
     /// Adds a task.
     #[inline(always)]
     pub(super) fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
+        self.will_add(out);
         let &NewTask { remote, inputs, options, before, level, origin } = new;
         let (now, bytes) = (self.now, plain.len());
         let task = self.table.insert(inputs, |entry| {
@@ -49,8 +50,8 @@ impl Controller {
     /// A task was added whose user may wait for it next.
     #[inline(always)]
     pub(super) fn was_added(&mut self, task: TaskId, may_prompt: bool, out: &mut Outbox) {
-        if self.limits.time_is_over {
-            self.expire(&[task], out);
+        if let Some(over) = self.over {
+            self.ends_at_once(task, over, out);
         } else if may_prompt {
             self.prompt(task, out);
         }

@@ -84,12 +84,13 @@ pub(super) struct Known<'a> {
     pub(super) table: &'a Table,
     pub(super) workers: &'a Workers,
     pub(super) limits: &'a Limits,
+    pub(super) is_interrupted: bool,
     pub(super) now: Ns,
 }
 
 /// What a task gives that has ended without a value.
 pub(super) fn output_of(task: TaskId, end: End, known: &Known<'_>, cause: &Cause<'_>) -> Output {
-    let &Known { table, workers, limits, now } = known;
+    let &Known { table, workers, limits, is_interrupted, now } = known;
     let entry = table.get(task).expect("a task that ends has not gone");
     let site = |at| Arc::new(entry.site(workers, at));
     let error = match end {
@@ -113,7 +114,7 @@ pub(super) fn output_of(task: TaskId, end: End, known: &Known<'_>, cause: &Cause
         End::Infeasible => {
             TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
         }
-        End::Cancelled => TaskError::Cancelled { site: site(None) },
+        End::Cancelled => TaskError::Cancelled { site: site(None), interrupted: is_interrupted },
         End::LimitReached { limit } => {
             let terms = limits.terms(task);
             let after_ns = match limit {

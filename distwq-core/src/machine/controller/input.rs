@@ -41,6 +41,9 @@ pub(crate) enum Input<'a> {
     CancelGraph { graph_run: GraphRunId },
     /// The same of all tasks.
     CancelAll,
+    /// A signal asks for the end: the same of all tasks, and those that are added later
+    /// are cancelled at once.
+    Interrupted,
     /// These tasks have to end by this time; some may have ended.
     Deadline { tasks: &'a [TaskId], at: Ns },
     /// The same of all tasks of a graph.

@@ -50,6 +50,7 @@ impl Controller {
         of: ItemsOfMap<'_>,
         out: &mut Outbox,
     ) -> TaskId {
+        self.will_add(out);
         let ItemsOfMap { items, failed } = of;
         let (remote, now, bytes) = (new.remote, self.now, plain.len());
         let task = self.table.insert_of_map(new.inputs, |entry| {

@@ -51,8 +51,6 @@ pub(super) struct Limits {
     deadlines: BTreeMap<Ns, OfDeadline>,
     /// The end of the time of the whole run.
     time_limit: Option<Ns>,
-    /// It has come.
-    pub(super) time_is_over: bool,
     /// Attempts that go on, with the names of their tasks, which may be gone.
     given_up: FxHashMap<(WorkerId, TaskId), String>,
 }
@@ -186,7 +184,8 @@ impl Controller {
             self.expire(&tasks, out);
         }
         if self.limits.time_limit.is_some_and(|at| at <= self.now) {
-            (self.limits.time_limit, self.limits.time_is_over) = (None, true);
+            self.limits.time_limit = None;
+            self.time_is_over();
             let tasks = self.table.pending(|_| true);
             self.expire(&tasks, out);
         }

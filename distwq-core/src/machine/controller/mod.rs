@@ -19,6 +19,7 @@ mod items;
 mod limits;
 mod lost;
 mod outbox;
+mod over;
 mod prompt;
 mod queue;
 mod references;
@@ -61,6 +62,7 @@ use graph_runs::GraphRuns;
 use groups::Groups;
 use items::ItemsOfTasks;
 use limits::Limits;
+use over::Over;
 use prompt::Prompt;
 use queue::Queue;
 use references::Unreferenced;
@@ -117,6 +119,8 @@ pub(crate) struct Controller {
     cancelled: Cancelled,
     limits: Limits,
     states: States,
+    /// Tasks that are added end at once, for this reason.
+    over: Option<Over>,
     /// From when the cluster takes no tasks any more until the run is over.
     draining: Option<Draining>,
     /// Nobody waits for the tasks that have not ended.
@@ -158,6 +162,7 @@ impl Controller {
             cancelled: Cancelled::default(),
             limits: Limits::default(),
             states,
+            over: None,
             draining: None,
             leaves_behind: false,
         };
@@ -202,6 +207,7 @@ impl Controller {
             Input::Cancel { tasks } => self.cancel(tasks, out),
             Input::CancelGraph { graph_run } => self.cancel_graph(graph_run, out),
             Input::CancelAll => self.cancel_all(out),
+            Input::Interrupted => self.interrupted(out),
             Input::Deadline { tasks, at } => self.deadline(tasks, at, out),
             Input::GraphDeadline { graph_run, at } => self.graph_deadline(graph_run, at, out),
             Input::TimeLimit { at } => self.time_limit(at),

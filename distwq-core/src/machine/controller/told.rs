@@ -10,8 +10,9 @@ use crate::codec::Payload;
 use crate::id::{Rank, TaskId, WorkerId};
 use crate::machine::scheduler::{Stall, Waits};
 use crate::machine::{NamedTask, Ns};
-use crate::outcome::error::{TaskSite, plural};
+use crate::outcome::error::{TaskError, TaskSite, plural};
 use crate::outcome::info::{TaskInfo, TaskState};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries of a stall that its message tells.
@@ -83,6 +84,11 @@ impl Controller {
     pub(crate) fn site(&self, task: TaskId) -> TaskSite {
         let entry = self.table.get(task).expect("a task stays while a handle of it does");
         entry.site(&self.workers, None)
+    }
+
+    /// The error of an item of a task, which was cancelled before a worker had begun it.
+    pub(crate) fn cancelled_item(&self, task: TaskId) -> TaskError {
+        TaskError::Cancelled { site: Arc::new(self.site(task)), interrupted: self.is_interrupted() }
     }
 
     /// The task for people, also if it has gone.

@@ -54,6 +54,8 @@ pub struct Tally {
     pub cancelled_early: u64,
     /// Tasks that ran and were told that they were cancelled.
     pub cancelled_running: u64,
+    /// Signals that asked for the end, and tasks that were added after one.
+    pub interrupted: [u64; 2],
     /// Tasks that were made of items of maps.
     pub of_maps: u64,
     /// Those of them that were cancelled between two items.
@@ -104,6 +106,7 @@ impl std::ops::AddAssign for Tally {
         self.cancelled_in_vain += other.cancelled_in_vain;
         self.cancelled_early += other.cancelled_early;
         self.cancelled_running += other.cancelled_running;
+        self.interrupted.iter_mut().zip(other.interrupted).for_each(|(sum, count)| *sum += count);
         self.of_maps += other.of_maps;
         self.stopped_between += other.stopped_between;
         self.cancelled_graphs += other.cancelled_graphs;

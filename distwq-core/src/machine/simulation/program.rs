@@ -11,6 +11,7 @@ use crate::function::argument::{ArgumentPosition, Input, Role};
 use crate::function::remote::Failure;
 use crate::id::{CollectorId, GraphRunId, Origin, TaskId};
 use crate::machine::controller::{self, Encoded, GraphSize, ItemsOfMap, NewTask, Options, Terms};
+use crate::outcome::error::TaskError;
 use crate::task::items::Items;
 
 /// Handles that a new task may take: the last ones, so that programs are deep as well as
@@ -133,6 +134,7 @@ impl World<'_> {
             (limits.terms.run_limit_ns, limits.terms.wait_limit_ns) = (None, None);
         }
         let id = self.tell_task(remote, &call, graph_run, (items, limits.terms));
+        let cancelled = self.ended_at_once(id).then_some(0);
         limits.submitted_ns = self.controller.clock.kept();
         let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
         self.history.note(self.agenda.now(), told);
@@ -171,7 +173,7 @@ impl World<'_> {
             expected,
             output: content.encoded(),
             content,
-            cancelled: None,
+            cancelled,
             begun: 0,
             told: 0,
             has_given: false,
@@ -228,6 +230,20 @@ impl World<'_> {
             }
         }
         self.controller.out.added
+    }
+
+    /// Whether a task was cancelled as it was added: all are after a signal, but those
+    /// that could not have run anyhow.
+    fn ended_at_once(&mut self, id: TaskId) -> bool {
+        if !self.controller.machine.is_interrupted() {
+            return false;
+        }
+        self.history.tally.interrupted[1] += 1;
+        let mut payload = Payload::EMPTY;
+        let output = self.controller.machine.output(id, &mut payload);
+        let error =
+            output.and_then(Result::err).unwrap_or_else(|| panic!("{id} goes on, and was added after a signal"));
+        matches!(error, TaskError::Cancelled { interrupted: true, .. })
     }
 
     fn added(&mut self, task: Task) {

@@ -43,6 +43,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
         && tally.took_errors > SEEDS / 10
         && tally.denials > 0
         && tally.of_maps > SEEDS
+        && tally.interrupted.iter().all(|count| *count > SEEDS / 100)
         && tally.stopped_between > 0
         && has_gone_wrong.iter().all(|count| *count > SEEDS / 100);
     assert!(reached || std::env::var("DISTWQ_SEED").is_ok(), "these runs test too little: {tally:?}");

@@ -186,9 +186,12 @@ impl World<'_> {
         if self.controller.machine.is_over() {
             return;
         }
-        self.history.note(self.agenda.now(), || "the user cancels all".to_owned());
+        let is_signal = self.random.percent(50);
+        self.history
+            .note(self.agenda.now(), || if is_signal { "a signal comes" } else { "the user cancels all" }.to_owned());
         let waiting = self.note_cancelled(&self.unended.clone());
-        self.tell(Input::CancelAll);
+        self.tell(if is_signal { Input::Interrupted } else { Input::CancelAll });
+        self.history.tally.interrupted[0] += u64::from(is_signal);
         self.check_cancelled(&waiting);
     }
 

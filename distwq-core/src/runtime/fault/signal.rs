@@ -49,6 +49,18 @@ pub(super) fn tell_faults() {
     }
 }
 
+/// Whether this process ignores a signal.
+#[allow(unsafe_code, reason = "how a signal is handled is asked by a C call")]
+pub(crate) fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: an all-zero `sigaction` is a valid one; the call gets a pointer to it, and
+    // changes nothing but that.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let asked = libc::sigaction(signal, std::ptr::null(), &raw mut action);
+        asked == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 #[allow(unsafe_code, reason = "only such C calls are allowed in a signal handler")]
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
     if ARMED.load(Ordering::SeqCst) > 0 && !is_forked() && !TOLD.load(Ordering::SeqCst) {

@@ -66,6 +66,35 @@ fn a_worker_is_told_once_of_all_that_it_has() {
 }
 
 #[test]
+fn after_a_signal_every_task_is_cancelled_and_says_so() {
+    let (mut play, [runs, ahead, waits]) = three();
+    let early = play.cancel(&[waits]);
+    assert!(early.is_empty() && !play.controller.is_interrupted());
+    play.tell(Input::Interrupted);
+    assert_eq!(play.told(), [(W3, cancel(&[runs, ahead]))]);
+    assert!(play.controller.is_interrupted());
+    let late = play.add(&SINGLE, &[], 3);
+    let by_signal = |error: TaskError| matches!(error, TaskError::Cancelled { interrupted: true, .. });
+    assert!(by_signal(play.expect_cancelled(late)));
+    assert!(!by_signal(play.expect_cancelled(waits)), "it was cancelled before");
+    assert!(play.expect_cancelled(late).to_string().contains("a signal has come"));
+    assert_eq!(play.told(), [], "no worker hears of it");
+    play.not_begun(W3, &[ahead]);
+    assert!(by_signal(play.expect_cancelled(ahead)));
+    play.finish(W3, runs);
+    play.told();
+    let latest = play.add(&SINGLE, &[], 3);
+    assert!(by_signal(play.expect_cancelled(latest)));
+    assert_eq!(play.told(), [], "though the worker has nothing to do");
+    assert_eq!((play.controller.pending(), play.error(runs)), (0, None), "what runs may give its value");
+    // The time of the run may pass all the same.
+    play.tell(Input::TimeLimit { at: play.now + 10 });
+    play.pass(10);
+    let later = play.add(&SINGLE, &[], 3);
+    assert!(by_signal(play.expect_cancelled(later)));
+}
+
+#[test]
 fn what_a_worker_has_not_begun_has_ended_as_if_it_had_never_been_there() {
     let (mut play, [runs, ahead, _]) = three();
     play.cancel(&[ahead]);

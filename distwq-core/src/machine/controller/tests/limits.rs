@@ -34,7 +34,7 @@ impl Play {
         }
     }
 
-    fn pass(&mut self, ns: Ns) {
+    pub(super) fn pass(&mut self, ns: Ns) {
         self.now += ns;
         self.tell(Input::TurnEnds);
     }
