@@ -1,7 +1,7 @@
 //! Stopping early: one task, all tasks, or the whole cluster.
 
 use distwq::prelude::*;
-use distwq::{CancelState, Refusal};
+use distwq::{CancelState, Refusal, TaskState};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -158,7 +158,7 @@ fn a_task_that_has_ended_stays_as_it_is_when_it_is_cancelled(cluster: &Cluster) 
 
 #[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_task_that_fails_after_its_cancel_is_cancelled_and_not_tried_again(cluster: &Cluster) {
-    let before = cluster.stats().failed;
+    let before = cluster.stats();
     let signals = Signals::new();
     let handle = cluster.submit(signals.held(0, true).retries(5));
     signals.await_begin(0);
@@ -167,7 +167,9 @@ fn a_task_that_fails_after_its_cancel_is_cancelled_and_not_tried_again(cluster: 
     let error = expect_cancelled(handle.get());
     let site = error.site().expect("it names the task");
     assert_eq!((site.attempts, site.rank.is_some()), (1, true), "{error}");
-    assert_eq!(cluster.stats().failed, before + 1);
+    let stats = cluster.stats();
+    assert_eq!((stats.cancelled, stats.failed), (before.cancelled + 1, before.failed));
+    assert_eq!(handle.info().state, TaskState::Cancelled);
 }
 
 /// a → b → c, and d beside them

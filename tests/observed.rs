@@ -325,6 +325,6 @@ fn the_life_of_a_run_is_told_from_its_start_to_why_it_ended() {
     until_told(1, "refused", |fields| fields["what"] == "too wide" && fields["error"].contains("100"));
     until_told(1, "closing", |fields| fields["pending"] == "0");
     let ends = until_told(1, "run ends", |fields| fields["why"] == "the body of this run has had enough");
-    let counts = ["has_failed", "submitted", "done", "failed"].map(|name| &*ends[0][name]);
-    assert_eq!(counts, ["true", "1", "1", "0"]);
+    let counts = ["has_failed", "submitted", "done", "failed", "cancelled"].map(|name| &*ends[0][name]);
+    assert_eq!(counts, ["true", "1", "1", "0", "0"]);
 }

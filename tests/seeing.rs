@@ -1,7 +1,7 @@
 //! What a run shows of itself: figures of its tasks and ranks, and who waits for what.
 
 use distwq::prelude::*;
-use distwq::{Explanation, Reason, RunTimes, Stats, Status, WaitsFor};
+use distwq::{Explanation, Reason, RunTimes, Stats, Status, TaskState, WaitsFor};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,38 @@ fn figures_count_each_task_once_where_it_ran_and_are_zero_before(cluster: &Clust
     assert_eq!((runs.count, runs.failures), (TASKS, 0));
     assert!(runs.min <= runs.mean && runs.mean <= runs.max && runs.max <= runs.total, "{runs:?}");
     assert!(stats.controller_busy() > 0.0 && stats.controller_busy() <= 1.0, "{stats}");
+    Ok(())
+}
+
+/// ```text
+/// nap → cancelled → upstream        fails
+/// ```
+#[distwq::test(ranks = [2, 3, 4, 7])]
+fn what_was_cancelled_has_not_failed(cluster: &Cluster) -> Outcome {
+    let before = cluster.stats();
+    let nap = cluster.submit(sleep_even::call(100));
+    let cancelled = cluster.submit(square::call(1_u64).after(&nap));
+    let upstream = cluster.submit(square::call(&cancelled));
+    let fails = cluster.submit(sleep_even::call(1));
+    cancelled.cancel();
+    let values = Batch::of([&nap, &cancelled, &upstream, &fails]);
+    assert_eq!(values.wait_all(Duration::MAX), [0, 1, 2, 3]);
+    assert_eq!(values.progress().to_string(), "4 of 4, 2 failed, 1 cancelled");
+    assert_eq!(values.is_ok(), Some(false));
+    let states = [&nap, &cancelled, &upstream, &fails].map(|handle| handle.info().state);
+    assert_eq!(states, [TaskState::Done, TaskState::Cancelled, TaskState::Failed, TaskState::Failed]);
+    let stats = cluster.stats();
+    let since = [stats.done - before.done, stats.failed - before.failed, stats.cancelled - before.cancelled];
+    assert_eq!((since, stats.outstanding), ([1, 2, 1], 0));
+
+    let mut graph = Graph::new();
+    let first = graph.add(sleep_even::call(100));
+    let behind = graph.add(square::call(1_u64).after(&first));
+    let run = cluster.start(&mut graph)?;
+    behind.cancel();
+    assert!(run.wait().is_err());
+    assert_eq!(run.progress().to_string(), "2 of 2, 1 cancelled");
+    assert_eq!(Batch::of([&behind]).wait_first_error(Duration::MAX), [0]);
     Ok(())
 }
 
@@ -156,9 +188,13 @@ fn figures_travel_and_print_as_tables(cluster: &Cluster) -> Outcome {
     let text = serde_json::to_string(&stats)?;
     assert_eq!(serde_json::from_str::<Stats>(&text)?, stats);
     let table = stats.to_string();
-    for words in
-        ["1 task: 1 done, 0 failed, 0 outstanding", "sleep_even", "mean", "0 (controller)", "\"a nap\" on rank"]
-    {
+    for words in [
+        "1 task: 1 done, 0 failed, 0 cancelled, 0 outstanding",
+        "sleep_even",
+        "mean",
+        "0 (controller)",
+        "\"a nap\" on rank",
+    ] {
         assert!(table.contains(words), "{words:?} is missing in:\n{table}");
     }
     Ok(())

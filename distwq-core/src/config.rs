@@ -381,9 +381,9 @@ impl<S, F> Config<S, F> {
     /// what is submitted [later](crate::Cluster::is_interrupted), so that the body goes
     /// on with what there is; the second ends all ranks at once, with 128 more than its
     /// number as exit code. A signal that reaches a worker alone cancels nothing, and one
-    /// that is ignored when the program starts stays ignored. It is on unless said otherwise; a program that handles these
-    /// signals itself says otherwise. The variable, which is 0 or 1, has to reach all
-    /// ranks.
+    /// that is ignored when the program starts stays ignored. It is on unless said
+    /// otherwise; a program that handles these signals itself says otherwise. The
+    /// variable, which is 0 or 1, has to reach all ranks.
     pub fn handle_signals(mut self, handle: bool) -> Self {
         self.handle_signals = handle;
         self

@@ -6,7 +6,7 @@ mod iter;
 use crate::api::call::IsCall;
 use crate::api::cluster::{Cluster, Inner, refused};
 use crate::api::handle::Handle;
-use crate::api::progress::{HowFar, ProgressBar};
+use crate::api::progress::{HowFar, ProgressBar, without_value};
 use crate::api::reference::{Outcomes, Reference, State};
 use crate::config::ProgressStyle;
 use crate::id::{CollectorId, Origin, Rank, TaskId};
@@ -33,9 +33,9 @@ use std::time::{Duration, Instant};
 /// the tasks go on.
 ///
 /// When SIGINT or SIGTERM [has come](Cluster::is_interrupted), the results of all tasks
-/// are still given, most of them as [`Cancelled`](TaskError::Cancelled). What is submitted
-/// after one has told so is not given any more, but by its [handle](Self::handle): a loop
-/// that submits again what has failed comes to its end.
+/// are still given, most of them as [`Cancelled`](TaskError::Cancelled). What is
+/// submitted after one has told so is not given any more, but by its
+/// [handle](Self::handle): a loop that submits again what has failed comes to its end.
 ///
 /// # Examples
 /// ```
@@ -81,15 +81,16 @@ pub struct Progress {
     pub tasks: usize,
     /// Those that have ended, with a value or without.
     pub ended: usize,
-    /// Those of them without one.
+    /// Those of them without one that were not cancelled themselves.
     pub failed: usize,
+    /// Those that were cancelled.
+    pub cancelled: usize,
 }
 
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tasks, ended, failed } = self;
-        write!(f, "{ended} of {tasks}")?;
-        if *failed > 0 { write!(f, ", {failed} failed") } else { Ok(()) }
+        let &Self { tasks, ended, failed, cancelled } = self;
+        write!(f, "{ended} of {tasks}{}", without_value(failed as u64, cancelled as u64))
     }
 }
 
@@ -277,8 +278,8 @@ impl<T> Batch<T> {
     /// How far the tasks are. Never waits.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let Counts { tasks, ended, failed, .. } = self.ends.counts();
-        Progress { tasks, ended, failed }
+        let Counts { tasks, ended, failed, cancelled, .. } = self.ends.counts();
+        Progress { tasks, ended, failed, cancelled }
     }
 
     /// Shows on standard error how far the tasks are, until what this gives is dropped: a
@@ -306,16 +307,16 @@ impl<T> Batch<T> {
         let style = self.cluster.as_ref().map_or_else(ProgressStyle::default, |(cluster, _)| cluster.inner().progress);
         let ends = Arc::clone(&self.ends);
         ProgressBar::show(style, move || {
-            let Counts { tasks, ended, failed, .. } = ends.counts();
-            HowFar { ended: ended as u64, failed: failed as u64, of: Some(tasks as u64) }
+            let Counts { tasks, ended, failed, cancelled, .. } = ends.counts();
+            HowFar::of([ended, failed, cancelled].map(|count| count as u64), Some(tasks as u64))
         })
     }
 
     /// Whether all tasks have given values; nothing while one has not ended.
     #[must_use]
     pub fn is_ok(&self) -> Option<bool> {
-        let Progress { tasks, ended, failed } = self.progress();
-        (ended == tasks).then_some(failed == 0)
+        let Progress { tasks, ended, failed, cancelled } = self.progress();
+        (ended == tasks).then_some(failed + cancelled == 0)
     }
 
     /// How long the batch exists.
@@ -364,7 +365,7 @@ impl<T> Batch<T> {
     /// Within a task of this process.
     #[track_caller]
     pub fn wait_first_error(&self, timeout: Duration) -> Vec<usize> {
-        self.wait_for(timeout, |counts| counts.failed > 0 || counts.ended == counts.tasks)
+        self.wait_for(timeout, |counts| counts.failed + counts.cancelled > 0 || counts.ended == counts.tasks)
     }
 
     #[track_caller]

@@ -31,10 +31,17 @@ pub struct ProgressBar {
 pub(crate) struct HowFar {
     /// Those that have ended.
     pub(crate) ended: u64,
-    /// Those of them without a value.
+    /// Those of them without a value that were not cancelled themselves.
     pub(crate) failed: u64,
+    pub(crate) cancelled: u64,
     /// All, if that is known.
     pub(crate) of: Option<u64>,
+}
+
+impl HowFar {
+    pub(crate) fn of([ended, failed, cancelled]: [u64; 3], of: Option<u64>) -> Self {
+        Self { ended, failed, cancelled, of }
+    }
 }
 
 #[derive(Default)]
@@ -110,14 +117,14 @@ impl Stop {
         let bar = indicatif::ProgressBar::with_draw_target(None, target);
         loop {
             let ends = self.comes_within(EVERY);
-            let HowFar { ended, failed, of } = look();
+            let HowFar { ended, failed, cancelled, of } = look();
             let known = "{bar:32} {pos} of {len}{msg}, {elapsed} so far, {eta} left";
             let template = if of.is_some() { known } else { "{spinner} {pos}{msg}, {elapsed} so far, {per_sec}" };
             if let Ok(template) = Template::with_template(template) {
                 bar.set_style(template);
             }
             of.into_iter().for_each(|of| bar.set_length(of));
-            bar.set_message(failed_words(failed));
+            bar.set_message(without_value(failed, cancelled));
             bar.set_position(ended);
             if ends {
                 return bar.abandon();
@@ -139,12 +146,14 @@ impl Stop {
     }
 }
 
-fn failed_words(failed: u64) -> String {
-    if failed > 0 { format!(", {failed} failed") } else { String::new() }
+/// How many have ended without values, in words.
+pub(crate) fn without_value(failed: u64, cancelled: u64) -> String {
+    let counts = [(failed, "failed"), (cancelled, "cancelled")].into_iter().filter(|(count, _)| *count > 0);
+    counts.map(|(count, how)| format!(", {count} {how}")).collect()
 }
 
 /// How far tasks are after this time, in words.
-fn line(HowFar { ended, failed, of }: HowFar, elapsed: Duration) -> String {
+fn line(HowFar { ended, failed, cancelled, of }: HowFar, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64();
     let rate = if seconds > 0.0 { ended as f64 / seconds } else { 0.0 };
     let of_all = of.map_or_else(String::new, |all| format!(" of {all}"));
@@ -152,8 +161,8 @@ fn line(HowFar { ended, failed, of }: HowFar, elapsed: Duration) -> String {
         let left = seconds * (all - ended) as f64 / ended as f64;
         format!(", {left:.0} s left")
     });
-    let failed = failed_words(failed);
-    format!("{ended}{of_all} tasks have ended{failed}, {seconds:.1} s so far, {rate:.1}/s{left}")
+    let without_value = without_value(failed, cancelled);
+    format!("{ended}{of_all} tasks have ended{without_value}, {seconds:.1} s so far, {rate:.1}/s{left}")
 }
 
 /// Standard error where it is no terminal: what it is passed on to may be one.
@@ -213,12 +222,16 @@ mod tests {
 
     #[test]
     fn a_line_says_how_many_of_all_how_fast_and_how_much_longer() {
-        let of = |ended, failed, of| line(HowFar { ended, failed, of }, Duration::from_millis(4_000));
+        let of = |ended, failed, of| line(HowFar::of([ended, failed, 0], of), Duration::from_millis(4_000));
         assert_eq!(of(100, 3, Some(300)), "100 of 300 tasks have ended, 3 failed, 4.0 s so far, 25.0/s, 8 s left");
         assert_eq!(of(7, 0, None), "7 tasks have ended, 4.0 s so far, 1.8/s");
         assert_eq!(of(0, 0, Some(9)), "0 of 9 tasks have ended, 4.0 s so far, 0.0/s");
         assert_eq!(of(9, 0, Some(9)), "9 of 9 tasks have ended, 4.0 s so far, 2.2/s");
         assert!(!line(HowFar::default(), Duration::ZERO).contains("NaN"));
+        assert_eq!(
+            [(0, 0), (2, 0), (0, 3), (2, 3)].map(|(failed, cancelled)| without_value(failed, cancelled)),
+            ["", ", 2 failed", ", 3 cancelled", ", 2 failed, 3 cancelled"]
+        );
     }
 
     #[test]
@@ -227,7 +240,7 @@ mod tests {
         let (told, said) = (Arc::clone(&stop), Arc::new(Mutex::new(Vec::new())));
         let lines = Arc::clone(&said);
         let begun = Instant::now();
-        let look = || HowFar { ended: 5, failed: 1, of: Some(5) };
+        let look = || HowFar::of([5, 1, 0], Some(5));
         let thread = start(move || told.lines(look, |text| lines.lock().push(text.to_owned()))).expect("it starts");
         drop(ProgressBar { stop, thread: Some(thread) });
         assert!(begun.elapsed() < Duration::from_secs(1) || !said.lock().is_empty());

@@ -153,8 +153,8 @@ impl Run {
     pub fn progress_bar(&self) -> ProgressBar {
         let known = Arc::clone(&self.known);
         ProgressBar::show(known.cluster.inner().progress, move || {
-            let Progress { tasks, ended, failed } = known.progress();
-            HowFar { ended: ended as u64, failed: failed as u64, of: Some(tasks as u64) }
+            let Progress { tasks, ended, failed, cancelled } = known.progress();
+            HowFar::of([ended, failed, cancelled].map(|count| count as u64), Some(tasks as u64))
         })
     }
 
@@ -202,9 +202,8 @@ impl Known {
     fn progress(&self) -> Progress {
         let progress = self.cluster.inner().driver.with(|engine| engine.machine().graph_progress(self.graph_run));
         // It is known while somebody may ask, which this says.
-        let GraphProgress { tasks, ended, failed } =
-            progress.unwrap_or(GraphProgress { tasks: 0, ended: 0, failed: 0 });
-        Progress { tasks, ended, failed }
+        let GraphProgress { tasks, ended, failed, cancelled } = progress.unwrap_or_default();
+        Progress { tasks, ended, failed, cancelled }
     }
 }
 

@@ -16,8 +16,10 @@ pub enum TaskState {
     Sent,
     /// It has given its value.
     Done,
-    /// It has ended without a value.
+    /// It has ended without a value, and was not cancelled itself.
     Failed,
+    /// It was cancelled before it had given a value.
+    Cancelled,
 }
 
 /// What [`Handle::cancel`](crate::Handle::cancel) has found, as far as the controller

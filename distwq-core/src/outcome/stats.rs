@@ -39,8 +39,11 @@ pub struct Stats {
     pub submitted: u64,
     /// Tasks that gave a value.
     pub done: u64,
-    /// Tasks that ended without one, those upstream of them included.
+    /// Tasks that ended without one and were not cancelled, those upstream of others
+    /// included.
     pub failed: u64,
+    /// Tasks that were cancelled.
+    pub cancelled: u64,
     /// Tasks that have not ended.
     pub outstanding: u64,
     /// How long the cluster exists: since all ranks have come together.

@@ -3,6 +3,7 @@
 use crate::id::CollectorId;
 use crate::machine::controller::{Awaited, WatchedEnd};
 use crate::machine::{Happened, Ns};
+use crate::outcome::info::TaskState;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
@@ -68,8 +69,9 @@ pub(crate) struct Counts {
     pub(crate) tasks: usize,
     /// With a value or without one.
     pub(crate) ended: usize,
-    /// Without one.
+    /// Without one, and not cancelled.
     pub(crate) failed: usize,
+    pub(crate) cancelled: usize,
     /// Those whose results were given to somebody.
     pub(crate) delivered: usize,
 }
@@ -100,7 +102,7 @@ impl Ends {
 
     /// A task was never run: it has ended without a value.
     pub(crate) fn never_ran(&self, index: u32) {
-        self.state.lock().ended(index, false);
+        self.state.lock().ended(index, TaskState::Failed);
     }
 
     /// Takes the one that has ended first of those that were not taken.
@@ -176,7 +178,7 @@ impl Ends {
 impl Collects for Ends {
     fn ended(&self, end: &WatchedEnd) {
         let mut state = self.state.lock();
-        state.ended(end.watch.index, end.has_value);
+        state.ended(end.watch.index, end.state);
         let times = &mut state.times;
         let submitted = times.first_submitted_ns.map_or(end.submitted_ns, |first| first.min(end.submitted_ns));
         times.first_submitted_ns = Some(submitted);
@@ -188,7 +190,7 @@ impl Collects for Ends {
 }
 
 impl State {
-    fn ended(&mut self, index: u32, has_value: bool) {
+    fn ended(&mut self, index: u32, as_what: TaskState) {
         let task = &mut self.tasks[index as usize];
         debug_assert!(!task.has_ended, "a task ends once");
         task.has_ended = true;
@@ -196,7 +198,11 @@ impl State {
             self.ended.push_back(index);
         }
         self.counts.ended += 1;
-        self.counts.failed += usize::from(!has_value);
+        match as_what {
+            TaskState::Done => {}
+            TaskState::Cancelled => self.counts.cancelled += 1,
+            _ => self.counts.failed += 1,
+        }
     }
 
     /// Takes a task, unless it was taken.
@@ -252,7 +258,19 @@ mod tests {
     fn end(collector: CollectorId, index: u32, has_value: bool) -> WatchedEnd {
         let at = Ns::from(index);
         let watch = Watch { collector, index };
-        WatchedEnd { watch, has_value, submitted_ns: 100 + at, started_ns: 200, finished_ns: 210 + at }
+        let state = if has_value { TaskState::Done } else { TaskState::Failed };
+        WatchedEnd { watch, state, submitted_ns: 100 + at, started_ns: 200, finished_ns: 210 + at }
+    }
+
+    #[test]
+    fn what_was_cancelled_has_not_failed() {
+        let ends = Ends::default();
+        for state in [TaskState::Done, TaskState::Failed, TaskState::Cancelled, TaskState::Cancelled] {
+            let end = end(CollectorId(1), ends.add(), true);
+            ends.ended(&WatchedEnd { state, ..end });
+        }
+        let counts = ends.counts();
+        assert_eq!((counts.ended, counts.failed, counts.cancelled), (4, 1, 2));
     }
 
     #[test]
@@ -282,7 +300,7 @@ mod tests {
         for index in [2, 0, 3] {
             ends.ended(&end(id, index, index != 0));
         }
-        assert_eq!(ends.counts(), Counts { tasks: 4, ended: 3, failed: 1, delivered: 0 });
+        assert_eq!(ends.counts(), Counts { tasks: 4, ended: 3, failed: 1, ..Counts::default() });
         assert_eq!(ends.take_next(), Some(2));
         // By index, the ones that have not ended included.
         assert_eq!((ends.take_first(), ends.take_first()), (Some(0), Some(1)));

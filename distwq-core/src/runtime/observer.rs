@@ -100,8 +100,8 @@ pub(crate) fn worker_ends(rank: Rank) {
 /// All is over: why, and what was done.
 pub(crate) fn run_ends(why: &str, has_failed: bool, stats: impl FnOnce() -> Stats) {
     emit(|| {
-        let Stats { submitted, done, failed, .. } = stats();
-        info!(target: TARGET, why, has_failed, submitted, done, failed, "run ends");
+        let Stats { submitted, done, failed, cancelled, .. } = stats();
+        info!(target: TARGET, why, has_failed, submitted, done, failed, cancelled, "run ends");
     });
 }
 

@@ -2,6 +2,7 @@
 
 use crate::api::progress::{HowFar, ProgressBar};
 use crate::config::ProgressStyle;
+use crate::outcome::error::TaskError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +17,7 @@ pub(super) struct Bar {
 struct Counts {
     ended: AtomicU64,
     failed: AtomicU64,
+    cancelled: AtomicU64,
 }
 
 impl Bar {
@@ -23,10 +25,9 @@ impl Bar {
     pub(super) fn new(style: ProgressStyle, of: Option<u64>) -> Self {
         let counts = Arc::new(Counts::default());
         let shown = Arc::clone(&counts);
-        let look = move || HowFar {
-            ended: shown.ended.load(Ordering::Relaxed),
-            failed: shown.failed.load(Ordering::Relaxed),
-            of,
+        let look = move || {
+            let Counts { ended, failed, cancelled } = &*shown;
+            HowFar::of([ended, failed, cancelled].map(|count| count.load(Ordering::Relaxed)), of)
         };
         Self { counts, _shown: ProgressBar::show(style, look) }
     }
@@ -37,7 +38,9 @@ impl Bar {
     }
 
     /// One more item has no value.
-    pub(super) fn failed(&self) {
-        self.counts.failed.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn has_none(&self, error: &TaskError) {
+        let Counts { failed, cancelled, .. } = &*self.counts;
+        let count = if matches!(error, TaskError::Cancelled { .. }) { cancelled } else { failed };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 }

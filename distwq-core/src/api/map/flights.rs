@@ -263,7 +263,7 @@ impl Flights {
         let (index, ran_ns, has_value) = match self.ended.pop_front() {
             Some(end) => {
                 let ran_ns = (end.started_ns > 0).then(|| end.finished_ns.saturating_sub(end.started_ns));
-                (end.watch.index, ran_ns, end.has_value)
+                (end.watch.index, ran_ns, end.has_value())
             }
             None if self.len() > 0 && self.is_over() => {
                 let index = self.flights.iter().position(Option::is_some)?;

@@ -324,7 +324,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// Whether an error is given. It may be the last that the map does.
     #[cold]
     fn passes_on(&mut self, error: &TaskError) -> bool {
-        self.bar.iter().for_each(Bar::failed);
+        self.bar.iter().for_each(|bar| bar.has_none(error));
         let is_cut = matches!(self.stage, Stage::Cut(_));
         if is_cut && matches!(error.root(), TaskError::Cancelled { .. }) {
             return false;

@@ -11,6 +11,7 @@ use crate::id::{TaskId, WorkerId};
 use crate::machine::Notice;
 use crate::machine::scheduler::{self, Action, Event, Stall, TaskList, WorkerList};
 use crate::outcome::error::Limit;
+use crate::outcome::info::TaskState;
 use crate::wire::message::ToWorker;
 
 impl Controller {
@@ -172,7 +173,10 @@ impl Controller {
                 if entry.finished_ns == 0 {
                     entry.finished_ns = self.now;
                 }
-                self.counts.failed += count;
+                match entry.state() {
+                    TaskState::Cancelled => self.counts.cancelled += count,
+                    _ => self.counts.failed += count,
+                }
             }
         }
         if entry.watched {

@@ -16,7 +16,9 @@ struct GraphRun {
     cancels: bool,
     /// Nobody will ask how it went.
     is_forgotten: bool,
+    /// Those that were cancelled among them.
     failed: Vec<Arc<TaskError>>,
+    cancelled: usize,
     upstream: usize,
     /// Why the first of them did not: needed where all that failed is outside of the
     /// graph.
@@ -35,12 +37,13 @@ pub(super) struct GraphRuns {
 }
 
 /// How far a graph is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct GraphProgress {
     pub(crate) tasks: usize,
     pub(crate) ended: usize,
-    /// Those of them without a value.
+    /// Those of them without a value that were not cancelled themselves.
     pub(crate) failed: usize,
+    pub(crate) cancelled: usize,
 }
 
 impl GraphRuns {
@@ -65,6 +68,7 @@ impl GraphRuns {
             Output::Pending | Output::Here | Output::Resident { .. } => None,
             Output::Failed(error) => {
                 run.failed.push(Arc::clone(error));
+                run.cancelled += usize::from(matches!(**error, TaskError::Cancelled { .. }));
                 Some(error)
             }
             Output::Upstream(step) => {
@@ -106,8 +110,9 @@ impl GraphRuns {
 
     /// How far one is; nothing of one that is forgotten.
     pub(super) fn progress(&self, run: GraphRunId) -> Option<GraphProgress> {
-        let &GraphRun { tasks, outstanding, ref failed, upstream, .. } = self.runs.get(&run)?;
-        Some(GraphProgress { tasks, ended: tasks - outstanding, failed: failed.len() + upstream })
+        let &GraphRun { tasks, outstanding, ref failed, cancelled, upstream, .. } = self.runs.get(&run)?;
+        let failed = failed.len() + upstream - cancelled;
+        Some(GraphProgress { tasks, ended: tasks - outstanding, failed, cancelled })
     }
 
     /// How many there are.

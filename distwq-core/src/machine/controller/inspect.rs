@@ -20,7 +20,12 @@ impl Controller {
         self.workers.ids().any(|worker| self.limits.was_given_up(worker, task))
     }
 
-    /// How many tasks were submitted, ended with a value, and ended without one.
+    /// How many tasks were cancelled.
+    pub(crate) fn count_of_cancelled(&self) -> u64 {
+        self.counts.cancelled
+    }
+
+    /// How many tasks were submitted, ended with a value, and failed.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         (self.counts.submitted, self.counts.done, self.counts.failed)
     }

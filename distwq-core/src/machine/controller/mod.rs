@@ -92,6 +92,7 @@ struct Counts {
     submitted: u64,
     done: u64,
     failed: u64,
+    cancelled: u64,
 }
 
 /// The state of the controller.

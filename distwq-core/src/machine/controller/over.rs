@@ -35,8 +35,8 @@ impl Controller {
         self.over = self.over.max(Some(Over::Time));
     }
 
-    /// A task is about to be added. If it is to [end at once](Self::ends_at_once), it must
-    /// not start.
+    /// A task is about to be added. If it is to [end at once](Self::ends_at_once), it
+    /// must not start.
     #[inline(always)]
     pub(super) fn will_add(&mut self, out: &mut Outbox) {
         if self.over.is_some() {

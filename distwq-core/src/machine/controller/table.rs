@@ -9,6 +9,7 @@ use crate::id::{GraphRunId, TaskId, TaskSlot, WorkerId};
 use crate::machine::Ns;
 use crate::memory::buffers;
 use crate::outcome::error::{PathStep, TaskError};
+use crate::outcome::info::TaskState;
 use crate::wire::attempt::Given;
 use std::sync::Arc;
 
@@ -119,6 +120,17 @@ impl Entry {
         has_watches: false,
         of_map: false,
     };
+
+    /// How far the task is.
+    pub(super) fn state(&self) -> TaskState {
+        match &self.output {
+            Output::Pending if self.attempts == 0 => TaskState::Waiting,
+            Output::Pending => TaskState::Sent,
+            Output::Here | Output::Resident { .. } => TaskState::Done,
+            Output::Failed(error) if matches!(**error, TaskError::Cancelled { .. }) => TaskState::Cancelled,
+            Output::Failed(_) | Output::Upstream(_) => TaskState::Failed,
+        }
+    }
 
     /// Makes it that of a new task with one reference, with nothing known of it yet.
     #[inline]

@@ -11,7 +11,7 @@ use crate::id::{Rank, TaskId, WorkerId};
 use crate::machine::scheduler::{Stall, Waits};
 use crate::machine::{NamedTask, Ns};
 use crate::outcome::error::{TaskError, TaskSite, plural};
-use crate::outcome::info::{TaskInfo, TaskState};
+use crate::outcome::info::TaskInfo;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,18 +99,12 @@ impl Controller {
     /// What is known of a task.
     pub(crate) fn info(&self, task: TaskId) -> Option<TaskInfo> {
         let entry = self.table.get(task)?;
-        let state = match entry.output {
-            Output::Pending if entry.attempts == 0 => TaskState::Waiting,
-            Output::Pending => TaskState::Sent,
-            Output::Here | Output::Resident { .. } => TaskState::Done,
-            Output::Failed(_) | Output::Upstream(_) => TaskState::Failed,
-        };
         let states = || entry.ran_on.workers().iter().map(|worker| self.workers.get(*worker));
         Some(TaskInfo {
             id: entry.serial,
             function: entry.path().to_owned(),
             label: entry.label().map(str::to_owned),
-            state,
+            state: entry.state(),
             is_running: self.scheduler.has_begun(task),
             ranks: states().map(|state| state.rank).collect(),
             hosts: states().map(|state| state.host.clone()).collect(),

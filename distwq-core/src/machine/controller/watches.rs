@@ -1,9 +1,10 @@
 //! Whom the ends of certain tasks are told to: those that a user takes as they end.
 
 use super::input::Watch;
-use super::table::{Entry, Output};
+use super::table::Entry;
 use crate::id::TaskId;
 use crate::machine::Ns;
+use crate::outcome::info::TaskState;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -11,8 +12,8 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WatchedEnd {
     pub(crate) watch: Watch,
-    /// It has given a value.
-    pub(crate) has_value: bool,
+    /// How it has ended.
+    pub(crate) state: TaskState,
     pub(crate) submitted_ns: Ns,
     /// When its last attempt began; 0 if it never ran.
     pub(crate) started_ns: Ns,
@@ -22,9 +23,13 @@ pub(crate) struct WatchedEnd {
 impl WatchedEnd {
     /// That of a task which has ended.
     pub(super) fn of(entry: &Entry, watch: Watch) -> Self {
-        let &Entry { submitted_ns, started_ns, finished_ns, ref output, .. } = entry;
-        let has_value = matches!(output, Output::Here | Output::Resident { .. });
-        Self { watch, has_value, submitted_ns, started_ns, finished_ns }
+        let &Entry { submitted_ns, started_ns, finished_ns, .. } = entry;
+        Self { watch, state: entry.state(), submitted_ns, started_ns, finished_ns }
+    }
+
+    /// Whether it has given a value.
+    pub(crate) fn has_value(&self) -> bool {
+        self.state == TaskState::Done
     }
 }
 

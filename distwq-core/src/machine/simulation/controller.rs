@@ -208,6 +208,7 @@ impl World<'_> {
             book.ended(index, attempts, seen, &whereabouts);
         }
         let (submitted, done, failed) = self.controller.machine.counts();
+        let failed = failed + self.controller.machine.count_of_cancelled();
         let Book { done: seen_done, failed: seen_failed, open, .. } = self.book;
         assert!(done >= seen_done && failed >= seen_failed, "each task ends as it must");
         assert_eq!(done + failed, seen_done + seen_failed + open, "each task ends once");

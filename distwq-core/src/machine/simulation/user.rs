@@ -324,7 +324,8 @@ impl World<'_> {
             Wait::Task(_) | Wait::Room => {}
             Wait::Reports => {
                 let stats = machine.stats(Measured::default());
-                assert_eq!(stats.submitted, stats.done + stats.failed + stats.outstanding);
+                let ended = stats.done + stats.failed + stats.cancelled;
+                assert_eq!(stats.submitted, ended + stats.outstanding);
                 assert_eq!(stats.ranks.len(), self.workers.len() + 1);
                 let of_ranks: u64 = stats.ranks.iter().map(|rank| rank.runs.count).sum();
                 let of_functions: u64 = stats.functions.iter().map(|function| function.runs.count).sum();

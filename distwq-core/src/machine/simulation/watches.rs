@@ -5,6 +5,7 @@ use super::world::World;
 use crate::id::CollectorId;
 use crate::machine::controller::{Input, Watch};
 use crate::outcome::error::TaskError;
+use crate::outcome::info::TaskState;
 
 /// One that he has asked for.
 #[derive(Debug)]
@@ -36,13 +37,19 @@ impl World<'_> {
             let has_value = match &model.seen {
                 None => panic!("{} is told to have ended, and has not", model.id),
                 // Who asks late may ask for a value that was lost with its worker.
-                Some(Seen::Value) => end.has_value || self.workers.iter().all(|worker| !worker.is_dead),
-                Some(Seen::Gone { gave }) => gave.unwrap_or(end.has_value),
+                Some(Seen::Value) => end.has_value() || self.workers.iter().all(|worker| !worker.is_dead),
+                Some(Seen::Gone { gave }) => gave.unwrap_or(end.has_value()),
                 // It may have been lost at once.
-                Some(Seen::Error(TaskError::ValueLost { .. })) => end.has_value,
+                Some(Seen::Error(TaskError::ValueLost { .. })) => end.has_value(),
                 Some(Seen::Error(_)) => false,
             };
-            assert_eq!(end.has_value, has_value, "{} is told to have given a value", model.id);
+            assert_eq!(end.has_value(), has_value, "{} is told to have given a value", model.id);
+            if let Some(Seen::Error(error)) = &model.seen
+                && !has_value
+            {
+                let is_cancelled = matches!(error, TaskError::Cancelled { .. });
+                assert_eq!(end.state == TaskState::Cancelled, is_cancelled, "{}: {error}", model.id);
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { submitted, done, failed, outstanding, elapsed, functions, longest, ranks } = self;
+        let Self { submitted, done, failed, cancelled, outstanding, elapsed, functions, longest, ranks } = self;
         let submitted = plural(*submitted, "task");
-        write!(f, "{submitted}: {done} done, {failed} failed, {outstanding} outstanding")?;
+        write!(f, "{submitted}: {done} done, {failed} failed, {cancelled} cancelled, {outstanding} outstanding")?;
         if !elapsed.is_zero() {
             let busy = 100.0 * self.controller_busy();
             write!(f, "; {} so far, the controller busy for {busy:.1} % of that", time(*elapsed))?;
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_cluster_that_did_nothing_prints_without_tables_of_nothing() {
-        assert!(Stats::default().to_string().starts_with("0 tasks: 0 done, 0 failed, 0 outstanding"));
+        assert!(Stats::default().to_string().starts_with("0 tasks: 0 done, 0 failed, 0 cancelled, 0 outstanding"));
     }
 
     #[test]
@@ -187,6 +187,7 @@ mod tests {
             submitted: 2,
             done: 2,
             failed: 0,
+            cancelled: 0,
             outstanding: 0,
             elapsed: Duration::from_secs(1),
             functions: vec![FunctionStats { function: "model::step".to_owned(), runs }],
@@ -194,7 +195,7 @@ mod tests {
             ranks: vec![rank(0, 15), rank(1, 8)],
         };
         let expected = "\
-2 tasks: 2 done, 0 failed, 0 outstanding; 1.00 s so far, the controller busy for 1.5 % of that
+2 tasks: 2 done, 0 failed, 0 cancelled, 0 outstanding; 1.00 s so far, the controller busy for 1.5 % of that
 
 function     runs  failed    total     mean       sd      min      max
 model::step     2       0  8.00 ms  4.00 ms  1.41 ms  3.00 ms  5.00 ms
