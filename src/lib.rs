@@ -20,7 +20,10 @@ pub use distwq_macros::{main, remote, test};
 /// What most programs use: `use distwq::prelude::*;`.
 pub mod prelude {
     pub use crate::remote;
-    pub use crate::{Batch, Call, Cluster, Config, Context, Graph, Group, GroupError, Handle, RunError, TaskError};
+    pub use crate::{
+        Batch, Call, Cluster, Config, Context, Graph, Group, GroupError, Handle, Limit, OnFailure, RetryOn, RunError,
+        TaskError, TaskFailure,
+    };
 }
 
 /// What the code that the macros generate names. Not for use by hand.

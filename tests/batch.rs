@@ -181,6 +181,22 @@ fn one_waits_for_the_first_the_first_error_or_all(cluster: &Cluster) -> Outcome 
 }
 
 #[distwq::test(ranks = [2, 3, 4, 7])]
+fn with_no_time_to_wait_only_what_has_ended_is_given_and_each_task_once(cluster: &Cluster) -> Outcome {
+    let [one, two] = [1, 2].map(|milliseconds| cluster.submit(pause::call(milliseconds)));
+    assert_eq!((one.get()?, two.get()?), (1, 2));
+    let slow = cluster.submit(pause::call(1_000));
+    let batch = Batch::of([&one, &slow, &one, &two, &slow, &two]);
+    assert_eq!((batch.len(), batch.wait_any(Duration::ZERO)), (3, vec![0, 2]));
+    let mut given: Vec<_> = std::iter::from_fn(|| batch.next_timeout(Duration::ZERO)).collect();
+    given.sort_by_key(|(index, _)| *index);
+    assert_eq!(given, [(0, Ok(1)), (2, Ok(2))]);
+    assert!(!slow.is_done() && batch.drain().is_empty());
+    assert_eq!(batch.next(), Some((1, Ok(1_000))));
+    assert_eq!((batch.next_timeout(Duration::ZERO), batch.next()), (None, None));
+    Ok(())
+}
+
+#[distwq::test(ranks = [2, 3, 4, 7])]
 fn the_same_task_is_given_once_and_the_tasks_of_a_graph_as_they_end(cluster: &Cluster) -> Outcome {
     let mut graph = Graph::new();
     let early: Vec<Handle<i64>> = (0..3).map(|x| graph.add(square::call(x))).collect();

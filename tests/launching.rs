@@ -392,7 +392,7 @@ fn a_body_that_fails_or_panics_ends_the_run_with_one_and_a_message() {
 }
 
 #[test]
-fn an_init_that_fails_on_one_worker_ends_all_tasks_and_the_run_with_one() {
+fn an_init_that_fails_on_one_worker_ends_all_tasks_leaves_no_worker_and_the_run_ends_with_one() {
     for backend in backends(&[3, 4]) {
         let output = expect_end(launch(&launcher("init fails", backend)), "init failed on rank 2 (host ");
         assert!(output.rank(0).contains("did not run, because a state for it could not be made"), "{output}");

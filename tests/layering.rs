@@ -395,6 +395,26 @@ fn comments_are_no_wider_than_is_read_with_ease() {
     assert!(tables.is_empty(), "tables without a `|` at the start of each row: {tables:?}");
 }
 
+#[test]
+fn the_first_page_of_the_guide_lists_all_its_sections() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide");
+    let (mut listed, mut sections) = (Vec::new(), Vec::new());
+    for page in ["calls", "running", "within", "errors", "launching"] {
+        let text = fs::read_to_string(guide.join(page).with_extension("md")).expect("it is there");
+        let mut is_example = false;
+        for line in text.lines() {
+            is_example ^= line.starts_with("```");
+            if let Some(title) = line.strip_prefix("# ").filter(|_| !is_example) {
+                sections.push(title.to_owned());
+            } else if let Some((_, entry)) = line.split_once(". [").filter(|(number, _)| number.parse::<u32>().is_ok()) {
+                listed.push(entry.split(']').next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    assert!(!sections.is_empty());
+    assert_eq!(listed, sections);
+}
+
 /// At 200 words a minute.
 #[test]
 fn the_architecture_is_read_in_ten_minutes() {

@@ -5,9 +5,10 @@ use distwq::prelude::*;
 use distwq::{Limit, RetryOn, TaskFailure, TaskSite};
 use std::error::Error;
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, process, thread};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -69,7 +70,7 @@ fn expect_limit<T: Debug>(result: Result<T, TaskError>, wanted: Limit) -> Arc<Ta
     }
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn an_attempt_that_reaches_its_limit_ends_and_its_function_is_told(cluster: &Cluster) {
     let call = until_cancelled::call().label("the slow one").run_limit(ms(50)).retries(3);
     let slow = cluster.submit(call);
@@ -90,7 +91,7 @@ fn an_attempt_that_reaches_its_limit_ends_and_its_function_is_told(cluster: &Clu
     assert!(matches!(slow.get(), Err(TaskError::LimitReached { .. })), "what it gave later is dropped");
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn an_attempt_within_its_limit_gives_its_value(cluster: &Cluster) {
     let tasks: Vec<_> = (0..50).map(|x| cluster.submit(next::call(x).run_limit(LONG).wait_limit(LONG))).collect();
     for (x, task) in (0..).zip(tasks) {
@@ -98,10 +99,10 @@ fn an_attempt_within_its_limit_gives_its_value(cluster: &Cluster) {
     }
 }
 
-#[distwq::test(ranks = [4], workers = 3)]
+#[distwq::test(ranks = [4], workers = 3, repeat = 200)]
 fn of_six_tasks_the_slow_ones_end_at_their_limit_and_the_cluster_goes_on(cluster: &Cluster) {
-    let slow = |index: u64| if index % 2 == 1 { 1_000 } else { 0 };
-    let batch = cluster.submit_all((0..6).map(|index| sleeps::call(slow(index)).run_limit(ms(100))));
+    let slow = |index: u64| if index % 2 == 1 { 400 } else { 0 };
+    let batch = cluster.submit_all((0..6).map(|index| sleeps::call(slow(index)).run_limit(ms(150))));
     for (index, result) in &batch {
         match index % 2 {
             1 => drop(expect_limit(result, Limit::Run)),
@@ -111,15 +112,40 @@ fn of_six_tasks_the_slow_ones_end_at_their_limit_and_the_cluster_goes_on(cluster
     assert_eq!(cluster.submit(next::call(41)).get_timeout(LONG), Ok(42));
 }
 
-#[distwq::test(ranks = [3, 4], workers = 2)]
-fn a_task_that_reaches_its_limit_leaves_the_one_beside_it_alone(cluster: &Cluster) {
-    let slow = cluster.submit(until_cancelled::call().run_limit(ms(50)));
-    let other = cluster.submit(next::call(cluster.submit(sleeps::call(200))));
-    expect_limit(slow.get(), Limit::Run);
-    assert_eq!(other.get(), Ok(201));
+/// Gives 42 once there is a file of this name.
+#[remote]
+fn until_there_is(file: String) -> Result<u64, String> {
+    let until = Instant::now() + LONG;
+    while !Path::new(&file).exists() {
+        if Instant::now() > until {
+            return Err("there is no such file".to_owned());
+        }
+        thread::sleep(ms(1));
+    }
+    Ok(42)
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [3, 4], workers = 2, repeat = 200)]
+fn a_task_that_fails_or_reaches_its_limit_leaves_one_that_is_blocked_alone(cluster: &Cluster) {
+    let file = env::temp_dir().join(format!("distwq-blocked-{}", process::id()));
+    for limited in [false, true] {
+        let blocked = cluster.submit(until_there_is::call(file.display().to_string()));
+        let other = match limited {
+            true => cluster.submit(until_cancelled::call().run_limit(ms(20))),
+            false => cluster.submit(fails_at_first::call(1)),
+        };
+        match other.get() {
+            Err(TaskError::Failed { .. }) if !limited => {}
+            end => drop(expect_limit(end, Limit::Run)),
+        }
+        assert!(!blocked.is_done());
+        fs::write(&file, "").expect("the temporary folder can be written");
+        assert_eq!(blocked.get(), Ok(42));
+        fs::remove_file(&file).expect("it was written");
+    }
+}
+
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn an_attempt_at_its_limit_is_tried_again_if_that_is_chosen(cluster: &Cluster) {
     let call = slow_at_first::call(1).run_limit(ms(100)).retries(1).retry_on(RetryOn::LIMITS);
     let (attempt, _) = cluster.submit(call).get_timeout(LONG).expect("the second attempt is quick");
@@ -128,7 +154,7 @@ fn an_attempt_at_its_limit_is_tried_again_if_that_is_chosen(cluster: &Cluster) {
     assert_eq!(expect_limit(cluster.submit(call).get(), Limit::Run).attempts, 3);
 }
 
-#[distwq::test(ranks = [3, 4], workers = 2)]
+#[distwq::test(ranks = [3, 4], workers = 2, repeat = 200)]
 fn an_attempt_after_a_limit_runs_on_another_worker(cluster: &Cluster) {
     let first = cluster.submit(sleeps::call(0));
     first.get().expect("it sleeps");
@@ -146,66 +172,66 @@ fn an_attempt_after_a_limit_runs_on_another_worker(cluster: &Cluster) {
     assert_ne!(first, [distwq::Rank(rank)]);
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_task_that_waits_behind_a_slow_parent_ends_at_its_wait_limit(cluster: &Cluster) {
     let begun = Instant::now();
-    let parent = cluster.submit(sleeps::call(1_000));
-    let child = cluster.submit(next::call(&parent).wait_limit(ms(100)));
+    let parent = cluster.submit(sleeps::call(500));
+    let child = cluster.submit(next::call(&parent).wait_limit(ms(50)));
     let site = expect_limit(child.get(), Limit::Wait);
     let took = begun.elapsed();
-    assert!((ms(100)..ms(900)).contains(&took), "{took:?}");
+    assert!((ms(50)..ms(450)).contains(&took), "{took:?}");
     assert_eq!((site.attempts, site.rank), (0, None), "it has never begun");
-    assert_eq!(parent.get(), Ok(1_000));
+    assert_eq!(parent.get(), Ok(500));
 }
 
-#[distwq::test(ranks = [2], workers = 1)]
+#[distwq::test(ranks = [2], workers = 1, repeat = 200)]
 fn a_task_that_its_worker_has_ahead_ends_at_its_wait_limit(cluster: &Cluster) {
     let begun = Instant::now();
-    let busy = cluster.submit(sleeps::call(1_000));
-    let queued: Vec<_> = (0..3).map(|x| cluster.submit(next::call(x).wait_limit(ms(100)))).collect();
+    let busy = cluster.submit(sleeps::call(500));
+    let queued: Vec<_> = (0..3).map(|x| cluster.submit(next::call(x).wait_limit(ms(50)))).collect();
     for task in queued {
         assert_eq!(expect_limit(task.get(), Limit::Wait).attempts, 0);
     }
-    assert!(begun.elapsed() < ms(900), "{:?}", begun.elapsed());
-    assert_eq!(busy.get(), Ok(1_000));
+    assert!(begun.elapsed() < ms(450), "{:?}", begun.elapsed());
+    assert_eq!(busy.get(), Ok(500));
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn a_wait_limit_says_nothing_once_the_first_attempt_has_begun(cluster: &Cluster) {
-    let call = fails_at_first::call(2).retries(2).backoff(ms(100)).wait_limit(ms(80));
+    let call = fails_at_first::call(2).retries(2).backoff(ms(50)).wait_limit(ms(100));
     let begun = Instant::now();
     assert_eq!(cluster.submit(call).get(), Ok(3));
-    assert!(begun.elapsed() >= ms(300), "it pauses for 100 ms, then for 200 ms: {:?}", begun.elapsed());
-    assert_eq!(cluster.submit(sleeps::call(300).wait_limit(ms(150))).get(), Ok(300));
+    assert!(begun.elapsed() >= ms(150), "it pauses for 50 ms, then for 100 ms: {:?}", begun.elapsed());
+    assert_eq!(cluster.submit(sleeps::call(150).wait_limit(ms(100))).get(), Ok(150));
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_deadline_of_a_batch_ends_what_has_not_ended(cluster: &Cluster) {
     let batch = cluster.batch();
     for _ in 0..2 {
         batch.submit(sleeps::call(0));
     }
     assert_eq!(batch.wait_all(LONG).len(), 2);
-    let parent = cluster.submit(sleeps::call(1_000));
+    let parent = cluster.submit(sleeps::call(500));
     for _ in 0..4 {
-        batch.submit(sleeps::call(1_000));
+        batch.submit(sleeps::call(500));
     }
     batch.submit(next::call(&parent));
     let begun = Instant::now();
-    batch.deadline(ms(250));
+    batch.deadline(ms(100));
     let results: Vec<_> = batch.iter().map(|(_, result)| result).collect();
-    assert!(begun.elapsed() < ms(900), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < ms(450), "{:?}", begun.elapsed());
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2, "what has ended stays");
     for result in results.into_iter().filter(Result::is_err) {
         expect_limit(result, Limit::Deadline);
     }
     let index = batch.submit(next::call(1));
     expect_limit(batch.handle(index).expect("it was not taken").get(), Limit::Deadline);
-    assert_eq!(parent.get(), Ok(1_000), "it is not of the batch");
+    assert_eq!(parent.get(), Ok(500), "it is not of the batch");
     assert_eq!(cluster.submit(next::call(1)).get_timeout(LONG), Ok(2));
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn a_task_that_runs_at_its_deadline_is_told(cluster: &Cluster) {
     let batch = cluster.batch();
     batch.submit(until_cancelled::call());
@@ -235,7 +261,7 @@ fn a_time_limit_ends_all_tasks_and_those_that_come_later() {
     distwq_core::launch::run_local(config, body).expect("the body goes on and ends well");
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn what_is_tried_again_can_be_chosen(cluster: &Cluster) {
     let attempts = |call: Call<u32>| match cluster.submit(call.retries(1)).get() {
         Ok(attempts) => attempts,
@@ -268,7 +294,7 @@ fn busy_until(at_ms: u64) -> Result<u64, TaskFailure> {
     if now_ms < at_ms { Err(TaskFailure::from("the server is busy").busy(ms(20))) } else { Ok(now_ms) }
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn a_permanent_failure_is_not_tried_again(cluster: &Cluster) {
     for (boxed, attempts) in [(true, 1), (false, 3)] {
         match cluster.submit(permanent::call(boxed).retries(2)).get() {
@@ -280,7 +306,7 @@ fn a_permanent_failure_is_not_tried_again(cluster: &Cluster) {
     }
 }
 
-#[distwq::test(ranks = [4], workers = 3)]
+#[distwq::test(ranks = [4], workers = 3, repeat = 200)]
 fn a_task_that_is_not_to_run_here_runs_elsewhere_without_a_further_attempt(cluster: &Cluster) {
     for _ in 0..4 {
         let task = cluster.submit(not_on_these::call(&[0, 1]));
@@ -300,11 +326,11 @@ fn a_task_that_is_not_to_run_here_runs_elsewhere_without_a_further_attempt(clust
     assert!(error.to_string().contains("no worker is left"), "{error}");
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn a_busy_task_comes_back_later_without_a_further_attempt(cluster: &Cluster) {
     let now_ms = std::time::UNIX_EPOCH.elapsed().expect("it is later").as_millis() as u64;
-    let task = cluster.submit(busy_until::call(now_ms + 150));
-    assert!(task.get_timeout(LONG).expect("it comes back") >= now_ms + 150);
+    let task = cluster.submit(busy_until::call(now_ms + 60));
+    assert!(task.get_timeout(LONG).expect("it comes back") >= now_ms + 60);
     assert_eq!(task.info().attempts, 1);
 }
 
@@ -322,11 +348,11 @@ fn members(group: &Group) -> Result<u64, GroupError> {
     group.all_reduce(1, |a, b| a + b)
 }
 
-#[distwq::test(ranks = [2, 3, 4])]
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
 fn a_collective_task_ends_at_its_limit_and_its_members_are_told(cluster: &Cluster) {
     let workers = cluster.workers() as u64;
     for _ in 0..3 {
-        let slow = cluster.submit(one_computes::call().run_limit(ms(80)));
+        let slow = cluster.submit(one_computes::call().run_limit(ms(40)));
         let site = expect_limit(slow.get_timeout(LONG), Limit::Run);
         assert!(site.rank.is_some(), "{site:?}");
         // All members return, and can be of the next group.
@@ -335,7 +361,7 @@ fn a_collective_task_ends_at_its_limit_and_its_members_are_told(cluster: &Cluste
     }
     let batch = cluster.batch();
     batch.submit(one_computes::call());
-    batch.deadline(ms(80));
+    batch.deadline(ms(40));
     expect_limit(batch.next().expect("it ends").1, Limit::Deadline);
     assert_eq!(cluster.submit(members::call()).get_timeout(LONG), Ok(workers));
 }
@@ -363,9 +389,9 @@ fn a_task_whose_only_worker_is_set_aside_for_too_long_ends_and_names_what_runs_t
     assert!(error.contains("within the shutdown grace of 200 ms") && error.contains("the stuck one"), "{error}");
 }
 
-#[distwq::test(ranks = [2, 3])]
+#[distwq::test(ranks = [2, 3], repeat = 200)]
 fn a_cancelled_task_that_runs_past_its_limit_is_cancelled(cluster: &Cluster) {
-    let task = cluster.submit(sleeps::call(600).run_limit(ms(150)).retries(5).retry_on(RetryOn::ALL));
+    let task = cluster.submit(sleeps::call(400).run_limit(ms(100)).retries(5).retry_on(RetryOn::ALL));
     while task.info().attempts == 0 {
         thread::yield_now();
     }
@@ -373,10 +399,10 @@ fn a_cancelled_task_that_runs_past_its_limit_is_cancelled(cluster: &Cluster) {
     let begun = Instant::now();
     let result = task.get();
     assert!(matches!(result, Err(TaskError::Cancelled { .. })), "{result:?}");
-    assert!(begun.elapsed() < ms(450), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < ms(350), "{:?}", begun.elapsed());
 }
 
-#[distwq::test(ranks = [3], workers = 2)]
+#[distwq::test(ranks = [3], workers = 2, repeat = 200)]
 fn what_hangs_on_a_task_that_reached_a_limit_names_it(cluster: &Cluster) {
     let mut graph = Graph::new();
     let slow = graph.add(until_cancelled::call().label("root").run_limit(ms(50)));

@@ -29,7 +29,7 @@ fn outstanding(cluster: &Cluster) -> u64 {
     cluster.stats().outstanding
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(10))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(10))]
 fn no_more_tasks_are_queued_than_the_config_allows(cluster: &Cluster) -> Outcome {
     let mut handles = Vec::new();
     for x in 0..500 {
@@ -45,7 +45,7 @@ fn no_more_tasks_are_queued_than_the_config_allows(cluster: &Cluster) -> Outcome
     Ok(())
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_bytes_max(100_000))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_bytes_max(100_000))]
 fn no_more_bytes_of_arguments_are_queued_than_the_config_allows(cluster: &Cluster) -> Outcome {
     let bytes = vec![1_u8; 40_000];
     let first: Vec<_> = (0..3).map(|_| cluster.submit(pause::call(20))).collect();
@@ -64,7 +64,7 @@ fn no_more_bytes_of_arguments_are_queued_than_the_config_allows(cluster: &Cluste
 }
 
 /// Of its window of 100 a map pulls as many as may be queued.
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(10))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(10))]
 fn the_source_of_a_map_pauses_while_as_much_is_queued_as_may_be(cluster: &Cluster) -> Outcome {
     let slow: Vec<_> = (0..5).map(|_| cluster.submit(pause::call(30))).collect();
     let source = (0..300).inspect(|x| assert!(x % 30 > 0 || outstanding(cluster) < 10, "{x} was pulled"));
@@ -77,7 +77,7 @@ fn the_source_of_a_map_pauses_while_as_much_is_queued_as_may_be(cluster: &Cluste
     Ok(())
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(2))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(2))]
 fn try_submit_gives_the_call_back_instead_of_waiting(cluster: &Cluster) -> Outcome {
     let slow = cluster.submit(pause::call(100));
     let waits = cluster.submit(square::call(2).after(&slow));
@@ -88,7 +88,7 @@ fn try_submit_gives_the_call_back_instead_of_waiting(cluster: &Cluster) -> Outco
     Ok(())
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(3))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(3))]
 fn graphs_are_taken_whole(cluster: &Cluster) -> Outcome {
     let mut graph = Graph::new();
     let squares: Vec<_> = (0..100).map(|x| graph.add(square::call(x))).collect();
@@ -98,7 +98,7 @@ fn graphs_are_taken_whole(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(1))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(1))]
 fn what_a_callback_submits_never_waits(cluster: &Cluster) -> Outcome {
     let (told, results) = mpsc::channel();
     let own = cluster.clone();
@@ -119,9 +119,9 @@ fn what_a_callback_submits_never_waits(cluster: &Cluster) -> Outcome {
     Ok(())
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(1))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(1))]
 fn whoever_waits_for_room_goes_on_when_the_cluster_shuts_down(cluster: &Cluster) -> Outcome {
-    let slow = cluster.submit(pause::call(300));
+    let slow = cluster.submit(pause::call(50));
     thread::scope(|scope| {
         let others: Vec<_> = (0..3).map(|_| scope.spawn(|| cluster.submit(square::call(2)).get())).collect();
         cluster.shutdown();
@@ -131,11 +131,11 @@ fn whoever_waits_for_room_goes_on_when_the_cluster_shuts_down(cluster: &Cluster)
             assert!(refused || result == Ok(4), "{result:?}");
         }
     });
-    assert_eq!(slow.get()?, 300);
+    assert_eq!(slow.get()?, 50);
     Ok(())
 }
 
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(1))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(1))]
 fn cancelling_makes_room(cluster: &Cluster) -> Outcome {
     let mut graph = Graph::new();
     let slow = graph.add(pause::call(100));
@@ -156,7 +156,7 @@ fn together(_group: &Group) -> usize {
 }
 
 /// All threads submit at once, with hardly any room.
-#[distwq::test(ranks = [2, 3, 4, 7], config = Config::new().queue_max(2))]
+#[distwq::test(ranks = [2, 3, 4, 7], repeat = 200, config = Config::new().queue_max(2))]
 fn many_threads_share_the_room(cluster: &Cluster) {
     thread::scope(|scope| {
         for thread in 0..5_u64 {

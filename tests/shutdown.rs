@@ -77,6 +77,48 @@ fn shutdown_can_be_said_again_and_nothing_is_taken_after_it(cluster: &Cluster) -
     Ok(())
 }
 
+/// Shuts down six times, now or not by the bits of `order`, some in threads of their own.
+fn shut_down_six_times(cluster: &Cluster, order: u32) {
+    let before = cluster.submit(pause::call(2, 7));
+    let queued: Vec<_> = (0..10).map(|value| cluster.submit(pause::call(0, value).after(&before))).collect();
+    let says = |time: u32| if order & 1 << time == 0 { cluster.shutdown() } else { cluster.shutdown_now() };
+    says(0);
+    let is_now = order & 1 == 1;
+    assert!(queued.iter().chain([&before]).all(Handle::is_done), "each of them waits for what runs");
+    thread::scope(|scope| (1..4).for_each(|time| drop(scope.spawn(move || says(time)))));
+    (4..6).for_each(says);
+    let is_cancelled = |end: Result<u64, TaskError>| matches!(end, Err(TaskError::Cancelled { .. }));
+    for (value, handle) in (0..).zip(&queued) {
+        assert!(if is_now { is_cancelled(handle.get()) } else { handle.get() == Ok(value) }, "{:?}", handle.get());
+    }
+    // It may not have begun.
+    assert!(before.get() == Ok(7) || is_now && is_cancelled(before.get()), "{:?}", before.get());
+    expect_closed(cluster.submit(pause::call(0, 1)).get());
+    expect_closed(cluster.map(|value| pause::call(0, value), [1]).next().expect("an error"));
+    let mut graph = Graph::new();
+    graph.add(pause::call(0, 1));
+    assert!(matches!(cluster.run(&mut graph), Err(RunError::Refused(_))));
+}
+
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
+fn a_shutdown_may_be_followed_by_any_others(cluster: &Cluster) {
+    shut_down_six_times(cluster, 0b10_1010);
+}
+
+#[distwq::test(ranks = [2, 3, 4], repeat = 200)]
+fn a_shutdown_now_may_be_followed_by_any_others(cluster: &Cluster) {
+    shut_down_six_times(cluster, 0b01_0101);
+}
+
+#[test]
+fn six_shutdowns_in_any_order_end() {
+    for order in 0..64 {
+        let ended =
+            distwq_core::launch::run_local(Config::new().workers(2), |cluster| shut_down_six_times(cluster, order));
+        assert_eq!(ended, Ok(()), "order {order:b}");
+    }
+}
+
 /// The body ends and nothing was collected: all ranks exit with 0.
 #[distwq::test(ranks = [2, 3, 4, 7], every, repeat = 200)]
 fn a_body_may_end_without_collecting_anything(cluster: &Cluster) {

@@ -194,6 +194,7 @@ pub(super) fn run(program: &str) -> ExitCode {
                 assert!(matches!(wide.get(), Err(TaskError::Init { .. })));
                 assert!(matches!(after.get(), Err(TaskError::Upstream { .. })));
                 println!("told: {}", cluster.submit(square::call(1)).get().expect_err("there is no state"));
+                assert_eq!(cluster.workers(), 0, "none runs tasks");
                 println!("the body goes on");
             })
         }
@@ -209,6 +210,7 @@ pub(super) fn run(program: &str) -> ExitCode {
                     println!("told: {}", handle.get().expect_err("there is no state"));
                 }
                 assert!(matches!(cluster.submit(members::call()).get(), Err(TaskError::Init { .. })));
+                assert_eq!(cluster.workers(), 0);
                 println!("the body goes on");
             })
         }
@@ -219,6 +221,7 @@ pub(super) fn run(program: &str) -> ExitCode {
                 _ => Err("the third"),
             };
             distwq::launch(config.try_init(twice).state_lifespan(1), |cluster| {
+                assert_eq!(cluster.workers(), 2);
                 let handles: Vec<_> = (0..20).map(|x| cluster.submit(square::call(x))).collect();
                 let ends: Vec<_> = handles.iter().map(Handle::get).collect();
                 assert!(ends.iter().any(Result::is_ok), "{ends:?}");
@@ -226,6 +229,7 @@ pub(super) fn run(program: &str) -> ExitCode {
                 assert!(errors.iter().all(|error| matches!(error, TaskError::Init { .. })), "{errors:?}");
                 println!("told: {}", errors.first().expect("the third state is missing"));
                 assert!(matches!(cluster.submit(square::call(1)).get(), Err(TaskError::Init { .. })));
+                assert_eq!(cluster.workers(), 0);
                 println!("the body goes on");
             })
         }

@@ -112,11 +112,14 @@ impl Cluster {
         &self.inner
     }
 
-    /// How many workers there are: the ranks but the controller's, or the threads of the
-    /// local backend.
+    /// How many workers there are that run tasks: the ranks but the controller's, or the
+    /// threads of the local backend. None once a state could not be
+    /// [made](Config::init), for then no worker runs any: all tasks end as
+    /// [`Init`](TaskError::Init).
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.inner.workers
+        let has_failed = self.inner.driver.with(|engine| engine.machine().init_failure().is_some());
+        if has_failed { 0 } else { self.inner.workers }
     }
 
     /// Whether it takes no tasks any more.
