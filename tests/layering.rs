@@ -406,7 +406,8 @@ fn the_first_page_of_the_guide_lists_all_its_sections() {
             is_example ^= line.starts_with("```");
             if let Some(title) = line.strip_prefix("# ").filter(|_| !is_example) {
                 sections.push(title.to_owned());
-            } else if let Some((_, entry)) = line.split_once(". [").filter(|(number, _)| number.parse::<u32>().is_ok()) {
+            } else if let Some((_, entry)) = line.split_once(". [").filter(|(number, _)| number.parse::<u32>().is_ok())
+            {
                 listed.push(entry.split(']').next().unwrap_or_default().to_owned());
             }
         }

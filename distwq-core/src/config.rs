@@ -342,7 +342,9 @@ impl<S, F> Config<S, F> {
     /// A subscriber of the worker's process is told the lines as well. On the local
     /// backend that is the one of the controller's, so they travel only where it has set
     /// none before [`launch`](crate::launch()). What tasks log on threads of their own is
-    /// not known as theirs, and stays.
+    /// not known as theirs, and stays. Another one stands in front of that subscriber
+    /// while tasks run: a crate that asks it for a part of itself by its type, as those
+    /// do that add to the spans of `tracing-opentelemetry`, finds none within tasks.
     ///
     /// To log never waits. In a second 1000 lines of a rank travel, with 256 KiB in all
     /// and 4 KiB each; of what is beyond that the count is told.

@@ -1,6 +1,6 @@
 //! Maps that end before their items do.
 
-use super::results::Given;
+use super::results::{Given, Landed};
 use super::{Cut, Map, Stage};
 use crate::api::call::Call;
 use crate::outcome::error::{Limit, TaskError, TaskSite};
@@ -13,10 +13,24 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
+    /// Whether items that have failed may be tried again.
+    pub(super) fn may_go_again(&self) -> bool {
+        self.stage == Stage::Open && !self.is_late()
+    }
+
+    /// Some of these items have failed. They are tried again if they are worth it, and
+    /// there is time for that: otherwise they give their failures.
+    pub(super) fn sort_out(&mut self, landed: Landed) {
+        if self.may_go_again() || !landed.would_go_again(&self.flights) {
+            return self.results.sort_out(landed, &mut self.flights);
+        }
+        self.cut_short(Cut::Late);
+        self.current = Some(landed);
+    }
+
     /// The deadline has passed: only what has ended is given.
     pub(super) fn pass_deadline(&mut self) {
         self.land();
-        self.deadline = None;
         if !self.is_all_there() {
             self.cut_short(Cut::Late);
         }

@@ -302,7 +302,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             if self.stage == Stage::Open
                 && let Some(landed) = self.current.take_if(|landed| landed.asks_to_go_again())
             {
-                self.results.sort_out(landed, &mut self.flights);
+                self.sort_out(landed);
             }
             if let Some(landed) = &mut self.current
                 && let Some(given) = landed.next(&self.flights)
@@ -367,7 +367,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
                 self.fill();
                 self.results.ask_ahead(&self.flights);
             }
-            self.current = self.results.take_first(&mut self.flights);
+            let may_go_again = self.may_go_again();
+            self.current = self.results.take_first(&mut self.flights, may_go_again);
             if let Some(landed) = &self.current {
                 self.next_index = landed.first;
                 if let Some(bytes) = landed.bytes() {
@@ -381,7 +382,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
                     Waited::TooLate => self.pass_deadline(),
                     Waited::Interrupted => self.cut_short(Cut::Interrupted),
                 }
-            } else if self.stage != Stage::Open || !self.is_late() {
+            } else if self.stage != Stage::Open || !self.is_late() || self.is_all_there() {
                 let stage = self.stage;
                 self.end();
                 let Stage::Cut(cut) = stage else { return None };

@@ -184,6 +184,12 @@ impl Landed {
             && matches!(chunk::next_outcome(&mut &payload.as_slice()[self.at..]), Some(Outcome::Failure(_)))
     }
 
+    /// Whether some of them are tried again if there is time.
+    pub(super) fn would_go_again(&self, flights: &Flights) -> bool {
+        let attempts = self.flight.as_ref().map_or(0, |flight| flights.attempts(flight.task));
+        !self.failures(attempts).again.is_empty()
+    }
+
     fn again(&self) -> Option<&Again> {
         self.flight.as_ref()?.again.as_ref()
     }
@@ -325,8 +331,9 @@ impl Results {
         }
     }
 
-    /// Takes the first results, if they are the next ones to be given.
-    pub(super) fn take_first(&mut self, flights: &mut Flights) -> Option<Landed> {
+    /// Takes the first results, if they are the next ones to be given. `may_go_again`:
+    /// there is time to try those again that have failed.
+    pub(super) fn take_first(&mut self, flights: &mut Flights, may_go_again: bool) -> Option<Landed> {
         loop {
             let first = self.places.first_entry()?;
             first.get().as_ref()?;
@@ -335,6 +342,9 @@ impl Results {
                 return Some(landed);
             }
             landed.look(flights, At::Last);
+            if !may_go_again {
+                return Some(landed);
+            }
             // It may have to go again in part.
             self.look_through(landed, flights);
         }

@@ -2,8 +2,10 @@
 
 use super::table::{Entry, Output};
 use crate::id::GraphRunId;
+use crate::machine::Ns;
 use crate::outcome::error::{RunError, TaskError};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ struct GraphRun {
     outstanding: usize,
     /// When a task fails, all others are cancelled; not again after that.
     cancels: bool,
+    /// When its tasks have to end, until they have.
+    deadline: Option<Ns>,
     /// Nobody will ask how it went.
     is_forgotten: bool,
     /// Those that were cancelled among them.
@@ -34,6 +38,8 @@ pub(super) struct GraphRuns {
     is_beginning: bool,
     /// Those of which a task has failed, and whose others are to be cancelled.
     failed: Vec<GraphRunId>,
+    /// The deadlines of those that have not ended.
+    due: BTreeSet<(Ns, GraphRunId)>,
 }
 
 /// How far a graph is.
@@ -85,8 +91,35 @@ impl GraphRuns {
         if run.outstanding > 0 {
             return None;
         }
+        if let Some(at) = run.deadline.take() {
+            self.due.remove(&(at, id));
+        }
         if run.is_forgotten {
             self.runs.remove(&id);
+        }
+        Some(id)
+    }
+
+    /// All tasks of a graph have to end by this time, or by an earlier one that was said
+    /// before.
+    pub(super) fn limit(&mut self, id: GraphRunId, at: Ns) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.outstanding > 0) else { return };
+        let before = run.deadline.replace(run.deadline.map_or(at, |before| before.min(at)));
+        before.into_iter().for_each(|before| drop(self.due.remove(&(before, id))));
+        self.due.extend(run.deadline.map(|at| (at, id)));
+    }
+
+    /// When the next deadline of a graph comes.
+    pub(super) fn next_due(&self) -> Option<Ns> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes a graph whose deadline has come.
+    pub(super) fn take_due(&mut self, now: Ns) -> Option<GraphRunId> {
+        let &(at, id) = self.due.first().filter(|(at, _)| *at <= now)?;
+        self.due.remove(&(at, id));
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.deadline = None;
         }
         Some(id)
     }
@@ -149,10 +182,10 @@ impl GraphRuns {
     }
 
     /// Nobody will ask how the graph as a whole went. It is kept while a failure would
-    /// cancel others.
+    /// cancel others, or it has a deadline.
     pub(super) fn forget(&mut self, run: GraphRunId) {
         match self.runs.get_mut(&run) {
-            Some(kept) if kept.cancels && kept.outstanding > 0 => kept.is_forgotten = true,
+            Some(kept) if kept.outstanding > 0 && (kept.cancels || kept.deadline.is_some()) => kept.is_forgotten = true,
             _ => drop(self.runs.remove(&run)),
         }
     }

@@ -164,10 +164,16 @@ impl Controller {
 
     /// All tasks of a graph that have not ended have to end by this time.
     pub(super) fn graph_deadline(&mut self, graph_run: GraphRunId, at: Ns, out: &mut Outbox) {
-        let tasks = self.table.pending_of_graph(graph_run);
-        if !tasks.is_empty() {
-            self.deadline(&tasks, at, out);
+        if at > self.now {
+            self.graph_runs.limit(graph_run, at);
+        } else {
+            self.expire_graph(graph_run, out);
         }
+    }
+
+    fn expire_graph(&mut self, graph_run: GraphRunId, out: &mut Outbox) {
+        let tasks = self.table.pending_of_graph(graph_run);
+        self.expire(&tasks, out);
     }
 
     /// All tasks have to end by this time, and those that come later at once.
@@ -182,6 +188,9 @@ impl Controller {
         self.note_drained(pending, out);
         while let Some(tasks) = self.limits.take_due(self.now) {
             self.expire(&tasks, out);
+        }
+        while let Some(graph_run) = self.graph_runs.take_due(self.now) {
+            self.expire_graph(graph_run, out);
         }
         if self.limits.time_limit.is_some_and(|at| at <= self.now) {
             self.limits.time_limit = None;

@@ -263,7 +263,8 @@ impl Controller {
         let groups = self.groups.next_deadline(self.settings.collective_grace_ns);
         let report = self.draining.as_ref().filter(|_| self.pending() > 0).map(Draining::next);
         let (limits, scheduler) = (self.limits.next_ns(), self.scheduler.next_deadline());
-        groups.into_iter().chain(report).chain(limits).chain(scheduler).min()
+        let graphs = self.graph_runs.next_due();
+        groups.into_iter().chain(report).chain(limits).chain(graphs).chain(scheduler).min()
     }
 
     /// Whether no tasks are taken any more.

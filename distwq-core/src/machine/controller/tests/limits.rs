@@ -148,6 +148,28 @@ fn a_deadline_of_a_graph_ends_what_of_it_has_not_ended() {
 }
 
 #[test]
+fn the_deadline_of_a_graph_goes_with_its_last_task_and_stays_without_anybody_who_asks() {
+    let mut play = Play::with_workers(&[W3]);
+    let [short, long] = [(); 2].map(|()| {
+        let graph_run = play.begin_graph(false);
+        let task = play.add_new(&NewTask { graph_run: Some(graph_run), ..plain(&SINGLE) });
+        play.tell(Input::GraphEnds);
+        (graph_run, task)
+    });
+    let at = play.now + 1_000;
+    for (graph_run, later) in [(short.0, 500), (short.0, 0), (long.0, 100), (long.0, 200)] {
+        play.tell(Input::GraphDeadline { graph_run, at: at + later });
+    }
+    assert_eq!(play.controller.next_deadline(), Some(at));
+    play.finish(W3, short.1);
+    assert_eq!(play.controller.next_deadline(), Some(at + 100), "the other one is left, with its earlier time");
+    play.tell(Input::References { notes: &mut vec![ReferenceNote::GraphForgotten(long.0)] });
+    play.pass(1_100);
+    assert_eq!([short.1, long.1].map(|task| play.limit_of(task)), [None, Some(Limit::Deadline)]);
+    assert_eq!(play.controller.next_deadline(), None);
+}
+
+#[test]
 fn a_limit_of_one_task_cancels_the_others_of_a_graph_that_wants_that() {
     let mut play = Play::with_workers(&[W3]);
     let graph_run = play.begin_graph(true);
