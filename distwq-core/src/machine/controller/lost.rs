@@ -25,6 +25,10 @@ impl Controller {
         if self.workers.has_reports() {
             self.reported(out);
         }
+        if self.settings.has_states {
+            // Nobody waits for its own any more.
+            out.happened.note(Awaited::States);
+        }
         if self.is_over() {
             return self.forget_given_up(worker, &given_up, out);
         }

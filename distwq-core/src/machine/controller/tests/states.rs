@@ -32,6 +32,23 @@ fn states_are_made_when_all_workers_have_said_so() {
 }
 
 #[test]
+fn nobody_waits_for_the_states_of_a_lost_worker() {
+    let mut play = with_states();
+    play.made(W1, None);
+    play.woken();
+    play.tell(Input::Lost { rank: W2 });
+    assert!(play.controller.are_states_made() && play.woken().contains(&Awaited::States));
+
+    let mut play = with_states();
+    play.tell(Input::FinalsWanted);
+    play.say(W1, &ToController::Finals { values: vec![Ok(Blob::Inline(&[2]))] });
+    play.woken();
+    play.tell(Input::Lost { rank: W2 });
+    assert!(play.woken().contains(&Awaited::States));
+    assert_eq!(play.finals(), Some(Ok(vec![vec![2]])));
+}
+
+#[test]
 fn the_first_failure_is_told_to_all_workers_with_its_site() {
     let mut play = with_states();
     play.made(W2, Some("no model"));
