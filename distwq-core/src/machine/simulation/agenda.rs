@@ -20,6 +20,14 @@ pub(super) enum Happening {
     Looks { worker: usize, slot: usize },
     /// What an executor computes is done.
     Computed { worker: usize, slot: usize },
+    /// What it does for the state of its slot is done.
+    Attended { worker: usize, slot: usize },
+    /// The user gives up on states that are not made.
+    StatesOverdue,
+    /// The user asks what the states are made to.
+    Finishes,
+    /// The user gives up on that.
+    FinishOverdue,
     /// The user does something.
     User,
     /// The user drops a handle of this task.

@@ -68,6 +68,12 @@ pub(super) struct Book {
     pub(super) may_be_freed: bool,
     /// Lines that tasks have logged and nobody has heard, by worker and number.
     pub(super) unheard: FxHashSet<(Rank, u32)>,
+    /// Why states could not be made, in the order in which that happened.
+    init_failures: Vec<String>,
+    /// Tasks from this number on were added when the controller knew that: none begins.
+    pub(super) barred_from: Option<usize>,
+    /// Tasks that ended for that reason, and how many of them were such.
+    pub(super) ended_without_state: (u64, u64),
     pub(super) done: u64,
     pub(super) failed: u64,
     /// Tasks that have ended and were gone at once, with a value or without.
@@ -121,9 +127,32 @@ impl Book {
                 || model.inputs.iter().any(|input| self.is_at_risk(self.index(input.source)))
         };
         model.cancelled.is_some()
+            || model.items_lack_state
             || model.limits.are_there()
             || (!self.lost.is_empty() && by_loss())
             || model.dependencies.iter().any(|&before| self.tasks[before].deviates())
+    }
+
+    /// A state could not be made: members of groups may fail of that.
+    pub(super) fn state_not_made(&mut self, failure: String) {
+        self.init_failures.push(failure);
+        self.parties.values_mut().for_each(|party| party.broken = true);
+        self.may_be_freed = true;
+    }
+
+    /// Whether some state could not be made.
+    pub(super) fn lacks_a_state(&self) -> bool {
+        !self.init_failures.is_empty()
+    }
+
+    /// Whether a text tells why a state could not be made.
+    pub(super) fn is_why_not_made(&self, text: &str) -> bool {
+        self.init_failures.iter().any(|failure| text.contains(failure))
+    }
+
+    /// Whether a task was added when the controller knew that a state could not be made.
+    pub(super) fn is_barred(&self, index: usize) -> bool {
+        self.barred_from.is_some_and(|from| index >= from)
     }
 
     /// The number of a task.
@@ -169,6 +198,7 @@ impl Book {
         let model = &self.tasks[index];
         let may_be = !model.has_ended() || model.limits.may_go_on();
         assert!(may_be, "{} begins after its end", task.id);
+        assert!(!self.is_barred(index), "{} begins, and it is known that there is no state", task.id);
         assert!(model.remote.is_some_and(|remote| task.remote.is_some_and(|given| std::ptr::eq(remote, given))));
         for &before in &model.dependencies {
             let has_value = self.tasks[before].has_value() != Some(false);
@@ -213,6 +243,7 @@ impl Book {
         (epoch, attempt): (u64, u32),
         (member, width): (usize, usize),
     ) {
+        let lacks_a_state = self.lacks_a_state();
         let model = &mut self.tasks[index];
         assert_eq!(model.ranks as usize, width, "the width of {}", model.id);
         if !self.parties.contains_key(&epoch) {
@@ -223,7 +254,7 @@ impl Book {
             self.parties.retain(|_, party| !(party.task == index && party.is_over()));
             let (members, left) = (vec![None; width], vec![None; width]);
             let is_lost = model.lost_with.iter().any(|(_, lost)| *lost == attempt);
-            let broken = is_lost || model.limits.may_go_on();
+            let broken = is_lost || lacks_a_state || model.limits.may_go_on();
             self.parties.insert(epoch, Party { task: index, attempt, members, left, raw: false, broken });
         }
         let party = self.parties.get_mut(&epoch).expect("it has begun");
@@ -362,6 +393,27 @@ impl Book {
             *begun = items;
         }
         model.output = model.content.encoded();
+    }
+
+    /// A single-rank task ends for which there is no state; of several items each has
+    /// failed of that. Gives the failure of the task.
+    pub(super) fn ends_without_state(
+        &mut self,
+        index: usize,
+        (attempt, is_late): (u32, bool),
+        failure: Failure,
+    ) -> Option<Failure> {
+        let model = &mut self.tasks[index];
+        model.running -= 1;
+        if is_late {
+            model.limits.overran.push(attempt);
+        }
+        let Content::Outcomes { outcomes, begun } = &mut model.content else { return Some(failure) };
+        *begun = outcomes.len();
+        outcomes.fill_with(|| Err(failure.clone()));
+        model.output = model.content.encoded();
+        (model.has_given, model.items_lack_state) = (true, true);
+        None
     }
 
     /// What the group of this epoch does.

@@ -153,6 +153,7 @@ impl World<'_> {
             let after = if self.random.percent(60) { 0 } else { self.random.up_to(20_000) };
             self.agenda.at(self.agenda.now() + after, Happening::Woken(key));
         }
+        self.check_states();
         self.check_tasks();
         self.check_watches();
         self.plan_controller_turn();

@@ -44,6 +44,7 @@ impl Torn {
 impl World<'_> {
     /// The process of a worker is gone, and all that ran in it.
     pub(super) fn gone(&mut self, worker: usize) {
+        self.dies_with_states(worker);
         for task in self.workers[worker].die() {
             self.book.dies_in(task);
         }

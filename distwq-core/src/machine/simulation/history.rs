@@ -1,6 +1,7 @@
 //! What has happened in a run: counts, a hash of all frames, and, where somebody will
 //! read them, the last events in words.
 
+use super::states::StatesTally;
 use crate::codec::frame::Frame;
 use crate::id::Rank;
 use crate::machine::Ns;
@@ -80,6 +81,8 @@ pub struct Tally {
     pub heard: u64,
     /// Reports of what was left to end.
     pub left_told: u64,
+    /// What has to do with the states of slots.
+    pub states: StatesTally,
     /// A hash of all frames, in the order in which they were sent.
     pub hash: u64,
 }
@@ -119,6 +122,7 @@ impl std::ops::AddAssign for Tally {
         self.watched += other.watched;
         self.heard += other.heard;
         self.left_told += other.left_told;
+        self.states += other.states;
         self.hash = self.hash.rotate_left(1) ^ other.hash;
     }
 }

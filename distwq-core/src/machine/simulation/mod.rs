@@ -8,7 +8,7 @@
 //! each event of theirs, with a model that knows how every task must end. Workers are
 //! lost, at any moment: what they have sent may still arrive, what they are sent
 //! vanishes, and the controller is told some time later. The controller's process exits,
-//! and frames come torn.
+//! and frames come torn. Slots have states, some of which cannot be made or ended.
 //!
 //! A run that breaks a rule gives a [`Violation`] with its seed and its last events. The
 //! same seed gives the same run, frame by frame: `cargo xtask simulate --seeds 1 --from
@@ -24,12 +24,14 @@ mod faults;
 mod functions;
 mod history;
 mod limits;
+mod members;
 mod network;
 mod outcome;
 mod program;
 mod random;
 pub mod scale;
 mod script;
+mod states;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,7 @@ mod world;
 pub use history::Tally;
 #[cfg(test)]
 pub(crate) use random::Random;
+pub use states::StatesTally;
 
 use history::History;
 use std::any::Any;

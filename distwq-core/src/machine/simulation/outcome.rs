@@ -23,16 +23,20 @@ impl Book {
         let model = &self.tasks[index];
         assert!(model.running == 0 || model.limits.may_go_on(), "{} ends while it runs", model.id);
         assert!(!model.has_ended(), "{} ends once", model.id);
-        let is_excused = self.is_excused(index) || self.may_be_stuck(seen.as_ref());
+        let is_excused = self.is_excused(index);
+        // It has failed, whatever it would have given.
+        let may_have_failed = self.may_be_stuck(seen.as_ref()) || self.may_lack_state(seen.as_ref());
         match &seen {
             None => {}
-            Some(seen) if is_excused => self.check_causes(model, seen, whereabouts),
+            Some(seen) if is_excused || may_have_failed => self.check_causes(model, seen, whereabouts),
             Some(seen) => self.check_expected(model, seen),
         }
-        if !is_excused {
+        if !is_excused && !may_have_failed {
             check_attempts(model, attempts);
         }
-        let gave = if is_excused { None } else { Some(matches!(model.expected, Expected::Value { .. })) };
+        let expects_value = matches!(model.expected, Expected::Value { .. });
+        let is_certain = !is_excused && !(may_have_failed && expects_value);
+        let gave = is_certain.then_some(expects_value);
         let seen = seen.unwrap_or(Seen::Gone { gave });
         let root = if let Seen::Error(error) = &seen { Some(self.root_of(index, error)) } else { None };
         let model = &mut self.tasks[index];
@@ -62,6 +66,9 @@ impl Book {
             }
             self.stuck += u64::from(is_stuck(model.seen.as_ref()));
             self.nowhere += u64::from(says(error, NOWHERE));
+            let lacks_state = u64::from(matches!(error, TaskError::Init { .. }));
+            self.ended_without_state.0 += lacks_state;
+            self.ended_without_state.1 += lacks_state * u64::from(self.is_barred(index));
         }
         self.cancelled_in_vain += u64::from(model.cancelled.is_some() && model.has_value() == Some(true));
     }
@@ -112,6 +119,7 @@ impl Book {
             TaskError::LimitReached { .. } => check_limit(model, error, self.now),
             TaskError::Stalled { .. } if is_stuck(Some(seen)) => self.check_stuck(error),
             TaskError::Failed { .. } if says(error, NOWHERE) => assert!(model.limits.wished > 0, "{error}"),
+            TaskError::Init { .. } => self.check_lacks_state(model, error),
             TaskError::WorkerLost { .. } => {
                 let worker = site.rank.expect("it names the worker").index() - 1;
                 assert!(self.lost.contains(&worker), "{error}, but that worker lives");
@@ -125,7 +133,10 @@ impl Book {
                 let is_lost = |input| self.is_lost(input, (error, is_last(RetryOn::LOST_WORKERS)), whereabouts);
                 assert!(inputs.any(is_lost), "{error}, but all inputs are there");
             }
-            TaskError::Stalled { .. } => assert!(model.ranks > self.living(), "{error}, but there are workers for it"),
+            TaskError::Stalled { .. } => {
+                let is_stuck = model.ranks > self.living() || model.expected == Expected::Stuck;
+                assert!(is_stuck, "{error}, but there are workers for it");
+            }
             TaskError::Panicked { .. } => self.check_own_failure(model, site.attempts, is_last(RetryOn::PANICS), error),
             _ => self.check_own_failure(model, site.attempts, is_last(RetryOn::ERRORS), error),
         }
@@ -145,6 +156,24 @@ impl Book {
     /// as it was gone at once.
     fn may_be_stuck(&self, seen: Option<&Seen>) -> bool {
         is_stuck(seen) || (seen.is_none() && self.has_limits())
+    }
+
+    /// A task has ended because a state could not be made: that has happened, and no
+    /// attempt has followed one that ended so.
+    fn check_lacks_state(&self, model: &Task, error: &TaskError) {
+        assert!(error.message().is_some_and(|text| self.is_why_not_made(text)), "{error}, but that has not happened");
+        // One that is lost with its worker, or is given up because that is silent, may not
+        // have begun.
+        let before = error.site().map_or(0, |site| site.attempts) - 1;
+        let may_not_have_begun = !self.lost.is_empty() || model.limits.terms.run_limit_ns.is_some();
+        assert!(may_not_have_begun || before <= model.begun, "{error}, but no other attempt has begun");
+    }
+
+    /// Whether a task has ended because a state could not be made, or may have, as it was
+    /// gone at once.
+    fn may_lack_state(&self, seen: Option<&Seen>) -> bool {
+        let has_gone = seen.is_none() && self.lacks_a_state();
+        has_gone || matches!(seen, Some(Seen::Error(TaskError::Init { .. })))
     }
 
     /// Whether a task can have failed with this error because of an input.

@@ -96,6 +96,8 @@ pub(super) struct Task {
     pub(super) limits: Limits,
     /// The task where its error began.
     pub(super) root: Option<usize>,
+    /// Its items have failed for want of a state, and it has told that as its value.
+    pub(super) items_lack_state: bool,
     /// The controller does not know it any more.
     pub(super) released: bool,
     /// Handles that the user has.

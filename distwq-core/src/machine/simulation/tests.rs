@@ -1,6 +1,6 @@
 //! Thousands of runs.
 
-use super::{Tally, run};
+use super::{StatesTally, Tally, run};
 
 /// Runs these seeds, or the one that `DISTWQ_SEED` names, and adds up what was met.
 fn for_seeds(seeds: std::ops::Range<u64>) -> Tally {
@@ -46,6 +46,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
         && tally.interrupted.iter().all(|count| *count > SEEDS / 100)
         && tally.stopped_between > 0
         && has_gone_wrong.iter().all(|count| *count > SEEDS / 100);
+    let reached = reached && reaches_states(&tally.states);
     assert!(reached || std::env::var("DISTWQ_SEED").is_ok(), "these runs test too little: {tally:?}");
 }
 
@@ -58,4 +59,12 @@ fn a_seed_gives_the_same_run_frame_by_frame() {
         let [first, second] = [(); 2].map(|()| run(seed).unwrap_or_else(|violation| panic!("{violation}")));
         assert_eq!(first, second, "seed {seed}");
     }
+}
+
+/// Whether all is met that has to do with the states of slots.
+fn reaches_states(tally: &StatesTally) -> bool {
+    let early_tasks = tally.ended_tasks - tally.ended_late_tasks;
+    let often = [tally.made_anew, tally.not_made, tally.overdue, tally.ended_late_tasks, tally.finals];
+    let seldom = [tally.not_made_anew, early_tasks, tally.not_finished, tally.finals_overdue, tally.finals_lost];
+    often.iter().all(|count| *count > SEEDS / 50) && seldom.iter().all(|count| *count > SEEDS / 500)
 }

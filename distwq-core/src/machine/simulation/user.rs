@@ -15,12 +15,16 @@ use crate::wire::report::Measured;
 
 /// What a thread of the user waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Wait {
+pub(super) enum Wait {
     Task(usize),
     Room,
     Reports,
     GraphRun(GraphRunId),
     Drained,
+    /// All states being made.
+    States,
+    /// What they are made to.
+    Finals,
 }
 
 impl Wait {
@@ -32,6 +36,7 @@ impl Wait {
             Self::Reports => Awaited::Reports,
             Self::GraphRun(graph_run) => Awaited::GraphRun(graph_run),
             Self::Drained => Awaited::Drained,
+            Self::States | Self::Finals => Awaited::States,
         };
         key.is_none_or(|key| key == own)
     }
@@ -61,6 +66,11 @@ impl User {
         self.waits.clear();
     }
 
+    /// He waits for this no longer.
+    pub(super) fn waits_no_longer(&mut self, wait: Wait) {
+        self.waits.retain(|other| *other != wait);
+    }
+
     pub(super) fn has_no_waits(&self) -> bool {
         self.waits.is_empty()
     }
@@ -70,12 +80,12 @@ impl World<'_> {
     /// Whether the user has all he wants, and lets the run end.
     pub(super) fn is_user_done(&self) -> bool {
         let User { acts_left, waits, handles, is_drained } = &self.user;
-        *acts_left == 0 && waits.is_empty() && *handles == 0 && *is_drained
+        *acts_left == 0 && waits.is_empty() && *handles == 0 && *is_drained && self.states.is_over()
     }
 
     /// The user does a few things, and comes again later.
     pub(super) fn user_acts(&mut self) {
-        if self.controller.machine.is_closing() {
+        if self.controller.machine.is_closing() || self.waits_for_states() {
             return;
         }
         if self.random.percent(4) {
@@ -277,7 +287,7 @@ impl World<'_> {
     }
 
     /// A thread of the user begins to wait.
-    fn wait(&mut self, wait: Wait) {
+    pub(super) fn wait(&mut self, wait: Wait) {
         self.history.note(self.agenda.now(), || format!("the user waits for {wait:?}"));
         if !self.is_over(wait) {
             self.user.waits.push(wait);
@@ -312,6 +322,8 @@ impl World<'_> {
         let is_over = match wait {
             Wait::Task(index) => return self.has_output(index),
             Wait::Room => return self.has_room(),
+            Wait::Finals => return self.has_finals(),
+            Wait::States => machine.are_states_made() || machine.is_over(),
             Wait::Reports => machine.has_reports(),
             Wait::GraphRun(graph_run) => machine.has_graph_run_ended(graph_run),
             Wait::Drained => machine.pending() == 0 || machine.is_over(),
@@ -321,7 +333,8 @@ impl World<'_> {
         }
         self.history.tally.waits += 1;
         match wait {
-            Wait::Task(_) | Wait::Room => {}
+            Wait::Task(_) | Wait::Room | Wait::Finals => {}
+            Wait::States => self.agenda.at(self.agenda.now(), Happening::User),
             Wait::Reports => {
                 let stats = machine.stats(Measured::default());
                 let ended = stats.done + stats.failed + stats.cancelled;
@@ -342,7 +355,10 @@ impl World<'_> {
                 self.tell(Input::References { notes: &mut vec![ReferenceNote::GraphForgotten(graph_run)] });
                 self.check_graph_run(graph_run, result);
             }
-            Wait::Drained => self.user.is_drained = true,
+            Wait::Drained => {
+                self.user.is_drained = true;
+                self.finishes_some_time();
+            }
         }
         true
     }

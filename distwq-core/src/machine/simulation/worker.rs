@@ -5,7 +5,7 @@ use super::agenda::Happening;
 use super::clock::{Clock, draw_lag};
 use super::faults::Torn;
 use super::network::{CONTROLLER, told};
-use super::script::Step;
+use super::states::Keeper;
 use super::world::{Phase, World};
 use crate::codec::Payload;
 use crate::codec::frame::Frame;
@@ -25,30 +25,37 @@ use std::collections::VecDeque;
 
 /// What an executor does.
 #[derive(Debug)]
-enum Doing {
+pub(super) enum Doing {
+    /// It makes the first state of its slot.
+    MakesState,
     /// It sleeps until there is a task.
     Nothing,
     /// It runs a single-rank task.
     Alone { task: usize, attempt: u32, stops: bool },
     /// It runs its part of a group, and is at this step.
     Member { epoch: u64, member: usize, step: usize, waits: bool },
+    /// It ends its state, as it was asked to.
+    EndsState,
+    /// The same, as the run is over.
+    Stops,
     /// It has returned.
     Stopped,
 }
 
 /// An executor.
-struct Executor {
+pub(super) struct Executor {
     attempt: Attempt,
-    doing: Doing,
+    pub(super) doing: Doing,
+    pub(super) keeper: Keeper,
 }
 
 /// A worker with its executors, and what has come and was not read.
 pub(super) struct SimulatedWorker {
     pub(super) rank: Rank,
-    machine: Worker,
-    out: Outbox,
+    pub(super) machine: Worker,
+    pub(super) out: Outbox,
     inbox: VecDeque<(Rank, Frame)>,
-    executors: Vec<Executor>,
+    pub(super) executors: Vec<Executor>,
     /// When the next turn is, and whether it is for what has come.
     turn: Option<(Ns, bool)>,
     pub(super) clock: Clock,
@@ -62,11 +69,16 @@ pub(super) struct SimulatedWorker {
     told_cancelled: FxHashSet<TaskId>,
     /// Those of them that run, and were told.
     raised: FxHashSet<TaskId>,
+    /// It has read that a state could not be made.
+    pub(super) is_barred: bool,
+    /// It has read that it is to end its states.
+    pub(super) is_asked: bool,
 }
 
 impl SimulatedWorker {
     pub(super) fn new(rank: Rank, functions: &'static Registry, settings: &Settings, clock: Clock) -> Self {
-        let executors = (0..settings.slots).map(|_| Executor { attempt: Attempt::NONE, doing: Doing::Nothing });
+        let executor = |_| Executor { attempt: Attempt::NONE, doing: Doing::Nothing, keeper: Keeper::default() };
+        let executors = (0..settings.slots).map(executor);
         Self {
             rank,
             machine: Worker::new(rank, functions, settings),
@@ -80,6 +92,8 @@ impl SimulatedWorker {
             takes_frames_along: false,
             told_cancelled: FxHashSet::default(),
             raised: FxHashSet::default(),
+            is_barred: false,
+            is_asked: false,
         }
     }
 
@@ -107,6 +121,21 @@ impl SimulatedWorker {
         let alone =
             |executor: &Executor| if let Doing::Alone { task, .. } = executor.doing { Some(task) } else { None };
         self.executors.iter().filter_map(alone).collect()
+    }
+
+    /// Whether first states are not made.
+    pub(super) fn makes_states(&self) -> bool {
+        self.executors.iter().any(|executor| matches!(executor.doing, Doing::MakesState))
+    }
+
+    /// What is next for an executor.
+    fn next(&self, slot: usize) -> Option<Next> {
+        match self.machine.next() {
+            None => self.machine.wants_final(Slot(slot as u32)).then_some(Next::Finish),
+            // Members use the state of slot 0.
+            Some(Next::Begin) if slot > 0 && self.machine.is_for_first_slot() => None,
+            next => next,
+        }
     }
 
     fn runs_something(&self) -> bool {
@@ -177,6 +206,8 @@ impl World<'_> {
                         this.raised.remove(&task);
                     }
                 }
+                Ok(Some(ToWorker::Bar { .. })) => this.is_barred = true,
+                Ok(Some(ToWorker::Finish)) => this.is_asked = true,
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
             }
@@ -197,7 +228,7 @@ impl World<'_> {
             let runs = match &executor.doing {
                 Doing::Alone { task, .. } => Some(*task),
                 Doing::Member { epoch, .. } => book.parties.get(epoch).map(|party| party.task),
-                Doing::Nothing | Doing::Stopped => None,
+                _ => None,
             };
             if let Some(task) = runs {
                 let id = book.tasks[task].id;
@@ -208,7 +239,7 @@ impl World<'_> {
     }
 
     /// Sends what goes at once.
-    fn deliver_of_worker(&mut self, worker: usize) {
+    pub(super) fn deliver_of_worker(&mut self, worker: usize) {
         let this = &mut self.workers[worker];
         let rank = this.rank;
         let mut frames = Vec::new();
@@ -234,7 +265,7 @@ impl World<'_> {
 
     /// Wakes the executors that wait for what has happened, drops garbage, and plans the
     /// next turn.
-    fn after_worker(&mut self, worker: usize) {
+    pub(super) fn after_worker(&mut self, worker: usize) {
         let this = &mut self.workers[worker];
         if this.is_dead {
             return;
@@ -259,6 +290,7 @@ impl World<'_> {
                 self.agenda.at(self.agenda.now() + after, Happening::Looks { worker, slot });
             }
         }
+        self.check_states_of(worker);
         self.plan_worker_turn(worker);
     }
 
@@ -298,27 +330,49 @@ impl World<'_> {
 
     /// An executor looks what is next. The first look after a task is with the time at
     /// which that has ended: the next one begins then, or at the turn in between.
-    fn looks_for_task(&mut self, worker: usize, slot: usize, ended: Option<Ns>) {
+    pub(super) fn looks_for_task(&mut self, worker: usize, slot: usize, ended: Option<Ns>) {
         let now = self.agenda.now();
-        let this = &mut self.workers[worker];
-        match this.machine.next() {
+        let this = &self.workers[worker];
+        let next = this.next(slot);
+        // What it leaves may be for others that have looked in vain.
+        if next.is_some() && (next != Some(Next::Begin) || this.machine.is_for_first_slot()) {
+            self.appoints(worker, slot);
+        }
+        let this = &self.workers[worker];
+        match next {
             None => {}
             Some(Next::Begin) => {
                 let began = ended.map_or(this.clock.shows(now), |ended| ended.max(this.clock.kept()));
                 self.begin(worker, slot, began);
             }
-            Some(Next::Finish) => unreachable!("there are no states"),
-            Some(Next::Stop) => {
-                let rank = this.rank;
-                self.history.note(now, || format!("{rank} slot {slot} returns"));
-                this.executors[slot].doing = Doing::Stopped;
-                if this.executors.iter().all(|executor| matches!(executor.doing, Doing::Stopped)) {
-                    this.finished = true;
-                    this.machine.handle(this.clock.shows(now), Input::Finished, &mut this.out);
-                    self.deliver_of_worker(worker);
-                    self.after_worker(worker);
-                }
-            }
+            Some(Next::Finish) => self.ends_state(worker, slot),
+            Some(Next::Stop) => self.stops(worker, slot),
+        }
+    }
+
+    /// An executor waits no longer, and wakes another one to drive, which looks what is
+    /// next.
+    fn appoints(&mut self, worker: usize, slot: usize) {
+        let executors = self.workers[worker].executors.iter().enumerate();
+        let sleeps =
+            |(other, executor): &(usize, &Executor)| *other != slot && matches!(executor.doing, Doing::Nothing);
+        if let Some((other, _)) = executors.rev().find(sleeps) {
+            self.agenda.at(self.agenda.now(), Happening::Looks { worker, slot: other });
+        }
+    }
+
+    /// An executor returns.
+    pub(super) fn returns(&mut self, worker: usize, slot: usize) {
+        let now = self.agenda.now();
+        let this = &mut self.workers[worker];
+        let rank = this.rank;
+        self.history.note(now, || format!("{rank} slot {slot} returns"));
+        this.executors[slot].doing = Doing::Stopped;
+        if this.executors.iter().all(|executor| matches!(executor.doing, Doing::Stopped)) {
+            this.finished = true;
+            this.machine.handle(this.clock.shows(now), Input::Finished, &mut this.out);
+            self.deliver_of_worker(worker);
+            self.after_worker(worker);
         }
     }
 
@@ -328,6 +382,7 @@ impl World<'_> {
         let this = &mut self.workers[worker];
         assert!(!this.runs_a_group(), "{} begins something beside a group", this.rank);
         assert!(!this.machine.has_failed(), "{} begins something after a failed end", this.rank);
+        assert!(!this.is_barred, "{} begins something, and knows that a state could not be made", this.rank);
         let runs_something = this.runs_something();
         let executor = &mut this.executors[slot];
         let attempt = &mut executor.attempt;
@@ -359,18 +414,28 @@ impl World<'_> {
             None => {
                 let attempt = description.as_ref().map_or(1, |told| told.short.attempt());
                 executor.doing = Doing::Alone { task: index, attempt, stops: false };
-                let ns_max = if self.random.percent(2) { 60_000_000 } else { self.shape.run_ns_max };
-                let ran_ns = self.random.up_to(ns_max);
-                let ends = now + self.draw_run(index, ran_ns);
-                self.agenda.at(ends, Happening::Computed { worker, slot });
-                self.after_worker(worker);
             }
             Some((epoch, member, _)) => {
                 assert!(!runs_something, "{rank} begins a group beside something else");
+                assert_eq!(slot, 0, "a member on {rank} uses the state of the first slot");
                 executor.doing = Doing::Member { epoch, member, step: 0, waits: false };
-                self.go_on_in_group(worker, slot);
             }
         }
+        if self.prepares(worker, slot) {
+            self.runs(worker, slot);
+        }
+    }
+
+    /// What an executor has begun runs, as its state is there.
+    pub(super) fn runs(&mut self, worker: usize, slot: usize) {
+        let Doing::Alone { task, .. } = self.workers[worker].executors[slot].doing else {
+            return self.go_on_in_group(worker, slot);
+        };
+        let ns_max = if self.random.percent(2) { 60_000_000 } else { self.shape.run_ns_max };
+        let ran_ns = self.random.up_to(ns_max);
+        let ends = self.agenda.now() + self.draw_run(task, ran_ns);
+        self.agenda.at(ends, Happening::Computed { worker, slot });
+        self.after_worker(worker);
     }
 
     /// What an executor computes is done: the task, or one step of a member.
@@ -383,9 +448,7 @@ impl World<'_> {
             return self.go_on_in_group(worker, slot);
         };
         let ended = self.ended_at(worker, slot);
-        let limits = &mut self.book.tasks[task].limits;
-        let ran_ns = ended - self.workers[worker].executors[slot].attempt.started_ns;
-        let is_late = limits.overran.contains(&attempt) || limits.terms.run_limit_ns.is_some_and(|ns| ns <= ran_ns);
+        let is_late = self.is_late((worker, slot), (task, attempt), ended);
         if stops && let Some(items) = self.book.tasks[task].items.filter(|items| items.give_outcomes()) {
             // Between two items.
             let begun = 1 + self.random.below(items.count.into()) as usize;
@@ -401,35 +464,16 @@ impl World<'_> {
         self.end(worker, slot, task, (failure, ended));
     }
 
-    /// A member does what it can: until it waits, computes or leaves.
-    fn go_on_in_group(&mut self, worker: usize, slot: usize) {
-        let result = loop {
-            match self.step(worker, slot) {
-                Stepped::On => {}
-                Stepped::Waits => {
-                    self.deliver_of_worker(worker);
-                    return self.after_worker(worker);
-                }
-                Stepped::Leaves(result) => break result,
-            }
-        };
-        let Doing::Member { epoch, member, .. } = self.workers[worker].executors[slot].doing else {
-            unreachable!("it is in a group");
-        };
-        let (task, number) = (self.book.parties[&epoch].task, self.book.parties[&epoch].attempt);
-        self.book.leaves(epoch, member, result.as_ref().map(|_| ()).map_err(|_| ()));
-        let ended = self.ended_at(worker, slot);
-        let attempt = self.workers[worker].executors[slot].attempt.started_ns;
-        let limits = &mut self.book.tasks[task].limits;
-        if limits.terms.run_limit_ns.is_some_and(|ns| ns <= ended - attempt) {
-            limits.overran.push(number);
-        }
-        self.end(worker, slot, task, (result.err(), ended));
+    /// Whether an attempt that has ended has run past its limit.
+    pub(super) fn is_late(&self, (worker, slot): (usize, usize), (task, attempt): (usize, u32), ended: Ns) -> bool {
+        let limits = &self.book.tasks[task].limits;
+        let ran_ns = ended - self.workers[worker].executors[slot].attempt.started_ns;
+        limits.overran.contains(&attempt) || limits.terms.run_limit_ns.is_some_and(|ns| ns <= ran_ns)
     }
 
     /// When the engine is told that what an executor runs has ended: it has read the
     /// clock before it came there.
-    fn ended_at(&mut self, worker: usize, slot: usize) -> Ns {
+    pub(super) fn ended_at(&mut self, worker: usize, slot: usize) -> Ns {
         let lag = draw_lag(&mut self.random, self.shape.lag_ns_max);
         let this = &self.workers[worker];
         let started = this.executors[slot].attempt.started_ns;
@@ -457,68 +501,14 @@ impl World<'_> {
         }
     }
 
-    /// A member takes one step.
-    fn step(&mut self, worker: usize, slot: usize) -> Stepped {
-        let now = self.agenda.now();
-        let this = &mut self.workers[worker];
-        let Doing::Member { epoch, member, step, waits } = &mut this.executors[slot].doing else {
-            unreachable!("it is in a group");
-        };
-        let (epoch, member) = (*epoch, *member);
-        let Some(next) = self.book.script(epoch).members[member].get(*step) else {
-            return Stepped::Leaves(Ok(()));
-        };
-        *waits = false;
-        let result = match next {
-            Step::Compute(ns) => {
-                let ends = now + ns;
-                *step += 1;
-                self.agenda.at(ends, Happening::Computed { worker, slot });
-                return Stepped::Waits;
-            }
-            Step::Fail(failure) => return Stepped::Leaves(Err(failure.clone())),
-            Step::Raw => {
-                let entered = this.machine.enter_raw(epoch).map(|_| ());
-                if entered.is_ok() {
-                    self.book.uses_raw(epoch);
-                }
-                entered
-            }
-            Step::Send { to, key, content } => {
-                this.machine.send_in_group(epoch, *to, *key, &content.encoded(), &mut this.out)
-            }
-            Step::Receive { from, key, content } => match this.machine.take_in_group(epoch, *from, *key) {
-                Some(received) => received.map(|payload| {
-                    let wanted = content.as_ref().map(super::content::Content::encoded);
-                    assert!(wanted == Some(payload), "member {member} of epoch {epoch} receives what was sent");
-                }),
-                None => {
-                    *waits = true;
-                    let awaits = Input::Awaits { epoch, from: *from, key: *key };
-                    this.machine.handle(this.clock.shows(now), awaits, &mut this.out);
-                    return Stepped::Waits;
-                }
-            },
-        };
-        *step += 1;
-        match result {
-            Ok(()) => Stepped::On,
-            Err(error) => {
-                self.book.check_group_error(epoch, &error);
-                // As a function does with `?`.
-                Stepped::Leaves(Err(Failure::Returned(error.to_string())))
-            }
-        }
-    }
-
     /// What an executor runs has ended; it looks for the next at once.
-    fn end(&mut self, worker: usize, slot: usize, task: usize, (failure, ended): (Option<Failure>, Ns)) {
+    pub(super) fn end(&mut self, worker: usize, slot: usize, task: usize, (failure, ended): (Option<Failure>, Ns)) {
         let now = self.agenda.now();
         let model = &self.book.tasks[task];
         let this = &mut self.workers[worker];
         let rank = this.rank;
         self.history.note(now, || format!("{rank} slot {slot} ends {}: {failure:?}", model.id));
-        let Executor { attempt, doing } = &mut this.executors[slot];
+        let Executor { attempt, doing, .. } = &mut this.executors[slot];
         *doing = Doing::Nothing;
         attempt.ran_ns = ended - attempt.started_ns;
         let (given, _, output) = attempt.parts();
@@ -550,14 +540,4 @@ impl World<'_> {
         self.looks_for_task(worker, slot, Some(ended));
         self.after_worker(worker);
     }
-}
-
-/// What became of a step.
-enum Stepped {
-    /// The next one follows.
-    On,
-    /// Something has to happen first.
-    Waits,
-    /// The member has left.
-    Leaves(Result<(), Failure>),
 }
