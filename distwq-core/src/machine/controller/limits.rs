@@ -232,7 +232,7 @@ impl Controller {
                     self.note_given_up(task, worker);
                     self.cancelled.to_tell.push((worker, task));
                     let retry = self.retry_after(task, &failure, worker);
-                    self.note_to_scheduler(Event::Overdue { worker, task, retry });
+                    self.note_to_scheduler(Event::Overdue { worker, task, retry, is_silent: true });
                     self.attempt_failed(task, worker, &failure, out);
                 }
             }
@@ -295,7 +295,7 @@ impl Controller {
         }
         self.note_given_up(task, worker);
         let retry = self.retry_after(task, &failure, worker);
-        self.report_to_scheduler(&[task], Event::Overdue { worker, task, retry })?;
+        self.report_to_scheduler(&[task], Event::Overdue { worker, task, retry, is_silent: false })?;
         self.attempt_failed(task, worker, &failure, out);
         Ok(())
     }

@@ -109,10 +109,17 @@ impl Aside {
 
 impl Scheduler {
     /// A single-rank task has reached its run limit, and goes on.
-    pub(super) fn overdue(&mut self, worker: WorkerId, id: TaskId, retry: Retry, actions: &mut Actions) -> bool {
+    pub(super) fn overdue(
+        &mut self,
+        worker: WorkerId,
+        id: TaskId,
+        (retry, is_silent): (Retry, bool),
+        actions: &mut Actions,
+    ) -> bool {
         let Some(slot) = self.in_flight_on(worker, id) else { return false };
         self.workers.remove(&mut self.tasks, worker, slot);
-        self.set_aside(worker, (id, Vec::new()), false, actions);
+        let inputs = if is_silent { self.hold_inputs(slot) } else { Vec::new() };
+        self.set_aside(worker, (id, inputs), false, actions);
         self.attempt_failed(slot, Some(worker), retry, End::LimitReached { limit: Limit::Run }, actions);
         self.freed(worker, actions);
         self.settle(actions);

@@ -232,6 +232,9 @@ pub enum Event<'a> {
         task: TaskId,
         /// What is to follow.
         retry: Retry,
+        /// The worker has not said so: the attempt may be on its way to it, and its
+        /// inputs stay until the worker has answered.
+        is_silent: bool,
     },
     /// The same of a collective task, or its deadline has come.
     GroupOverdue {

@@ -255,7 +255,9 @@ impl Scheduler {
             Event::Returned { worker, tasks } => self.returned(worker, tasks, actions),
             Event::Cancel { tasks } => self.cancel(tasks, actions),
             Event::NotBegun { worker, tasks } => self.not_begun(worker, tasks, actions),
-            Event::Overdue { worker, task, retry } => self.overdue(worker, task, retry, actions),
+            Event::Overdue { worker, task, retry, is_silent } => {
+                self.overdue(worker, task, (retry, is_silent), actions)
+            }
             Event::GroupOverdue { task, inside, limit, retry } => {
                 self.group_overdue(task, inside, limit, retry, actions)
             }

@@ -111,6 +111,25 @@ fn a_worker_that_says_nothing_is_found_at_the_second_look() {
 }
 
 #[test]
+fn what_a_silent_worker_is_to_take_stays_until_it_has_answered() {
+    let grace_ns = Duration::from_secs(60).as_nanos() as Ns;
+    let mut play = Play::with_workers(&[W3]);
+    let value = play.give(8);
+    let options = limited(RetryOn::default(), 0);
+    let position = ArgumentPosition { offset: 0, parameter: 0, role: Role::Whole };
+    let input = crate::function::argument::Input { source: value, position };
+    let task = play.add_new(&NewTask { inputs: &[input], options: Some(&options), ..plain(&SHARING) });
+    play.tell(Input::References { notes: &mut vec![ReferenceNote::Dropped(value)] });
+    play.told();
+    play.pass(LIMIT_NS + grace_ns);
+    play.pass(LIMIT_NS + grace_ns);
+    assert_eq!((play.limit_of(task), play.told()), (Some(Limit::Run), vec![(W3, cancel(task))]));
+    play.say(W3, &ToController::NotBegun { tasks: vec![task] });
+    let told = play.told();
+    assert!(told.contains(&(W3, forget(value))), "{told:?}");
+}
+
+#[test]
 fn a_deadline_ends_what_waits_and_what_workers_have() {
     let mut play = Play::with_workers(&[W3]);
     let tasks @ [runs, ahead, waits] = [(); 3].map(|()| play.add(&SINGLE, &[], 3));

@@ -184,7 +184,8 @@ impl World {
         self.book.give_up(self.now_ns, worker, task, false);
         let retry = self.limit_reached(task);
         self.book.task_mut(task).tried.push(worker);
-        self.tell(Event::Overdue { worker, task, retry });
+        let is_silent = self.random.percent(30);
+        self.tell(Event::Overdue { worker, task, retry, is_silent });
     }
 
     fn limit_reached(&mut self, task: TaskId) -> Retry {

@@ -14,7 +14,7 @@ fn reached(limit: Limit) -> End {
 
 impl Play {
     fn overrun(&mut self, task: TaskId, worker: WorkerId, retry: Retry) -> Vec<Whole> {
-        self.feed(Event::Overdue { worker, task, retry })
+        self.feed(Event::Overdue { worker, task, retry, is_silent: false })
     }
 
     fn back(&mut self, task: TaskId, worker: WorkerId) -> Vec<Whole> {

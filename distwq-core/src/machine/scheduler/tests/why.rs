@@ -76,7 +76,7 @@ fn a_task_that_pauses_or_waits_for_a_worker_past_its_limit_is_told_so() {
     let leader = play.add_started(Spec::PLAIN, W0);
     play.finish(leader, W0);
     let slow = play.add_started(Spec { follow: Some(leader), retries: 1, ..Spec::PLAIN }, W0);
-    play.feed(Event::Overdue { worker: W0, task: slow, retry: Retry::Again });
+    play.feed(Event::Overdue { worker: W0, task: slow, retry: Retry::Again, is_silent: false });
     let ready = play.add_waiting(Spec::PLAIN);
     let follower = play.add_waiting(Spec { follow: Some(leader), ..Spec::PLAIN });
     assert_eq!(play.why(slow), Why::Aside(W0));
