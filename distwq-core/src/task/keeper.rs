@@ -48,6 +48,7 @@ impl Keeper {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
+        self.site.state.task_begins();
         let is_old = self.recipe.lifespan.is_some_and(|tasks| self.used >= tasks.get());
         if self.site.reset.take() || is_old {
             let begun = Instant::now();
@@ -138,11 +139,15 @@ mod tests {
     }
 
     #[test]
-    fn a_state_whose_guard_was_leaked_is_told_in_the_end() {
+    fn a_state_whose_guard_was_leaked_is_told_to_the_next_task_and_in_the_end() {
         let config = Config::new().init(|_| 5_u8).finish(|state| state);
         let (mut keeper, site) = keeper_of(&config);
         keeper.init().expect("it does not fail");
+        keeper.prepare().expect("it does not fail");
         std::mem::forget(site.state.lend::<u8>());
+        assert_eq!(site.state.lend::<u8>().err(), Some(StateError::Borrowed { wanted: "u8" }));
+        keeper.prepare().expect("nobody has to make one");
+        assert_eq!(site.state.lend::<u8>().err(), Some(StateError::Leaked { wanted: "u8" }), "to the next task");
         let finals = keeper.finish();
         assert!(matches!(&*finals, [Err(text)] if text.contains("has leaked the guard")), "{finals:?}");
     }

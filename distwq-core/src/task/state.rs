@@ -2,7 +2,7 @@
 //! [`keeper`](super::keeper) makes it and lets it go.
 
 use std::any::{Any, type_name};
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
@@ -29,6 +29,15 @@ pub enum StateError {
         "the state of this slot, of type `{wanted}`, is borrowed already: drop what `state` gave before you ask again"
     )]
     Borrowed {
+        /// The type that was asked for.
+        wanted: &'static str,
+    },
+    /// A task before it has borrowed it for ever.
+    #[error(
+        "the state of this slot, of type `{wanted}`, cannot be borrowed any more: an earlier task has leaked what `state` \
+         gave it, as `std::mem::forget` does"
+    )]
+    Leaked {
         /// The type that was asked for.
         wanted: &'static str,
     },
@@ -63,7 +72,11 @@ const LEAKED: &str = "a task has leaked the guard that `Context::state` gave it,
 
 /// Where the state of a slot is kept.
 #[derive(Default)]
-pub(crate) struct StateCell(RefCell<Option<Kept>>);
+pub(crate) struct StateCell {
+    kept: RefCell<Option<Kept>>,
+    /// It is lent to a task that has ended.
+    is_leaked: Cell<bool>,
+}
 
 struct Kept {
     state: Box<dyn Any>,
@@ -71,10 +84,22 @@ struct Kept {
 }
 
 impl StateCell {
+    /// A task begins.
+    #[inline]
+    pub(super) fn task_begins(&self) {
+        if self.kept.try_borrow_mut().is_err() {
+            self.is_leaked.set(true);
+        }
+    }
+
     /// Borrows the state.
     pub(super) fn lend<S: 'static>(&self) -> Result<State<'_, S>, StateError> {
         let wanted = type_name::<S>();
-        let kept = self.0.try_borrow_mut().map_err(|_| StateError::Borrowed { wanted })?;
+        let is_lent = |_| match self.is_leaked.get() {
+            true => StateError::Leaked { wanted },
+            false => StateError::Borrowed { wanted },
+        };
+        let kept = self.kept.try_borrow_mut().map_err(is_lent)?;
         match &*kept {
             None => Err(StateError::Missing { wanted }),
             Some(kept) if !kept.state.is::<S>() => Err(StateError::OtherType { wanted, found: kept.type_name }),
@@ -90,7 +115,7 @@ impl StateCell {
     /// # Errors
     /// If the one before is lent: to a task that has leaked what it was lent.
     pub(crate) fn put(&self, state: Box<dyn Any>, type_name: &'static str) -> Result<(), String> {
-        let mut kept = self.0.try_borrow_mut().map_err(|_| LEAKED.to_owned())?;
+        let mut kept = self.kept.try_borrow_mut().map_err(|_| LEAKED.to_owned())?;
         *kept = Some(Kept { state, type_name });
         Ok(())
     }
@@ -100,7 +125,7 @@ impl StateCell {
     /// # Errors
     /// If it is lent, as for [`put`](Self::put).
     pub(super) fn take(&self) -> Result<Option<Box<dyn Any>>, String> {
-        let mut kept = self.0.try_borrow_mut().map_err(|_| LEAKED.to_owned())?;
+        let mut kept = self.kept.try_borrow_mut().map_err(|_| LEAKED.to_owned())?;
         Ok(kept.take().map(|kept| kept.state))
     }
 }
