@@ -491,6 +491,14 @@ impl Book {
         parties.retain(|_, party| !(party.is_over() && tasks[party.task].has_ended()));
     }
 
+    /// The groups of these tasks may be given up at any time from here on.
+    pub(super) fn may_be_given_up(&mut self, tasks: &[usize]) {
+        for party in self.parties.values_mut().filter(|party| tasks.contains(&party.task)) {
+            party.broken = true;
+            self.may_be_freed |= party.raw;
+        }
+    }
+
     /// The controller is about to be told that a worker is lost, which has this task.
     pub(super) fn is_lost_with(&mut self, index: usize, worker: usize, attempt: u32) {
         self.tasks[index].lost_with.push((worker, attempt));

@@ -87,7 +87,8 @@ pub(super) fn check_limit(model: &Task, error: &TaskError, now: Ns) {
         Limit::Wait => {
             let limit_ns = limits.terms.wait_limit_ns.expect("it has such a limit");
             assert!(now >= limits.submitted_ns + limit_ns, "{error}, but it may wait on");
-            assert_eq!(model.begun, 0, "{error}, but it has begun");
+            // A lost worker may have taken the word of that along.
+            assert!(model.begun == 0 || !model.lost_with.is_empty(), "{error}, but it has begun");
         }
         Limit::Deadline => assert!(limits.deadline.is_some_and(|at| at <= now), "{error}, but it has time left"),
     }
@@ -106,9 +107,7 @@ impl World<'_> {
             let deadline = &mut self.book.tasks[index].limits.deadline;
             *deadline = Some(deadline.map_or(at, |before| before.min(at)));
         }
-        for party in self.book.parties.values_mut() {
-            party.broken |= tasks.contains(&party.task);
-        }
+        self.book.may_be_given_up(&tasks);
         let ids: Vec<TaskId> = tasks.iter().map(|&index| self.book.tasks[index].id).collect();
         self.history.note(self.agenda.now(), || format!("the user wants {ids:?} to end by {at}"));
         self.tell(Input::Deadline { tasks: &ids, at });
