@@ -412,6 +412,16 @@ fn an_init_that_never_returns_fails_at_its_limit_and_the_run_ends_within_the_gra
 }
 
 #[test]
+fn a_finish_that_panics_and_that_nobody_asked_for_ends_the_run_with_one() {
+    for backend in backends(&[3]) {
+        let output = expect_end(launch(&launcher("finish panics", backend)), "rank 2 (host ");
+        assert!(output.contains(", slot 0: finish panicked: no sum"), "{output}");
+        assert!(output.rank(0).contains("the body returns"), "{output}");
+        assert_eq!(output.code(), Some(1), "{output}");
+    }
+}
+
+#[test]
 fn an_init_that_fails_for_a_later_state_ends_the_tasks_that_are_left() {
     for backend in backends(&[3]) {
         let output = expect_end(launch(&launcher("init fails again", backend)), "): the third");

@@ -49,10 +49,11 @@ const MISUSED: u8 = 2;
 ///
 /// # Exit codes
 /// 0 if all went well; 1 if the body returned an error or panicked, or if a state could
-/// not be [made](Config::init); 2 if the settings cannot be; 70 if the run had to be
-/// ended. If the body calls `process::exit`, its code: at once, without a word, and
-/// whatever runs. This is what the process of the controller ends with, and so the
-/// launcher; the other ranks end with 0 if they have heard of the end.
+/// not be [made](Config::init), or could not be [finished](Config::finish) and nobody
+/// has [asked](Cluster::finish) for that; 2 if the settings cannot be; 70 if the run
+/// had to be ended. If the body calls `process::exit`, its code: at once, without a
+/// word, and whatever runs. This is what the process of the controller ends with, and
+/// so the launcher; the other ranks end with 0 if they have heard of the end.
 ///
 /// # Examples
 /// ```
@@ -347,6 +348,10 @@ fn control<R: BodyResult>(
         } else {
             finish(&inner.driver, body.is_failure(), config.shutdown_grace, overdue)
         };
+        if let Some(text) = inner.driver.with(|engine| engine.machine().finish_failure().map(str::to_owned)) {
+            // Its rank has told it.
+            body.fail(text);
+        }
         inner.await_callbacks();
         inner.driver.end_watch();
         drop((watch, interrupts));
@@ -378,7 +383,10 @@ fn finish(driver: &Driver<ControllerEngine>, failed: bool, grace: Duration, over
     let deadline = Instant::now() + grace;
     let closed = driver.wait_until(Awaited::Closed, Some(deadline), |engine| {
         engine.turn(now_ns());
-        engine.transport.close().then(|| engine.close())
+        // How their states have ended may come after all have joined, if this rank does
+        // before.
+        let has_joined = !engine.machine().has_unended_states() && engine.transport.close();
+        has_joined.then(|| engine.close())
     });
     if closed.is_some() {
         return None;
@@ -392,6 +400,8 @@ fn finish(driver: &Driver<ControllerEngine>, failed: bool, grace: Duration, over
         if overdue == Overdue::EndTheRun {
             fault::end_run(&mut *engine.transport, &text);
         }
+        // Those that are late find all others there.
+        engine.transport.close();
         engine.close();
         Some(text)
     })

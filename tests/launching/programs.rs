@@ -233,6 +233,13 @@ pub(super) fn run(program: &str) -> ExitCode {
                 println!("the body goes on");
             })
         }
+        "finish panics" => {
+            let config = config.init(Context::worker).finish(|worker| assert!(worker == 0, "no sum"));
+            distwq::launch(config, |cluster| {
+                assert_eq!(cluster.submit(square::call(3)).get(), Ok(9));
+                println!("the body returns");
+            })
+        }
         #[cfg(feature = "mpi")]
         "stuck" => distwq::launch(config.collective_grace(Duration::from_secs(1)), |cluster| {
             wait_for(cluster, stuck_in_raw_mpi::call().ranks(2))

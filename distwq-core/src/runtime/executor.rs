@@ -173,6 +173,7 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
     let finals = keeper.as_mut().map_or_else(Vec::new, Keeper::finish);
     for error in finals.into_iter().filter_map(Result::err) {
         fault::say(&format!("{} (host {}), slot {}: {error}", site.rank, site.host, slot.0));
+        driver.with(|engine| engine.state_not_finished(error));
     }
 }
 

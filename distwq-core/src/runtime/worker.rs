@@ -130,6 +130,11 @@ impl WorkerEngine {
         self.deliver();
     }
 
+    /// An executor could not end the state of its slot, which nobody has asked for.
+    pub(super) fn state_not_finished(&mut self, failure: String) {
+        self.machine.handle(now_ns(), Input::StateNotFinished { failure }, &mut self.out);
+    }
+
     /// Nothing runs here any more. The controller is told at once: no turn is taken while
     /// users' values are dropped, which may take long.
     pub(super) fn finish(&mut self) {

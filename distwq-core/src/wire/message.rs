@@ -94,8 +94,8 @@ pub(crate) enum ToController<'a> {
     /// These values have not come, and this rank has none of them.
     Missing { values: Vec<TaskId> },
     /// After `Stop`: nothing runs on this rank any more, and what had not begun never
-    /// will.
-    Stopped,
+    /// will. With why a state could not be finished, if nobody has asked for that.
+    Stopped { failure: Option<&'a str> },
     /// What any rank may say to any other.
     #[serde(borrow)]
     Peer(ToPeer<'a>),

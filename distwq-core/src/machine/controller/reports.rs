@@ -97,7 +97,7 @@ impl Controller {
             }
             ToController::StatesMade { failure } => self.states_made(worker, failure, out),
             ToController::Finals { values } => self.finals_came(worker, frame, values, out)?,
-            ToController::Stopped => self.workers.stopped(worker),
+            ToController::Stopped { failure } => self.worker_stopped(worker, failure),
             ToController::Peer(ToPeer::Fetch { value }) => {
                 let payload = self.table.get(value).and_then(Entry::payload_here);
                 out.value(worker, value, payload);

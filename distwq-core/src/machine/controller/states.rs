@@ -20,12 +20,14 @@ pub(super) struct States {
     failure: Option<Arc<str>>,
     /// By worker, what its states were made to, or why one was not.
     finals: Vec<Option<Result<Vec<Payload>, String>>>,
+    /// Why a state could not be finished after the end of the run: the first reason.
+    not_finished: Option<String>,
 }
 
 impl States {
     /// Those of so many workers; without any state they are all made.
     pub(super) fn new(workers: usize, has_states: bool) -> Self {
-        Self { made: vec![!has_states; workers], failure: None, finals: vec![None; workers] }
+        Self { made: vec![!has_states; workers], failure: None, finals: vec![None; workers], not_finished: None }
     }
 }
 
@@ -84,6 +86,26 @@ impl Controller {
         out.flush();
         self.states.failure = Some(Arc::from(failure));
         out.happened.note(Awaited::States);
+    }
+
+    /// Nothing runs on a worker any more. Its states have ended, or one could not.
+    pub(super) fn worker_stopped(&mut self, worker: WorkerId, failure: Option<&str>) {
+        self.workers.stopped(worker);
+        if let Some(failure) = failure {
+            let site = self.workers.get(worker);
+            let not_finished = &mut self.states.not_finished;
+            not_finished.get_or_insert_with(|| format!("a state of {site} could not be finished: {failure}"));
+        }
+    }
+
+    /// Whether workers have states and have not said that these have ended.
+    pub(crate) fn has_unended_states(&self) -> bool {
+        self.settings.has_states && self.workers.not_stopped().any(|(_, state)| !state.is_lost)
+    }
+
+    /// Why a state could not be finished that nobody has asked for, if so.
+    pub(crate) fn finish_failure(&self) -> Option<&str> {
+        self.states.not_finished.as_deref()
     }
 
     /// A user asks what becomes of all states: all tasks have ended.

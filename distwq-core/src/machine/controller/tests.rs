@@ -323,7 +323,7 @@ fn the_end_does_not_wait_for_a_lost_worker() {
     let mut play = Play::new();
     play.tell(Input::Stop { failed: false });
     play.tell(Input::Lost { rank: W1 });
-    play.say(W2, &ToController::Stopped);
+    play.say(W2, &ToController::Stopped { failure: None });
     assert!(play.controller.who_is_busy().starts_with("all have stopped"));
 }
 

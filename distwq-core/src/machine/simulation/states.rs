@@ -88,6 +88,8 @@ pub struct StatesTally {
     pub finals: u64,
     /// Runs in which a state could not be finished.
     pub not_finished: u64,
+    /// States that could not be finished when the run was over.
+    pub not_finished_unasked: u64,
     /// Runs whose user did not wait for all of them.
     pub finals_overdue: u64,
     /// Workers that were lost when they were to end their states.
@@ -104,6 +106,7 @@ impl std::ops::AddAssign for StatesTally {
         self.ended_late_tasks += other.ended_late_tasks;
         self.finals += other.finals;
         self.not_finished += other.not_finished;
+        self.not_finished_unasked += other.not_finished_unasked;
         self.finals_overdue += other.finals_overdue;
         self.finals_lost += other.finals_lost;
     }
@@ -159,6 +162,13 @@ pub(super) struct Keeper {
     are_told: bool,
 }
 
+impl Keeper {
+    /// Some state could not be finished, and the controller has not asked for it.
+    pub(super) fn is_not_finished(&self) -> bool {
+        !self.are_told && self.finals.iter().any(Result::is_err)
+    }
+}
+
 impl World<'_> {
     /// The executors begin, each with the state of its slot.
     pub(super) fn make_states(&mut self) {
@@ -191,7 +201,11 @@ impl World<'_> {
             Doing::MakesState => self.first_state(worker, slot),
             Doing::Alone { .. } | Doing::Member { .. } => self.new_state(worker, slot),
             Doing::EndsState => self.last_state(worker, slot),
-            Doing::Stops => self.returns(worker, slot),
+            Doing::Stops => {
+                self.end_state(worker, slot);
+                self.tell_not_finished(worker, slot);
+                self.returns(worker, slot);
+            }
             Doing::Nothing | Doing::Stopped => unreachable!("it attends to nothing"),
         }
     }
@@ -335,11 +349,35 @@ impl World<'_> {
     /// An executor is told that the run is over: it returns, after the end of its state.
     pub(super) fn stops(&mut self, worker: usize, slot: usize) {
         self.workers[worker].executors[slot].doing = Doing::Stops;
-        if std::mem::take(&mut self.workers[worker].executors[slot].keeper.is_made) {
-            let finish_ns_max = self.states_shape().finish_ns_max;
-            return self.attends(worker, slot, finish_ns_max);
+        let keeper = &self.workers[worker].executors[slot].keeper;
+        if keeper.are_told || !(keeper.is_made || keeper.is_not_finished()) {
+            return self.returns(worker, slot);
         }
-        self.returns(worker, slot);
+        let finish_ns_max = self.states_shape().finish_ns_max;
+        self.attends(worker, slot, finish_ns_max);
+    }
+
+    /// An executor returns, and tells why states could not be finished.
+    fn tell_not_finished(&mut self, worker: usize, slot: usize) {
+        let finals = self.workers[worker].executors[slot].keeper.finals.clone();
+        for failure in finals.into_iter().filter_map(Result::err) {
+            self.history.tally.states.not_finished_unasked += 1;
+            self.tell_worker(worker, Input::StateNotFinished { failure });
+        }
+    }
+
+    /// All ranks have joined in the end: the controller knows of a state that could not
+    /// be finished, and nobody has asked for.
+    pub(super) fn check_states_at_end(&self) {
+        let machine = &self.controller.machine;
+        assert!(!machine.has_unended_states(), "all workers say that their states have ended");
+        let untold =
+            |worker: &usize| self.workers[*worker].executors.iter().any(|executor| executor.keeper.is_not_finished());
+        let mut all = (0..self.workers.len()).filter(untold);
+        match machine.finish_failure() {
+            Some(failure) => assert!(all.any(|worker| failure.contains(&site(worker))), "{failure}, but it could be"),
+            None => assert!(all.all(|worker| self.workers[worker].is_dead), "nobody tells of states without an end"),
+        }
     }
 
     /// The user waits until all states are made before his body begins, if he does.

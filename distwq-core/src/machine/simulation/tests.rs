@@ -66,5 +66,6 @@ fn reaches_states(tally: &StatesTally) -> bool {
     let early_tasks = tally.ended_tasks - tally.ended_late_tasks;
     let often = [tally.made_anew, tally.not_made, tally.overdue, tally.ended_late_tasks, tally.finals];
     let seldom = [tally.not_made_anew, early_tasks, tally.not_finished, tally.finals_overdue, tally.finals_lost];
-    often.iter().all(|count| *count > SEEDS / 50) && seldom.iter().all(|count| *count > SEEDS / 500)
+    let seldom = seldom.into_iter().chain([tally.not_finished_unasked]);
+    often.iter().all(|count| *count > SEEDS / 50) && seldom.into_iter().all(|count| count > SEEDS / 500)
 }

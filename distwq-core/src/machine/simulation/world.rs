@@ -375,6 +375,7 @@ impl<'h> World<'h> {
         self.phase = Phase::Closed;
         self.tell(Input::Closed);
         assert!(self.controller.machine.is_closed());
+        self.check_states_at_end();
         if self.book.body_failed {
             return;
         }

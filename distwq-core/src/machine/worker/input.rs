@@ -35,6 +35,8 @@ pub(crate) enum Input<'a> {
     /// An executor has ended the state of its slot, as it was
     /// [asked](super::Worker::wants_final) to.
     StateEnded { slot: Slot, finals: Vec<Final> },
+    /// An executor could not end the state of its slot, which nobody has asked for.
+    StateNotFinished { failure: String },
     /// All executors have returned: nothing runs here any more.
     Finished,
 }

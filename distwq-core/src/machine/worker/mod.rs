@@ -157,8 +157,9 @@ impl Worker {
             }
             Input::StateLost { failure } => tell_states(Some(&failure), out),
             Input::StateEnded { slot, finals } => self.state_ended(slot, finals, out),
+            Input::StateNotFinished { failure } => self.states.cannot_finish(failure),
             Input::Finished => {
-                out.tell(&ToController::Stopped);
+                out.tell(&ToController::Stopped { failure: self.states.not_finished() });
                 out.flush();
                 let Self { ready, values, groups, .. } = self;
                 out.garbage.push(Box::new((take(ready), take(values), take(groups))));

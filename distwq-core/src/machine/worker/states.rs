@@ -23,12 +23,25 @@ pub(super) struct States {
     finals: Option<Vec<Option<Vec<Final>>>>,
     /// How many of them are still to do so.
     unended: usize,
+    /// Why one could not be ended that nobody has asked for.
+    not_finished: Option<String>,
 }
 
 impl States {
     /// None made yet, of so many slots; without any state there is nothing to make.
     pub(super) fn new(slots: u32, has_states: bool) -> Self {
-        Self { unmade: if has_states { slots } else { 0 }, failure: None, finals: None, unended: 0 }
+        let unmade = if has_states { slots } else { 0 };
+        Self { unmade, failure: None, finals: None, unended: 0, not_finished: None }
+    }
+
+    /// A state could not be ended that nobody has asked for.
+    pub(super) fn cannot_finish(&mut self, failure: String) {
+        self.not_finished.get_or_insert(failure);
+    }
+
+    /// Why, if so.
+    pub(super) fn not_finished(&self) -> Option<&str> {
+        self.not_finished.as_deref()
     }
 }
 

@@ -104,6 +104,22 @@ fn a_state_that_cannot_be_finished_is_told_with_its_site() {
 }
 
 #[test]
+fn a_state_that_cannot_be_finished_after_the_end_is_told_with_its_site() {
+    let mut play = with_states();
+    play.tell(Input::Stop { failed: false });
+    let unended = |play: &Play| play.controller.has_unended_states();
+    play.say(W2, &ToController::Stopped { failure: Some("no sum") });
+    assert!(unended(&play));
+    play.say(W1, &ToController::Stopped { failure: Some("no mean") });
+    let failure = "a state of rank 2 (host host2) could not be finished: no sum";
+    assert_eq!((unended(&play), play.controller.finish_failure()), (false, Some(failure)));
+
+    let mut play = Play::new();
+    play.tell(Input::Stop { failed: false });
+    assert!(!unended(&play), "there are no states");
+}
+
+#[test]
 fn what_is_not_here_when_the_run_is_over_never_comes() {
     let mut play = with_states();
     play.tell(Input::Stop { failed: false });

@@ -205,9 +205,9 @@ fn who_is_busy_at_the_end_is_named_with_its_tasks() {
     let both = [W1, W2].map(|rank| both.into_iter().find(|(on, _)| *on == rank).expect("each has two"));
     let told = both.map(|(rank, task)| busy(rank, task));
     assert_eq!(play.controller.who_is_busy(), format!("busy: {}, {}", told[0], told[1]));
-    play.say(W1, &ToController::Stopped);
+    play.say(W1, &ToController::Stopped { failure: None });
     assert_eq!(play.controller.who_is_busy(), format!("busy: {}", told[1]));
-    play.say(W2, &ToController::Stopped);
+    play.say(W2, &ToController::Stopped { failure: None });
     assert!(play.controller.who_is_busy().starts_with("all have stopped"));
     let idle = Play::with_workers(&[W3]);
     assert!(idle.controller.who_is_busy().starts_with("busy: rank 3 (host host3) with no task (does"));

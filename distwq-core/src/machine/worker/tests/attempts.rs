@@ -184,7 +184,10 @@ fn the_last_word_of_a_worker_is_that_nothing_runs_and_nothing_is_left() {
     worker.heard();
     assert!(worker.worker.leftovers().is_some());
     worker.worker.handle(0, Input::Finished, &mut worker.out);
-    assert_eq!((worker.heard(), worker.worker.leftovers()), (vec![said(&ToController::Stopped)], None));
+    assert_eq!(
+        (worker.heard(), worker.worker.leftovers()),
+        (vec![said(&ToController::Stopped { failure: None })], None)
+    );
 }
 
 #[test]

@@ -84,6 +84,18 @@ fn a_member_is_for_the_first_slot_alone() {
 }
 
 #[test]
+fn a_state_that_nobody_asks_for_and_that_cannot_be_finished_is_told_in_the_end() {
+    let mut worker = with_states();
+    worker.say([ToWorker::Stop { failed: false }]);
+    for failure in ["no sum", "no mean"] {
+        let failure = failure.to_owned();
+        worker.worker.handle(0, Input::StateNotFinished { failure }, &mut worker.out);
+    }
+    worker.worker.handle(0, Input::Finished, &mut worker.out);
+    assert_eq!(worker.heard(), [said(&ToController::Stopped { failure: Some("no sum") })]);
+}
+
+#[test]
 fn states_end_when_they_are_asked_for_and_are_told_together() {
     let mut worker = with_states();
     worker.state_made(None);
