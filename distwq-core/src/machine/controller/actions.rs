@@ -113,7 +113,11 @@ impl Controller {
         let may_not_have_begun =
             matches!(end, scheduler::End::Cancelled | scheduler::End::LimitReached { limit: Limit::Wait });
         if may_not_have_begun && let Some(entry) = self.table.get_mut(task) {
-            entry.forget_unbegun();
+            // One that was given up may go on: it counts.
+            let was_given_up = |&worker: &WorkerId| self.limits.was_given_up(worker, task);
+            if !entry.ran_on.workers().iter().any(was_given_up) {
+                entry.forget_unbegun();
+            }
         }
         let is_interrupted = self.is_interrupted();
         let Self { table, workers, limits, now, .. } = self;

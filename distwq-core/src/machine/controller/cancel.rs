@@ -78,7 +78,7 @@ impl Controller {
     /// All tasks of a graph have been added. Some may have failed, of what was before.
     pub(super) fn graph_has_begun(&mut self, out: &mut Outbox) {
         let pending = self.pending();
-        self.graph_runs.has_begun();
+        self.graph_runs.release(false);
         self.tell_scheduler(Event::Resume, out);
         if self.graph_runs.has_failed() {
             self.cancel_failed_graphs(out);

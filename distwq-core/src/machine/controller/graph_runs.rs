@@ -34,8 +34,9 @@ struct GraphRun {
 pub(super) struct GraphRuns {
     runs: FxHashMap<GraphRunId, GraphRun>,
     begun: u32,
-    /// The tasks of the newest are being added.
-    is_beginning: bool,
+    /// The tasks of the newest are being added, or some tasks end together: what follows
+    /// from a failure comes after that.
+    holds: bool,
     /// Those of which a task has failed, and whose others are to be cancelled.
     failed: Vec<GraphRunId>,
     /// The deadlines of those that have not ended.
@@ -56,7 +57,7 @@ impl GraphRuns {
     /// A graph of so many tasks starts. If a task of it fails, others are to be
     /// cancelled, if it `cancels`.
     pub(super) fn begin(&mut self, tasks: usize, cancels: bool) -> GraphRunId {
-        self.is_beginning = true;
+        self.holds = true;
         self.begun = self.begun.checked_add(1).expect("fewer than 2^32 graphs are started");
         let run = GraphRunId(NonZeroU32::new(self.begun).expect("it was counted up"));
         self.runs.insert(run, GraphRun { tasks, outstanding: tasks, cancels, ..GraphRun::default() });
@@ -124,16 +125,22 @@ impl GraphRuns {
         Some(id)
     }
 
-    /// All tasks of the newest have been added.
-    pub(super) fn has_begun(&mut self) {
-        self.is_beginning = false;
+    /// Several tasks are about to end together. Gives whether that was so already.
+    pub(super) fn hold(&mut self) -> bool {
+        std::mem::replace(&mut self.holds, true)
+    }
+
+    /// They have ended, or all tasks of the newest graph have been added; `still`: what
+    /// follows has to wait all the same.
+    pub(super) fn release(&mut self, still: bool) {
+        self.holds = still;
     }
 
     /// Whether a task has failed of one whose others are to be cancelled, as soon as all
     /// are there.
     #[inline]
     pub(super) fn has_failed(&self) -> bool {
-        !self.failed.is_empty() && !self.is_beginning
+        !self.failed.is_empty() && !self.holds
     }
 
     /// The next of these.

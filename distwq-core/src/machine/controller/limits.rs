@@ -246,6 +246,9 @@ impl Controller {
             return;
         }
         let pending = self.pending();
+        // All of them end by the deadline: a graph whose others are cancelled for that
+        // comes after.
+        let held = self.graph_runs.hold();
         self.tell_scheduler(Event::Expire { tasks }, out);
         for &task in tasks {
             if let Some(first) = self.groups.first_member(task) {
@@ -253,7 +256,11 @@ impl Controller {
                 self.give_up_group(task, first, Limit::Deadline, &failure, out);
             }
         }
+        self.graph_runs.release(held);
         self.tell_who_has_them(out);
+        if self.graph_runs.has_failed() {
+            self.cancel_failed_graphs(out);
+        }
         self.note_drained(pending, out);
     }
 

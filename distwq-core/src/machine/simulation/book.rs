@@ -217,7 +217,7 @@ impl Book {
         let may_be = model.cancelled.is_none_or(|sent| told <= sent);
         assert!(may_be, "attempt {told} of {} begins after it was cancelled", model.id);
         match group {
-            None => self.begins_alone(index, worker),
+            None => self.begins_alone(index, worker, told),
             Some((epoch, member, width)) => self.begins_in_group(index, worker, (epoch, told), (member, width)),
         }
         self.check_attempt(index, told);
@@ -227,12 +227,15 @@ impl Book {
         index
     }
 
-    fn begins_alone(&mut self, index: usize, worker: usize) {
+    fn begins_alone(&mut self, index: usize, worker: usize, attempt: u32) {
         let model = &mut self.tasks[index];
         assert!(matches!(model.behaviour, Behaviour::Single { .. }), "{} needs a group", model.id);
         assert!(model.running == 0 || model.limits.may_go_on(), "{} begins twice", model.id);
         model.begun += 1;
-        model.ran_on = Some(worker);
+        // One that was given up may come after the next.
+        if attempt >= model.told {
+            model.ran_on = Some(worker);
+        }
         self.retries += u64::from(model.begun > 1);
     }
 
@@ -262,7 +265,7 @@ impl Book {
         assert!(party.members[member].is_none(), "member {member} of {} begins twice", model.id);
         assert!(!party.members.contains(&Some(worker)), "the members of {} are on ranks of their own", model.id);
         party.members[member] = Some(worker);
-        if member == 0 {
+        if member == 0 && attempt >= model.told {
             model.ran_on = Some(worker);
         }
     }
@@ -491,12 +494,12 @@ impl Book {
         parties.retain(|_, party| !(party.is_over() && tasks[party.task].has_ended()));
     }
 
-    /// The groups of these tasks may be given up at any time from here on.
+    /// The groups of these tasks may be given up at any time from here on, also if all
+    /// members have left and the controller does not know.
     pub(super) fn may_be_given_up(&mut self, tasks: &[usize]) {
-        for party in self.parties.values_mut().filter(|party| tasks.contains(&party.task)) {
-            party.broken = true;
-            self.may_be_freed |= party.raw;
-        }
+        let of_tasks = |party: &&mut Party| tasks.contains(&party.task);
+        self.parties.values_mut().filter(of_tasks).for_each(|party| party.broken = true);
+        self.may_be_freed |= tasks.iter().any(|task| self.with_raw.contains(task));
     }
 
     /// The controller is about to be told that a worker is lost, which has this task.

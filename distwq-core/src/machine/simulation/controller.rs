@@ -234,6 +234,8 @@ impl World<'_> {
                 assert_eq!(failed, None, "it has failed, and the others of {graph_run:?} go on");
                 return true;
             }
+            let failed: Vec<usize> = self.ended.iter().copied().filter(of_graph).filter(has_failed).collect();
+            let deadline = self.common_deadline(&failed).filter(|_| !failed.is_empty());
             let others: Vec<usize> = (0..self.book.tasks.len()).filter(of_graph).collect();
             for index in others {
                 let id = self.book.tasks[index].id;
@@ -248,6 +250,14 @@ impl World<'_> {
                     _ if !self.controller.machine.has_ended(id) => true,
                     seen => matches!(seen, None | Some(Seen::Error(TaskError::Cancelled { .. }))),
                 };
+                let limits = &self.book.tasks[index].limits;
+                if deadline.is_some() && limits.deadline == deadline && self.ended.contains(&index) {
+                    let seen = self.seen(index);
+                    let was_cancelled = self.book.tasks[index].cancelled.is_some();
+                    let is_late = matches!(seen, Some(Seen::Error(TaskError::Cancelled { .. })));
+                    assert!(was_cancelled || !is_late, "{id} has reached its deadline, and ends as cancelled");
+                    self.history.tally.ended_together += u64::from(seen.is_some());
+                }
                 if is_cancelled {
                     self.book.tasks[index].cancelled.get_or_insert(attempts);
                     self.book.cancelled_graphs += 1;
@@ -259,7 +269,7 @@ impl World<'_> {
     }
 
     /// How a task has ended, as the controller says now. Nothing if it is gone already.
-    fn seen(&self, index: usize) -> Option<Seen> {
+    pub(super) fn seen(&self, index: usize) -> Option<Seen> {
         let model = &self.book.tasks[index];
         let machine = &self.controller.machine;
         let mut payload = Payload::EMPTY;

@@ -69,6 +69,10 @@ pub struct Tally {
     pub overran: u64,
     /// Tasks that ended at a run limit, a wait limit, a deadline.
     pub limits_reached: [u64; 3],
+    /// Graphs that were to end by a time.
+    pub graph_deadlines: u64,
+    /// Tasks of graphs that ended by a deadline for which others were cancelled.
+    pub ended_together: u64,
     /// Tasks that ended because all workers for them were set aside.
     pub stuck: u64,
     /// Tasks that no worker was to run.
@@ -116,6 +120,8 @@ impl std::ops::AddAssign for Tally {
         self.took_errors += other.took_errors;
         self.overran += other.overran;
         self.limits_reached.iter_mut().zip(other.limits_reached).for_each(|(sum, count)| *sum += count);
+        self.graph_deadlines += other.graph_deadlines;
+        self.ended_together += other.ended_together;
         self.stuck += other.stuck;
         self.nowhere += other.nowhere;
         self.denials += other.denials;

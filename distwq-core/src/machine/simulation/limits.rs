@@ -2,7 +2,7 @@
 //! tasks that want another worker or some time.
 
 use super::random::Random;
-use super::task::Task;
+use super::task::{Seen, Task};
 use super::world::World;
 use crate::function::remote::Failure;
 use crate::id::TaskId;
@@ -95,12 +95,13 @@ pub(super) fn check_limit(model: &Task, error: &TaskError, now: Ns) {
 }
 
 impl World<'_> {
-    /// The user says by when some tasks have to end.
+    /// The user says by when some tasks have to end, or all that are left of a graph.
     pub(super) fn user_sets_deadline(&mut self) {
-        let count = self.random.up_to(6);
-        let mut tasks: Vec<usize> = (0..count).filter_map(|_| self.random.pick(&self.unended).copied()).collect();
-        tasks.sort_unstable();
-        tasks.dedup();
+        let of_graph = if self.random.percent(50) { self.any_graph() } else { None };
+        let (graph_run, tasks) = match of_graph {
+            Some((graph_run, tasks)) => (Some(graph_run), tasks),
+            None => (None, self.some_unended()),
+        };
         let kept = self.controller.clock.keep(self.agenda.now(), 0);
         let at = kept + self.random.below(6 * self.shape.run_ns_max);
         for &index in &tasks {
@@ -109,9 +110,38 @@ impl World<'_> {
         }
         self.book.may_be_given_up(&tasks);
         let ids: Vec<TaskId> = tasks.iter().map(|&index| self.book.tasks[index].id).collect();
-        self.history.note(self.agenda.now(), || format!("the user wants {ids:?} to end by {at}"));
-        self.tell(Input::Deadline { tasks: &ids, at });
+        self.history.note(self.agenda.now(), || format!("the user wants {ids:?} of {graph_run:?} to end by {at}"));
+        match graph_run {
+            Some(graph_run) => self.tell(Input::GraphDeadline { graph_run, at }),
+            None => self.tell(Input::Deadline { tasks: &ids, at }),
+        }
+        self.history.tally.graph_deadlines += u64::from(graph_run.is_some());
         self.after_controller();
+    }
+
+    fn some_unended(&mut self) -> Vec<usize> {
+        let count = self.random.up_to(6);
+        let mut tasks: Vec<usize> = (0..count).filter_map(|_| self.random.pick(&self.unended).copied()).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        tasks
+    }
+
+    /// A graph is cancelled because these of its tasks have failed. If that is their
+    /// deadline, others of the same deadline have ended by it as well: gives it.
+    pub(super) fn common_deadline(&self, failed: &[usize]) -> Option<Ns> {
+        let deadline = |&index: &usize| match self.seen(index) {
+            Some(Seen::Error(error)) => match error.root() {
+                TaskError::LimitReached { limit: Limit::Deadline, site, .. } => {
+                    let root = self.book.index_of_serial(site.task)?;
+                    self.book.tasks[root].limits.deadline
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let all: Option<Vec<Ns>> = failed.iter().map(deadline).collect();
+        all?.into_iter().min()
     }
 
     /// After a turn of the controller: whatever had to end by now has.

@@ -33,7 +33,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
     let has_gone_wrong = [tally.lost, tally.lost_tasks, tally.exits, tally.unreadable, tally.stalled, tally.left_told];
     let cancels = [tally.cancelled, tally.cancelled_in_vain, tally.cancelled_early, tally.cancelled_running];
     let reached = reached && cancels.iter().all(|count| *count > SEEDS / 200);
-    let rare = [tally.stuck, tally.nowhere];
+    let rare = [tally.stuck, tally.nowhere, tally.graph_deadlines, tally.ended_together];
     let reached = reached && tally.overran > SEEDS / 10 && rare.iter().all(|count| *count > 0);
     let reached = reached && tally.limits_reached.iter().all(|count| *count > SEEDS / 100);
     let reached = reached

@@ -161,15 +161,20 @@ impl World<'_> {
 
     /// The user cancels a graph that runs, as `Run::cancel` does. False if there is none.
     fn user_cancels_graph(&mut self) -> bool {
-        let graphs = self.unended.iter().filter_map(|&index| self.book.tasks[index].graph_run);
-        let graphs: Vec<GraphRunId> = graphs.collect();
-        let Some(&graph_run) = self.random.pick(&graphs) else { return false };
+        let Some((graph_run, tasks)) = self.any_graph() else { return false };
         self.history.note(self.agenda.now(), || format!("the user cancels {graph_run:?}"));
-        let tasks = self.unended.iter().copied().filter(|&index| self.book.tasks[index].graph_run == Some(graph_run));
-        let waiting = self.note_cancelled(&tasks.collect::<Vec<_>>());
+        let waiting = self.note_cancelled(&tasks);
         self.tell(Input::CancelGraph { graph_run });
         self.check_cancelled(&waiting);
         true
+    }
+
+    /// A graph that runs, with its tasks that have not ended.
+    pub(super) fn any_graph(&mut self) -> Option<(GraphRunId, Vec<usize>)> {
+        let graph_of = |index: usize| self.book.tasks[index].graph_run;
+        let graphs: Vec<GraphRunId> = self.unended.iter().filter_map(|&index| graph_of(index)).collect();
+        let &graph_run = self.random.pick(&graphs)?;
+        Some((graph_run, self.unended.iter().copied().filter(|&index| graph_of(index) == Some(graph_run)).collect()))
     }
 
     /// The user cancels one task or a few, as `Handle::cancel` does.

@@ -207,6 +207,41 @@ fn a_limit_of_one_task_cancels_the_others_of_a_graph_that_wants_that() {
     assert!(matches!(play.error(other), Some(TaskError::Cancelled { .. })), "{:?}", play.error(other));
 }
 
+/// Both are of one graph whose tasks are cancelled when one fails; the other task of it
+/// has no deadline.
+#[test]
+fn tasks_of_one_deadline_end_by_it_before_the_first_of_them_cancels_the_others() {
+    let mut play = Play::with_workers(&[W1, W2, W3, W4]);
+    let graph_run = play.begin_graph(true);
+    let of_graph = |remote| NewTask { graph_run: Some(graph_run), ..plain(remote) };
+    let wide = Options { ranks: Some(2), ..Options::default() };
+    let [single, other] = [(); 2].map(|()| play.add_new(&of_graph(&SINGLE)));
+    let new = NewTask { options: Some(&wide), ..of_graph(&GROUP) };
+    // What is held is not looked through: it reserves no workers before the graph ends.
+    play.controller.handle(play.now, Input::Task { new: &new, plain: Encoded::Few(&[]) }, &mut play.out);
+    let group = play.out.added;
+    play.tell(Input::GraphEnds);
+    play.members_of(group).iter().for_each(|&member| play.say(member, &ToController::Ready { epoch: 1 }));
+    let at = play.now + 10;
+    play.tell(Input::Deadline { tasks: &[single, group], at });
+    play.pass(10);
+    assert_eq!([single, group].map(|task| play.limit_of(task)), [Some(Limit::Deadline); 2]);
+    let worker = play.controller.info(other).expect("it has a handle").ranks[0];
+    play.say(worker, &ToController::NotBegun { tasks: vec![other] });
+    assert!(matches!(play.error(other), Some(TaskError::Cancelled { .. })), "{:?}", play.error(other));
+}
+
+#[test]
+fn an_attempt_that_goes_on_after_a_cancel_and_a_deadline_counts() {
+    let mut play = Play::with_workers(&[W3]);
+    let task = play.add_new(&plain(&SINGLE));
+    play.tell(Input::Cancel { tasks: &[task] });
+    play.tell(Input::Deadline { tasks: &[task], at: play.now });
+    let error = play.error(task).expect("it has ended");
+    assert!(matches!(error, TaskError::Cancelled { .. }), "{error:?}");
+    assert_eq!(error.site().map(|site| (site.attempts, site.rank)), Some((1, Some(W3))));
+}
+
 #[test]
 fn after_the_time_limit_every_task_ends_at_once() {
     let mut play = Play::new();
