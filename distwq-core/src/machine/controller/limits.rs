@@ -186,11 +186,17 @@ impl Controller {
         let pending = self.pending();
         self.look_at_silent(out);
         self.note_drained(pending, out);
+        // Those that have come together are one: what they end others for comes after.
+        let held = self.graph_runs.hold();
         while let Some(tasks) = self.limits.take_due(self.now) {
             self.expire(&tasks, out);
         }
         while let Some(graph_run) = self.graph_runs.take_due(self.now) {
             self.expire_graph(graph_run, out);
+        }
+        self.graph_runs.release(held);
+        if self.graph_runs.has_failed() {
+            self.cancel_failed_graphs(out);
         }
         if self.limits.time_limit.is_some_and(|at| at <= self.now) {
             self.limits.time_limit = None;
@@ -388,6 +394,7 @@ impl Controller {
 
     /// Whether something is due at a time for tasks that have not ended.
     pub(crate) fn waits_for_time(&self) -> bool {
-        self.pending() > 0 && (self.scheduler.has_due() || self.limits.next_ns().is_some())
+        let is_due = || self.limits.next_ns().or(self.graph_runs.next_due()).is_some();
+        self.pending() > 0 && (self.scheduler.has_due() || is_due())
     }
 }
