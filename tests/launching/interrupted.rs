@@ -12,8 +12,9 @@ pub(super) fn goes_on(cluster: &Cluster) {
     assert!(cluster.is_interrupted());
     let handle = cluster.submit(square::call(3));
     assert!(handle.is_done(), "it has ended as it was submitted");
-    let end = handle.get();
-    assert!(is_interruption(&end) && end.unwrap_err().to_string().contains("a signal has come"));
+    assert!(is_interruption(&handle.get()));
+    let error = handle.get().expect_err("it was cancelled");
+    assert!(error.to_string().contains("a signal has come"), "{error}");
 
     let mut graph = Graph::new();
     let first = graph.add(square::call(1));
@@ -39,7 +40,7 @@ pub(super) fn goes_on(cluster: &Cluster) {
     let endless = || (0..).inspect(|_: &i64| _ = pulled.fetch_add(1, Ordering::Relaxed));
     let results: Vec<_> = cluster.map(square::call, endless()).collect();
     assert!(results.len() == 1 && is_interruption(&results[0]), "{results:?}");
-    let reduced = cluster.map(square::call, endless()).tree_reduce(|a, b| add::call(a, b));
+    let reduced = cluster.map(square::call, endless()).tree_reduce(add::call);
     assert!(is_interruption(&reduced));
     assert_eq!(pulled.load(Ordering::Relaxed), 0, "nothing is pulled");
     assert_eq!(cluster.map(square::call, 0..0_i64).count(), 0);
@@ -54,13 +55,13 @@ fn add(a: i64, b: i64) -> i64 {
 /// Gives the item, but waits for a cancel with this one.
 #[remote]
 fn stops_at(ctx: &Context, x: i64, at: i64) -> Result<i64, String> {
-    while x == at {
-        if ctx.cancelled() {
-            return Err("it was cancelled".to_owned());
-        }
+    if x != at {
+        return Ok(x);
+    }
+    while !ctx.cancelled() {
         thread::sleep(Duration::from_millis(1));
     }
-    Ok(x)
+    Err("it was cancelled".to_owned())
 }
 
 /// A signal comes while maps run: each gives what there is, one error, and ends.
@@ -76,7 +77,7 @@ pub(super) fn map(cluster: &Cluster, signal: &str) {
     thread::scope(|scope| {
         scope.spawn(|| {
             let items = (0..).inspect(|_: &i64| _ = pulled_by_sum.fetch_add(1, Ordering::Relaxed));
-            let sum = cluster.map(|x| stops_at::call(x, -1), items).tree_reduce(|a, b| add::call(a, b));
+            let sum = cluster.map(|x| stops_at::call(x, -1), items).tree_reduce(add::call);
             reduced = Some(sum);
         });
         while pulled_by_sum.load(Ordering::Relaxed) < 100 {

@@ -106,7 +106,9 @@ impl GraphRuns {
     pub(super) fn limit(&mut self, id: GraphRunId, at: Ns) {
         let Some(run) = self.runs.get_mut(&id).filter(|run| run.outstanding > 0) else { return };
         let before = run.deadline.replace(run.deadline.map_or(at, |before| before.min(at)));
-        before.into_iter().for_each(|before| drop(self.due.remove(&(before, id))));
+        if let Some(before) = before {
+            self.due.remove(&(before, id));
+        }
         self.due.extend(run.deadline.map(|at| (at, id)));
     }
 

@@ -35,7 +35,7 @@ impl Book {
             check_attempts(model, attempts);
         }
         let expects_value = matches!(model.expected, Expected::Value { .. });
-        let is_certain = !is_excused && !(may_have_failed && expects_value);
+        let is_certain = !(is_excused || may_have_failed && expects_value);
         let gave = is_certain.then_some(expects_value);
         let seen = seen.unwrap_or(Seen::Gone { gave });
         let root = if let Seen::Error(error) = &seen { Some(self.root_of(index, error)) } else { None };

@@ -171,7 +171,7 @@ fn the_deadline_of_a_graph_goes_with_its_last_task_and_stays_without_anybody_who
     let mut play = Play::with_workers(&[W3]);
     let [short, long] = [(); 2].map(|()| {
         let graph_run = play.begin_graph(false);
-        let tasks = [(); 2].map(|()| play.add_new(&NewTask { graph_run: Some(graph_run), ..plain(&SINGLE) }));
+        let tasks = [(); 2].map(|()| play.add_new(&NewTask { origin: Origin::Graph(graph_run), ..plain(&SINGLE) }));
         play.tell(Input::GraphEnds);
         (graph_run, tasks)
     });
@@ -213,7 +213,7 @@ fn a_limit_of_one_task_cancels_the_others_of_a_graph_that_wants_that() {
 fn tasks_of_one_deadline_end_by_it_before_the_first_of_them_cancels_the_others() {
     let mut play = Play::with_workers(&[W1, W2, W3, W4]);
     let graph_run = play.begin_graph(true);
-    let of_graph = |remote| NewTask { graph_run: Some(graph_run), ..plain(remote) };
+    let of_graph = |remote| NewTask { origin: Origin::Graph(graph_run), ..plain(remote) };
     let wide = Options { ranks: Some(2), ..Options::default() };
     let [single, other] = [(); 2].map(|()| play.add_new(&of_graph(&SINGLE)));
     let new = NewTask { options: Some(&wide), ..of_graph(&GROUP) };
