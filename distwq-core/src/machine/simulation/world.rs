@@ -82,7 +82,7 @@ impl Shape {
             latency_ns_max: *random.pick(&[2_000, 50_000, 1_000_000]).expect("there are some"),
             lag_ns_max: *random.pick(&[0, 3_000, 30_000]).expect("there are some"),
             failing_percent: *random.pick(&[0, 15, 50]).expect("there are some"),
-            wide_percent: *random.pick(&[0, 10, 40]).expect("there are some"),
+            wide_percent: *random.pick(&[0, 20, 40]).expect("there are some"),
             map_percent: *random.pick(&[0, 20, 60]).expect("there are some"),
             large_percent: *random.pick(&[2, 2, 50]).expect("there are some"),
             output_bytes_max: *random.pick(&[20, 400, 4_000, 40_000]).expect("there are some"),

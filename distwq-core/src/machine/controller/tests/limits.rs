@@ -212,7 +212,9 @@ fn a_limit_of_one_task_cancels_the_others_of_a_graph_that_wants_that() {
 #[test]
 fn tasks_of_one_deadline_end_by_it_before_the_first_of_them_cancels_the_others() {
     let mut play = Play::with_workers(&[W1, W2, W3, W4]);
-    let graph_run = play.begin_graph(true);
+    let size = GraphSize { tasks: 3, values: 0, dependencies: 0, inputs_room: 0 };
+    play.tell(Input::GraphBegins { size, cancels: true });
+    let graph_run = play.out.graph_run.take().expect("it was started");
     let of_graph = |remote| NewTask { origin: Origin::Graph(graph_run), ..plain(remote) };
     let wide = Options { ranks: Some(2), ..Options::default() };
     let [single, other] = [(); 2].map(|()| play.add_new(&of_graph(&SINGLE)));
