@@ -301,7 +301,7 @@ fn reluctant(ctx: &Context, x: u32) -> Result<(u32, u32), String> {
 
 #[distwq::test(ranks = [2, 3, 4])]
 fn each_item_has_its_own_retries_whatever_travels_with_it(cluster: &Cluster) {
-    for chunk in [1, 5, 40] {
+    for (rounds, chunk) in (1..).zip([1, 5, 40]) {
         let map = cluster.map(|x| reluctant::call(x).retries(2), 0..40).chunk(chunk);
         for (x, result) in (0..).zip(map) {
             if x % 4 < 3 {
@@ -315,6 +315,10 @@ fn each_item_has_its_own_retries_whatever_travels_with_it(cluster: &Cluster) {
         let found: BTreeSet<(usize, u32)> =
             map.map(|(index, result)| (index, result.expect("four will do").1)).collect();
         assert_eq!(found, (0..40).map(|x| (x as usize, x % 4 + 1)).collect());
+        // Each counts once, as it has ended for good.
+        let distwq::Stats { submitted, done, failed, cancelled, outstanding, .. } = cluster.stats();
+        assert_eq!((submitted, done, failed), (rounds * 80, rounds * 70, rounds * 10));
+        assert_eq!((cancelled, outstanding), (0, 0));
     }
 }
 

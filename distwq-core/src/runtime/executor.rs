@@ -146,7 +146,7 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
         attempt.failure = match items {
             Some(items) if items.count > 1 => {
                 let ran = items::run(task, items, &site, output, keeper.as_mut());
-                attempt.items = Some((ran.items, ran.failed));
+                attempt.items = Some(ran.items);
                 ran.failure
             }
             _ => {

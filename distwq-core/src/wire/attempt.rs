@@ -15,6 +15,7 @@ use crate::function::registry::FunctionId;
 use crate::function::remote::{Failure, InputArgument};
 use crate::id::{Rank, TaskId};
 use crate::task::items::Items;
+use crate::wire::chunk::WithoutValue;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use zerocopy::little_endian::{U32, U64};
@@ -125,6 +126,8 @@ pub(crate) struct DoneFields {
 pub(crate) struct DoneTail<'a> {
     /// Whether the attempt asked for the raw communicator of its group.
     pub(crate) raw: bool,
+    /// Of the items of a map whose outcomes it gives.
+    pub(crate) without_value: WithoutValue,
     #[serde(borrow)]
     pub(crate) outcome: Result<Given<Blob<'a>>, Failure>,
 }
@@ -364,7 +367,7 @@ mod tests {
     fn a_done_is_read_as_it_was_written() {
         let mut frame = Frame::default();
         let outcome = Err(Failure::Panicked("no".to_owned()));
-        for tail in [None, Some(DoneTail { raw: true, outcome })] {
+        for tail in [None, Some(DoneTail { raw: true, without_value: WithoutValue::NONE, outcome })] {
             let fields = DoneFields::new(TASK, 1 << 60, 3);
             assert!(push(&mut frame.body, fields, |body| body.write_all(&[4]).is_ok(), tail.as_ref()));
         }

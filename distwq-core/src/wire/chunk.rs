@@ -13,6 +13,7 @@
 
 use crate::codec::{self, CodecError, PayloadWriter};
 use crate::function::remote::Failure;
+use serde::{Deserialize, Serialize};
 
 /// Of the length of arguments: a label comes first.
 const LABEL: u64 = 1 << 63;
@@ -55,18 +56,32 @@ pub(crate) fn next_call<'a>(calls: &mut &'a [u8]) -> Option<Call<'a>> {
     Some(Call { label, arguments: take_many(calls, header & !LABEL)? })
 }
 
+/// How many items of a chunk have given no value.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct WithoutValue {
+    pub(crate) failed: u32,
+    pub(crate) cancelled: u32,
+}
+
+impl WithoutValue {
+    /// All have given one.
+    pub(crate) const NONE: Self = Self { failed: 0, cancelled: 0 };
+}
+
 /// Writes the outcomes of a chunk behind each other.
 #[derive(Debug)]
 pub(crate) struct OutcomeWriter<'a> {
     output: &'a mut PayloadWriter,
     /// Where the next outcome begins, or the one that is being written.
     begin: usize,
+    /// Those that have been written and are no values.
+    without_value: WithoutValue,
 }
 
 impl<'a> OutcomeWriter<'a> {
     pub(crate) fn new(output: &'a mut PayloadWriter) -> Self {
         let begin = output.len();
-        Self { output, begin }
+        Self { output, begin, without_value: WithoutValue::NONE }
     }
 
     /// Where the value of the next item is written.
@@ -89,6 +104,7 @@ impl<'a> OutcomeWriter<'a> {
         self.output.truncate(self.begin);
         let mut bytes = Vec::new();
         codec::encode_into(failure, &mut bytes).expect("a failure is made of plain data");
+        self.without_value.failed += 1;
         self.output.append_bytes(&(bytes.len() as u64 | FAILURE << KIND_AT).to_le_bytes());
         self.output.append_bytes(&bytes);
         self.begin = self.output.len();
@@ -97,8 +113,14 @@ impl<'a> OutcomeWriter<'a> {
     /// The item was cancelled and gives no value; what was written of one goes.
     pub(crate) fn cancelled(&mut self) {
         self.output.truncate(self.begin);
+        self.without_value.cancelled += 1;
         self.output.append_bytes(&(CANCELLED << KIND_AT).to_le_bytes());
         self.begin = self.output.len();
+    }
+
+    /// How many outcomes were no values.
+    pub(crate) fn without_value(&self) -> WithoutValue {
+        self.without_value
     }
 }
 
@@ -187,6 +209,7 @@ mod tests {
             writer.value();
             writer.end_value();
             writer.cancelled();
+            assert_eq!(writer.without_value(), WithoutValue { failed: 1, cancelled: 1 });
             let payload = output.finish();
             let mut left = payload.as_slice();
             assert_eq!(next_outcome(&mut left), Some(Outcome::Value(&[7; 5])));

@@ -6,12 +6,14 @@ use super::outbox::Outbox;
 use super::retry::what_follows;
 use super::table::RanOn;
 use super::{Controller, Encoded, NewTask};
+use crate::codec::CodecError;
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
 use crate::machine::scheduler::{FailedBefore, Retry, Spec};
 use crate::outcome::error::TaskError;
 use crate::outcome::failure::RetryOn;
 use crate::task::items::Items;
+use crate::wire::chunk::WithoutValue;
 use rustc_hash::FxHashMap;
 
 /// The items of each such task that has not ended.
@@ -61,13 +63,30 @@ impl Controller {
         });
         self.items.0.insert(task, items);
         self.queue.takes(bytes);
-        self.counts.submitted += u64::from(items.count);
+        match failed {
+            None => self.counts.submitted += u64::from(items.count),
+            // It was submitted before, and has not failed for good.
+            Some(_) => self.counts.failed -= u64::from(items.count),
+        }
         let retry_on = new.options.map_or(RetryOn::DEFAULT, |options| options.terms.retry_on);
         let failed = failed.and_then(|failed| self.failed_before(&failed, retry_on));
         let may_prompt = self.workers.has_idle();
         self.add_with_wishes(task, new, Spec { failed, origin: new.origin, ..self.spec_of(remote) }, out);
         self.was_added(task, may_prompt, out);
         task
+    }
+
+    /// A worker tells how many items of a task have no value.
+    ///
+    /// # Errors
+    /// If there are not so many.
+    pub(super) fn check_items(&self, task: TaskId, without_value: WithoutValue) -> Result<(), CodecError> {
+        let WithoutValue { failed, cancelled } = without_value;
+        let count = if without_value == WithoutValue::NONE { 0 } else { self.items.get(task).map_or(0, |of| of.count) };
+        match failed.checked_add(cancelled) {
+            Some(told) if told <= count => Ok(()),
+            _ => Err(CodecError(format!("it tells of more items of {task} than there are"))),
+        }
     }
 
     /// What the scheduler has to know of an item that has failed among others. What is no

@@ -53,6 +53,7 @@ use crate::config::Settings;
 use crate::function::registry::Registry;
 use crate::id::{GraphRunId, Rank, TaskId, WorkerId};
 use crate::outcome::error::{RunError, TaskError};
+use crate::wire::chunk::WithoutValue;
 use crate::wire::message::{ToPeer, ToWorker};
 use cancel::Cancelled;
 use dispatch::Functions;
@@ -93,6 +94,16 @@ struct Counts {
     done: u64,
     failed: u64,
     cancelled: u64,
+}
+
+impl Counts {
+    /// Of the items of a task that has given outcomes, and was counted as done, some have no
+    /// value.
+    fn gave_no_value(&mut self, WithoutValue { failed, cancelled }: WithoutValue) {
+        self.done -= u64::from(failed) + u64::from(cancelled);
+        self.failed += u64::from(failed);
+        self.cancelled += u64::from(cancelled);
+    }
 }
 
 /// The state of the controller.

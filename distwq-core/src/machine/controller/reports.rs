@@ -14,6 +14,7 @@ use crate::id::{Rank, TaskId, WorkerId};
 use crate::machine::scheduler::{Event, Made};
 use crate::machine::{Notice, Ns};
 use crate::wire::attempt::{Done, DoneTail, Given};
+use crate::wire::chunk::WithoutValue;
 use crate::wire::message::{ToController, ToPeer, ToWorker};
 use crate::wire::report::Report;
 
@@ -174,13 +175,16 @@ impl Controller {
         out: &mut Outbox,
     ) -> Result<(), CodecError> {
         let task = done.task();
-        let (raw, outcome) = match tail {
-            None => (false, Ok(Given::Here(Encoded::Few(done.bytes)))),
-            Some(DoneTail { raw, outcome: Ok(Given::Here(blob)) }) => {
-                (raw, Ok(Given::Here(Encoded::Many(frame.payload(blob)?))))
+        let (raw, without_value, outcome) = match tail {
+            None => (false, WithoutValue::NONE, Ok(Given::Here(Encoded::Few(done.bytes)))),
+            Some(DoneTail { raw, without_value, outcome }) => {
+                let outcome = match outcome {
+                    Ok(Given::Here(blob)) => Ok(Given::Here(Encoded::Many(frame.payload(blob)?))),
+                    Ok(Given::Resident { bytes }) => Ok(Given::Resident { bytes }),
+                    Err(failure) => Err(failure),
+                };
+                (raw, without_value, outcome)
             }
-            Some(DoneTail { raw, outcome: Ok(Given::Resident { bytes }) }) => (raw, Ok(Given::Resident { bytes })),
-            Some(DoneTail { raw, outcome: Err(failure) }) => (raw, Err(failure)),
         };
         let keeps = matches!(outcome, Ok(Given::Resident { .. }));
         if self.came_back(worker, task, (raw, keeps), out) {
@@ -192,7 +196,12 @@ impl Controller {
             return Ok(());
         }
         match outcome {
-            Ok(given) => self.given(worker, done, given, out),
+            Ok(given) => {
+                self.check_items(task, without_value)?;
+                self.given(worker, done, given, out)?;
+                self.counts.gave_no_value(without_value);
+                Ok(())
+            }
             Err(failure) => self.failed(worker, task, done.times(), failure, out),
         }
     }

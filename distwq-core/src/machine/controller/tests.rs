@@ -24,6 +24,7 @@ use crate::id::Origin;
 use crate::machine::Notice;
 use crate::outcome::finish::FinishError;
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given, OfAttempt, RunFields};
+use crate::wire::chunk::WithoutValue;
 use crate::wire::message::ToController;
 
 const W1: Rank = Rank(1);
@@ -118,7 +119,7 @@ impl Play {
         outcome: Result<Given<crate::codec::frame::Blob<'_>>, Failure>,
     ) {
         let mut frame = Frame::default();
-        let tail = DoneTail { raw, outcome };
+        let tail = DoneTail { raw, without_value: WithoutValue::NONE, outcome };
         attempt::push(&mut frame.body, DoneFields::new(task, started_ns, ran_ns), |_| true, Some(&tail));
         self.tell(Input::Frame { from, frame: &frame });
     }

@@ -3,7 +3,7 @@
 
 use crate::codec::{self, Payload, PayloadWriter};
 use crate::function::remote::Failure;
-use crate::wire::chunk::OutcomeWriter;
+use crate::wire::chunk::{OutcomeWriter, WithoutValue};
 
 /// What a value is before it is encoded.
 #[derive(Clone, Debug)]
@@ -39,6 +39,13 @@ impl Content {
         let mut writer = PayloadWriter::new();
         self.write(&mut writer);
         writer.finish()
+    }
+
+    /// How many outcomes of items are no values.
+    pub(super) fn without_value(&self) -> WithoutValue {
+        let Self::Outcomes { outcomes, begun } = self else { return WithoutValue::NONE };
+        let failed = outcomes[..*begun].iter().filter(|outcome| outcome.is_err()).count();
+        WithoutValue { failed: failed as u32, cancelled: (outcomes.len() - begun) as u32 }
     }
 
     /// Writes it as a task writes its output.

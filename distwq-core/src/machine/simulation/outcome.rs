@@ -9,6 +9,7 @@ use super::task::{Behaviour, Expected, Seen, Task};
 use crate::id::GraphRunId;
 use crate::outcome::error::TaskError;
 use crate::outcome::failure::RetryOn;
+use crate::wire::chunk::WithoutValue;
 
 impl Book {
     /// The controller says that a task has ended so. Nothing is known of one that was
@@ -51,7 +52,10 @@ impl Book {
         match model.has_value() {
             Some(true) => {
                 assert!(model.has_given, "{} ends with a value that nobody gave", model.id);
-                self.done += weight;
+                let WithoutValue { failed, cancelled } = model.content.without_value();
+                let without_value = u64::from(failed + cancelled);
+                self.done += weight - without_value;
+                self.failed += without_value;
             }
             Some(false) => self.failed += weight,
             None => self.open += weight,

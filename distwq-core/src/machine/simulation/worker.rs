@@ -15,7 +15,7 @@ use crate::function::registry::Registry;
 use crate::function::remote::Failure;
 use crate::id::{Rank, Slot, TaskId};
 use crate::machine::Ns;
-use crate::machine::worker::{Attempt, Awaited, Halt, Input, Next, Outbox, Worker};
+use crate::machine::worker::{Attempt, Awaited, Halt, Input, ItemsRun, Next, Outbox, Worker};
 use crate::task::lines::Line;
 use crate::wire::attempt::Run;
 use crate::wire::message::ToWorker;
@@ -519,6 +519,9 @@ impl World<'_> {
         given.plain = Payload::EMPTY;
         given.inputs = Vec::new();
         attempt.failure = failure.map(Box::new);
+        let without_value = model.content.without_value();
+        attempt.items =
+            model.gives_outcomes().then_some(ItemsRun { ran: 0, failed: without_value.failed, without_value });
         if self.random.percent(3) {
             let line = Line {
                 task: model.id.serial(),

@@ -5,6 +5,7 @@ use super::task::Task;
 use crate::codec::PayloadWriter;
 use crate::function::remote::Failure;
 use crate::task::current::Described;
+use crate::wire::chunk::WithoutValue;
 
 /// One attempt on an executor, and what became of it: reused for one after another, so
 /// that none is moved.
@@ -21,11 +22,21 @@ pub(crate) struct Attempt {
     pub(crate) output: PayloadWriter,
     /// It was of several items of a map, and the output tells what became of each.
     pub(crate) gives_outcomes: bool,
-    /// How many items of a map have run, and how many of them have failed, if it was of
-    /// several.
-    pub(crate) items: Option<(u32, u32)>,
+    /// What became of the items of a map, if it was of several.
+    pub(crate) items: Option<ItemsRun>,
     /// Why it has given no output.
     pub(crate) failure: Option<Box<Failure>>,
+}
+
+/// What became of several items of a map.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ItemsRun {
+    /// How many have run.
+    pub(crate) ran: u32,
+    /// How many of them have failed.
+    pub(crate) failed: u32,
+    /// How many of all have no value, where each has an outcome of its own.
+    pub(crate) without_value: WithoutValue,
 }
 
 impl Attempt {

@@ -47,7 +47,7 @@ impl Figures {
         let runs = &mut self.runs[function.0 as usize];
         match attempt.items.take() {
             None => runs.add(ran_ns, attempt.failure.is_some()),
-            Some((ran, failed)) => runs.add_items(ran_ns, ran, failed),
+            Some(items) => runs.add_items(ran_ns, items.ran, items.failed),
         }
         self.init_ns += attempt.init_ns;
         let description = attempt.description.take();

@@ -8,6 +8,7 @@ use super::values::Missing;
 use super::{Task, Worker};
 use crate::function::remote::Failure;
 use crate::id::{Rank, TaskId};
+use crate::wire::chunk::WithoutValue;
 use crate::wire::message::{ToController, ToPeer};
 use rustc_hash::FxHashSet;
 
@@ -77,7 +78,7 @@ impl Worker {
     /// A task that never began has ended.
     pub(super) fn gave_up(&mut self, task: Task, failure: Failure, out: &mut Outbox) {
         self.descriptions.take(task.id);
-        out.done(task.id, (self.now, 0), false, Err(Box::new(failure)));
+        out.done(task.id, (self.now, 0), (false, WithoutValue::NONE), Err(Box::new(failure)));
         out.garbage.push(Box::new(task));
     }
 

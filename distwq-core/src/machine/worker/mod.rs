@@ -25,7 +25,7 @@ mod task;
 mod tests;
 mod values;
 
-pub(crate) use attempt::Attempt;
+pub(crate) use attempt::{Attempt, ItemsRun};
 pub(crate) use input::{Awaited, Input, Next};
 pub(crate) use outbox::{Halt, Outbox};
 pub(crate) use task::Task;
@@ -39,6 +39,7 @@ use crate::config::Settings;
 use crate::function::registry::{FunctionId, Registry, Remote};
 use crate::id::{Rank, Slot, TaskId};
 use crate::wire::attempt::{Given, GroupOfRun, Run, RunTail};
+use crate::wire::chunk::WithoutValue;
 use crate::wire::members::Members;
 use crate::wire::message::{ToController, ToPeer, ToWorker};
 use crate::wire::report::Report;
@@ -221,6 +222,7 @@ impl Worker {
         if !self.limits.is_empty() {
             self.limits.end(slot, attempt);
         }
+        let without_value = attempt.items.map_or(WithoutValue::NONE, |items| items.without_value);
         self.figures.ended(attempt);
         let &mut Attempt { ref ready, started_ns, ran_ns, gives_outcomes, ref mut output, ref mut failure, .. } =
             attempt;
@@ -237,7 +239,7 @@ impl Worker {
                 Ok(Given::Resident { bytes })
             }
         };
-        out.done(task, (started_ns, ran_ns), raw, outcome);
+        out.done(task, (started_ns, ran_ns), (raw, without_value), outcome);
     }
 
     fn receive(&mut self, from: Rank, frame: &Frame, out: &mut Outbox) -> Result<(), CodecError> {

@@ -8,6 +8,7 @@ use crate::id::{Rank, Slot, TaskId};
 use crate::machine::{Garbage, Happened, Ns, Outgoing};
 use crate::task::recipe::Final;
 use crate::wire::attempt::{self, DoneFields, DoneTail, Given};
+use crate::wire::chunk::WithoutValue;
 use crate::wire::message::{ToController, ToPeer, ToWorker};
 use std::mem::take;
 
@@ -77,28 +78,30 @@ impl Outbox {
     }
 
     /// Tells the controller how an attempt has ended; `raw`: it asked for the raw
-    /// communicator of its group. An output is taken if it does not fit behind the
-    /// header.
+    /// communicator of its group; and how many items have no value, if it gives outcomes.
+    /// An output is taken if it does not fit behind the header.
     #[inline(always)]
     pub(super) fn done(
         &mut self,
         task: TaskId,
         (started_ns, ran_ns): (Ns, Ns),
-        raw: bool,
+        (raw, without_value): (bool, WithoutValue),
         outcome: Result<Given<&mut PayloadWriter>, Box<Failure>>,
     ) {
         self.reports += 1;
         let body = &mut self.report.body;
         let fields = DoneFields::new(task, started_ns, ran_ns);
         match outcome {
-            Ok(Given::Here(output)) if !raw && output.len() <= attempt::BYTES_MAX => {
+            Ok(Given::Here(output))
+                if !raw && without_value == WithoutValue::NONE && output.len() <= attempt::BYTES_MAX =>
+            {
                 let push = |body: &mut Vec<u8>| {
                     output.append_to(body);
                     true
                 };
                 attempt::push(body, fields, push, None);
             }
-            outcome => self.done_with_tail(fields, raw, outcome),
+            outcome => self.done_with_tail(fields, (raw, without_value), outcome),
         }
     }
 
@@ -106,7 +109,7 @@ impl Outbox {
     fn done_with_tail(
         &mut self,
         fields: DoneFields,
-        raw: bool,
+        (raw, without_value): (bool, WithoutValue),
         outcome: Result<Given<&mut PayloadWriter>, Box<Failure>>,
     ) {
         let payload;
@@ -118,7 +121,7 @@ impl Outbox {
             Ok(Given::Resident { bytes }) => Ok(Given::Resident { bytes }),
             Err(failure) => Err(*failure),
         };
-        attempt::push(&mut self.report.body, fields, |_| true, Some(&DoneTail { raw, outcome }));
+        attempt::push(&mut self.report.body, fields, |_| true, Some(&DoneTail { raw, without_value, outcome }));
     }
 
     /// Says something to another rank, in a frame of its own, unless the run is over.

@@ -5,21 +5,18 @@ use super::Keeper;
 use crate::codec::PayloadWriter;
 use crate::function::registry::{Body, FunctionId, Registry, Remote};
 use crate::function::remote::{Failure, Invocation};
-use crate::machine::worker::Task;
+use crate::machine::worker::{ItemsRun, Task};
 use crate::panics;
 use crate::runtime::observer;
 use crate::task::context::SlotSite;
 use crate::task::current::{self, Described};
 use crate::task::items::Items;
-use crate::wire::chunk::{self, Call, OutcomeWriter};
+use crate::wire::chunk::{self, Call, OutcomeWriter, WithoutValue};
 
-/// What has become of the items of a task.
+/// What has become of a task of several items.
 pub(super) struct Ran {
-    /// How many have run.
-    pub(super) items: u32,
-    /// How many of them have failed.
-    pub(super) failed: u32,
-    /// Why the task as a whole has.
+    pub(super) items: ItemsRun,
+    /// Why the task as a whole has failed.
     pub(super) failure: Option<Box<Failure>>,
 }
 
@@ -37,21 +34,21 @@ pub(super) fn run(
     output.clear();
     current::set(Some((task.id, remote.path)));
     let mut calls = Calls { left: task.plain.as_slice(), items, next: 0, site, attempt, is_labelled: false };
-    let (failed, result) = match items.fold {
+    let (failed, without_value, result) = match items.fold {
         None => outcomes(remote, &mut calls, output, keeper),
         Some(fold) => {
             let result = folded(remote, FunctionId(fold), &mut calls, output, keeper);
-            (u32::from(result.is_err()), result)
+            (u32::from(result.is_err()), WithoutValue::NONE, result)
         }
     };
-    let items = calls.next;
+    let items = ItemsRun { ran: calls.next, failed, without_value };
     current::set(None);
     task.plain.unshare();
     let failure = result.err().map(|failure| {
         output.clear();
         Box::new(failure)
     });
-    Ran { items, failed, failure }
+    Ran { items, failure }
 }
 
 /// The calls of a task that are left.
@@ -85,13 +82,13 @@ impl<'a> Calls<'a> {
 }
 
 /// Runs each item that has its turn before the task is cancelled. Gives how many have
-/// failed.
+/// failed, and how many of all have no value.
 fn outcomes(
     remote: &Remote,
     calls: &mut Calls<'_>,
     output: &mut PayloadWriter,
     mut keeper: Option<&mut Keeper>,
-) -> (u32, Result<(), Failure>) {
+) -> (u32, WithoutValue, Result<(), Failure>) {
     let mut outcomes = OutcomeWriter::new(output);
     let (mut failed, mut all) = (0, Ok(()));
     loop {
@@ -123,7 +120,7 @@ fn outcomes(
         }
     }
     (calls.next..calls.items.count).for_each(|_| outcomes.cancelled());
-    (failed, all)
+    (failed, outcomes.without_value(), all)
 }
 
 /// An item has failed: if it was cancelled before, then of that.

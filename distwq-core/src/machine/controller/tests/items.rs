@@ -7,6 +7,7 @@ use crate::codec::frame::Messages;
 use crate::outcome::failure::{RetryOn, Wish};
 use crate::task::items::Items;
 use crate::wire::attempt::Run;
+use crate::wire::chunk::WithoutValue;
 use crate::wire::report::Measured;
 
 const FIVE: Items = Items { map: 2, first: 10, count: 5, fold: None };
@@ -20,6 +21,12 @@ impl Play {
         self.out.added
     }
 
+    /// Items have ended, of which so many have no value.
+    fn gave(&mut self, from: Rank, task: TaskId, without_value: WithoutValue) {
+        let frame = given(task, without_value);
+        self.tell(Input::Frame { from, frame: &frame });
+    }
+
     /// What a worker is told of the next attempt: whom, the items, the number.
     fn told_items(&mut self) -> (Rank, Option<Items>, u32) {
         let (to, frame) = self.frames().pop().expect("a task has started");
@@ -27,6 +34,13 @@ impl Play {
         let tail = run.tail().expect("it decodes").expect("it is of items");
         (to, tail.items, tail.attempt)
     }
+}
+
+fn given(task: TaskId, without_value: WithoutValue) -> Frame {
+    let mut frame = Frame::default();
+    let tail = DoneTail { raw: false, without_value, outcome: Ok(Given::Resident { bytes: 9 }) };
+    attempt::push(&mut frame.body, DoneFields::new(task, 1, LONG_NS), |_| true, Some(&tail));
+    frame
 }
 
 #[test]
@@ -62,7 +76,8 @@ fn an_item_that_has_failed_with_others_is_tried_again_elsewhere() {
     let mut play = Play::new();
     let together = play.add_items(FIVE, 2, None);
     let (first, ..) = play.told_items();
-    play.finish(first, together);
+    play.gave(first, together, WithoutValue { failed: 2, cancelled: 1 });
+    assert_eq!(play.controller.counts(), (5, 2, 2));
     let failure = Failure::Returned("not here".to_owned());
     let error = play.controller.error_of_item(together, &failure);
     assert_eq!(error.site().map(|site| (site.rank, site.attempts)), Some((Some(first), 1)));
@@ -71,6 +86,8 @@ fn an_item_that_has_failed_with_others_is_tried_again_elsewhere() {
     let (second, items, attempt) = play.told_items();
     assert_eq!((items, attempt), (Some(alone), 2));
     assert_ne!(second, first);
+    let stats = play.controller.stats(Measured::default());
+    assert_eq!((play.controller.counts(), stats.cancelled, stats.outstanding), ((5, 2, 1), 1, 1), "it was counted");
     play.fail(second, again, "nor here");
     assert_eq!(play.told_items().2, 3);
     assert_eq!(play.controller.attempts(again), 3);
@@ -81,7 +98,7 @@ fn an_item_goes_on_as_it_has_asked_for_when_it_failed_with_others() {
     let mut play = Play::new();
     let together = play.add_items(FIVE, 0, None);
     let (first, ..) = play.told_items();
-    play.finish(first, together);
+    play.gave(first, together, WithoutValue { failed: 2, cancelled: 0 });
     let alone = Items { first: 12, count: 1, ..FIVE };
     let asks = |wish| Failure::Asks { message: "no".to_owned(), wish };
     let failure = asks(Wish::NotHere);
@@ -95,6 +112,16 @@ fn an_item_goes_on_as_it_has_asked_for_when_it_failed_with_others() {
     play.now += 50;
     play.tell(Input::TurnEnds);
     assert_eq!((play.told_items().1, play.controller.attempts(busy)), (Some(alone), 1));
+}
+
+#[test]
+fn a_worker_that_tells_of_more_items_than_there_are_cannot_be_read() {
+    let mut play = Play::with_workers(&[W3]);
+    let task = play.add_items(FIVE, 0, None);
+    // No further: after that its state is that of an unread frame.
+    let frame = given(task, WithoutValue { failed: 4, cancelled: 2 });
+    play.controller.handle(play.now, Input::Frame { from: W3, frame: &frame }, &mut play.out);
+    assert!(matches!(play.out.take_halt(), Some(Halt::Unreadable { from: W3, .. })));
 }
 
 #[test]
