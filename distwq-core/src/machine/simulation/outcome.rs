@@ -106,7 +106,8 @@ impl Book {
                 check_site(model, error);
             }
             (Expected::Stuck, Seen::Error(error @ TaskError::Stalled { .. })) => check_site(model, error),
-            // What fails of the others fails later, as it takes the end of one that is stuck.
+            // What fails of the others fails later, as it takes the end of one that is
+            // stuck.
             (Expected::Upstream, Seen::Error(error @ TaskError::Stalled { .. })) if self.may_be_stuck_before(model) => {
                 check_site(model, error);
             }
@@ -177,8 +178,8 @@ impl Book {
     /// attempt has followed one that ended so.
     fn check_lacks_state(&self, model: &Task, error: &TaskError) {
         assert!(error.message().is_some_and(|text| self.is_why_not_made(text)), "{error}, but that has not happened");
-        // One that is lost with its worker, or is given up because that is silent, may not
-        // have begun.
+        // One that is lost with its worker, or is given up because that is silent, may
+        // not have begun.
         let before = error.site().map_or(0, |site| site.attempts) - 1;
         let may_not_have_begun = !self.lost.is_empty() || model.limits.terms.run_limit_ns.is_some();
         assert!(may_not_have_begun || before <= model.begun, "{error}, but no other attempt has begun");
