@@ -234,6 +234,19 @@ fn tasks_of_one_deadline_end_by_it_before_the_first_of_them_cancels_the_others()
 }
 
 #[test]
+fn a_task_whose_deadline_has_come_too_is_not_cancelled_for_that_of_another() {
+    let mut play = Play::with_workers(&[W3]);
+    let graph_run = play.begin_graph(true);
+    let of_graph = NewTask { origin: Origin::Graph(graph_run), ..plain(&SINGLE) };
+    let both @ [one, _] = [(); 2].map(|()| play.add_new(&of_graph));
+    play.tell(Input::GraphEnds);
+    play.tell(Input::Deadline { tasks: &[one], at: play.now + 11 });
+    play.tell(Input::GraphDeadline { graph_run, at: play.now + 10 });
+    play.pass(12);
+    assert_eq!(both.map(|task| play.limit_of(task)), [Some(Limit::Deadline); 2]);
+}
+
+#[test]
 fn an_attempt_that_goes_on_after_a_cancel_and_a_deadline_counts() {
     let mut play = Play::with_workers(&[W3]);
     let task = play.add_new(&plain(&SINGLE));
