@@ -97,8 +97,8 @@ struct Counts {
 }
 
 impl Counts {
-    /// Of the items of a task that has given outcomes, and was counted as done, some have no
-    /// value.
+    /// Of the items of a task that has given outcomes, all of which were counted as done,
+    /// some have no value.
     fn gave_no_value(&mut self, WithoutValue { failed, cancelled }: WithoutValue) {
         self.done -= u64::from(failed) + u64::from(cancelled);
         self.failed += u64::from(failed);
