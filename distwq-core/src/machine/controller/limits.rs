@@ -187,6 +187,7 @@ impl Controller {
         self.look_at_silent(out);
         self.note_drained(pending, out);
         // Those that have come together are one: what they end others for comes after.
+        let pending = self.pending();
         let held = self.graph_runs.hold();
         while let Some(tasks) = self.limits.take_due(self.now) {
             self.expire(&tasks, out);
@@ -198,6 +199,7 @@ impl Controller {
         if self.graph_runs.has_failed() {
             self.cancel_failed_graphs(out);
         }
+        self.note_drained(pending, out);
         if self.limits.time_limit.is_some_and(|at| at <= self.now) {
             self.limits.time_limit = None;
             self.time_is_over();

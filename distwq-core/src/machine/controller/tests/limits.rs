@@ -247,6 +247,22 @@ fn a_task_whose_deadline_has_come_too_is_not_cancelled_for_that_of_another() {
 }
 
 #[test]
+fn who_waits_for_the_end_is_woken_when_a_deadline_has_cancelled_the_last_task() {
+    let mut play = Play::with_workers(&[W3]);
+    let graph_run = play.begin_graph(true);
+    let of_graph = |remote| NewTask { origin: Origin::Graph(graph_run), ..plain(remote) };
+    let limited = play.add_new(&of_graph(&SINGLE));
+    let too_wide = Options { ranks: Some(2), ..Options::default() };
+    let waits = play.add_new(&NewTask { options: Some(&too_wide), ..of_graph(&GROUP) });
+    play.tell(Input::GraphEnds);
+    play.tell(Input::Deadline { tasks: &[limited], at: play.now + 10 });
+    play.woken();
+    play.pass(10);
+    assert!(matches!(play.error(waits), Some(TaskError::Cancelled { .. })), "{:?}", play.error(waits));
+    assert!(play.woken().contains(&Awaited::Drained));
+}
+
+#[test]
 fn an_attempt_that_goes_on_after_a_cancel_and_a_deadline_counts() {
     let mut play = Play::with_workers(&[W3]);
     let task = play.add_new(&plain(&SINGLE));
