@@ -10,7 +10,10 @@ thread_local! {
     /// Whether a panic of this thread will be caught and told as an error, so that the
     /// hook need not tell it on standard error.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
-    /// Where the last such panic was raised.
+    /// Whether the hook has noted one since the last catch began.
+    static NOTED: Cell<bool> = const { Cell::new(false) };
+    /// Where that was raised. What lies here while none is noted means nothing: a catch
+    /// costs less than a number's encoding if it need not look.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -20,23 +23,28 @@ thread_local! {
 pub(crate) fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     install_hook();
     let outer = CAUGHT.replace(true);
-    LOCATION.take();
-    let result = catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
-        let location = LOCATION.take();
-        let text = text_of(&*payload);
-        discarded(move || drop(payload));
-        LOCATION.take();
-        match location {
-            Some(location) => format!("{text} (at {location})"),
-            None => text,
-        }
-    });
+    NOTED.set(false);
+    let result = catch_unwind(AssertUnwindSafe(code)).map_err(told);
     CAUGHT.set(outer);
     result
 }
 
+/// The text of a panic, and where it was raised, if it passed the hook.
+#[cold]
+fn told(payload: Box<dyn Any + Send>) -> String {
+    let location = NOTED.take().then(|| LOCATION.take()).flatten();
+    let text = text_of(&*payload);
+    discarded(move || drop(payload));
+    NOTED.set(false);
+    match location {
+        Some(location) => format!("{text} (at {location})"),
+        None => text,
+    }
+}
+
 /// The same for `code` that fails in words anyway; `whose` says of a panic where it came
 /// from.
+#[inline]
 pub(crate) fn caught_error<R, E: Display>(whose: &str, code: impl FnOnce() -> Result<R, E>) -> Result<R, String> {
     match caught(code) {
         Ok(result) => result.map_err(|error| error.to_string()),
@@ -47,6 +55,7 @@ pub(crate) fn caught_error<R, E: Display>(whose: &str, code: impl FnOnce() -> Re
 /// Installs the panic hook that notes panics which are caught instead of telling them,
 /// unless backtraces are wanted. A second panic while the first unwinds ends the process,
 /// and is told. The hook that a program has set before goes on telling all others.
+#[inline]
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -57,10 +66,8 @@ pub(crate) fn install_hook() {
             let noted = caught
                 && LOCATION
                     .try_with(|location| {
-                        let mut location = location.borrow_mut();
-                        let first = location.is_none();
-                        *location = info.location().map(ToString::to_string);
-                        first
+                        *location.borrow_mut() = info.location().map(ToString::to_string);
+                        !NOTED.replace(true)
                     })
                     .unwrap_or(false);
             if !noted || backtraces {
