@@ -12,16 +12,17 @@ use crate::config::ProgressStyle;
 use crate::id::{CollectorId, Origin, Rank, TaskId};
 use crate::machine::controller::{Awaited, Watch};
 use crate::outcome::error::TaskError;
-use crate::runtime::collectors::{Counts, Ends};
+use crate::runtime::collectors::{Counts, Ends, Taken};
 use crate::task::current;
 pub use iter::{InOrder, IntoIter, Iter};
-use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 use serde::de::DeserializeOwned;
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Tasks whose results are taken as they come, each once. A batch holds the handles of
@@ -63,15 +64,17 @@ use std::time::{Duration, Instant};
 pub struct Batch<T> {
     /// None if no task of it can be waited for.
     cluster: Option<(Cluster, CollectorId)>,
-    ends: Arc<Ends>,
-    /// By index, until the result is taken. This lock is taken under the engine's, not
-    /// the other way round: who leaves the engine may have to call users' code.
-    handles: Mutex<Vec<Option<Handle<T>>>>,
+    /// With the references of the tasks, until their results are taken.
+    ends: Arc<Ends<Reference>>,
     begun: Instant,
-    /// When all tasks have to end at the latest, by the clock of the cluster. Known and
-    /// said under the engine's lock.
-    deadline: Mutex<Option<u64>>,
+    /// When all tasks have to end at the latest, by the clock of the cluster;
+    /// [`NO_DEADLINE`] if nobody has said so. Read and written under the engine's lock.
+    deadline: AtomicU64,
+    outputs: PhantomData<fn() -> T>,
 }
+
+/// A time that never comes.
+const NO_DEADLINE: u64 = u64::MAX;
 
 /// How far the tasks of a batch are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,7 +120,7 @@ pub enum ByWorkerError {
 
 /// What the search for the next result finds.
 enum Found {
-    Task(u32),
+    Task(Taken<Reference>),
     /// All results were taken.
     Nothing,
 }
@@ -131,7 +134,8 @@ impl Cluster {
 
     /// Submits many calls, whose results are taken as they come.
     pub fn submit_all<C: IsCall>(&self, calls: impl IntoIterator<Item = C>) -> Batch<C::Output> {
-        let batch = self.batch();
+        let (batch, calls) = (self.batch(), calls.into_iter());
+        batch.ends.reserve(calls.size_hint().0);
         for call in calls {
             batch.submit(call);
         }
@@ -146,7 +150,8 @@ impl<T> Batch<T> {
             let collector = cluster.inner().driver.with(|engine| engine.collect(&ends));
             (cluster.clone(), collector)
         });
-        Self { cluster, ends, handles: Mutex::default(), begun: Instant::now(), deadline: Mutex::default() }
+        let deadline = AtomicU64::new(NO_DEADLINE);
+        Self { cluster, ends, begun: Instant::now(), deadline, outputs: PhantomData }
     }
 
     /// The tasks of these handles, a task with several handles once. The index of a task
@@ -176,7 +181,8 @@ impl<T> Batch<T> {
     /// Adds a task that has a handle.
     #[track_caller]
     fn add(&self, handle: Handle<T>) {
-        let bound = match handle.reference().state() {
+        let reference = handle.into_reference();
+        let bound = match reference.state() {
             State::Bound(task, outcomes) => Some((task, outcomes.session())),
             _ => None,
         };
@@ -184,21 +190,14 @@ impl<T> Batch<T> {
             (Some((task, session)), Some((cluster, collector))) => {
                 assert_eq!(session, cluster.inner().session(), "the handles of a batch are of one cluster");
                 cluster.inner().driver.with(|engine| {
-                    let watch = Watch { collector: *collector, index: self.keep(handle) };
+                    let watch = Watch { collector: *collector, index: self.ends.add(reference) };
                     engine.watch(task, watch);
                 });
             }
             _ => {
-                self.never_ran(handle);
+                self.never_ran(reference);
             }
         }
-    }
-
-    /// One more task. Gives its index.
-    fn keep(&self, handle: Handle<T>) -> u32 {
-        let mut handles = self.handles.lock();
-        handles.push(Some(handle));
-        self.ends.add()
     }
 
     /// Submits one more call. Gives the index under which its result will come: calls are
@@ -212,20 +211,21 @@ impl<T> Batch<T> {
         let (cluster, collector) = self.cluster.as_ref().expect("a batch of handles that no cluster knows cannot grow");
         let origin = Origin::Collected(*collector);
         let taken = cluster.submit_parts(&mut call.as_call().parts, origin, |engine, task| {
-            let index = self.keep(Handle::new(cluster.first_reference(task)));
+            let index = self.ends.add(cluster.first_reference(task));
             engine.watch(task, Watch { collector: *collector, index });
-            if let Some(at) = *self.deadline.lock() {
-                engine.deadline(&[task], at);
+            match self.deadline.load(Ordering::Relaxed) {
+                NO_DEADLINE => {}
+                at => engine.deadline(&[task], at),
             }
             index
         });
-        let index = taken.unwrap_or_else(|step| self.never_ran(Handle::new(refused(step))));
+        let index = taken.unwrap_or_else(|step| self.never_ran(refused(step)));
         index as usize
     }
 
     /// Adds a task that no cluster has taken: it ends here. Gives its index.
-    fn never_ran(&self, handle: Handle<T>) -> u32 {
-        let index = self.keep(handle);
+    fn never_ran(&self, reference: Reference) -> u32 {
+        let index = self.ends.add(reference);
         self.ends.never_ran(index);
         self.has_changed();
         index
@@ -249,18 +249,16 @@ impl<T> Batch<T> {
 
     /// The tasks whose results were not taken, as far as a cluster has them.
     fn left(&self) -> Vec<TaskId> {
-        let handles = self.handles.lock();
-        let tasks = handles.iter().flatten().filter_map(|handle| match handle.reference().state() {
+        self.ends.choose(|reference| match reference.state() {
             State::Bound(task, _) => Some(task),
             State::Unbound(_) | State::Refused(_) => None,
-        });
-        tasks.collect()
+        })
     }
 
     /// The handle of a task whose result was not taken.
     #[must_use]
     pub fn handle(&self, index: usize) -> Option<Handle<T>> {
-        self.handles.lock().get(index)?.clone()
+        self.ends.kept(index).map(Handle::new)
     }
 
     /// How many tasks there are, those included whose results were taken.
@@ -382,10 +380,11 @@ impl<T> Batch<T> {
     }
 
     /// Takes the task that has ended first of those that are left, and waits for one
-    /// until `deadline`. Nothing if none has ended by then.
+    /// until `deadline`. Without a deadline its result is given for good. Nothing if none
+    /// has ended by then.
     fn take(&self, deadline: Option<Instant>) -> Option<Found> {
-        let find = || match self.ends.take_next() {
-            Some(index) => Some(Found::Task(index)),
+        let find = || match self.ends.take_next(deadline.is_none()) {
+            Some(taken) => Some(Found::Task(taken)),
             None => self.ends.are_delivered().then_some(Found::Nothing),
         };
         match (find(), &self.cluster) {
@@ -394,11 +393,20 @@ impl<T> Batch<T> {
                 cluster.inner().driver.wait_until(Awaited::Collected(*collector), deadline, |engine| {
                     // Once the run is over those that are left give an error.
                     let is_over = engine.machine().is_over();
-                    find().or_else(|| is_over.then(|| self.ends.take_first().map_or(Found::Nothing, Found::Task)))
+                    find().or_else(|| is_over.then(|| self.take_unended(deadline.is_none())))
                 })
             }
             (found, _) => found,
         }
+    }
+
+    /// Takes the first task of those that are left, which will not end.
+    fn take_unended(&self, is_delivered: bool) -> Found {
+        let taken = self.ends.take_first().and_then(|index| {
+            let kept = self.ends.let_go(index)?;
+            Some(Taken { index, kept, is_last: is_delivered && self.ends.deliver() })
+        });
+        taken.map_or(Found::Nothing, Found::Task)
     }
 
     /// The result of a task that was taken is about to be given to the user. Threads that
@@ -420,8 +428,11 @@ impl<T: DeserializeOwned> Batch<T> {
     #[allow(clippy::should_implement_trait, reason = "it takes &self: iterate over &batch")]
     pub fn next(&self) -> Option<(usize, Result<T, TaskError>)> {
         current::assert_outside("Batch::next");
+        if let Some(taken) = self.ends.take_next(true) {
+            return Some(self.result(taken));
+        }
         match self.take(None) {
-            Some(Found::Task(index)) => self.result(index, None),
+            Some(Found::Task(taken)) => Some(self.result(taken)),
             _ => None,
         }
     }
@@ -438,7 +449,7 @@ impl<T: DeserializeOwned> Batch<T> {
         // A timeout beyond what the clock can tell is no timeout.
         let deadline = Instant::now().checked_add(timeout);
         match self.take(deadline) {
-            Some(Found::Task(index)) => self.result(index, deadline),
+            Some(Found::Task(taken)) => self.result_until(taken, deadline),
             _ => None,
         }
     }
@@ -451,12 +462,12 @@ impl<T: DeserializeOwned> Batch<T> {
     #[track_caller]
     pub fn try_next(&self) -> Option<(usize, Result<T, TaskError>)> {
         current::assert_outside("Batch::try_next");
-        let index = self.ends.take_next().or_else(|| {
+        let taken = self.ends.take_next(true).or_else(|| {
             let (cluster, _) = self.cluster.as_ref()?;
             cluster.inner().driver.with(|engine| engine.turn_now());
-            self.ends.take_next()
+            self.ends.take_next(true)
         });
-        self.result(index?, None)
+        Some(self.result(taken?))
     }
 
     /// Takes all results that have come, in the order in which their tasks ended, without
@@ -499,11 +510,11 @@ impl<T: DeserializeOwned> Batch<T> {
         let values = self.values_by_worker(&left);
         match &values {
             Ok(_) => left.iter().for_each(|index| {
-                drop(self.let_go(*index));
+                drop(self.ends.let_go(*index));
                 self.deliver();
             }),
             Err(_) => {
-                left.iter().rev().for_each(|index| self.ends.give_back(*index));
+                left.iter().rev().for_each(|index| self.ends.give_back(*index, None));
                 self.has_changed();
             }
         }
@@ -523,31 +534,45 @@ impl<T: DeserializeOwned> Batch<T> {
         Ok(values)
     }
 
-    /// Gives the handle of a task that was taken.
-    fn let_go(&self, index: u32) -> Option<Handle<T>> {
-        self.handles.lock()[index as usize].take()
-    }
-
     /// Gives the result of a task that was taken and may not have ended: until then
     /// others get its handle, to cancel it.
     fn result_in_order(&self, index: u32) -> Option<Result<T, TaskError>> {
-        if self.ends.has_ended(index) {
-            return self.result(index, None).map(|(_, result)| result);
-        }
-        let result = self.handle(index as usize)?.get();
-        drop(self.let_go(index));
+        let result = if self.ends.has_ended(index) {
+            Handle::new(self.ends.let_go(index)?).get()
+        } else {
+            let result = self.handle(index as usize)?.get();
+            drop(self.ends.let_go(index));
+            result
+        };
         self.give(&result);
         Some(result)
     }
 
+    /// Gives the result of a task that was taken for good.
+    fn result(&self, Taken { index, kept, is_last }: Taken<Reference>) -> (usize, Result<T, TaskError>) {
+        let result = Handle::new(kept).get();
+        self.look_for_signal(&result);
+        if is_last {
+            self.has_changed();
+        }
+        (index as usize, result)
+    }
+
     /// Gives the result of a task that was taken. Nothing if it could not be fetched
     /// until `deadline`: then it is given back.
-    fn result(&self, index: u32, deadline: Option<Instant>) -> Option<(usize, Result<T, TaskError>)> {
-        let handle = self.let_go(index)?;
+    fn result_until(
+        &self,
+        taken: Taken<Reference>,
+        deadline: Option<Instant>,
+    ) -> Option<(usize, Result<T, TaskError>)> {
+        if deadline.is_none() {
+            return Some(self.result(taken));
+        }
+        let Taken { index, kept, .. } = taken;
+        let handle = Handle::new(kept);
         let result = handle.wait(deadline);
-        if let (Err(TaskError::Timeout { .. }), Some(_)) = (&result, deadline) {
-            self.handles.lock()[index as usize] = Some(handle);
-            self.ends.give_back(index);
+        if let Err(TaskError::Timeout { .. }) = &result {
+            self.ends.give_back(index, Some(handle.into_reference()));
             self.has_changed();
             return None;
         }
@@ -555,12 +580,17 @@ impl<T: DeserializeOwned> Batch<T> {
         Some((index as usize, result))
     }
 
-    /// This result goes to the user. It may be the first that tells of a signal.
+    /// This result goes to the user.
     fn give(&self, result: &Result<T, TaskError>) {
+        self.look_for_signal(result);
+        self.deliver();
+    }
+
+    /// This result, which goes to the user, may be the first that tells of a signal.
+    fn look_for_signal(&self, result: &Result<T, TaskError>) {
         if result.as_ref().is_err_and(TaskError::is_interruption) {
             self.ends.close();
         }
-        self.deliver();
     }
 }
 

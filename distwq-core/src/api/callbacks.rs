@@ -58,7 +58,7 @@ pub(crate) trait Owner: Send + Sync + 'static {
 /// other way round.
 #[derive(Default)]
 pub(crate) struct Callbacks {
-    ends: Arc<Ends>,
+    ends: Arc<Ends<()>>,
     state: Mutex<State>,
     /// Where they are called, from the first one on.
     thread: OnceLock<(CollectorId, ThreadId)>,
@@ -89,7 +89,7 @@ impl Callbacks {
             if engine.machine().is_over() {
                 return Some(callback);
             }
-            let index = this.ends.add();
+            let index = this.ends.add(());
             let mut state = this.state.lock();
             state.waiting.insert(index, (task, callback));
             state.left += 1;
@@ -147,8 +147,8 @@ fn serve(owner: &impl Owner, collector: CollectorId) {
     let (callbacks, driver) = (owner.callbacks(), owner.driver());
     let ends = &callbacks.ends;
     loop {
-        let found = driver.poll(Awaited::Collected(collector), &waker, |engine| match ends.take_next() {
-            Some(index) => Some(Some(index)),
+        let found = driver.poll(Awaited::Collected(collector), &waker, |engine| match ends.take_next(false) {
+            Some(taken) => Some(Some(taken.index)),
             // Tasks that have not ended by then give an error.
             None => engine.machine().is_over().then(|| ends.take_first()),
         });

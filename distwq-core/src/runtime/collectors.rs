@@ -11,15 +11,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Tasks that are collected together, by their indices, and how far each is. Each is
-/// taken once, by whichever thread comes first.
-#[derive(Default, Debug)]
-pub(crate) struct Ends {
-    state: Mutex<State>,
+/// taken once, by whichever thread comes first. A `K` of each is kept until somebody lets
+/// go of it.
+///
+/// One lock holds all of it, because it is taken several times for each task. It is taken
+/// under the engine's, not the other way round, so nothing that is kept is dropped under
+/// it: that may be users' code.
+#[derive(Debug)]
+pub(crate) struct Ends<K> {
+    state: Mutex<State<K>>,
 }
 
-#[derive(Default, Debug)]
-struct State {
-    tasks: Vec<Standing>,
+#[derive(Debug)]
+struct State<K> {
+    tasks: Vec<Standing<K>>,
     /// Those that have ended, in that order; some may have been taken out of order.
     ended: VecDeque<u32>,
     /// None before this one is left to be taken.
@@ -33,8 +38,8 @@ struct State {
 /// One who is told of the ends of tasks. It must not use the engine: it is told under its
 /// lock.
 pub(crate) trait Collects: Send + Sync {
-    /// This task, which it watches, has ended.
-    fn ended(&self, end: &WatchedEnd);
+    /// These tasks, which it watches, have ended, in this order.
+    fn ended(&self, ends: &[WatchedEnd]);
 }
 
 /// The ends that have come, in their order, for one who knows the tasks himself.
@@ -51,14 +56,16 @@ impl Arrivals {
 }
 
 impl Collects for Arrivals {
-    fn ended(&self, end: &WatchedEnd) {
-        self.ends.lock().push_back(*end);
+    fn ended(&self, ends: &[WatchedEnd]) {
+        self.ends.lock().extend(ends);
     }
 }
 
 /// How far one task is.
-#[derive(Clone, Copy, Default, Debug)]
-struct Standing {
+#[derive(Debug)]
+struct Standing<K> {
+    /// Until somebody lets go of it.
+    kept: Option<K>,
     has_ended: bool,
     is_taken: bool,
 }
@@ -84,12 +91,35 @@ struct Times {
     ran_ns: Ns,
 }
 
-impl Ends {
-    /// One more task. Gives its index.
-    pub(crate) fn add(&self) -> u32 {
+/// Memory for more tasks is taken when they come: who says how many come may be wrong.
+const RESERVED_MAX: usize = 1 << 20;
+
+/// One that was taken because it has ended.
+pub(crate) struct Taken<K> {
+    pub(crate) index: u32,
+    pub(crate) kept: K,
+    /// All are delivered by now.
+    pub(crate) is_last: bool,
+}
+
+impl<K> Default for Ends<K> {
+    fn default() -> Self {
+        let (tasks, ended, first, counts, times, is_closed) = Default::default();
+        Self { state: Mutex::new(State { tasks, ended, first, counts, times, is_closed }) }
+    }
+}
+
+impl<K> Ends<K> {
+    /// So many more tasks come, more or less.
+    pub(crate) fn reserve(&self, tasks: usize) {
+        self.state.lock().tasks.reserve(tasks.min(RESERVED_MAX));
+    }
+
+    /// One more task, of which this is kept. Gives its index.
+    pub(crate) fn add(&self, kept: K) -> u32 {
         let mut state = self.state.lock();
         let is_taken = state.is_closed;
-        state.tasks.push(Standing { has_ended: false, is_taken });
+        state.tasks.push(Standing { kept: Some(kept), has_ended: false, is_taken });
         state.counts.tasks += 1;
         state.counts.delivered += usize::from(is_taken);
         u32::try_from(state.tasks.len() - 1).expect("fewer than 2^32 tasks are collected together")
@@ -105,15 +135,38 @@ impl Ends {
         self.state.lock().ended(index, TaskState::Failed);
     }
 
-    /// Takes the one that has ended first of those that were not taken.
-    pub(crate) fn take_next(&self) -> Option<u32> {
+    /// Takes the one that has ended first of those that were not taken. `is_delivered`:
+    /// for good, else it may be [given back](Self::give_back) and has to be
+    /// [delivered](Self::deliver).
+    #[inline]
+    pub(crate) fn take_next(&self, is_delivered: bool) -> Option<Taken<K>> {
         let mut state = self.state.lock();
         loop {
             let index = state.ended.pop_front()?;
             if state.take(index) {
-                return Some(index);
+                let kept = state.tasks[index as usize].kept.take().expect("it was not taken");
+                let is_last = is_delivered && state.deliver();
+                return Some(Taken { index, kept, is_last });
             }
         }
+    }
+
+    /// Lets go of what is kept of a task.
+    pub(crate) fn let_go(&self, index: u32) -> Option<K> {
+        self.state.lock().tasks[index as usize].kept.take()
+    }
+
+    /// What is kept of a task.
+    pub(crate) fn kept(&self, index: usize) -> Option<K>
+    where
+        K: Clone,
+    {
+        self.state.lock().tasks.get(index)?.kept.clone()
+    }
+
+    /// Of what is kept of all tasks what `choose` makes of it.
+    pub(crate) fn choose<R>(&self, choose: impl FnMut(&K) -> Option<R>) -> Vec<R> {
+        self.state.lock().tasks.iter().filter_map(|task| task.kept.as_ref()).filter_map(choose).collect()
     }
 
     /// Takes the first by its index that was not taken, whether it has ended or not.
@@ -126,10 +179,14 @@ impl Ends {
         state.take(index).then_some(index)
     }
 
-    /// One that was taken has not been delivered to anybody.
-    pub(crate) fn give_back(&self, index: u32) {
+    /// One that was taken has not been delivered to anybody. What is given of it is kept
+    /// again.
+    pub(crate) fn give_back(&self, index: u32, kept: Option<K>) {
         let mut state = self.state.lock();
         let task = &mut state.tasks[index as usize];
+        if kept.is_some() {
+            task.kept = kept;
+        }
         task.is_taken = false;
         if task.has_ended {
             state.ended.push_front(index);
@@ -139,9 +196,7 @@ impl Ends {
 
     /// The result of one that was taken was delivered. Says whether all were.
     pub(crate) fn deliver(&self) -> bool {
-        let counts = &mut self.state.lock().counts;
-        counts.delivered += 1;
-        counts.delivered == counts.tasks
+        self.state.lock().deliver()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -175,21 +230,23 @@ impl Ends {
     }
 }
 
-impl Collects for Ends {
-    fn ended(&self, end: &WatchedEnd) {
+impl<K: Send> Collects for Ends<K> {
+    fn ended(&self, ends: &[WatchedEnd]) {
         let mut state = self.state.lock();
-        state.ended(end.watch.index, end.state);
-        let times = &mut state.times;
-        let submitted = times.first_submitted_ns.map_or(end.submitted_ns, |first| first.min(end.submitted_ns));
-        times.first_submitted_ns = Some(submitted);
-        times.last_finished_ns = times.last_finished_ns.max(end.finished_ns);
-        if end.started_ns > 0 {
-            times.ran_ns += end.finished_ns.saturating_sub(end.started_ns);
+        for end in ends {
+            state.ended(end.watch.index, end.state);
+            let times = &mut state.times;
+            let submitted = times.first_submitted_ns.map_or(end.submitted_ns, |first| first.min(end.submitted_ns));
+            times.first_submitted_ns = Some(submitted);
+            times.last_finished_ns = times.last_finished_ns.max(end.finished_ns);
+            if end.started_ns > 0 {
+                times.ran_ns += end.finished_ns.saturating_sub(end.started_ns);
+            }
         }
     }
 }
 
-impl State {
+impl<K> State<K> {
     fn ended(&mut self, index: u32, as_what: TaskState) {
         let task = &mut self.tasks[index as usize];
         debug_assert!(!task.has_ended, "a task ends once");
@@ -203,6 +260,12 @@ impl State {
             TaskState::Cancelled => self.counts.cancelled += 1,
             _ => self.counts.failed += 1,
         }
+    }
+
+    /// One more was delivered. Says whether all were.
+    fn deliver(&mut self) -> bool {
+        self.counts.delivered += 1;
+        self.counts.delivered == self.counts.tasks
     }
 
     /// Takes a task, unless it was taken.
@@ -237,16 +300,15 @@ impl Collectors {
 
     /// Tells the ends of tasks to those who collect them, and wakes who waits for one.
     pub(crate) fn tell(&self, ended: &mut Vec<WatchedEnd>, happened: &mut Happened<Awaited>) {
-        let mut told = None;
-        for end in ended.drain(..) {
-            let collector = end.watch.collector;
-            if let Some(ends) = self.ends.get(&collector).and_then(Weak::upgrade) {
-                ends.ended(&end);
-                if told.replace(collector) != Some(collector) {
-                    happened.note(Awaited::Collected(collector));
-                }
+        // Those of one collector often come together.
+        for ends in ended.chunk_by(|end, next| end.watch.collector == next.watch.collector) {
+            let collector = ends[0].watch.collector;
+            if let Some(told) = self.ends.get(&collector).and_then(Weak::upgrade) {
+                told.ended(ends);
+                happened.note(Awaited::Collected(collector));
             }
         }
+        ended.clear();
     }
 }
 
@@ -264,10 +326,10 @@ mod tests {
 
     #[test]
     fn what_was_cancelled_has_not_failed() {
-        let ends = Ends::default();
+        let ends = Ends::<u8>::default();
         for state in [TaskState::Done, TaskState::Failed, TaskState::Cancelled, TaskState::Cancelled] {
-            let end = end(CollectorId(1), ends.add(), true);
-            ends.ended(&WatchedEnd { state, ..end });
+            let end = end(CollectorId(1), ends.add(7), true);
+            ends.ended(&[WatchedEnd { state, ..end }]);
         }
         let counts = ends.counts();
         assert_eq!((counts.ended, counts.failed, counts.cancelled), (4, 1, 2));
@@ -275,37 +337,41 @@ mod tests {
 
     #[test]
     fn what_is_added_after_the_close_counts_and_is_not_taken() {
-        let ends = Ends::default();
+        let ends = Ends::<u8>::default();
         let id = CollectorId(1);
-        ends.add();
+        ends.add(7);
         ends.close();
-        assert_eq!(ends.add(), 1);
+        assert_eq!(ends.add(7), 1);
         for index in [1, 0] {
-            ends.ended(&end(id, index, false));
+            ends.ended(&[end(id, index, false)]);
         }
         assert!(!ends.are_delivered());
-        assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(0), None, None));
+        assert_eq!((next(&ends), next(&ends), ends.take_first()), (Some(0), None, None));
         assert!(ends.deliver());
         let counts = ends.counts();
         assert_eq!((counts.tasks, counts.ended, ends.which_ended()), (2, 2, vec![0, 1]));
     }
 
+    fn next(ends: &Ends<u8>) -> Option<u32> {
+        ends.take_next(false).map(|taken| taken.index)
+    }
+
     #[test]
     fn each_task_is_taken_once_in_the_order_of_the_ends() {
-        let ends = Ends::default();
+        let ends = Ends::<u8>::default();
         let id = CollectorId(1);
         assert!(ends.are_delivered());
-        assert_eq!((0..4).map(|_| ends.add()).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(ends.take_next(), None);
+        assert_eq!((0..4).map(|_| ends.add(7)).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(next(&ends), None);
         for index in [2, 0, 3] {
-            ends.ended(&end(id, index, index != 0));
+            ends.ended(&[end(id, index, index != 0)]);
         }
         assert_eq!(ends.counts(), Counts { tasks: 4, ended: 3, failed: 1, ..Counts::default() });
-        assert_eq!(ends.take_next(), Some(2));
+        assert_eq!(next(&ends), Some(2));
         // By index, the ones that have not ended included.
         assert_eq!((ends.take_first(), ends.take_first()), (Some(0), Some(1)));
-        ends.ended(&end(id, 1, true));
-        assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(3), None, None));
+        ends.ended(&[end(id, 1, true)]);
+        assert_eq!((next(&ends), next(&ends), ends.take_first()), (Some(3), None, None));
         assert!(!ends.are_delivered());
         assert_eq!([(); 4].map(|()| ends.deliver()), [false, false, false, true]);
         assert!(ends.are_delivered());
@@ -314,32 +380,45 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_taken_again() {
-        let ends = Ends::default();
+        let ends = Ends::<u8>::default();
         let id = CollectorId(1);
-        assert_eq!((0..3).map(|_| ends.add()).last(), Some(2));
-        ends.ended(&end(id, 2, true));
-        ends.ended(&end(id, 1, true));
-        let taken = ends.take_next().expect("two have ended");
-        ends.give_back(taken);
-        assert_eq!((ends.take_next(), ends.take_next(), ends.take_first()), (Some(2), Some(1), Some(0)));
-        ends.give_back(0);
-        assert_eq!((ends.take_next(), ends.take_first(), ends.are_delivered()), (None, Some(0), false));
+        assert_eq!((0..3).map(|_| ends.add(7)).last(), Some(2));
+        ends.ended(&[end(id, 2, true)]);
+        ends.ended(&[end(id, 1, true)]);
+        let taken = ends.take_next(false).expect("two have ended");
+        assert_eq!((taken.kept, ends.kept(2), ends.kept(1)), (7, None, Some(7)));
+        ends.give_back(taken.index, Some(8));
+        assert_eq!(ends.kept(2), Some(8));
+        assert_eq!((next(&ends), next(&ends), ends.take_first()), (Some(2), Some(1), Some(0)));
+        ends.give_back(0, None);
+        assert_eq!((next(&ends), ends.take_first(), ends.are_delivered()), (None, Some(0), false));
+    }
+
+    #[test]
+    fn what_is_taken_for_good_is_delivered_at_once() {
+        let ends = Ends::<u8>::default();
+        let id = CollectorId(1);
+        assert_eq!((0..2).map(|_| ends.add(7)).last(), Some(1));
+        ends.ended(&[end(id, 1, true), end(id, 0, true)]);
+        let taken = [(); 2].map(|()| ends.take_next(true).expect("two have ended"));
+        assert_eq!(taken.map(|taken| (taken.index, taken.is_last)), [(1, false), (0, true)]);
+        assert!(ends.are_delivered());
     }
 
     #[test]
     fn the_times_are_there_once_all_have_ended() {
-        let ends = Ends::default();
+        let ends = Ends::<u8>::default();
         let id = CollectorId(1);
-        assert_eq!((0..2).map(|_| ends.add()).last(), Some(1));
-        ends.ended(&end(id, 1, true));
+        assert_eq!((0..2).map(|_| ends.add(7)).last(), Some(1));
+        ends.ended(&[end(id, 1, true)]);
         assert_eq!(ends.times(), None);
-        ends.ended(&end(id, 0, true));
+        ends.ended(&[end(id, 0, true)]);
         assert_eq!(ends.times(), Some((Duration::from_nanos(111), Duration::from_nanos(21))));
         // One that was refused has no times.
-        ends.add();
+        ends.add(7);
         ends.never_ran(2);
         assert_eq!(ends.times(), Some((Duration::from_nanos(111), Duration::from_nanos(21))));
-        let none = Ends::default();
+        let none = Ends::<u8>::default();
         assert_eq!(none.times(), Some((Duration::ZERO, Duration::ZERO)));
     }
 
@@ -347,11 +426,11 @@ mod tests {
     fn who_is_gone_is_told_nothing_and_forgotten() {
         let mut collectors = Collectors::default();
         let mut happened = Happened::default();
-        let kept = Arc::new(Ends::default());
+        let kept = Arc::new(Ends::<u8>::default());
         let id = collectors.add(&kept);
-        kept.add();
+        kept.add(7);
         for _ in 0..1_000 {
-            collectors.add(&Arc::new(Ends::default()));
+            collectors.add(&Arc::new(Ends::<u8>::default()));
         }
         assert!(collectors.ends.len() < 50, "{}", collectors.ends.len());
         collectors.tell(&mut vec![end(CollectorId(2), 0, true), end(id, 0, true)], &mut happened);

@@ -1,6 +1,7 @@
 //! The time by which the tasks of a batch have to end.
 
 use super::Batch;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl<T> Batch<T> {
@@ -34,8 +35,7 @@ impl<T> Batch<T> {
         cluster.inner().driver.with(|engine| {
             // Under the engine's lock: what is submitted meanwhile must not be missed.
             let at = engine.deadline_in(&self.left(), time);
-            let mut deadline = self.deadline.lock();
-            *deadline = Some(deadline.map_or(at, |before| before.min(at)));
+            self.deadline.fetch_min(at, Ordering::Relaxed);
         });
     }
 }

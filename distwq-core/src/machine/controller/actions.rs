@@ -4,7 +4,6 @@ use super::dispatch::{Start, Whereabouts};
 use super::ends::{self, Cause};
 use super::outbox::Outbox;
 use super::table::{Ended, RanOn};
-use super::watches::WatchedEnd;
 use super::{Awaited, Controller};
 use crate::codec::{CodecError, Payload};
 use crate::id::{TaskId, WorkerId};
@@ -188,9 +187,8 @@ impl Controller {
             self.cancelled.ended(task, out);
             self.limits.ended(task);
         }
-        if entry.has_watches {
-            let watches = self.watches.take(task);
-            out.ended.extend(watches.into_iter().map(|watch| WatchedEnd::of(entry, watch)));
+        if let Some(last) = entry.watches.take() {
+            self.watches.take(last, |watch| out.ended.push(entry.watched_end(watch)));
         }
         if let Some(graph_run) = self.graph_runs.ended(entry) {
             out.happened.note(Awaited::GraphRun(graph_run));

@@ -192,6 +192,7 @@ impl Controller {
         match input {
             Input::Task { new, plain } => out.added = self.add(new, plain, out),
             Input::Frame { from, frame } => self.receive(from, frame, out),
+            Input::Watch { task, watch } => self.watch(task, watch, out),
             other => self.handle_other(other, out),
         }
     }
@@ -199,7 +200,9 @@ impl Controller {
     /// All that is rare next to tasks, out of line.
     fn handle_other(&mut self, input: Input<'_>, out: &mut Outbox) {
         match input {
-            Input::Task { .. } | Input::Frame { .. } => unreachable!("these happen for each task"),
+            Input::Task { .. } | Input::Frame { .. } | Input::Watch { .. } => {
+                unreachable!("these happen for each task")
+            }
             Input::Items { new, plain, of } => out.added = self.add_items(new, plain, of, out),
             Input::Value { payload } => out.added = self.add_value(payload, out),
             Input::GraphBegins { size, cancels } => {
@@ -215,7 +218,6 @@ impl Controller {
                 self.release(out);
             }
             Input::Awaited { task } => self.awaited(task, out),
-            Input::Watch { task, watch } => self.watch(task, watch, out),
             Input::Cancel { tasks } => self.cancel(tasks, out),
             Input::CancelGraph { graph_run } => self.cancel_graph(graph_run, out),
             Input::CancelAll => self.cancel_all(out),
@@ -339,10 +341,9 @@ impl Controller {
     fn watch(&mut self, task: TaskId, watch: Watch, out: &mut Outbox) {
         let entry = self.table.get_mut(task).expect("a task stays while a handle of it does");
         if matches!(entry.output, Output::Pending) {
-            entry.has_watches = true;
-            self.watches.add(task, watch);
+            self.watches.add(&mut entry.watches, watch);
         } else {
-            out.ended.push(WatchedEnd::of(entry, watch));
+            out.ended.push(entry.watched_end(watch));
         }
     }
 

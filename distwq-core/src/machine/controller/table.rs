@@ -1,7 +1,8 @@
 //! All tasks and values that somebody still needs, by their slots.
 
-use super::input::Encoded;
+use super::input::{Encoded, Watch};
 use super::slices::{Slice, SliceArena};
+use super::watches::{LinkId, WatchedEnd};
 use crate::codec::Payload;
 use crate::function::argument::Input;
 use crate::function::registry::Remote;
@@ -39,10 +40,10 @@ pub(super) struct Entry {
     pub(super) finished_ns: u64,
     /// The started graph that it belongs to.
     pub(super) graph_run: Option<GraphRunId>,
+    /// The last of those whom its end is told to because they take tasks as they end.
+    pub(super) watches: Option<LinkId>,
     /// Somebody waits for the end of this task.
     pub(super) watched: bool,
-    /// Its end is told to somebody who takes tasks as they end.
-    pub(super) has_watches: bool,
     /// It is made of items of a map.
     pub(super) of_map: bool,
 }
@@ -116,8 +117,8 @@ impl Entry {
         started_ns: 0,
         finished_ns: 0,
         graph_run: None,
+        watches: None,
         watched: false,
-        has_watches: false,
         of_map: false,
     };
 
@@ -139,7 +140,7 @@ impl Entry {
         self.function = None;
         (self.attempts, self.references) = (0, 1);
         (self.submitted_ns, self.started_ns, self.finished_ns) = (0, 0, 0);
-        (self.graph_run, self.watched, self.has_watches, self.of_map) = (None, false, false, false);
+        (self.graph_run, self.watches, self.watched, self.of_map) = (None, None, false, false);
     }
 
     /// Lets go of all that it holds.
@@ -231,6 +232,12 @@ impl Entry {
             Output::Resident { bytes, .. } => *bytes,
             Output::Pending | Output::Failed(_) | Output::Upstream(_) => 0,
         }
+    }
+
+    /// What one is told who watches the task, which has ended.
+    pub(super) fn watched_end(&self, watch: Watch) -> WatchedEnd {
+        let &Self { submitted_ns, started_ns, finished_ns, .. } = self;
+        WatchedEnd { watch, state: self.state(), submitted_ns, started_ns, finished_ns }
     }
 
     /// The bytes of the output that lie here.

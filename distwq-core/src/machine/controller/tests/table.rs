@@ -1,8 +1,10 @@
 //! The table of tasks: slots that are used again, and many of them.
 
 use super::super::table::{HomeCopy, Output, Table};
+use super::super::watches::Watches;
 use super::*;
 use crate::function::argument::{Input, Role};
+use crate::id::CollectorId;
 
 /// More than fit into two blocks.
 const MANY: u32 = 150_000;
@@ -31,7 +33,8 @@ fn a_slot_is_used_again_and_nothing_is_left_of_the_task_before() {
     let mut table = Table::default();
     let [one, two] = [(); 2].map(|()| add(&mut table));
     let entry = table.get_mut(one).expect("it has not gone");
-    (entry.attempts, entry.references, entry.watched, entry.has_watches) = (3, 5, true, true);
+    (entry.attempts, entry.references, entry.watched) = (3, 5, true);
+    Watches::default().add(&mut entry.watches, Watch { collector: CollectorId(1), index: 0 });
     (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (1, 2, 3);
     (entry.output, entry.payload) = (Output::Here, Payload::copy_of(&[7; 500]));
     entry.label = Some(Box::from("old"));
@@ -43,7 +46,7 @@ fn a_slot_is_used_again_and_nothing_is_left_of_the_task_before() {
     assert_eq!(next, TaskId::new(0, 3));
     let entry = table.get(next).expect("it has not gone");
     assert_eq!((entry.attempts, entry.references, entry.label()), (0, 1, None));
-    assert!(!entry.watched && !entry.has_watches);
+    assert!(!entry.watched && entry.watches.is_none());
     assert_eq!((entry.submitted_ns, entry.started_ns, entry.finished_ns), (0, 0, 0));
     assert!(matches!(entry.output, Output::Pending) && entry.payload_here().is_none() && entry.output_bytes() == 0);
     assert!(table.get(two).is_some());
