@@ -103,6 +103,7 @@ pub(crate) fn encode_plain<T: Serialize + ?Sized>(value: &T) -> Result<Payload, 
 ///
 /// # Errors
 /// What the value's `Deserialize` reports, or that the bytes end too early.
+#[inline]
 pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
     decode_borrowed(bytes)
 }
@@ -112,16 +113,19 @@ pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), Co
 /// # Errors
 /// What the value's `Deserialize` reports, or that the bytes end too early or go on
 /// behind the value.
+#[inline]
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (value, used) = decode_prefix(bytes)?;
-    if used == bytes.len() {
-        Ok(value)
-    } else {
-        Err(CodecError(format!("{} of {} bytes are left over", bytes.len() - used, bytes.len())))
-    }
+    if used == bytes.len() { Ok(value) } else { Err(left_over(bytes.len() - used, bytes.len())) }
+}
+
+#[cold]
+fn left_over(bytes: usize, all: usize) -> CodecError {
+    CodecError(format!("{bytes} of {all} bytes are left over"))
 }
 
 /// The value at the start of `bytes`, borrowing from them, and how many bytes it took.
+#[inline]
 pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, usize), CodecError> {
     let seed = Runs(PhantomData);
     bincode::serde::seed_decode_from_slice(seed, bytes, CONFIG).map_err(|error| match error {
@@ -274,6 +278,14 @@ impl PayloadWriter {
         begin
     }
 
+    /// So many bytes more are likely to come.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        // Memory for more is taken when it is needed, from what was used before.
+        if bytes < buffers::LARGE_BYTES_MIN {
+            self.large.reserve(bytes);
+        }
+    }
+
     /// Puts other bytes where those begin that are there.
     #[inline]
     pub(crate) fn overwrite(&mut self, begin: usize, bytes: &[u8]) {
@@ -281,7 +293,15 @@ impl PayloadWriter {
         all[begin..begin + bytes.len()].copy_from_slice(bytes);
     }
 
+    /// Moves what was written from `begin` on behind so many other bytes.
+    pub(crate) fn make_room<const BYTES: usize>(&mut self, begin: usize) {
+        let end = self.append_bytes(&[0; BYTES]);
+        let all = if self.large.is_empty() { &mut self.small[..] } else { &mut self.large[..] };
+        all.copy_within(begin..end, begin + BYTES);
+    }
+
     /// What was written so far.
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         if self.large.is_empty() { &self.small[..usize::from(self.small_len)] } else { &self.large }
     }
@@ -297,13 +317,8 @@ impl PayloadWriter {
         }
     }
 
-    /// All that was written is in place.
-    #[inline]
-    pub(crate) fn holds_no_memory(&self) -> bool {
-        self.large.capacity() == 0
-    }
-
     /// How many bytes were written.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         if self.large.is_empty() { usize::from(self.small_len) } else { self.large.len() }
     }

@@ -35,6 +35,16 @@ impl Arguments {
         Self { plain: PayloadWriter::new(), inputs: Inputs::new(), parameter: 0, unencodable: None }
     }
 
+    /// There are none any more.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.plain.clear();
+        if !self.inputs.is_empty() || self.inputs.spilled() {
+            self.inputs = Inputs::new();
+        }
+        (self.parameter, self.unencodable) = (0, None);
+    }
+
     /// Adds the next one.
     #[inline]
     pub(crate) fn add<A>(&mut self, argument: impl IntoArg<A>) {
@@ -58,12 +68,16 @@ impl Arguments {
     #[inline]
     fn value<R: DeserializeOwned, T: Serialize + ?Sized>(&mut self, value: &T) {
         if let Err(error) = panics::caught_error("its `Serialize`", || self.plain.append::<R, T>(value)) {
-            // The call will be refused: nobody reads what was written, of this one in
-            // part.
-            self.plain.clear();
-            let argument = usize::from(self.parameter) + 1;
-            self.unencodable.get_or_insert_with(|| Box::new((argument, error)));
+            self.cannot_be_encoded(error);
         }
+    }
+
+    /// The call will be refused: nobody reads what was written, of this argument in part.
+    #[cold]
+    fn cannot_be_encoded(&mut self, error: String) {
+        self.plain.clear();
+        let argument = usize::from(self.parameter) + 1;
+        self.unencodable.get_or_insert_with(|| Box::new((argument, error)));
     }
 
     #[inline]
@@ -183,12 +197,14 @@ pub trait IntoArg<T> {
 }
 
 impl<T: Portable> IntoArg<T> for T {
+    #[inline]
     fn add_to(self, to: &mut Arguments) {
         to.value::<T, T>(&self);
     }
 }
 
 impl<T: Portable> IntoArg<T> for &T {
+    #[inline]
     fn add_to(self, to: &mut Arguments) {
         to.value::<T, T>(self);
     }

@@ -9,8 +9,10 @@ use crate::machine::controller::Terms;
 use crate::outcome::error::Refusal;
 use crate::outcome::failure::RetryOn;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 /// A call of a `#[remote]` function that gives a `T`: a description of one task, made by
@@ -37,7 +39,7 @@ use std::time::Duration;
 /// ```
 #[must_use = "a call does nothing until it is added to a graph or submitted"]
 pub struct Call<T> {
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartsBox,
     output: PhantomData<fn() -> T>,
 }
 
@@ -48,6 +50,65 @@ pub(crate) struct Parts {
     pub(crate) arguments: Arguments,
     /// What most calls do not say, and so need not carry from hand to hand.
     pub(crate) options: Option<Box<Options>>,
+}
+
+/// The parts of a call, in memory of their own: so a call is moved as a pointer. The
+/// memory of one that is gone serves the next one of its thread, so that a loop which
+/// makes calls and hands them on allocates once.
+#[derive(Clone)]
+pub(crate) struct PartsBox {
+    /// None only while it is dropped.
+    parts: Option<Box<Parts>>,
+}
+
+thread_local! {
+    /// The memory of a call that is gone. It holds nothing.
+    static SPARE: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
+}
+
+impl PartsBox {
+    /// Those of a call of `remote` that says nothing else yet.
+    #[inline]
+    fn of(remote: &'static Remote) -> Self {
+        let mut parts = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_else(|| Self::allocate(remote));
+        parts.remote = remote;
+        Self { parts: Some(parts) }
+    }
+
+    #[cold]
+    fn allocate(remote: &'static Remote) -> Box<Parts> {
+        Box::new(Parts { remote, arguments: Arguments::new(), options: None })
+    }
+}
+
+impl Drop for PartsBox {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(mut parts) = self.parts.take() {
+            parts.arguments.clear();
+            if parts.options.is_some() {
+                parts.options = None;
+            }
+            // A thread that ends keeps nothing.
+            let _ = SPARE.try_with(|spare| spare.set(Some(parts)));
+        }
+    }
+}
+
+impl Deref for PartsBox {
+    type Target = Parts;
+
+    #[inline]
+    fn deref(&self) -> &Parts {
+        self.parts.as_deref().expect("parts stay until they are dropped")
+    }
+}
+
+impl DerefMut for PartsBox {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Parts {
+        self.parts.as_deref_mut().expect("parts stay until they are dropped")
+    }
 }
 
 /// What a call may say besides its function and its arguments.
@@ -95,12 +156,6 @@ impl Parts {
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.arguments.is_plain() && self.options.is_none()
-    }
-
-    /// Nothing is lost if it is not dropped.
-    #[inline]
-    pub(crate) fn holds_no_memory(&self) -> bool {
-        self.is_plain() && self.arguments.plain.holds_no_memory()
     }
 
     /// The label, or else the function.
@@ -349,11 +404,11 @@ impl<T> IsCall for Call<T> {
 
 /// What generated code calls.
 impl<T> Call<T> {
-    /// A call of `remote` without arguments yet, put together where it will stay.
+    /// A call of `remote` without arguments yet.
     #[doc(hidden)]
     #[inline]
     pub fn of(remote: &'static Remote) -> Self {
-        Self { parts: Parts { remote, arguments: Arguments::new(), options: None }, output: PhantomData }
+        Self { parts: PartsBox::of(remote), output: PhantomData }
     }
 
     /// Adds the next argument.

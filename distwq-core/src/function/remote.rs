@@ -169,17 +169,23 @@ impl<'a> Invocation<'a> {
     ///
     /// # Errors
     /// [`Failure::Decode`] naming the parameter.
+    #[inline]
     pub fn owned<T: Portable>(&mut self) -> Result<T, Failure> {
         let parameter = self.parameter;
         let result = match self.next_input() {
             None => self.next_plain(),
-            Some(input) => match &input.shape {
-                Shape::Whole => codec::decode(input.only().payload().as_slice()),
-                Shape::Gathered => gather(input),
-                Shape::Composed(parts) => self.compose(input, parts),
-            },
+            Some(input) => self.made_of(input),
         };
         result.map_err(|error| undecodable(parameter, error))
+    }
+
+    /// An argument that is made of outputs of other tasks.
+    fn made_of<T: Portable>(&mut self, input: &InputArgument) -> Result<T, CodecError> {
+        match &input.shape {
+            Shape::Whole => codec::decode(input.only().payload().as_slice()),
+            Shape::Gathered => gather(input),
+            Shape::Composed(parts) => self.compose(input, parts),
+        }
     }
 
     /// The next argument, for a parameter taken by reference.
@@ -199,6 +205,7 @@ impl<'a> Invocation<'a> {
         result.map_err(|error| undecodable(parameter, error))
     }
 
+    #[inline]
     fn next_input(&mut self) -> Option<&'a InputArgument> {
         let parameter = self.parameter;
         self.parameter += 1;
@@ -210,6 +217,7 @@ impl<'a> Invocation<'a> {
         Some(first)
     }
 
+    #[inline]
     fn next_plain<T: DeserializeOwned>(&mut self) -> Result<T, CodecError> {
         let (value, used) = codec::decode_prefix(self.plain)?;
         self.plain = &self.plain[used..];
@@ -251,17 +259,20 @@ impl<'a> Invocation<'a> {
     /// was written.
     #[inline]
     pub fn all_read(&self) -> Result<(), Failure> {
-        if self.plain.is_empty() {
-            return Ok(());
-        }
+        if self.plain.is_empty() { Ok(()) } else { Err(self.not_all_read()) }
+    }
+
+    #[cold]
+    fn not_all_read(&self) -> Failure {
         let error = CodecError(format!("{} bytes are left over behind it", self.plain.len()));
-        Err(undecodable(self.parameter.saturating_sub(1), error))
+        undecodable(self.parameter.saturating_sub(1), error)
     }
 
     /// Writes the output.
     ///
     /// # Errors
     /// [`Failure::Encode`].
+    #[inline]
     pub fn finish<T: Portable>(&mut self, value: &T) -> Result<(), Failure> {
         self.output.append::<T, T>(value).map_err(|error| Failure::Encode(error.0))
     }
@@ -292,6 +303,7 @@ fn gather<T: DeserializeOwned>(input: &InputArgument) -> Result<T, CodecError> {
     value
 }
 
+#[cold]
 fn undecodable(parameter: u16, error: CodecError) -> Failure {
     Failure::Decode { parameter: parameter.into(), message: error.0 }
 }

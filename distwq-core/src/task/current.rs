@@ -169,6 +169,27 @@ pub(crate) fn is_cancelled() -> bool {
     CANCEL_FLAG.try_with(|flag| flag.borrow().is_raised(task)).unwrap_or(false)
 }
 
+/// Tells whether the task that the calling thread runs was cancelled: for who asks again
+/// and again.
+pub(crate) fn cancellation() -> Cancellation {
+    let flag = CANCEL_FLAG.try_with(|flag| flag.borrow().clone()).unwrap_or_default();
+    Cancellation { task: task().map(|(task, _)| task), flag }
+}
+
+/// Whether one task was cancelled.
+#[derive(Debug)]
+pub(crate) struct Cancellation {
+    task: Option<TaskId>,
+    flag: CancelFlag,
+}
+
+impl Cancellation {
+    #[inline]
+    pub(crate) fn is_raised(&self) -> bool {
+        self.task.is_some_and(|task| self.flag.is_raised(task))
+    }
+}
+
 /// The next task of the calling thread has this description.
 pub(crate) fn describe(description: Description) {
     DESCRIPTION.set(description);

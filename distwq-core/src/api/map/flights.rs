@@ -2,7 +2,7 @@
 
 use super::source::{Calls, Lot};
 use crate::api::argument::Arguments;
-use crate::api::call::{Options, Parts};
+use crate::api::call::{Options, Parts, PartsBox};
 use crate::api::cluster::{self, Cluster};
 use crate::api::reference::{Bound, Reference};
 use crate::codec::Payload;
@@ -142,7 +142,7 @@ impl Flights {
             Calls::Alone(mut parts) => {
                 let inner = self.cluster.inner();
                 inner.driver.with(|engine| inner.admission(engine).check(&parts))?;
-                let Parts { remote, arguments: Arguments { plain, inputs, .. }, options } = &mut parts;
+                let Parts { remote, arguments: Arguments { plain, inputs, .. }, options } = &mut *parts;
                 let inputs: SmallVec<[Input<TaskId>; 4]> = inputs
                     .iter()
                     .map(|input| Input { source: input.source.task(), position: input.position })
@@ -280,7 +280,7 @@ impl Flights {
     ///
     /// # Errors
     /// Why the cluster does not take it.
-    pub(super) fn submit_merge(&mut self, parts: Parts, first: u64) -> Result<Reference, Arc<PathStep>> {
+    pub(super) fn submit_merge(&mut self, parts: PartsBox, first: u64) -> Result<Reference, Arc<PathStep>> {
         let index = self.submit(Lot { first, count: 1, calls: Calls::Alone(parts) })?;
         if let Some(flight) = &mut self.flights[index as usize] {
             // It is of no item of its own.

@@ -186,7 +186,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
 fn fold_of<T, M: FnMut(Handle<T>, Handle<T>) -> Call<T>>(merge: &mut M) -> Option<u32> {
     let [one, other] = [(); 2].map(|()| PathStep::refused("a value to be merged", Refusal::NotStartedDependency));
     let handle = |step: &Arc<PathStep>| Handle::new(Reference::Refused(Arc::clone(step)));
-    let Parts { remote, arguments, options } = merge(handle(&one), handle(&other)).parts;
+    let call = merge(handle(&one), handle(&other));
+    let Parts { remote, arguments, options } = &*call.parts;
     let is = |input: usize, step: &Arc<PathStep>| {
         let found = arguments.inputs.get(input)?;
         let is_it = matches!(&found.source, Reference::Refused(found) if Arc::ptr_eq(found, step));

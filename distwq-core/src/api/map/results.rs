@@ -10,7 +10,7 @@ use crate::outcome::failure::RetryOn;
 use crate::panics;
 use crate::wire::chunk::{self, Outcome};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Items that lie side by side and have ended together, or a part of them.
@@ -97,27 +97,29 @@ impl Landed {
 
     /// Takes the values of the next items, so far as they are values: under one catch,
     /// which costs more than decoding a number.
-    pub(super) fn next_values<T: DeserializeOwned>(&mut self, into: &mut VecDeque<T>) {
-        let Content::Outcomes(payload) = &self.content else { return };
+    pub(super) fn next_values<T: DeserializeOwned>(&mut self) -> Vec<T> {
+        let Content::Outcomes(payload) = &self.content else { return Vec::new() };
         let mut left = &payload.as_slice()[self.at..];
         let enough = left.len().saturating_sub(BYTES_TOGETHER);
-        let before = into.len();
+        let count = self.count as usize;
+        // Nobody knows how small the encoding of a large value may be.
+        let mut values = Vec::with_capacity(count.min(left.len() / size_of::<T>().max(1)));
         // What fails here is looked at again, by itself.
         let _ = panics::caught(|| {
             let mut rest = left;
-            while into.len() - before < self.count as usize
+            while values.len() < count
                 && rest.len() > enough
                 && let Some(Outcome::Value(bytes)) = chunk::next_outcome(&mut rest)
                 && let Ok(value) = codec::decode(bytes)
             {
-                into.push_back(value);
+                values.push(value);
                 left = rest;
             }
         });
         self.at = payload.len() - left.len();
-        let count = (into.len() - before) as u32;
-        self.first += u64::from(count);
-        self.count -= count;
+        self.first += values.len() as u64;
+        self.count -= values.len() as u32;
+        values
     }
 
     /// Takes the result of the next item.

@@ -11,7 +11,7 @@ const CHUNK_NS: f64 = 200_000.0;
 const PULL_NS: f64 = 500_000.0;
 
 /// More items in a message would save nothing.
-const CHUNK_MAX: usize = 256;
+const CHUNK_MAX: usize = 1_024;
 
 /// So many bytes still go between other messages.
 const CHUNK_BYTES: f64 = 15.0 * 1024.0;
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn small_items_are_joined_and_slow_ones_go_singly() {
-        for (item_ns, chunk) in [(0, 256), (100, 256), (1_000, 200), (50_000, 4), (150_000, 1), (1 << 40, 1)] {
+        for (item_ns, chunk) in [(0, 1_024), (100, 1_024), (1_000, 200), (50_000, 4), (150_000, 1), (1 << 40, 1)] {
             assert_eq!(measured(4, item_ns).chunk(), chunk, "{item_ns} ns");
         }
     }
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn without_a_word_the_window_holds_some_chunks_of_each_slot() {
         assert_eq!(measured(3, 1 << 30).window(), 3 * 64);
-        assert_eq!(measured(3, 1).window(), 3 * 4 * 256);
+        assert_eq!(measured(3, 1).window(), 3 * 4 * 1_024);
         assert_eq!(Sizes { chunk: Some(1_000), ..Sizes::new(3) }.window(), 3 * 4_000);
     }
 
@@ -161,13 +161,13 @@ mod tests {
     fn what_takes_long_twice_is_believed_at_once_and_what_is_quick_by_and_by() {
         let mut sizes = measured(1, 100);
         sizes.ran(256, 256 * 10_000_000);
-        assert_eq!(sizes.chunk(), 256, "it may have been the machine");
+        assert_eq!(sizes.chunk(), 1_024, "it may have been the machine");
         sizes.ran(256, 256 * 10_000_000);
         assert_eq!(sizes.chunk(), 1);
         for _ in 0..60 {
             sizes.ran(1, 100);
         }
-        assert_eq!(sizes.chunk(), 256);
+        assert_eq!(sizes.chunk(), 1_024);
     }
 
     #[test]

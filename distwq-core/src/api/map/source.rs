@@ -1,7 +1,8 @@
 //! The items of a map on their way to tasks: pulled one by one, joined to lots.
 
 use super::sizes::Sizes;
-use crate::api::call::{Call, Options, Parts};
+use crate::api::argument::Arguments;
+use crate::api::call::{Call, Options, Parts, PartsBox};
 use crate::function::registry::Remote;
 use crate::machine::controller::Terms;
 use crate::wire::chunk;
@@ -20,7 +21,7 @@ pub(super) struct Lot {
 /// The calls of a lot.
 pub(super) enum Calls {
     /// One, whatever it is.
-    Alone(Parts),
+    Alone(PartsBox),
     /// One or several of one function with equal options, [encoded](chunk).
     Joined { remote: &'static Remote, options: Option<Box<Options>>, bytes: Vec<u8> },
 }
@@ -91,12 +92,8 @@ impl<T, I: Iterator, F: FnMut(I::Item) -> Call<T>> Source<I, F> {
                 break;
             };
             // What panics here is the user's: the item is gone, and all else as before.
-            let mut call = (self.call)(item);
-            self.add(&mut call);
-            if call.parts.holds_no_memory() {
-                // To drop what holds nothing costs as much as to encode a number.
-                std::mem::forget(call);
-            }
+            let call = (self.call)(item);
+            self.add(call);
             count += 1;
             *held += 1;
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -107,31 +104,39 @@ impl<T, I: Iterator, F: FnMut(I::Item) -> Call<T>> Source<I, F> {
     }
 
     #[inline]
-    fn add(&mut self, call: &mut Call<T>) {
+    fn add(&mut self, call: Call<T>) {
         let index = self.pulled;
         self.pulled += 1;
-        let parts = &mut call.parts;
-        if !can_join(parts) {
-            self.function = parts.remote.path;
-            self.close();
-            let unused = Call::<T>::of(parts.remote).parts;
-            let calls = Calls::Alone(std::mem::replace(parts, unused));
-            self.closed.push_back(Lot { first: index, count: 1, calls });
-            return;
-        }
-        if !self.open.fits(parts) {
-            self.close();
-            self.function = parts.remote.path;
-            self.open.begin(index, parts);
-        }
-        self.open.push(parts);
-        if self.parts_retried && parts.options.as_ref().is_some_and(|options| options.retries > 0) {
-            self.close();
+        // As most calls of a map are, so they are not looked at any closer.
+        if self.open.is_plain_of(call.parts.remote) && call.parts.is_plain() {
+            self.open.push(None, &call.parts.arguments);
+        } else {
+            self.add_any(index, call.parts);
         }
     }
 }
 
 impl<I, F> Source<I, F> {
+    /// Adds the call of this item, whatever it says.
+    #[cold]
+    fn add_any(&mut self, index: u64, parts: PartsBox) {
+        if !can_join(&parts) {
+            self.function = parts.remote.path;
+            self.close();
+            self.closed.push_back(Lot { first: index, count: 1, calls: Calls::Alone(parts) });
+            return;
+        }
+        if !self.open.fits(&parts) {
+            self.close();
+            self.function = parts.remote.path;
+            self.open.begin(index, &parts);
+        }
+        self.open.push(parts.options().label.as_deref(), &parts.arguments);
+        if self.parts_retried && parts.options().retries > 0 {
+            self.close();
+        }
+    }
+
     /// What waits for company waits no longer, in whatever pieces it is taken.
     fn close(&mut self) {
         if self.open.count > 0 {
@@ -183,7 +188,12 @@ fn are_equal(one: Option<&Options>, other: Option<&Options>) -> bool {
 }
 
 impl Open {
+    /// Whether there are calls of this function that say nothing else.
     #[inline]
+    fn is_plain_of(&self, remote: &'static Remote) -> bool {
+        self.count > 0 && self.options.is_none() && self.remote.is_some_and(|mine| ptr::eq(mine, remote))
+    }
+
     fn fits(&self, parts: &Parts) -> bool {
         let is_same = self.remote.is_some_and(|remote| ptr::eq(remote, parts.remote));
         let are_none = || self.options.is_none() && parts.options.is_none();
@@ -198,11 +208,9 @@ impl Open {
         });
     }
 
-    #[inline]
-    fn push(&mut self, parts: &Parts) {
-        let label = parts.options.as_deref().and_then(|options| options.label.as_deref());
-        let plain = &parts.arguments.plain;
-        chunk::push_call(label, plain.len(), &mut self.bytes, |into| plain.append_to(into));
+    #[inline(always)]
+    fn push(&mut self, label: Option<&str>, arguments: &Arguments) {
+        chunk::push_call(label, arguments.plain.as_slice(), &mut self.bytes);
         self.count += 1;
     }
 

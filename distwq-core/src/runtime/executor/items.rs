@@ -33,7 +33,8 @@ pub(super) fn run(
     let attempt = current::description().attempt();
     output.clear();
     current::set(Some((task.id, remote.path)));
-    let mut calls = Calls { left: task.plain.as_slice(), items, next: 0, site, attempt, is_labelled: false };
+    let left = task.plain.as_slice();
+    let mut calls = Calls { left, items, next: 0, site, attempt, is_labelled: false, are_torn: false };
     let (failed, without_value, result) = match items.fold {
         None => outcomes(remote, &mut calls, output, keeper),
         Some(fold) => {
@@ -61,23 +62,40 @@ struct Calls<'a> {
     attempt: u32,
     /// The thread has the label of an item.
     is_labelled: bool,
+    /// They end too early.
+    are_torn: bool,
 }
 
 impl<'a> Calls<'a> {
-    /// The arguments of the next one, which the thread runs from here on.
-    fn next(&mut self) -> Result<Option<&'a [u8]>, Failure> {
+    /// The arguments of the next one, which the thread runs from here on. None if there
+    /// is none.
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
         if self.next == self.items.count {
-            return Ok(None);
+            return None;
         }
-        let torn = || Failure::Decode { parameter: 0, message: "the calls of a chunk end too early".to_owned() };
-        let Call { label, arguments } = chunk::next_call(&mut self.left).ok_or_else(torn)?;
+        let Some(Call { label, arguments }) = chunk::next_call(&mut self.left) else {
+            self.are_torn = true;
+            return None;
+        };
         current::set_item(Some(self.items.item(self.next)));
         self.next += 1;
         if label.is_some() || self.is_labelled {
-            self.site.describe(&Described::new(label, self.attempt, None));
-            self.is_labelled = label.is_some();
+            self.describe(label);
         }
-        Ok(Some(arguments))
+        Some(arguments)
+    }
+
+    #[cold]
+    fn describe(&mut self, label: Option<&str>) {
+        self.site.describe(&Described::new(label, self.attempt, None));
+        self.is_labelled = label.is_some();
+    }
+
+    /// Whether all that were announced have come.
+    fn are_whole(&self) -> Result<(), Failure> {
+        let torn = || Failure::Decode { parameter: 0, message: "the calls of a chunk end too early".to_owned() };
+        if self.are_torn { Err(torn()) } else { Ok(()) }
     }
 }
 
@@ -89,17 +107,17 @@ fn outcomes(
     output: &mut PayloadWriter,
     mut keeper: Option<&mut Keeper>,
 ) -> (u32, WithoutValue, Result<(), Failure>) {
+    // Outputs are often about as large as arguments.
+    output.reserve(calls.left.len());
     let mut outcomes = OutcomeWriter::new(output);
-    let (mut failed, mut all) = (0, Ok(()));
+    let cancellation = current::cancellation();
+    let mut failed = 0;
     loop {
         // One catch for many, which costs little: a panic ends one item, and the others
         // go on under the next.
         let result = panics::caught(|| {
-            while !current::is_cancelled()
-                && let Some(arguments) = calls.next().unwrap_or_else(|failure| {
-                    all = Err(failure);
-                    None
-                })
+            while !cancellation.is_raised()
+                && let Some(arguments) = calls.next()
             {
                 let value = outcomes.value();
                 match call(remote, arguments, value, keeper.as_deref_mut()) {
@@ -120,10 +138,11 @@ fn outcomes(
         }
     }
     (calls.next..calls.items.count).for_each(|_| outcomes.cancelled());
-    (failed, outcomes.without_value(), all)
+    (failed, outcomes.without_value(), calls.are_whole())
 }
 
 /// An item has failed: if it was cancelled before, then of that.
+#[cold]
 fn fails(outcomes: &mut OutcomeWriter<'_>, failure: &Failure) {
     if current::is_cancelled() { outcomes.cancelled() } else { outcomes.failure(failure) }
 }
@@ -141,7 +160,7 @@ fn folded(
         let mut joined = Vec::new();
         let mut scratch = PayloadWriter::new();
         let mut is_first = true;
-        while let Some(arguments) = calls.next()? {
+        while let Some(arguments) = calls.next() {
             if current::is_cancelled() {
                 // Nobody is told: the task ends as cancelled.
                 return Err(Failure::Returned("cancelled".to_owned()));
@@ -157,7 +176,7 @@ fn folded(
             joined.extend_from_slice(scratch.as_slice());
         }
         output.append_bytes(&joined);
-        Ok(())
+        calls.are_whole()
     });
     result.unwrap_or_else(|message| Err(Failure::Panicked(message)))
 }
