@@ -253,7 +253,10 @@ fn who_waits_for_the_end_is_woken_when_a_deadline_has_cancelled_the_last_task() 
     let of_graph = |remote| NewTask { origin: Origin::Graph(graph_run), ..plain(remote) };
     let limited = play.add_new(&of_graph(&SINGLE));
     let too_wide = Options { ranks: Some(2), ..Options::default() };
-    let waits = play.add_new(&NewTask { options: Some(&too_wide), ..of_graph(&GROUP) });
+    let new = NewTask { options: Some(&too_wide), ..of_graph(&GROUP) };
+    // What is held is not looked through.
+    play.controller.handle(play.now, Input::Task { new: &new, plain: Encoded::Few(&[]) }, &mut play.out);
+    let waits = play.out.added;
     play.tell(Input::GraphEnds);
     play.tell(Input::Deadline { tasks: &[limited], at: play.now + 10 });
     play.woken();
