@@ -219,7 +219,7 @@ impl Cluster {
 
     /// Waits until less is queued than may be, until `deadline` at most.
     pub(super) fn await_room(&self, deadline: Option<Instant>) {
-        // Ends because every task ends, or when no tasks are taken any more.
+        // Ends because every task ends, or when those that are added end at once.
         self.inner.driver.wait_until(Awaited::Room, deadline, |engine| engine.has_room().then_some(()));
     }
 
@@ -394,7 +394,7 @@ impl Inner {
     /// Whether a thread that submits may wait until less is queued.
     #[cold]
     fn may_wait(&self, engine: &ControllerEngine) -> bool {
-        !engine.machine().is_closing() && !self.callbacks.is_own_thread()
+        !engine.machine().ends_new_tasks() && !self.callbacks.is_own_thread()
     }
 
     /// Takes one task, or says why not. What is left of its parts is the caller's to

@@ -193,7 +193,7 @@ impl ControllerEngine {
     /// Whether one more task may be queued, or the cluster takes none any more. If not,
     /// the calling thread is woken when that is so.
     pub(crate) fn has_room(&mut self) -> bool {
-        let has_room = self.machine.has_room() || self.machine.is_closing();
+        let has_room = self.machine.has_room() || self.machine.ends_new_tasks();
         if !has_room && !self.machine.is_room_wanted() {
             self.handle(Input::RoomWanted);
         }

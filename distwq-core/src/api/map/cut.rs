@@ -47,7 +47,11 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         if self.stage == Stage::Open {
             self.stage = Stage::Cut(cut);
             self.stop_pulling();
-            self.flights.cancel_from(0);
+            match cut {
+                // So that workers are set aside which do not return.
+                Cut::Late => self.flights.are_late(),
+                Cut::Interrupted => self.flights.cancel_from(0),
+            }
             self.flights.forget_all();
             self.results.expect_no_more();
             self.deadline = None;
@@ -58,7 +62,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     pub(super) fn last_of(&self, cut: Cut) -> Given<T> {
         let site = TaskSite {
             task: (self.source.pulled as u32).wrapping_add(1),
-            function: self.source.function.to_owned(),
+            function: if self.source.function.is_empty() { "map" } else { self.source.function }.to_owned(),
             label: None,
             rank: None,
             host: None,

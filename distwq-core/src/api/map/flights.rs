@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A task that the cluster has taken, with the items that it is made of.
 pub(super) struct Flight {
@@ -301,11 +301,22 @@ impl Flights {
 
     /// Cancels the tasks whose items are all from this one on.
     pub(super) fn cancel_from(&self, first: u64) {
-        let tasks: Vec<TaskId> =
-            self.flights.iter().flatten().filter(|flight| flight.first >= first).map(|flight| flight.task).collect();
+        let tasks = self.tasks_from(first);
         if !tasks.is_empty() {
             self.cluster.inner().driver.with(|engine| engine.cancel_tasks(&tasks));
         }
+    }
+
+    /// The deadline of all tasks has come.
+    pub(super) fn are_late(&self) {
+        let tasks = self.tasks_from(0);
+        if !tasks.is_empty() {
+            self.cluster.inner().driver.with(|engine| engine.deadline_in(&tasks, Duration::ZERO));
+        }
+    }
+
+    fn tasks_from(&self, first: u64) -> Vec<TaskId> {
+        self.flights.iter().flatten().filter(|flight| flight.first >= first).map(|flight| flight.task).collect()
     }
 
     /// Forgets all tasks that have not ended.

@@ -62,7 +62,7 @@ impl Sizes {
 
     /// How many items may be pulled and not given.
     pub(super) fn window(&self) -> usize {
-        let by_chunks = self.wished_chunk() * CHUNKS_PER_SLOT;
+        let by_chunks = self.wished_chunk().saturating_mul(CHUNKS_PER_SLOT);
         self.window.unwrap_or_else(|| self.slots.saturating_mul(by_chunks.max(WINDOW_PER_SLOT)))
     }
 
@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(measured(3, 1 << 30).window(), 3 * 64);
         assert_eq!(measured(3, 1).window(), 3 * 4 * 1_024);
         assert_eq!(Sizes { chunk: Some(1_000), ..Sizes::new(3) }.window(), 3 * 4_000);
+        assert_eq!(Sizes { chunk: Some(usize::MAX), ..Sizes::new(3) }.window(), usize::MAX);
     }
 
     #[test]

@@ -22,6 +22,12 @@ impl Controller {
         self.over == Some(Over::Interrupted)
     }
 
+    /// Whether tasks that are added now end at once: nobody has to wait for room for them.
+    #[inline]
+    pub(crate) fn ends_new_tasks(&self) -> bool {
+        self.over.is_some() || self.is_closing()
+    }
+
     /// A signal asks for the end: cancels all tasks that have not ended. Whoever waits
     /// looks again, for some wait for more than tasks.
     pub(super) fn interrupted(&mut self, out: &mut Outbox) {

@@ -55,7 +55,7 @@ impl Controller {
 
     /// Tells who waits for room, if there is some, or none will be needed.
     pub(super) fn note_room(&mut self, out: &mut Outbox) {
-        if self.queue.is_wanted && (self.has_room() || self.is_closing()) {
+        if self.queue.is_wanted && (self.has_room() || self.ends_new_tasks()) {
             self.queue.is_wanted = false;
             out.happened.note(Awaited::Room);
         }

@@ -201,3 +201,16 @@ fn when_nobody_waits_any_more_what_runs_is_named_and_closed() {
     play.tell(Input::Stop { failed: false });
     assert!(play.told().contains(&(W3, format!("{:?}", Some(ToWorker::Stop { failed: false })))));
 }
+
+/// Two tasks run, which is as much as may be queued, and go on after the signal.
+#[test]
+fn nobody_waits_for_room_after_a_signal() {
+    let mut play = Play::with_config(&[W3], Config::new().queue_max(2));
+    let tasks = [(); 2].map(|()| play.add_new(&plain(&SINGLE)));
+    play.tell(Input::RoomWanted);
+    play.woken();
+    assert!(!play.controller.has_room() && !play.controller.ends_new_tasks());
+    play.tell(Input::Interrupted);
+    assert!(play.woken().contains(&Awaited::Room) && play.controller.ends_new_tasks());
+    assert!(tasks.iter().all(|task| !play.controller.has_ended(*task)), "they go on");
+}
