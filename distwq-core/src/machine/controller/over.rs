@@ -22,7 +22,7 @@ impl Controller {
         self.over == Some(Over::Interrupted)
     }
 
-    /// Whether tasks that are added now end at once: nobody has to wait for room for them.
+    /// Whether tasks that are added now end at once: nobody waits for room for them.
     #[inline]
     pub(crate) fn ends_new_tasks(&self) -> bool {
         self.over.is_some() || self.is_closing()

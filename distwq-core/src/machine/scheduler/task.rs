@@ -111,8 +111,8 @@ pub(super) struct Task {
     /// One more than the level, which with a priority of 0 is the order key; 0 if the key
     /// lies in [`Cold`](super::tasks::Cold) with all else.
     level: u16,
-    lane: Lane,
-    kind: Kind,
+    /// The lane above, the kind below.
+    lane_and_kind: u16,
 }
 
 /// Somebody may still ask for the value.
@@ -120,6 +120,7 @@ const HANDLE: u32 = 1 << 31;
 
 /// What a task is while it waits, and where its value is afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
 enum Kind {
     /// Runs on one worker, any one.
     Narrow,
@@ -133,6 +134,13 @@ enum Kind {
     Resident,
 }
 
+/// A kind fits into what a lane leaves.
+const KIND_BITS: u32 = u16::BITS - Lane::BITS;
+
+const fn pack(lane: Lane, kind: Kind) -> u16 {
+    lane.bits() << KIND_BITS | kind as u16
+}
+
 impl Task {
     pub(super) const VACANT: Self = Self {
         serial: 0,
@@ -144,8 +152,7 @@ impl Task {
         worker: U24::new(0),
         state: State::Vacant,
         level: 1,
-        lane: Lane::ALONE,
-        kind: Kind::Narrow,
+        lane_and_kind: pack(Lane::ALONE, Kind::Narrow),
     };
 
     /// A pending one that nothing has been done with, and that somebody holds a handle
@@ -153,13 +160,23 @@ impl Task {
     #[inline]
     pub(super) fn new(serial: u32, lane: Lane, is_collective: bool) -> Self {
         let kind = if is_collective { Kind::Collective } else { Kind::Narrow };
-        Self { serial, uses: HANDLE, state: State::Blocked, lane, kind, ..Self::VACANT }
+        Self { serial, uses: HANDLE, state: State::Blocked, lane_and_kind: pack(lane, kind), ..Self::VACANT }
     }
 
     /// Of whose tasks it is one.
     #[inline]
     pub(super) fn lane(&self) -> Lane {
-        self.lane
+        Lane::new(self.lane_and_kind >> KIND_BITS)
+    }
+
+    #[inline]
+    fn is(&self, kind: Kind) -> bool {
+        self.lane_and_kind & ((1 << KIND_BITS) - 1) == kind as u16
+    }
+
+    #[inline]
+    fn set_kind(&mut self, kind: Kind) {
+        self.lane_and_kind = pack(self.lane(), kind);
     }
 
     /// The newest of the tasks whose outputs are arguments. It has not ended with a
@@ -283,23 +300,23 @@ impl Task {
     }
 
     pub(super) fn is_resident(&self) -> bool {
-        self.kind == Kind::Resident
+        self.is(Kind::Resident)
     }
 
     pub(super) fn is_collective(&self) -> bool {
-        self.kind == Kind::Collective
+        self.is(Kind::Collective)
     }
 
     /// It matters where it runs: an argument lies on workers or is large.
     #[inline]
     pub(super) fn place_matters(&self) -> bool {
-        self.kind == Kind::NearInputs
+        self.is(Kind::NearInputs)
     }
 
     /// It gets an argument whose place matters; a group is chosen without regard to that.
     pub(super) fn note_place_matters(&mut self) {
-        if self.kind == Kind::Narrow {
-            self.kind = Kind::NearInputs;
+        if self.is(Kind::Narrow) {
+            self.set_kind(Kind::NearInputs);
         }
     }
 
@@ -322,7 +339,7 @@ impl Task {
         self.state = State::Done;
         (self.inputs, self.dependents) = (bytes as u32, (bytes >> 32) as u32);
         self.set_worker(worker);
-        self.kind = if resident { Kind::Resident } else { Kind::Home };
+        self.set_kind(if resident { Kind::Resident } else { Kind::Home });
     }
 
     /// Turns it into one that has ended without a value; its lists are another's now.
@@ -332,7 +349,7 @@ impl Task {
 
     /// The value that stayed where it was made is at the controller as well.
     pub(super) fn come_home(&mut self) {
-        self.kind = Kind::Home;
+        self.set_kind(Kind::Home);
     }
 
     /// Makes it one that will end without a value, whose list is not kept any more.

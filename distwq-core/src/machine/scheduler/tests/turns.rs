@@ -1,5 +1,6 @@
 //! Origins take turns.
 
+use super::super::lanes::{LANES, Lane, Lanes};
 use super::*;
 use crate::id::{CollectorId, Origin};
 
@@ -110,24 +111,36 @@ fn retries_take_turns_with_tasks_that_have_not_failed() {
     assert_eq!(play.finish(x[0], W0), [done(x[0]), start(x[1], W0)]);
 }
 
-/// More than have a lane each: the last ones share, and every task has its turn.
+/// One after another, and more of them than have a lane: those of origins whose tasks have
+/// all ended are taken again.
 #[test]
-fn any_number_of_origins_take_turns() {
+fn lanes_are_used_again_and_shared_when_all_are_taken() {
+    let mut lanes = Lanes::default();
+    let origin = |number: u64| Origin::Collected(CollectorId(number));
+    for number in 0..3 * LANES as u64 {
+        let lane = lanes.enter(origin(number));
+        assert_eq!(lanes.enter(origin(number)), lane);
+        (0..2).for_each(|_| lanes.leave(lane));
+        assert_eq!(lane.index(), 1, "the only other one is free again");
+    }
+    let taken: Vec<Lane> = (0..LANES as u64 - 1).map(|number| lanes.enter(origin(number))).collect();
+    assert!((1..LANES).all(|index| taken.iter().any(|lane| lane.index() == index)), "each has its own");
+    let shared = lanes.enter(origin(1 << 40));
+    assert!(shared != Lane::ALONE && lanes.enter(Origin::Alone) == Lane::ALONE);
+    assert_eq!(lanes.pending().map(|(_, pending)| pending).sum::<usize>(), LANES + 1);
+    lanes.leave(taken[6]);
+    assert_eq!((lanes.enter(origin(2 << 40)), lanes.enter(origin(5))), (taken[6], taken[5]));
+}
+
+#[test]
+fn hundreds_of_origins_take_turns() {
     let mut full = Full::new();
     let origins = 300;
-    let mut waiting: Vec<TaskId> =
-        (1..=origins).flat_map(|origin| [0; 2].map(|_| full.play.add_waiting(of(origin)))).collect();
-    let first: Vec<TaskId> = (0..255).map(|_| full.next()).collect();
-    assert_eq!(first, waiting.iter().copied().step_by(2).take(255).collect::<Vec<_>>(), "each has a turn");
-    for _ in 255..2 * origins {
-        let next = full.next();
-        waiting.retain(|task| *task != next);
+    let waiting: Vec<[TaskId; 2]> =
+        (1..=origins).map(|origin| [0; 2].map(|_| full.play.add_waiting(of(origin)))).collect();
+    for round in 0..2 {
+        for of_one in &waiting {
+            assert_eq!(full.next(), of_one[round]);
+        }
     }
-    waiting.retain(|task| !first.contains(task));
-    assert_eq!(waiting, []);
-    // Their lanes are free for others.
-    let later = [1, 2, 1, 2].map(|origin| full.play.add_waiting(of(5_000 + origin)));
-    let next = [0; 4].map(|_| full.next());
-    let origins = next.map(|task| later.iter().position(|later| *later == task).expect("no others wait") % 2);
-    assert!(origins == [0, 1, 0, 1] || origins == [1, 0, 1, 0], "{origins:?}");
 }
