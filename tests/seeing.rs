@@ -338,6 +338,17 @@ fn an_item_of_a_map_is_told_by_its_own_number_while_it_runs_and_after(cluster: &
     Ok(())
 }
 
+#[distwq::test(ranks = [2, 3])]
+fn an_item_behind_a_failed_task_is_named_by_its_own_number(cluster: &Cluster) {
+    let fails = cluster.submit(sleep_even::call(1).label("first"));
+    for (x, result) in (0..).zip(cluster.map(|x| square::call(x).after(&fails), 0..3)) {
+        let Err(TaskError::Upstream { site, path, .. }) = result else { panic!("{result:?}") };
+        let [first, item] = &path.steps[..] else { panic!("{path}") };
+        assert!(first.starts_with("first #") && u64::from(site.task) == x + 1, "{path}");
+        assert_eq!(*item, format!("seeing::square #{}", x + 1));
+    }
+}
+
 #[remote]
 fn halve(x: u64) -> Result<u64, String> {
     if x % 10 == 7 { Err("it has a seven".to_owned()) } else { Ok(x / 2) }

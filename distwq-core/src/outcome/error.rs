@@ -325,6 +325,11 @@ impl TaskError {
                 site.label = label.map(str::to_owned);
             }
         }
+        if let Self::Upstream { site, path, .. } = &mut self
+            && let Some(last) = path.steps.last_mut()
+        {
+            *last = site.name();
+        }
         self
     }
 

@@ -111,8 +111,7 @@ fn retries_take_turns_with_tasks_that_have_not_failed() {
     assert_eq!(play.finish(x[0], W0), [done(x[0]), start(x[1], W0)]);
 }
 
-/// One after another, and more of them than have a lane: those of origins whose tasks have
-/// all ended are taken again.
+/// More origins come than there are lanes, one after another and then all together.
 #[test]
 fn lanes_are_used_again_and_shared_when_all_are_taken() {
     let mut lanes = Lanes::default();
