@@ -535,7 +535,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Iterator fo
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (least, most) = self.source.size_hint();
-        let may_end_early = self.results.fails_fast || self.limit.is_some();
+        // A source without end is cut short one day, and no vector has room for it all.
+        let may_end_early = self.results.fails_fast || self.limit.is_some() || most.is_none();
         if may_end_early || matches!(self.stage, Stage::Cut(_) | Stage::Over) {
             return (0, most.and_then(|most| most.checked_add(self.held)?.checked_add(1)));
         }
