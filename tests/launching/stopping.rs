@@ -3,6 +3,21 @@
 
 use super::*;
 
+/// A program that hears of signals, also if whoever runs the tests ignores them, as a
+/// shell does for what it runs in the background.
+fn hearing(program: &str, backend: Option<usize>) -> Launcher {
+    through_env("--default-signal=INT,TERM", program, backend)
+}
+
+fn through_env(option: &str, program: &str, backend: Option<usize>) -> Launcher {
+    let executable = env::current_exe().expect("the system knows it");
+    let env = match backend {
+        Some(ranks) => Launcher::new("env", ranks),
+        None => Launcher::alone("env"),
+    };
+    as_program(env.arg(option).arg(&executable), program)
+}
+
 #[test]
 fn an_aborted_run_ends_at_once_with_the_code_that_was_given() {
     for backend in backends(&[2, 4]) {
@@ -17,7 +32,7 @@ fn an_aborted_run_ends_at_once_with_the_code_that_was_given() {
 fn the_first_signal_cancels_all_tasks_also_later_ones_and_the_body_goes_on() {
     for backend in backends(&[2, 4]) {
         for signal in ["INT", "TERM"] {
-            let output = launch(&launcher("interrupted", backend).env("DISTWQ_TEST_ARGUMENT", signal));
+            let output = launch(&hearing("interrupted", backend).env("DISTWQ_TEST_ARGUMENT", signal));
             assert_eq!(output.code(), Some(0), "{output}");
             assert!(output.contains(&format!("SIG{signal} has come: all tasks are cancelled, also")), "{output}");
             assert!(output.contains("20 waited") && output.contains("it has gone on"), "{output}");
@@ -30,7 +45,7 @@ fn the_first_signal_cancels_all_tasks_also_later_ones_and_the_body_goes_on() {
 fn a_signal_ends_maps_with_what_there_is_and_one_error() {
     // One item of each of two maps keeps its worker until then.
     for backend in backends(&[3, 4]) {
-        let output = launch(&launcher("interrupted map", backend).env("DISTWQ_TEST_ARGUMENT", "INT"));
+        let output = launch(&hearing("interrupted map", backend).env("DISTWQ_TEST_ARGUMENT", "INT"));
         assert_eq!(output.code(), Some(0), "{output}");
         assert!(output.contains("it has gone on") && output.left_behind.is_empty(), "{output}");
     }
@@ -39,14 +54,9 @@ fn a_signal_ends_maps_with_what_there_is_and_one_error() {
 /// As of a shell that runs it in the background.
 #[test]
 fn a_signal_that_is_ignored_from_the_start_stays_ignored() {
-    let executable = env::current_exe().expect("the system knows it");
     for backend in backends(&[2]) {
-        let shell = match backend {
-            Some(ranks) => Launcher::new("sh", ranks),
-            None => Launcher::alone("sh"),
-        };
-        let ignoring = shell.args(["-c", "trap '' INT TERM; exec \"$0\" \"$@\""]).arg(&executable);
-        let output = launch(&as_program(ignoring, "ignores signals")).expect_success();
+        let ignoring = through_env("--ignore-signal=INT,TERM", "ignores signals", backend);
+        let output = launch(&ignoring).expect_success();
         assert!(output.contains("total 385") && !output.contains("has come"), "{output}");
     }
 }
@@ -55,7 +65,7 @@ fn a_signal_that_is_ignored_from_the_start_stays_ignored() {
 fn the_second_signal_ends_all_ranks_at_once() {
     for backend in backends(&[2, 4]) {
         for (signal, code) in [("INT", 130), ("TERM", 143)] {
-            let output = launch(&launcher("interrupted twice", backend).env("DISTWQ_TEST_ARGUMENT", signal));
+            let output = launch(&hearing("interrupted twice", backend).env("DISTWQ_TEST_ARGUMENT", signal));
             assert_eq!(output.code(), Some(code), "{output}");
             assert!(output.contains("and not for the first time"), "{output}");
             assert!(output.left_behind.is_empty() && output.wall < END_LIMIT, "{output}");
@@ -65,7 +75,7 @@ fn the_second_signal_ends_all_ranks_at_once() {
 
 #[test]
 fn a_program_may_leave_signals_to_the_system() {
-    let output = launch(&launcher("does not handle signals", None).env("DISTWQ_TEST_ARGUMENT", "TERM"));
+    let output = launch(&hearing("does not handle signals", None).env("DISTWQ_TEST_ARGUMENT", "TERM"));
     assert!(output.code() != Some(0) && !output.contains("has come"), "{output}");
     assert!(output.wall < END_LIMIT, "{output}");
 }
