@@ -393,18 +393,24 @@ fn a_task_whose_only_worker_is_set_aside_for_too_long_ends_and_names_what_runs_t
 /// ends, and so does the run.
 #[test]
 fn a_map_of_an_item_that_does_not_return_ends_at_its_deadline_and_the_run_within_the_grace() {
-    let config = Config::new().workers(1).stuck_grace(ms(200)).shutdown_grace(ms(200));
-    let body = |cluster: &Cluster| {
-        let mut map = cluster.map(sleeps::call, [4_000]).deadline(ms(50));
-        expect_limit(map.next().expect("it says so"), Limit::Deadline);
-        assert_eq!(map.next(), None);
-        let error = cluster.submit(next::call(1)).get_timeout(LONG).expect_err("no worker is left");
-        assert!(error.to_string().contains("has not returned from limits::sleeps"), "{error}");
-    };
-    let begun = Instant::now();
-    let error = distwq_core::launch::run_local(config, body).expect_err("a rank does not answer in the end");
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-    assert!(error.contains("within the shutdown grace of 200 ms"), "{error}");
+    for is_reduced in [false, true] {
+        let config = Config::new().workers(1).stuck_grace(ms(200)).shutdown_grace(ms(200));
+        let body = |cluster: &Cluster| {
+            let mut map = cluster.map(sleeps::call, [4_000]).deadline(ms(50));
+            if is_reduced {
+                expect_limit(map.tree_reduce(|one, _| sleeps::call(one)), Limit::Deadline);
+            } else {
+                expect_limit(map.next().expect("it says so"), Limit::Deadline);
+                assert_eq!(map.next(), None);
+            }
+            let error = cluster.submit(next::call(1)).get_timeout(LONG).expect_err("no worker is left");
+            assert!(error.to_string().contains("has not returned from limits::sleeps"), "{error}");
+        };
+        let begun = Instant::now();
+        let error = distwq_core::launch::run_local(config, body).expect_err("a rank does not answer in the end");
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(error.contains("within the shutdown grace of 200 ms"), "{error}");
+    }
 }
 
 #[distwq::test(ranks = [2, 3], repeat = 200)]

@@ -178,7 +178,9 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         } else {
             self.is_late().then_some(Cut::Late)
         };
-        cut.map_or(Ok(()), |cut| self.last_of(cut).result.map(drop))
+        let Some(cut) = cut else { return Ok(()) };
+        self.cut_short(cut);
+        self.last_of(cut).result.map(drop)
     }
 }
 
