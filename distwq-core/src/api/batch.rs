@@ -408,9 +408,6 @@ impl<T: DeserializeOwned> Batch<T> {
     #[allow(clippy::should_implement_trait, reason = "it takes &self: iterate over &batch")]
     pub fn next(&self) -> Option<(usize, Result<T, TaskError>)> {
         current::assert_outside("Batch::next");
-        if let Some(taken) = self.ends.take_next(true) {
-            return Some(self.result(taken));
-        }
         match self.take(None) {
             Some(Found::Task(taken)) => Some(self.result(taken)),
             _ => None,

@@ -104,14 +104,7 @@ impl GraphRuns {
     /// All tasks of a graph have to end by this time, or by an earlier one that was said
     /// before.
     pub(super) fn limit(&mut self, id: GraphRunId, at: Ns) {
-        let Some(run) = self.runs.get_mut(&id) else {
-            // Forgotten: whether it has ended is found out then.
-            self.due.insert((at, id));
-            return;
-        };
-        if run.outstanding == 0 {
-            return;
-        }
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.outstanding > 0) else { return };
         let before = run.deadline.replace(run.deadline.map_or(at, |before| before.min(at)));
         if let Some(before) = before {
             self.due.remove(&(before, id));

@@ -186,20 +186,15 @@ impl Controller {
         let pending = self.pending();
         self.look_at_silent(out);
         self.note_drained(pending, out);
-        // Those that have come together are one: what they end others for comes after.
-        let pending = self.pending();
-        let held = self.graph_runs.hold();
-        while let Some(tasks) = self.limits.take_due(self.now) {
-            self.expire(&tasks, out);
-        }
-        while let Some(graph_run) = self.graph_runs.take_due(self.now) {
-            self.expire_graph(graph_run, out);
-        }
-        self.graph_runs.release(held);
-        if self.graph_runs.has_failed() {
-            self.cancel_failed_graphs(out);
-        }
-        self.note_drained(pending, out);
+        // Those that have come by now are one.
+        self.end_together(out, |this, out| {
+            while let Some(tasks) = this.limits.take_due(this.now) {
+                this.expire(&tasks, out);
+            }
+            while let Some(graph_run) = this.graph_runs.take_due(this.now) {
+                this.expire_graph(graph_run, out);
+            }
+        });
         if self.limits.time_limit.is_some_and(|at| at <= self.now) {
             self.limits.time_limit = None;
             self.time_is_over();
@@ -253,19 +248,25 @@ impl Controller {
         if self.is_over() {
             return;
         }
-        let pending = self.pending();
-        // All of them end by the deadline: a graph whose others are cancelled for that
-        // comes after.
-        let held = self.graph_runs.hold();
-        self.tell_scheduler(Event::Expire { tasks }, out);
-        for &task in tasks {
-            if let Some(first) = self.groups.first_member(task) {
-                let failure = Failure::Group("the deadline of the task has come".to_owned());
-                self.give_up_group(task, first, Limit::Deadline, &failure, out);
+        self.end_together(out, |this, out| {
+            this.tell_scheduler(Event::Expire { tasks }, out);
+            for &task in tasks {
+                if let Some(first) = this.groups.first_member(task) {
+                    let failure = Failure::Group("the deadline of the task has come".to_owned());
+                    this.give_up_group(task, first, Limit::Deadline, &failure, out);
+                }
             }
-        }
+            this.tell_who_has_them(out);
+        });
+    }
+
+    /// Ends several tasks. Graphs whose others are to be cancelled for one of them come
+    /// after all.
+    fn end_together(&mut self, out: &mut Outbox, end: impl FnOnce(&mut Self, &mut Outbox)) {
+        let pending = self.pending();
+        let held = self.graph_runs.hold();
+        end(self, out);
         self.graph_runs.release(held);
-        self.tell_who_has_them(out);
         if self.graph_runs.has_failed() {
             self.cancel_failed_graphs(out);
         }

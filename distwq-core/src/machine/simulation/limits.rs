@@ -5,7 +5,7 @@ use super::random::Random;
 use super::task::{Seen, Task};
 use super::world::World;
 use crate::function::remote::Failure;
-use crate::id::TaskId;
+use crate::id::{GraphRunId, TaskId};
 use crate::machine::Ns;
 use crate::machine::controller::{Input, Terms};
 use crate::outcome::error::{Limit, TaskError};
@@ -98,10 +98,24 @@ impl World<'_> {
     /// The user says by when some tasks have to end, or all that are left of a graph.
     pub(super) fn user_sets_deadline(&mut self) {
         let of_graph = if self.random.percent(50) { self.any_graph() } else { None };
-        let (graph_run, tasks) = match of_graph {
-            Some((graph_run, tasks)) => (Some(graph_run), tasks),
-            None => (None, self.some_unended()),
-        };
+        match of_graph {
+            Some((graph_run, tasks)) => self.sets_deadline(Some(graph_run), tasks),
+            None => {
+                let tasks = self.some_unended();
+                self.sets_deadline(None, tasks);
+            }
+        }
+    }
+
+    /// The user has started a graph, which has to end by a time now and then.
+    pub(super) fn may_limit(&mut self, graph_run: GraphRunId) {
+        if self.random.percent(self.shape.limit_percent / 2) {
+            let tasks = self.unended_of_graph(graph_run);
+            self.sets_deadline(Some(graph_run), tasks);
+        }
+    }
+
+    fn sets_deadline(&mut self, graph_run: Option<GraphRunId>, tasks: Vec<usize>) {
         let kept = self.controller.clock.keep(self.agenda.now(), 0);
         let at = kept + self.random.below(6 * self.shape.run_ns_max);
         for &index in &tasks {

@@ -51,7 +51,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
 }
 
 /// Runs of each of these tests.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 2_000;
 
 #[test]
 fn a_seed_gives_the_same_run_frame_by_frame() {

@@ -169,12 +169,18 @@ impl World<'_> {
         true
     }
 
-    /// A graph that runs, with its tasks that have not ended.
+    /// A graph whose run the user waits for, with its tasks that have not ended.
     pub(super) fn any_graph(&mut self) -> Option<(GraphRunId, Vec<usize>)> {
-        let graph_of = |index: usize| self.book.tasks[index].graph_run;
-        let graphs: Vec<GraphRunId> = self.unended.iter().filter_map(|&index| graph_of(index)).collect();
+        let graphs = self.unended.iter().filter_map(|&index| self.book.tasks[index].graph_run);
+        let graphs: Vec<GraphRunId> = graphs.filter(|run| self.user.waits.contains(&Wait::GraphRun(*run))).collect();
         let &graph_run = self.random.pick(&graphs)?;
-        Some((graph_run, self.unended.iter().copied().filter(|&index| graph_of(index) == Some(graph_run)).collect()))
+        Some((graph_run, self.unended_of_graph(graph_run)))
+    }
+
+    /// The tasks of a graph that have not ended.
+    pub(super) fn unended_of_graph(&self, graph_run: GraphRunId) -> Vec<usize> {
+        let is_of = |index: &usize| self.book.tasks[*index].graph_run == Some(graph_run);
+        self.unended.iter().copied().filter(is_of).collect()
     }
 
     /// The user cancels one task or a few, as `Handle::cancel` does.
@@ -237,6 +243,7 @@ impl World<'_> {
 
     /// A graph was started; its user waits for it, or does not.
     pub(super) fn graph_started(&mut self, graph_run: GraphRunId) {
+        self.may_limit(graph_run);
         if self.random.percent(60) {
             self.wait(Wait::GraphRun(graph_run));
         } else {
