@@ -60,6 +60,7 @@ struct Users {
     pending: usize,
     /// Whose own it is.
     owner: Option<Origin>,
+    /// It is among those that are free.
     is_listed: bool,
 }
 
@@ -130,7 +131,7 @@ impl Lanes {
 
     /// The lanes with tasks that have not ended, and how many.
     pub(super) fn pending(&self) -> impl Iterator<Item = (Lane, usize)> + '_ {
-        let used = (0..).map(Lane::new).zip(&self.users).filter(|(_, users)| users.pending > 0);
-        used.map(|(lane, users)| (lane, users.pending))
+        let used = self.users.iter().zip(0..).filter(|(users, _)| users.pending > 0);
+        used.map(|(users, bits)| (Lane::new(bits), users.pending))
     }
 }
