@@ -1,7 +1,7 @@
 //! Maps: results in order or as they come, within a window, whatever travels together.
 
 use distwq::prelude::*;
-use distwq::{Limit, Refusal, RetryOn, TaskFailure, WorkerStatus};
+use distwq::{Limit, Refusal, RetryOn, TaskFailure};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -203,52 +203,6 @@ fn a_panic_ends_its_item_alone(cluster: &Cluster) {
     }
 }
 
-/// What runs although it was cancelled, or past its deadline, keeps its worker until then.
-fn all_end(cluster: &Cluster) {
-    let begun = Instant::now();
-    loop {
-        let status = cluster.status();
-        let is_idle = |worker: &WorkerStatus| worker.running.is_empty() && worker.past_limit.is_empty();
-        if status.pending == 0 && status.workers.iter().all(is_idle) {
-            return;
-        }
-        assert!(begun.elapsed() < LIMIT, "{status}");
-        thread::yield_now();
-    }
-}
-
-#[distwq::test(ranks = [2, 3, 4, 7])]
-fn after_the_deadline_come_the_results_that_are_there_and_one_error(cluster: &Cluster) -> Outcome {
-    let mut map = cluster.map(pause::call, [0, 0, 1_000]).deadline(Duration::from_millis(250));
-    assert_eq!((map.next(), map.next()), (Some(Ok(0)), Some(Ok(0))));
-    let begun = Instant::now();
-    let late = map.next();
-    assert!(matches!(late, Some(Err(TaskError::LimitReached { limit: Limit::Deadline, .. }))), "{late:?}");
-    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
-    assert_eq!((map.next(), map.next()), (None, None));
-    assert_eq!(cluster.submit(square::call(3)).get()?, 9);
-    all_end(cluster);
-    // One keeps a worker, the others end.
-    let workers = cluster.workers();
-    let times = std::iter::once(1_000).chain(std::iter::repeat_n(0, workers - 1));
-    let results: Vec<_> = cluster.map(pause::call, times).unordered().deadline(Duration::from_millis(250)).collect();
-    assert_eq!(results.iter().filter(|result| **result == Ok(0)).count(), workers - 1);
-    assert!(matches!(results.last(), Some(Err(TaskError::LimitReached { limit: Limit::Deadline, .. }))), "{results:?}");
-    assert_eq!(results.len(), workers);
-    all_end(cluster);
-    // In order, what has ended behind the one that has not is given.
-    let times = [1_000, 0, 0];
-    let results: Vec<_> = cluster.map(pause::call, times).deadline(Duration::from_millis(250)).collect();
-    assert_eq!(results.len(), if workers > 1 { 3 } else { 1 });
-    all_end(cluster);
-    // One that is not reached changes nothing, however late the results are taken.
-    let mut map = cluster.map(square::call, 1..=3).deadline(Duration::from_millis(300));
-    assert_eq!(map.next(), Some(Ok(1)));
-    thread::sleep(Duration::from_millis(400));
-    assert_eq!((map.next(), map.next(), map.next()), (Some(Ok(4)), Some(Ok(9)), None));
-    Ok(())
-}
-
 #[distwq::test(ranks = [2, 3, 4])]
 fn the_first_error_ends_a_map_that_fails_fast(cluster: &Cluster) -> Outcome {
     for chunk in [1, 8] {
@@ -375,20 +329,6 @@ fn items_are_tried_again_after_the_failures_that_were_chosen(cluster: &Cluster) 
         assert!(paused.all(|result| result.is_ok()));
         assert!(begun.elapsed() >= Duration::from_millis(20 + 40 + 80), "{:?}", begun.elapsed());
     }
-}
-
-#[distwq::test(ranks = [2, 3])]
-fn an_item_with_a_limit_ends_at_it_and_the_others_go_on(cluster: &Cluster) {
-    let times = [0, 0, 300, 0, 0, 0];
-    let map = cluster.map(|time| pause::call(time).run_limit(Duration::from_millis(60)), times).chunk(6);
-    for (time, result) in times.into_iter().zip(map) {
-        match result {
-            Ok(value) => assert_eq!((value, time), (0, 0)),
-            Err(TaskError::LimitReached { limit, .. }) => assert_eq!((limit, time), (Limit::Run, 300)),
-            Err(error) => panic!("{error}"),
-        }
-    }
-    all_end(cluster);
 }
 
 #[remote]

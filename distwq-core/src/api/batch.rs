@@ -3,6 +3,7 @@
 mod by_worker;
 mod deadline;
 mod iter;
+mod kept;
 
 use crate::api::call::IsCall;
 use crate::api::cluster::{Cluster, Inner, refused};
@@ -17,6 +18,7 @@ use crate::runtime::collectors::{Counts, Ends, Taken};
 use crate::task::current;
 pub use by_worker::ByWorkerError;
 pub use iter::{InOrder, IntoIter, Iter};
+use kept::Kept;
 use rustc_hash::FxHashSet;
 use serde::de::DeserializeOwned;
 use std::borrow::Borrow;
@@ -66,13 +68,15 @@ pub struct Batch<T> {
     /// None if no task of it can be waited for.
     cluster: Option<(Cluster, CollectorId)>,
     /// With the references of the tasks, until their results are taken.
-    ends: Arc<Ends<Reference>>,
+    ends: Arc<Ends<Kept>>,
     begun: Instant,
     /// When all tasks have to end at the latest, by the clock of the cluster;
     /// [`NO_DEADLINE`] if nobody has said so. Read and written under the engine's lock.
     deadline: AtomicU64,
     outputs: PhantomData<fn() -> T>,
 }
+
+const CANNOT_GROW: &str = "a batch of handles that no cluster knows cannot grow";
 
 /// A time that never comes.
 const NO_DEADLINE: u64 = u64::MAX;
@@ -100,7 +104,7 @@ impl fmt::Display for Progress {
 
 /// What the search for the next result finds.
 enum Found {
-    Task(Taken<Reference>),
+    Task(Taken<Kept>),
     /// All results were taken.
     Nothing,
 }
@@ -170,7 +174,8 @@ impl<T> Batch<T> {
             (Some((task, session)), Some((cluster, collector))) => {
                 assert_eq!(session, cluster.inner().session(), "the handles of a batch are of one cluster");
                 cluster.inner().driver.with(|engine| {
-                    let watch = Watch { collector: *collector, index: self.ends.add(reference) };
+                    let index = self.ends.add(Kept::other(reference));
+                    let watch = Watch { collector: *collector, index };
                     engine.watch(task, watch);
                 });
             }
@@ -188,24 +193,32 @@ impl<T> Batch<T> {
     /// taken.
     #[track_caller]
     pub fn submit<C: IsCall<Output = T>>(&self, mut call: C) -> usize {
-        let (cluster, collector) = self.cluster.as_ref().expect("a batch of handles that no cluster knows cannot grow");
-        let origin = Origin::Collected(*collector);
-        let taken = cluster.submit_parts(&mut call.as_call().parts, origin, |engine, task| {
-            let index = self.ends.add(cluster.first_reference(task));
-            engine.watch(task, Watch { collector: *collector, index });
+        let &(ref cluster, collector) = self.cluster.as_ref().expect(CANNOT_GROW);
+        let taken = cluster.submit_parts(&mut call.as_call().parts, |inner, engine, parts| {
+            // Nothing is told of the task before it is there.
+            let adding = self.ends.adding();
+            let watch = Watch { collector, index: adding.index() };
+            let task = inner.take(engine, parts, Origin::Collected(collector), Some(watch))?;
+            adding.add(Kept::Own(task));
             match self.deadline.load(Ordering::Relaxed) {
                 NO_DEADLINE => {}
                 at => engine.deadline(&[task], at),
             }
-            index
+            Ok(watch.index)
         });
         let index = taken.unwrap_or_else(|step| self.never_ran(refused(step)));
         index as usize
     }
 
+    /// The cluster of a batch that has submitted tasks itself.
+    fn of_own(&self) -> &Cluster {
+        let (cluster, _) = self.cluster.as_ref().expect(CANNOT_GROW);
+        cluster
+    }
+
     /// Adds a task that no cluster has taken: it ends here. Gives its index.
     fn never_ran(&self, reference: Reference) -> u32 {
-        let index = self.ends.add(reference);
+        let index = self.ends.add(Kept::other(reference));
         self.ends.never_ran(index);
         self.has_changed();
         index
@@ -229,16 +242,7 @@ impl<T> Batch<T> {
 
     /// The tasks whose results were not taken, as far as a cluster has them.
     fn left(&self) -> Vec<TaskId> {
-        self.ends.choose(|reference| match reference.state() {
-            State::Bound(task, _) => Some(task),
-            State::Unbound(_) | State::Refused(_) => None,
-        })
-    }
-
-    /// The handle of a task whose result was not taken.
-    #[must_use]
-    pub fn handle(&self, index: usize) -> Option<Handle<T>> {
-        self.ends.kept(index).map(Handle::new)
+        self.ends.choose(Kept::task)
     }
 
     /// How many tasks there are, those included whose results were taken.
@@ -473,10 +477,10 @@ impl<T: DeserializeOwned> Batch<T> {
     /// others get its handle, to cancel it.
     fn result_in_order(&self, index: u32) -> Option<Result<T, TaskError>> {
         let result = if self.ends.has_ended(index) {
-            Handle::new(self.ends.let_go(index)?).get()
+            self.result_of(self.ends.let_go(index)?)
         } else {
             let result = self.handle(index as usize)?.get();
-            drop(self.ends.let_go(index));
+            self.let_go(index);
             result
         };
         self.give(&result);
@@ -484,8 +488,8 @@ impl<T: DeserializeOwned> Batch<T> {
     }
 
     /// Gives the result of a task that was taken for good.
-    fn result(&self, Taken { index, kept, is_last }: Taken<Reference>) -> (usize, Result<T, TaskError>) {
-        let result = Handle::new(kept).get();
+    fn result(&self, Taken { index, kept, is_last }: Taken<Kept>) -> (usize, Result<T, TaskError>) {
+        let result = self.result_of(kept);
         self.look_for_signal(&result);
         if is_last {
             self.has_changed();
@@ -495,19 +499,15 @@ impl<T: DeserializeOwned> Batch<T> {
 
     /// Gives the result of a task that was taken. Nothing if it could not be fetched
     /// until `deadline`: then it is given back.
-    fn result_until(
-        &self,
-        taken: Taken<Reference>,
-        deadline: Option<Instant>,
-    ) -> Option<(usize, Result<T, TaskError>)> {
+    fn result_until(&self, taken: Taken<Kept>, deadline: Option<Instant>) -> Option<(usize, Result<T, TaskError>)> {
         if deadline.is_none() {
             return Some(self.result(taken));
         }
         let Taken { index, kept, .. } = taken;
-        let handle = Handle::new(kept);
+        let handle = self.handle_of(kept);
         let result = handle.wait(deadline);
         if let Err(TaskError::Timeout { .. }) = &result {
-            self.ends.give_back(index, Some(handle.into_reference()));
+            self.ends.give_back(index, Some(Kept::other(handle.into_reference())));
             self.has_changed();
             return None;
         }

@@ -10,7 +10,7 @@ use crate::codec::{self, Payload, Portable};
 use crate::config::{Config, ProgressStyle};
 use crate::function::argument::Input;
 use crate::id::{GraphRunId, Origin, TaskId};
-use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote};
+use crate::machine::controller::{Awaited, Encoded, NewTask, Options, ReferenceNote, Watch, WhatWas};
 use crate::outcome::error::{PathStep, Refusal, RunError, TaskError, TaskSite, plural};
 use crate::outcome::info::{CancelState, TaskInfo};
 use crate::outcome::stats::Stats;
@@ -135,7 +135,7 @@ impl Cluster {
     /// allows, until a task has ended or the cluster shuts down. A function that
     /// [`Handle::on_end`] calls never waits here.
     pub fn submit<C: IsCall>(&self, mut call: C) -> Handle<C::Output> {
-        let taken = self.submit_parts(&mut call.as_call().parts, Origin::Alone, |_, task| task);
+        let taken = self.submit_parts(&mut call.as_call().parts, take_alone);
         Handle::new(self.reference(taken))
     }
 
@@ -167,7 +167,7 @@ impl Cluster {
     /// }
     /// ```
     pub fn try_submit<C: IsCall>(&self, mut call: C) -> Result<Handle<C::Output>, C> {
-        match self.try_submit_parts(&mut call.as_call().parts, Origin::Alone, |_, task| task) {
+        match self.try_submit_parts(&mut call.as_call().parts, take_alone) {
             Some(taken) => Ok(Handle::new(self.reference(taken))),
             None => {
                 // So that a loop that tries comes to an end.
@@ -177,21 +177,15 @@ impl Cluster {
         }
     }
 
-    /// The same as [`submit`](Self::submit); `then` goes on with the task that was taken,
-    /// under the engine's lock.
+    /// The same as [`submit`](Self::submit) by `take`, which has [`Inner::take`] take the
+    /// task. What follows from that is told afterwards.
     pub(crate) fn submit_parts<R>(
         &self,
         parts: &mut Parts,
-        origin: Origin,
-        then: impl FnOnce(&mut ControllerEngine, TaskId) -> R,
+        mut take: impl FnMut(&Inner, &mut ControllerEngine, &mut Parts) -> Result<R, Arc<PathStep>>,
     ) -> Result<R, Arc<PathStep>> {
-        let mut then = Some(then);
         loop {
-            let taken = self.try_submit_parts(parts, origin, |engine, task| {
-                let then = then.take().expect("a task is taken once");
-                then(engine, task)
-            });
-            match taken {
+            match self.try_submit_parts(parts, &mut take) {
                 Some(taken) => return taken,
                 None => self.await_room(None),
             }
@@ -202,16 +196,18 @@ impl Cluster {
     pub(crate) fn try_submit_parts<R>(
         &self,
         parts: &mut Parts,
-        origin: Origin,
-        then: impl FnOnce(&mut ControllerEngine, TaskId) -> R,
+        take: impl FnOnce(&Inner, &mut ControllerEngine, &mut Parts) -> Result<R, Arc<PathStep>>,
     ) -> Option<Result<R, Arc<PathStep>>> {
         match refusal_inside(|| parts.name()) {
             None => self.inner.driver.with(|engine| {
                 if self.inner.is_full(engine) {
                     return None;
                 }
-                let taken = self.inner.take(engine, parts, origin);
-                Some(taken.map(|task| then(engine, task)))
+                let taken = take(&self.inner, engine, parts);
+                if taken.is_ok() {
+                    engine.submitted();
+                }
+                Some(taken)
             }),
             Some(step) => Some(Err(step)),
         }
@@ -352,7 +348,8 @@ fn start(engine: &mut ControllerEngine, graph: &mut Graph, outcomes: &Arc<dyn Ou
             plain.move_to(&mut payload);
             return engine.add_value(payload);
         };
-        let new = NewTask { remote, inputs, options: None, before, level, origin: Origin::Graph(graph_run) };
+        let new =
+            NewTask { remote, inputs, options: None, before, level, origin: Origin::Graph(graph_run), watch: None };
         match options {
             None => engine.add(&new, plain),
             Some(options) => with_options(new, options, |new| engine.add(new, plain)),
@@ -379,6 +376,16 @@ pub(super) fn with_options<R>(new: NewTask<'_>, options: &call::Options, take: i
     take(&NewTask { options: Some(&options), before: &before, ..new })
 }
 
+/// The error for an output that does not decode.
+fn undecodable(site: Arc<TaskSite>, message: &str) -> TaskError {
+    TaskError::Codec { site, message: Arc::from(format!("the output does not decode: {message}")) }
+}
+
+/// Takes a task whose result nobody collects.
+fn take_alone(inner: &Inner, engine: &mut ControllerEngine, parts: &mut Parts) -> Result<TaskId, Arc<PathStep>> {
+    inner.take(engine, parts, Origin::Alone, None)
+}
+
 impl Inner {
     pub(super) fn admission(&self, engine: &ControllerEngine) -> Admission {
         let is_closing = engine.machine().is_closing();
@@ -398,8 +405,15 @@ impl Inner {
     }
 
     /// Takes one task, or says why not. What is left of its parts is the caller's to
-    /// drop.
-    fn take(&self, engine: &mut ControllerEngine, parts: &mut Parts, origin: Origin) -> Result<TaskId, Arc<PathStep>> {
+    /// drop. What follows is told and sent with [`ControllerEngine::submitted`].
+    #[inline]
+    pub(super) fn take(
+        &self,
+        engine: &mut ControllerEngine,
+        parts: &mut Parts,
+        origin: Origin,
+        watch: Option<Watch>,
+    ) -> Result<TaskId, Arc<PathStep>> {
         if !parts.is_plain() || engine.machine().is_closing() {
             self.admission(engine).check(parts)?;
         }
@@ -410,7 +424,7 @@ impl Inner {
         }
         let Parts { remote, arguments, options } = parts;
         let plain = Encoded::Written(&mut arguments.plain);
-        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, origin };
+        let new = NewTask { remote, inputs: &inputs, options: None, before: &[], level: 0, origin, watch };
         Ok(match options {
             None => engine.submit(&new, plain),
             Some(options) => with_options(new, options, |new| engine.submit(new, plain)),
@@ -459,6 +473,11 @@ impl Inner {
         if many {
             self.driver.try_with(ControllerEngine::count_references);
         }
+    }
+
+    /// The error for the output of a task that may have gone.
+    pub(super) fn undecodable_as(&self, was: WhatWas, message: &str) -> TaskError {
+        undecodable(Arc::new(self.driver.with(|engine| engine.machine().site_of(was))), message)
     }
 
     fn site(&self, task: TaskId) -> Arc<TaskSite> {
@@ -514,8 +533,7 @@ impl Outcomes for Inner {
     }
 
     fn undecodable(&self, task: TaskId, message: String) -> TaskError {
-        let message = Arc::from(format!("the output does not decode: {message}"));
-        TaskError::Codec { site: self.site(task), message }
+        undecodable(self.site(task), &message)
     }
 
     fn retained(&self, task: TaskId) {

@@ -1,8 +1,7 @@
 //! What a user holds of a task: a typed promise of its output.
 
-use crate::api::reference::{Outcomes, Reference, State};
+use crate::api::reference::{Reference, State};
 use crate::codec::{self, Payload};
-use crate::id::TaskId;
 use crate::outcome::error::TaskError;
 use crate::outcome::info::{CancelState, TaskInfo, TaskState};
 use crate::outcome::status::{Explanation, Reason, TaskName, TaskStatus};
@@ -279,7 +278,7 @@ impl<T: DeserializeOwned> Handle<T> {
         match self.reference.state() {
             State::Bound(task, outcomes) => {
                 let output = outcomes.wait(task, deadline, &mut payload);
-                decoded(task, &**outcomes, output, &payload)
+                output.and_then(|()| decoded(&payload, |message| outcomes.undecodable(task, message)))
             }
             State::Refused(step) => Err(step.refusal()),
             State::Unbound(_) => Err(TaskError::NotStarted),
@@ -293,23 +292,19 @@ impl<T: DeserializeOwned> Handle<T> {
         match self.reference.state() {
             State::Bound(task, outcomes) => {
                 let output = outcomes.poll(task, waker, &mut payload)?;
-                Some(decoded(task, &**outcomes, output, &payload))
+                Some(output.and_then(|()| decoded(&payload, |message| outcomes.undecodable(task, message))))
             }
             State::Refused(_) | State::Unbound(_) => Some(self.get()),
         }
     }
 }
 
-/// Decodes an output.
-fn decoded<T: DeserializeOwned>(
-    task: TaskId,
-    outcomes: &dyn Outcomes,
-    output: Result<(), TaskError>,
+/// Decodes an output; `undecodable` makes an error of what is wrong with it.
+pub(super) fn decoded<T: DeserializeOwned>(
     payload: &Payload,
+    undecodable: impl FnOnce(String) -> TaskError,
 ) -> Result<T, TaskError> {
-    output?;
-    let value = panics::caught_error("its `Deserialize`", || codec::decode(payload.as_slice()));
-    value.map_err(|error| outcomes.undecodable(task, error))
+    panics::caught_error("its `Deserialize`", || codec::decode(payload.as_slice())).map_err(undecodable)
 }
 
 impl<T> Clone for Handle<T> {

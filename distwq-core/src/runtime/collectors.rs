@@ -4,7 +4,7 @@ use crate::id::CollectorId;
 use crate::machine::controller::{Awaited, WatchedEnd};
 use crate::machine::{Happened, Ns};
 use crate::outcome::info::TaskState;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -117,12 +117,16 @@ impl<K> Ends<K> {
 
     /// One more task, of which this is kept. Gives its index.
     pub(crate) fn add(&self, kept: K) -> u32 {
-        let mut state = self.state.lock();
-        let is_taken = state.is_closed;
-        state.tasks.push(Standing { kept: Some(kept), has_ended: false, is_taken });
-        state.counts.tasks += 1;
-        state.counts.delivered += usize::from(is_taken);
-        u32::try_from(state.tasks.len() - 1).expect("fewer than 2^32 tasks are collected together")
+        let adding = self.adding();
+        let index = adding.index();
+        adding.add(kept);
+        index
+    }
+
+    /// One more task may come. Nobody else sees anything of all this until it has.
+    #[inline]
+    pub(crate) fn adding(&self) -> Adding<'_, K> {
+        Adding { state: self.state.lock() }
     }
 
     /// What is added from here on counts, and is not taken by anybody.
@@ -156,12 +160,14 @@ impl<K> Ends<K> {
         self.state.lock().tasks[index as usize].kept.take()
     }
 
-    /// What is kept of a task.
-    pub(crate) fn kept(&self, index: usize) -> Option<K>
-    where
-        K: Clone,
-    {
-        self.state.lock().tasks.get(index)?.kept.clone()
+    /// Lets go of what is kept of all tasks.
+    pub(crate) fn let_go_all(&self) -> Vec<K> {
+        self.state.lock().tasks.iter_mut().filter_map(|task| task.kept.take()).collect()
+    }
+
+    /// What is made of what is kept of a task.
+    pub(crate) fn with_kept<R>(&self, index: usize, make: impl FnOnce(&K) -> R) -> Option<R> {
+        self.state.lock().tasks.get(index)?.kept.as_ref().map(make)
     }
 
     /// Of what is kept of all tasks what `choose` makes of it.
@@ -227,6 +233,29 @@ impl<K> Ends<K> {
         let first = times.first_submitted_ns.unwrap_or(times.last_finished_ns);
         let wall_ns = times.last_finished_ns.saturating_sub(first);
         (counts.ended == counts.tasks).then(|| (Duration::from_nanos(wall_ns), Duration::from_nanos(times.ran_ns)))
+    }
+}
+
+/// A task that is about to be there.
+pub(crate) struct Adding<'a, K> {
+    state: MutexGuard<'a, State<K>>,
+}
+
+impl<K> Adding<'_, K> {
+    /// The index that it will have.
+    #[inline]
+    pub(crate) fn index(&self) -> u32 {
+        u32::try_from(self.state.tasks.len()).expect("fewer than 2^32 tasks are collected together")
+    }
+
+    /// It is there, and this is kept of it.
+    #[inline]
+    pub(crate) fn add(mut self, kept: K) {
+        let state = &mut *self.state;
+        let is_taken = state.is_closed;
+        state.tasks.push(Standing { kept: Some(kept), has_ended: false, is_taken });
+        state.counts.tasks += 1;
+        state.counts.delivered += usize::from(is_taken);
     }
 }
 
@@ -385,10 +414,11 @@ mod tests {
         assert_eq!((0..3).map(|_| ends.add(7)).last(), Some(2));
         ends.ended(&[end(id, 2, true)]);
         ends.ended(&[end(id, 1, true)]);
+        let kept = |index| ends.with_kept(index, |kept| *kept);
         let taken = ends.take_next(false).expect("two have ended");
-        assert_eq!((taken.kept, ends.kept(2), ends.kept(1)), (7, None, Some(7)));
+        assert_eq!((taken.kept, kept(2), kept(1)), (7, None, Some(7)));
         ends.give_back(taken.index, Some(8));
-        assert_eq!(ends.kept(2), Some(8));
+        assert_eq!(kept(2), Some(8));
         assert_eq!((next(&ends), next(&ends), ends.take_first()), (Some(2), Some(1), Some(0)));
         ends.give_back(0, None);
         assert_eq!((next(&ends), ends.take_first(), ends.are_delivered()), (None, Some(0), false));

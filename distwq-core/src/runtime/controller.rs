@@ -11,7 +11,7 @@ use crate::function::registry::Registry;
 use crate::id::{CollectorId, GraphRunId, TaskId};
 use crate::machine::controller::{
     Awaited, BATCH_COUNT, Controller, Encoded, GraphSize, Halt, Input, ItemsOfMap, NewTask, Outbox, ReferenceNote,
-    Watch, WorkerState,
+    Watch, WhatWas, WorkerState,
 };
 use crate::machine::{Notice, Notices, Ns};
 use crate::outcome::error::TaskError;
@@ -47,6 +47,8 @@ pub(crate) struct ControllerEngine {
     collectors: Collectors,
     /// What was taken of the notes; empty in between.
     taken: Vec<ReferenceNote>,
+    /// References that were let go of under the engine's lock.
+    let_go: Vec<ReferenceNote>,
     /// When the last turn was taken, or a user added something while nothing was in
     /// flight.
     now_ns: Ns,
@@ -76,6 +78,7 @@ impl ControllerEngine {
             notes: ReferenceNotes::default(),
             collectors: Collectors::default(),
             taken: Vec::new(),
+            let_go: Vec::new(),
             now_ns: now_ns(),
             traffic: Traffic::default(),
             busy: Busy::default(),
@@ -104,37 +107,29 @@ impl ControllerEngine {
         self.machine.handle(self.now_ns, input, &mut self.out);
     }
 
-    /// Takes one task, all of whose parts have been checked.
+    /// Takes one task, all of whose parts have been checked;
+    /// [`submitted`](Self::submitted) has to follow.
     #[inline(always)]
     pub(crate) fn submit(&mut self, new: &NewTask<'_>, plain: Encoded<'_>) -> TaskId {
-        if self.machine.has_idle_worker() {
-            // While tasks flow, turns keep the time.
-            self.now_ns = self.now_ns.max(now_ns());
-        }
-        let task = self.add(new, plain);
-        self.deliver();
+        self.look_at_the_clock();
+        self.add(new, plain)
+    }
+
+    /// Takes items of a map as one task, all of whose parts have been checked.
+    pub(crate) fn submit_items(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, of: ItemsOfMap<'_>) -> TaskId {
+        self.look_at_the_clock();
+        self.handle(Input::Items { new, plain, of });
+        let task = self.out.added;
         self.submitted();
         task
     }
 
-    /// Takes items of a map as one task, all of whose parts have been checked, and tells
-    /// its end.
-    pub(crate) fn submit_items(
-        &mut self,
-        new: &NewTask<'_>,
-        plain: Encoded<'_>,
-        of: ItemsOfMap<'_>,
-        watch: Watch,
-    ) -> TaskId {
+    /// While tasks flow, turns keep the time; before that somebody must.
+    #[inline(always)]
+    fn look_at_the_clock(&mut self) {
         if self.machine.has_idle_worker() {
             self.now_ns = self.now_ns.max(now_ns());
         }
-        self.handle(Input::Items { new, plain, of });
-        let task = self.out.added;
-        self.handle(Input::Watch { task, watch });
-        self.deliver();
-        self.submitted();
-        task
     }
 
     /// Takes a task of a graph.
@@ -151,7 +146,7 @@ impl ControllerEngine {
         if is_large {
             self.turn_now();
         } else {
-            self.submitted();
+            self.count_submitted();
         }
         task
     }
@@ -200,16 +195,30 @@ impl ControllerEngine {
         has_room
     }
 
+    /// Writes the output of a task without a label `into` a payload, if it is here, and
+    /// lets go of one reference to it: it may have gone then, so what names it is given.
+    #[inline]
+    pub(crate) fn take_output(&mut self, task: TaskId, into: &mut Payload) -> Option<WhatWas> {
+        let was = self.machine.output_of_unlabelled(task, into)?;
+        self.let_go.push(ReferenceNote::Dropped(task));
+        if self.let_go.len() >= NOTES_TOGETHER {
+            self.count_references();
+        }
+        Some(was)
+    }
+
     /// Counts the references of users, and lets go of what nobody holds any more. Sends
     /// nothing: this may be called wherever a handle is dropped.
     pub(crate) fn count_references(&mut self) {
         let mut notes = self.notes.lock();
-        if notes.is_empty() {
+        if notes.is_empty() && self.let_go.is_empty() {
             return;
         }
         let mut taken = std::mem::take(&mut self.taken);
         std::mem::swap(&mut *notes, &mut taken);
         drop(notes);
+        // Behind those that may tell of one more reference to the same task.
+        taken.append(&mut self.let_go);
         self.handle(Input::References { notes: &mut taken });
         taken.shrink_to(NOTES_KEPT);
         self.taken = taken;
@@ -376,10 +385,16 @@ impl ControllerEngine {
         self.handle(Input::Closed);
     }
 
-    /// After a task was added: messages gather company, as many for each of a few workers
-    /// as go well together.
+    /// After a task was taken: tells and sends what follows from it.
     #[inline]
-    fn submitted(&mut self) {
+    pub(crate) fn submitted(&mut self) {
+        self.deliver();
+        self.count_submitted();
+    }
+
+    /// Messages gather company, as many for each of a few workers as go well together.
+    #[inline]
+    fn count_submitted(&mut self) {
         self.submitted_since_turn += 1;
         if self.submitted_since_turn >= BATCH_COUNT / 2 * (self.machine.workers() as u32).min(WORKERS_TOGETHER) {
             self.turn_now();

@@ -47,7 +47,7 @@ impl<T: DeserializeOwned> Batch<T> {
         let values = self.values_by_worker(&left);
         match &values {
             Ok(_) => left.iter().for_each(|index| {
-                drop(self.ends.let_go(*index));
+                self.let_go(*index);
                 self.deliver();
             }),
             Err(_) => {

@@ -208,11 +208,11 @@ impl Flights {
             inner.admission(engine).check_open(call.name())?;
             let &Taken { remote, inputs, options } = call;
             let origin = Origin::Collected(self.collector);
-            let new = NewTask { remote, inputs, options: None, before: &[], level: 0, origin };
+            let new = NewTask { remote, inputs, options: None, before: &[], level: 0, origin, watch: Some(watch) };
             let of = ItemsOfMap { items, failed };
             Ok(match options {
-                None => engine.submit_items(&new, plain, of, watch),
-                Some(options) => cluster::with_options(new, options, |new| engine.submit_items(new, plain, of, watch)),
+                None => engine.submit_items(&new, plain, of),
+                Some(options) => cluster::with_options(new, options, |new| engine.submit_items(new, plain, of)),
             })
         });
         match taken {

@@ -17,13 +17,14 @@ impl Controller {
     #[inline(always)]
     pub(super) fn add(&mut self, new: &NewTask<'_>, plain: Encoded<'_>, out: &mut Outbox) -> TaskId {
         self.will_add(out);
-        let &NewTask { remote, inputs, options, before, level, origin } = new;
+        let &NewTask { remote, inputs, options, before, level, origin, watch } = new;
         let (now, bytes) = (self.now, plain.len());
         let task = self.table.insert(inputs, |entry| {
             entry.function = Some(remote);
             plain.move_to(&mut entry.payload);
             entry.submitted_ns = now;
             entry.graph_run = origin.graph_run();
+            entry.watches = watch.map(|watch| self.watches.add(None, watch));
         });
         self.counts.submitted += 1;
         self.queue.takes(bytes);

@@ -46,16 +46,16 @@ pub(super) fn upstream(step: &PathStep, site: TaskSite) -> TaskError {
 impl Entry {
     /// The task in words; `at` is the worker that matters most.
     pub(super) fn site(&self, workers: &Workers, at: Option<WorkerId>) -> TaskSite {
-        let worker = at.or_else(|| self.ran_on.workers().first().copied());
-        let state = worker.map(|worker| workers.get(worker));
-        TaskSite {
-            task: self.serial,
-            function: self.path().to_owned(),
-            label: self.label().map(str::to_owned),
-            rank: state.map(|state| state.rank),
-            host: state.map(|state| state.host.clone()),
-            attempts: self.attempts,
-        }
+        let was = self.what_was();
+        let was = WhatWas { worker: at.or(was.worker), ..was };
+        TaskSite { label: self.label().map(str::to_owned), ..was.site(workers) }
+    }
+
+    /// What is left to say of it once it has gone, but for its label.
+    #[inline]
+    pub(super) fn what_was(&self) -> WhatWas {
+        let worker = self.ran_on.workers().first().copied();
+        WhatWas { serial: self.serial, path: self.path(), worker, attempts: self.attempts }
     }
 
     /// The error that a failure makes.
@@ -75,6 +75,31 @@ impl Entry {
             Failure::Limit { limit_ns } => {
                 TaskError::LimitReached { site, limit: Limit::Run, after: Duration::from_nanos(*limit_ns) }
             }
+        }
+    }
+}
+
+/// What names a task without a label that may have gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WhatWas {
+    serial: u32,
+    path: &'static str,
+    /// Who ran the last attempt.
+    worker: Option<WorkerId>,
+    attempts: u32,
+}
+
+impl WhatWas {
+    /// The same in words.
+    pub(super) fn site(self, workers: &Workers) -> TaskSite {
+        let state = self.worker.map(|worker| workers.get(worker));
+        TaskSite {
+            task: self.serial,
+            function: self.path.to_owned(),
+            label: None,
+            rank: state.map(|state| state.rank),
+            host: state.map(|state| state.host.clone()),
+            attempts: self.attempts,
         }
     }
 }

@@ -115,6 +115,8 @@ pub(crate) struct NewTask<'a> {
     /// How many tasks the longest path has that hangs on it.
     pub(crate) level: u32,
     pub(crate) origin: Origin,
+    /// Whom its end is told to.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// Items of a map that make one task.

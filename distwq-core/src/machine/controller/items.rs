@@ -60,6 +60,7 @@ impl Controller {
             plain.move_to(&mut entry.payload);
             entry.submitted_ns = now;
             entry.of_map = true;
+            entry.watches = new.watch.map(|watch| self.watches.add(None, watch));
         });
         self.items.0.insert(task, items);
         self.queue.takes(bytes);

@@ -38,6 +38,7 @@ mod waits;
 mod watches;
 mod workers;
 
+pub(crate) use ends::WhatWas;
 pub(crate) use graph_runs::GraphProgress;
 pub(crate) use input::{Awaited, Encoded, FailedItem, GraphSize, Input, ItemsOfMap, NewTask, Options, Terms, Watch};
 pub(crate) use outbox::{BATCH_COUNT, Halt, Outbox};
@@ -341,7 +342,7 @@ impl Controller {
     fn watch(&mut self, task: TaskId, watch: Watch, out: &mut Outbox) {
         let entry = self.table.get_mut(task).expect("a task stays while a handle of it does");
         if matches!(entry.output, Output::Pending) {
-            self.watches.add(&mut entry.watches, watch);
+            entry.watches = Some(self.watches.add(entry.watches, watch));
         } else {
             out.ended.push(entry.watched_end(watch));
         }

@@ -196,7 +196,7 @@ impl Play {
 
 /// A task that says nothing but its function.
 fn plain(remote: &'static Remote) -> NewTask<'static> {
-    NewTask { remote, inputs: &[], options: None, before: &[], level: 0, origin: Origin::Alone }
+    NewTask { remote, inputs: &[], options: None, before: &[], level: 0, origin: Origin::Alone, watch: None }
 }
 
 /// The messages of a frame to a worker, as text.

@@ -3,6 +3,7 @@
 
 use super::Controller;
 use super::drain::Left;
+use super::ends::WhatWas;
 use super::graph_runs::GraphProgress;
 use super::status::SHOWN_MAX;
 use super::table::{Entry, HomeCopy, Output};
@@ -78,6 +79,20 @@ impl Controller {
             into.copy_from(payload);
             true
         })
+    }
+
+    /// Gives the output of a task without a label if it is here, and says what names the
+    /// task.
+    #[inline]
+    pub(crate) fn output_of_unlabelled(&self, task: TaskId, into: &mut Payload) -> Option<WhatWas> {
+        let entry = self.table.get(task).filter(|entry| entry.label.is_none())?;
+        into.copy_from(entry.payload_here()?);
+        Some(entry.what_was())
+    }
+
+    /// A task in words that may have gone.
+    pub(crate) fn site_of(&self, was: WhatWas) -> TaskSite {
+        was.site(&self.workers)
     }
 
     /// The task in words, for errors made outside.

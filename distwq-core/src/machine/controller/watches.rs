@@ -55,10 +55,16 @@ impl LinkId {
 }
 
 impl Watches {
-    /// The end of a task is to be told, whose last watch is `last`.
-    pub(super) fn add(&mut self, last: &mut Option<LinkId>, watch: Watch) {
-        let link = Link { watch, before: *last };
-        let id = match self.free {
+    /// The end of a task is to be told, whose last watch is `last`. Gives the one that is
+    /// its last from now on.
+    #[inline]
+    pub(super) fn add(&mut self, last: Option<LinkId>, watch: Watch) -> LinkId {
+        let link = Link { watch, before: last };
+        #[cfg(any(test, feature = "simulation"))]
+        {
+            self.used += 1;
+        }
+        match self.free {
             Some(id) => {
                 let free = std::mem::replace(&mut self.links[id.index()], link);
                 self.free = free.before;
@@ -69,11 +75,6 @@ impl Watches {
                 let place = u32::try_from(self.links.len()).ok().and_then(NonZeroU32::new);
                 LinkId(place.expect("fewer than 2^32 watches wait"))
             }
-        };
-        *last = Some(id);
-        #[cfg(any(test, feature = "simulation"))]
-        {
-            self.used += 1;
         }
     }
 
@@ -138,8 +139,8 @@ mod tests {
         for _ in 0..3 {
             let [mut one, mut other] = [None, None];
             for index in 0..3 {
-                watches.add(&mut one, watch(index));
-                watches.add(&mut other, watch(10 + index));
+                one = Some(watches.add(one, watch(index)));
+                other = Some(watches.add(other, watch(10 + index)));
             }
             assert_eq!(watches.len(), 6);
             assert_eq!(taken(&mut watches, one), [0, 1, 2].map(watch));

@@ -210,10 +210,13 @@ impl World<'_> {
             || ranks.is_some()
             || priority != 0
             || retries > 0;
-        let origin = match graph_run {
-            Some(graph_run) => Origin::Graph(graph_run),
-            None if self.random.percent(50) => Origin::Alone,
-            None => Origin::Collected(CollectorId(self.random.below(4))),
+        let (origin, watch) = match graph_run {
+            Some(graph_run) => (Origin::Graph(graph_run), None),
+            None if self.random.percent(50) => (Origin::Alone, None),
+            None => {
+                let collector = CollectorId(self.random.below(4));
+                (Origin::Collected(collector), Some(self.watch_of(self.book.tasks.len(), collector)))
+            }
         };
         let new = NewTask {
             remote,
@@ -222,6 +225,7 @@ impl World<'_> {
             before,
             level: if graph_run.is_some() { self.random.below(4) as u32 } else { 0 },
             origin,
+            watch,
         };
         let plain = if self.random.percent(50) { Encoded::Few(plain) } else { Encoded::Many(Payload::copy_of(plain)) };
         match items {

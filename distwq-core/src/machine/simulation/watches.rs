@@ -18,10 +18,15 @@ impl World<'_> {
     /// The user asks to be told the end of a task, which may have ended, and of which he
     /// may have asked before.
     pub(super) fn watch(&mut self, task: usize) {
-        let watch = Watch { collector: CollectorId(1), index: self.watched.len() as u32 };
-        self.watched.push(Watched { task, is_told: false });
+        let watch = self.watch_of(task, CollectorId(1));
         self.tell(Input::Watch { task: self.book.tasks[task].id, watch });
         self.after_controller();
+    }
+
+    /// A watch of a task that is there, or is added next.
+    pub(super) fn watch_of(&mut self, task: usize, collector: CollectorId) -> Watch {
+        self.watched.push(Watched { task, is_told: false });
+        Watch { collector, index: self.watched.len() as u32 - 1 }
     }
 
     /// What was told has happened, and is told once.

@@ -34,7 +34,7 @@ fn a_slot_is_used_again_and_nothing_is_left_of_the_task_before() {
     let [one, two] = [(); 2].map(|()| add(&mut table));
     let entry = table.get_mut(one).expect("it has not gone");
     (entry.attempts, entry.references, entry.watched) = (3, 5, true);
-    Watches::default().add(&mut entry.watches, Watch { collector: CollectorId(1), index: 0 });
+    entry.watches = Some(Watches::default().add(None, Watch { collector: CollectorId(1), index: 0 }));
     (entry.submitted_ns, entry.started_ns, entry.finished_ns) = (1, 2, 3);
     (entry.output, entry.payload) = (Output::Here, Payload::copy_of(&[7; 500]));
     entry.label = Some(Box::from("old"));

@@ -140,7 +140,7 @@ impl World {
 
     /// The user adds a task and keeps no handle of it.
     fn submit(&mut self, remote: &'static Remote, options: Option<&Options<'_>>) {
-        let new = NewTask { remote, inputs: &[], options, before: &[], level: 1, origin: Origin::Alone };
+        let new = NewTask { remote, inputs: &[], options, before: &[], level: 1, origin: Origin::Alone, watch: None };
         self.tell(controller::Input::Task { new: &new, plain: Encoded::Few(&[0; 8]) });
         let mut notes = vec![ReferenceNote::Dropped(self.out.added)];
         self.tell(controller::Input::References { notes: &mut notes });
