@@ -3,12 +3,12 @@
 use super::input::Terms;
 use super::outbox::Outbox;
 use super::table::{Entry, RanOn};
-use super::{Controller, Encoded, NewTask};
+use super::{Controller, Encoded, NewTask, Options};
 use crate::codec::Payload;
 use crate::function::argument::Role;
 use crate::function::registry::Remote;
 use crate::id::TaskId;
-use crate::machine::scheduler::{Event, Patience, Spec};
+use crate::machine::scheduler::{Event, FailedBefore, Patience, Spec};
 use crate::outcome::failure::RetryOn;
 use smallvec::SmallVec;
 
@@ -28,13 +28,13 @@ impl Controller {
         });
         self.counts.submitted += 1;
         self.queue.takes(bytes);
-        let spec = Spec { level, origin, ..self.spec_of(remote) };
         // A user who adds one task may wait for it next.
         let may_prompt = origin.graph_run().is_none() && self.workers.has_idle();
         if inputs.is_empty() && before.is_empty() && options.is_none() {
+            let spec = Spec { level, origin, ..self.spec_of(remote) };
             self.tell_scheduler(Event::Added { task, spec: &spec }, out);
         } else {
-            self.add_with_wishes(task, new, spec, out);
+            self.add_with_wishes(task, new, None, out);
         }
         self.was_added(task, may_prompt, out);
         task
@@ -42,7 +42,7 @@ impl Controller {
 
     /// What the scheduler is told of a task of this function which says nothing else.
     #[inline(always)]
-    pub(super) fn spec_of(&self, remote: &Remote) -> Spec<'static> {
+    fn spec_of(&self, remote: &Remote) -> Spec<'static> {
         let collective = remote.is_collective();
         let ranks = if collective { self.workers.living() as u32 } else { 1 };
         Spec { ranks, collective, ..Spec::PLAIN }
@@ -70,10 +70,16 @@ impl Controller {
         }
     }
 
-    /// Tells the scheduler of a task that depends on others or says more than its
-    /// function and its arguments.
+    /// Tells the scheduler of a task that depends on others, says more than its function
+    /// and its arguments, or has failed before.
     #[inline(never)]
-    pub(super) fn add_with_wishes(&mut self, task: TaskId, new: &NewTask<'_>, spec: Spec<'_>, out: &mut Outbox) {
+    pub(super) fn add_with_wishes(
+        &mut self,
+        task: TaskId,
+        new: &NewTask<'_>,
+        failed: Option<&FailedBefore>,
+        out: &mut Outbox,
+    ) {
         let (mut inputs, mut ends) = (SmallVec::<[TaskId; 8]>::new(), SmallVec::<[TaskId; 8]>::new());
         for input in new.inputs {
             match input.position.role {
@@ -81,20 +87,29 @@ impl Controller {
                 Role::Whole | Role::Element | Role::Part => inputs.push(input.source),
             }
         }
-        let options = new.options.copied().unwrap_or_default();
+        let &NewTask { remote, options, before, level, origin, .. } = new;
+        let plain = self.spec_of(remote);
+        let spec = Spec { inputs: &inputs, ends: &ends, after: before, level, origin, failed, ..plain };
+        match options {
+            None => self.tell_scheduler(Event::Added { task, spec: &spec }, out),
+            Some(options) => self.add_with_options(task, options, &spec, out),
+        }
+    }
+
+    /// The same of a task that says more than that.
+    #[inline(never)]
+    fn add_with_options(&mut self, task: TaskId, options: &Options<'_>, spec: &Spec<'_>, out: &mut Outbox) {
         if let (Some(label), Some(entry)) = (options.label, self.table.get_mut(task)) {
             entry.label = Some(Box::from(label));
         }
+        let patience = self.note_terms(task, options.terms);
         let spec = Spec {
-            patience: self.note_terms(task, options.terms),
-            inputs: &inputs,
-            ends: &ends,
-            after: new.before,
+            patience: patience.as_ref(),
             follow: options.follow,
             ranks: options.ranks.unwrap_or(spec.ranks),
             priority: options.priority,
             retries: options.retries,
-            ..spec
+            ..*spec
         };
         self.tell_scheduler(Event::Added { task, spec: &spec }, out);
     }

@@ -9,7 +9,7 @@ use super::{Controller, Encoded, NewTask};
 use crate::codec::CodecError;
 use crate::function::remote::Failure;
 use crate::id::{TaskId, WorkerId};
-use crate::machine::scheduler::{FailedBefore, Retry, Spec};
+use crate::machine::scheduler::{FailedBefore, Retry};
 use crate::outcome::error::TaskError;
 use crate::outcome::failure::RetryOn;
 use crate::task::items::Items;
@@ -72,7 +72,7 @@ impl Controller {
         let retry_on = new.options.map_or(RetryOn::DEFAULT, |options| options.terms.retry_on);
         let failed = failed.and_then(|failed| self.failed_before(&failed, retry_on));
         let may_prompt = self.workers.has_idle();
-        self.add_with_wishes(task, new, Spec { failed, origin: new.origin, ..self.spec_of(remote) }, out);
+        self.add_with_wishes(task, new, failed.as_ref(), out);
         self.was_added(task, may_prompt, out);
         task
     }

@@ -10,20 +10,8 @@ impl Scheduler {
         let lane = self.lanes.enter(spec.origin);
         let slot = self.tasks.add(id, lane, spec);
         self.pending += 1;
-        if let Some(failed) = spec.failed {
-            match failed.retry {
-                Retry::Elsewhere { not_on } => self.note_refused(slot, not_on),
-                Retry::Later { .. } => {}
-                Retry::Again | Retry::Never => self.note_tried(slot, failed.on),
-            }
-        }
-        if let Some(patience) = spec.patience {
-            self.note_patience(slot, patience);
-        }
-        let mut doom = None;
-        for &input in spec.ends {
-            doom = self.link_end(slot, input).or(doom);
-        }
+        let is_rare = spec.failed.is_some() | spec.patience.is_some() | !spec.ends.is_empty();
+        let mut doom = if is_rare { self.note_what_is_rare(slot, spec) } else { None };
         for &input in spec.inputs {
             doom = self.link_input(slot, input).or(doom);
         }
@@ -34,19 +22,49 @@ impl Scheduler {
             doom = self.link_after(slot, target).or(doom);
             self.link_follow(slot, target);
         }
-        if !spec.ends.is_empty() {
+        if is_rare {
             self.link_values(slot, spec);
         }
         if let Some(end) = doom {
             self.end(slot, end, actions);
         } else if self.tasks[slot].blockers() == 0 {
-            match spec.failed.map_or(0, |failed| self.pause_before(slot, failed.retry)) {
-                0 => self.enqueue(slot, Turn::Last, actions),
-                pause_ns => self.pause(slot, pause_ns),
+            match spec.failed {
+                Some(failed) => self.go_on(slot, failed.retry, actions),
+                None => self.enqueue(slot, Turn::Last, actions),
             }
         }
         self.settle(actions);
         true
+    }
+
+    /// Notes what few tasks have, and has a task wait for those whose ends it takes. Says
+    /// how it ends if one of these is not known.
+    #[inline(never)]
+    fn note_what_is_rare(&mut self, slot: TaskSlot, spec: &Spec<'_>) -> Option<End> {
+        if let Some(failed) = spec.failed {
+            match failed.retry {
+                Retry::Elsewhere { not_on } => self.note_refused(slot, not_on),
+                Retry::Later { .. } => {}
+                Retry::Again | Retry::Never => self.note_tried(slot, failed.on),
+            }
+        }
+        if let Some(patience) = spec.patience {
+            self.note_patience(slot, *patience);
+        }
+        let mut doom = None;
+        for &input in spec.ends {
+            doom = self.link_end(slot, input).or(doom);
+        }
+        doom
+    }
+
+    /// A task that waits for nothing else has failed before.
+    #[inline(never)]
+    fn go_on(&mut self, slot: TaskSlot, retry: Retry, actions: &mut Actions) {
+        match self.pause_before(slot, retry) {
+            0 => self.enqueue(slot, Turn::Last, actions),
+            pause_ns => self.pause(slot, pause_ns),
+        }
     }
 
     /// How long a task pauses that waits for nothing else and has failed before.
@@ -63,6 +81,7 @@ impl Scheduler {
         true
     }
 
+    #[inline(always)]
     fn link_input(&mut self, slot: TaskSlot, id: TaskId) -> Option<End> {
         let Some(input) = self.tasks.find(id) else {
             return Some(End::ValueLost { value: id });
@@ -78,6 +97,7 @@ impl Scheduler {
     }
 
     /// Has a task wait for the end of one whose end is an argument.
+    #[inline(never)]
     fn link_end(&mut self, slot: TaskSlot, id: TaskId) -> Option<End> {
         let doom = self.link_input(slot, id);
         if let Some(input) = self.tasks.find(id) {
@@ -88,7 +108,11 @@ impl Scheduler {
 
     /// Of the tasks whose ends are arguments, those that have to give values all the
     /// same.
+    #[inline(never)]
     fn link_values(&mut self, slot: TaskSlot, spec: &Spec<'_>) {
+        if spec.ends.is_empty() {
+            return;
+        }
         for &before in spec.inputs.iter().chain(spec.after).chain(&spec.follow) {
             self.step();
             if let Some(before) = self.tasks.find(before) {

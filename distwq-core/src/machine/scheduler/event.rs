@@ -70,9 +70,9 @@ pub struct Spec<'a> {
     pub origin: Origin,
     /// It has failed before, as another task that was the same; not more often than
     /// `retries`.
-    pub failed: Option<FailedBefore>,
+    pub failed: Option<&'a FailedBefore>,
     /// What few tasks ask for that has to do with time.
-    pub patience: Option<Patience>,
+    pub patience: Option<&'a Patience>,
 }
 
 /// Attempts that count although the task is new.

@@ -184,11 +184,13 @@ impl Scheduler {
     }
 
     /// An argument whose holders are all lost.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lost_input(&self, slot: TaskSlot) -> Option<TaskId> {
-        if self.workers.lost == 0 {
-            return None;
-        }
+        if self.workers.lost == 0 { None } else { self.find_lost_input(slot) }
+    }
+
+    #[inline(never)]
+    fn find_lost_input(&self, slot: TaskSlot) -> Option<TaskId> {
         let is_needed = |&input: &TaskSlot| self.is_value_lost(input) && !self.takes_end(slot, input);
         let lost = self.tasks.inputs(slot, &self.links).find(is_needed)?;
         Some(self.tasks.id(lost))

@@ -113,15 +113,19 @@ impl Scheduler {
         }
         let state = self.state_to_wait_in(slot);
         self.tasks[slot].state = state;
+        match (state, turn) {
+            (State::Ready, Turn::First) => self.ready.push_front(&mut self.tasks, slot),
+            (State::Ready, Turn::Last) => self.ready.push_back(&mut self.tasks, slot),
+            _ => self.enqueue_apart(slot, state, turn),
+        }
+    }
+
+    /// Puts a task that may not start just anywhere into its queue.
+    #[inline(never)]
+    fn enqueue_apart(&mut self, slot: TaskSlot, state: State, turn: Turn) {
         let queue = match state {
             // Until it is told that the attempt has returned.
             State::Paused => return,
-            State::Ready => {
-                return match turn {
-                    Turn::First => self.ready.push_front(&mut self.tasks, slot),
-                    Turn::Last => self.ready.push_back(&mut self.tasks, slot),
-                };
-            }
             State::Retry => &mut self.retries,
             State::Wide => &mut self.wide,
             _ => {
@@ -137,8 +141,15 @@ impl Scheduler {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn state_to_wait_in(&self, slot: TaskSlot) -> State {
+        let cold = self.tasks.cold(slot);
+        let is_plain = !cold.has_more && cold.pinned_to().is_none() && !self.tasks[slot].is_collective();
+        if is_plain { State::Ready } else { self.state_to_wait_in_apart(slot) }
+    }
+
+    #[inline(never)]
+    fn state_to_wait_in_apart(&self, slot: TaskSlot) -> State {
         let cold = self.tasks.cold(slot);
         if self.tasks[slot].is_collective() {
             State::Wide
@@ -153,8 +164,13 @@ impl Scheduler {
 
     /// How a task must end that could start but for the workers that were lost, are set
     /// aside for too long, or have said that it is to run elsewhere.
-    #[inline]
+    #[inline(always)]
     pub(super) fn why_impossible(&self, slot: TaskSlot) -> Option<End> {
+        if self.workers.lost == 0 && self.all_possible { None } else { self.what_is_missing(slot) }
+    }
+
+    #[inline(never)]
+    fn what_is_missing(&self, slot: TaskSlot) -> Option<End> {
         let cold = self.tasks.cold(slot);
         if let Some(worker) = cold.pinned_to()
             && !self.workers.is_living(worker)

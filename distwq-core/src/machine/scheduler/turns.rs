@@ -16,9 +16,7 @@ use std::collections::BTreeSet;
 #[derive(Default, Debug)]
 pub(super) struct Turns {
     /// By lane, as far as there were some.
-    queues: Vec<Queue>,
-    /// By lane, the number of its last turn.
-    last: Vec<u64>,
+    lanes: Vec<OfLane>,
     /// Turns so far.
     turns: u64,
     /// The lane that is next, if a lane has tasks.
@@ -26,6 +24,28 @@ pub(super) struct Turns {
     /// The other lanes with tasks.
     others: BTreeSet<Place>,
     count: usize,
+}
+
+/// The tasks of a lane.
+#[derive(Default, Debug)]
+struct OfLane {
+    queue: Queue,
+    /// The number of its last turn.
+    last: u64,
+}
+
+impl OfLane {
+    /// Where it is, if it has tasks.
+    #[inline]
+    fn place(&self, lane: Lane) -> Option<Place> {
+        self.queue.key().map(|key| self.place_of(lane, key))
+    }
+
+    /// Where it is if its greatest key is this.
+    #[inline]
+    fn place_of(&self, lane: Lane, key: u64) -> Place {
+        Place { priority: Reverse(priority_of(key)), last: self.last, lane }
+    }
 }
 
 /// A lane with tasks: the least is next.
@@ -55,7 +75,7 @@ impl Turns {
     /// The queue whose turn it is.
     #[inline]
     fn current(&self) -> Option<&Queue> {
-        self.next.map(|place| &self.queues[place.lane.index()])
+        self.next.map(|place| &self.lanes[place.lane.index()].queue)
     }
 
     /// The task that is next.
@@ -89,9 +109,8 @@ impl Turns {
     #[inline]
     fn push(&mut self, tasks: &mut Tasks, slot: TaskSlot, push: impl FnOnce(&mut Queue, &mut Tasks, TaskSlot)) {
         let lane = tasks[slot].lane();
-        if lane.index() >= self.queues.len() {
-            self.queues.resize_with(lane.index() + 1, Queue::default);
-            self.last.resize(lane.index() + 1, 0);
+        if lane.index() >= self.lanes.len() {
+            self.lanes.resize_with(lane.index() + 1, OfLane::default);
         }
         self.count += 1;
         self.change(lane, |queue| push(queue, tasks, slot));
@@ -101,15 +120,24 @@ impl Turns {
     /// their turns before the next of its lane.
     #[inline]
     pub(super) fn take(&mut self, tasks: &mut Tasks, slot: TaskSlot) {
-        self.remove(tasks, slot);
         let lane = tasks[slot].lane();
-        let place = self.place(lane);
+        debug_assert!(self.next.is_some_and(|next| next.lane == lane), "it is of the lane that is next");
+        self.count -= 1;
         self.turns += 1;
-        self.last[lane.index()] = self.turns;
-        if let Some(place) = place {
-            self.leaves(place);
-            self.comes(Place { last: self.turns, ..place });
+        let of_lane = &mut self.lanes[lane.index()];
+        of_lane.last = self.turns;
+        of_lane.queue.remove(tasks, slot);
+        self.next = of_lane.place(lane);
+        if !self.others.is_empty() {
+            self.find_next();
         }
+    }
+
+    /// The lane that was next has had its turn, or tasks come and go.
+    #[inline(never)]
+    fn find_next(&mut self) {
+        self.others.extend(self.next);
+        self.next = self.others.pop_first();
     }
 
     /// Takes out any task.
@@ -132,20 +160,24 @@ impl Turns {
     /// Changes the queue of a lane, and where it is among the others.
     #[inline]
     fn change(&mut self, lane: Lane, change: impl FnOnce(&mut Queue)) {
-        let before = self.place(lane);
-        change(&mut self.queues[lane.index()]);
-        let after = self.place(lane);
+        let queue = &mut self.lanes[lane.index()].queue;
+        let before = queue.key();
+        change(queue);
+        let after = queue.key();
+        if before != after {
+            self.has_changed(lane, before);
+        }
+    }
+
+    /// The greatest key of a lane was this before.
+    #[inline(never)]
+    fn has_changed(&mut self, lane: Lane, before: Option<u64>) {
+        let of_lane = &self.lanes[lane.index()];
+        let (before, after) = (before.map(|key| of_lane.place_of(lane, key)), of_lane.place(lane));
         if before != after {
             before.into_iter().for_each(|place| self.leaves(place));
             after.into_iter().for_each(|place| self.comes(place));
         }
-    }
-
-    /// Where a lane is, if it has tasks.
-    #[inline]
-    fn place(&self, lane: Lane) -> Option<Place> {
-        let key = self.queues[lane.index()].key()?;
-        Some(Place { priority: Reverse(priority_of(key)), last: self.last[lane.index()], lane })
     }
 
     fn comes(&mut self, place: Place) {
@@ -167,20 +199,21 @@ impl Turns {
     /// Checks that all that is kept twice agrees.
     pub(super) fn validate(&self, tasks: &Tasks) {
         let mut places = BTreeSet::new();
-        for (index, queue) in self.queues.iter().enumerate() {
+        for (index, of_lane) in self.lanes.iter().enumerate() {
+            let queue = &of_lane.queue;
             let Some(first) = queue.first() else { continue };
             let lane = tasks[first].lane();
             assert_eq!(lane.index(), index, "a lane has its own tasks");
             assert!(queue.iter(tasks).all(|(_, slot)| tasks[slot].lane() == lane), "{lane:?} has its own tasks");
-            places.extend(self.place(lane));
+            places.extend(of_lane.place(lane));
         }
         assert_eq!(places.first(), self.next.as_ref(), "the lane that is next");
         assert!(places.iter().skip(1).eq(&self.others), "lanes with tasks");
-        assert_eq!(self.queues.iter().map(Queue::len).sum::<usize>(), self.count, "tasks of all lanes");
+        assert_eq!(self.queues().map(Queue::len).sum::<usize>(), self.count, "tasks of all lanes");
     }
 
     /// The queue of each lane.
-    pub(super) fn queues(&self) -> &[Queue] {
-        &self.queues
+    pub(super) fn queues(&self) -> impl Iterator<Item = &Queue> {
+        self.lanes.iter().map(|of_lane| &of_lane.queue)
     }
 }

@@ -89,7 +89,7 @@ impl Scheduler {
 
     fn validate_turns(&self) {
         self.ready.validate(&self.tasks);
-        self.ready.queues().iter().for_each(|queue| self.validate_queue_of(queue, State::Ready));
+        self.ready.queues().for_each(|queue| self.validate_queue_of(queue, State::Ready));
         assert_eq!(self.ready.len(), self.count(State::Ready), "tasks that are ready");
         let mut pending = FxHashMap::<_, usize>::default();
         for (_, task) in self.tasks.iter().filter(|(_, task)| task.state.is_pending()) {

@@ -82,7 +82,14 @@ impl World {
             let &Model { follow, ranks, collective, priority, retries, level, origin, .. } = model;
             let patience = model.limits.patience;
             let wishes = Spec { follow, ranks, collective, priority, retries, level, origin, ..Spec::PLAIN };
-            let spec = Spec { inputs: &inputs, ends: &ends, after: &after, failed, patience, ..wishes };
+            let spec = Spec {
+                inputs: &inputs,
+                ends: &ends,
+                after: &after,
+                failed: failed.as_ref(),
+                patience: patience.as_ref(),
+                ..wishes
+            };
             self.begin_waiting(id);
             if let Some(FailedBefore { retry, .. }) = failed {
                 self.begin_pause(id, retry);

@@ -4,7 +4,7 @@
 use super::*;
 use crate::outcome::error::Limit;
 
-const fn patient(patience: Patience) -> Spec<'static> {
+const fn patient(patience: &Patience) -> Spec<'_> {
     Spec { patience: Some(patience), ..Spec::PLAIN }
 }
 
@@ -120,12 +120,12 @@ fn members_of_a_group_that_was_given_up_are_free_one_by_one() {
 fn a_task_ends_at_its_wait_limit_wherever_it_waits() {
     let limited = Patience { wait_limit_ns: Some(10), ..Patience::DEFAULT };
     let mut play = Play::with_workers(1);
-    let [running, ahead] = [play.add_started(Spec::PLAIN, W0), play.add_started(patient(limited), W0)];
-    let ready = play.add_waiting(patient(limited));
-    let wide_one = play.add_waiting(Spec { patience: Some(limited), ..wide(2) });
-    let blocked = play.add_waiting(Spec { after: &[running], ..patient(limited) });
+    let [running, ahead] = [play.add_started(Spec::PLAIN, W0), play.add_started(patient(&limited), W0)];
+    let ready = play.add_waiting(patient(&limited));
+    let wide_one = play.add_waiting(Spec { patience: Some(&limited), ..wide(2) });
+    let blocked = play.add_waiting(Spec { after: &[running], ..patient(&limited) });
     let below = play.add_waiting(Spec { inputs: &[blocked], ..Spec::PLAIN });
-    let pinned = play.add_waiting(Spec { follow: Some(running), ..patient(limited) });
+    let pinned = play.add_waiting(Spec { follow: Some(running), ..patient(&limited) });
     assert_eq!(play.pass(9), []);
     let ended_now: Vec<Whole> = play.pass(1);
     for task in [ready, wide_one, blocked, pinned] {
@@ -142,13 +142,13 @@ fn a_task_ends_at_its_wait_limit_wherever_it_waits() {
 fn a_task_that_has_begun_waits_no_more() {
     let limited = Patience { wait_limit_ns: Some(10), backoff_ns: 100, ..Patience::DEFAULT };
     let mut play = Play::with_workers(1);
-    let task = play.add_started(Spec { retries: 1, ..patient(limited) }, W0);
+    let task = play.add_started(Spec { retries: 1, ..patient(&limited) }, W0);
     assert_eq!(play.pass(20), []);
     assert_eq!(play.fail(task, W0), []);
     assert_eq!(play.pass(99), []);
     assert_eq!(play.pass(1), [start_again(task, W0, 2)]);
     assert_eq!(play.finish(task, W0), [done(task)]);
-    let early = play.add_started(Spec { retries: 1, ..patient(limited) }, W0);
+    let early = play.add_started(Spec { retries: 1, ..patient(&limited) }, W0);
     assert_eq!(play.fail(early, W0), [], "the limit goes with the first attempt");
     assert_eq!(play.pass(100), [start_again(early, W0, 2)]);
 }
@@ -160,7 +160,7 @@ fn pauses_double_up_to_a_minute() {
     {
         let patience = Patience { backoff_ns: first_ns, ..Patience::DEFAULT };
         let mut play = Play::with_workers(1);
-        let task = play.add_started(Spec { retries: 4, ..patient(patience) }, W0);
+        let task = play.add_started(Spec { retries: 4, ..patient(&patience) }, W0);
         for (pause_ns, attempt) in pauses.into_iter().zip(2..) {
             assert_eq!(play.fail(task, W0), []);
             assert!(play.scheduler.stalled().is_none(), "it pauses");
@@ -231,7 +231,7 @@ fn a_task_lost_with_its_worker_is_tried_again_unless_that_is_not_wanted() {
     let once = Patience { retry_lost: false, ..Patience::DEFAULT };
     for (patience, expected) in [(Patience::DEFAULT, None), (once, Some(End::WorkerLost { worker: W1 }))] {
         let mut play = Play::with_workers(2);
-        let task = play.add_started(Spec { retries: 1, ..patient(patience) }, W1);
+        let task = play.add_started(Spec { retries: 1, ..patient(&patience) }, W1);
         let next = expected.map_or_else(|| start_again(task, W0, 2), |end| ended(task, end));
         assert_eq!(play.lose(W1), [next]);
     }
@@ -242,7 +242,7 @@ fn tasks_with_limits_that_end_in_time_leave_nothing_behind() {
     let limited = Patience { wait_limit_ns: Some(1 << 40), ..Patience::DEFAULT };
     let mut play = Play::with_workers(1);
     for _ in 0..100 {
-        let task = play.add_started(patient(limited), W0);
+        let task = play.add_started(patient(&limited), W0);
         play.finish(task, W0);
     }
     assert_eq!(play.scheduler.next_deadline(), None);

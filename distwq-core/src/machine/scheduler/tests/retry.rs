@@ -15,13 +15,13 @@ fn a_retry_goes_to_workers_that_have_not_tried() {
 #[test]
 fn a_task_that_has_failed_as_another_one_goes_on_with_its_attempts() {
     let mut play = Play::with_workers(2);
-    let failed =
-        |times, on| Spec { retries: 2, failed: Some(FailedBefore { times, on, retry: Retry::Again }), ..Spec::PLAIN };
-    let (a, actions) = play.add(failed(1, W0));
+    let failed = [(1, W0), (2, W1)].map(|(times, on)| FailedBefore { times, on, retry: Retry::Again });
+    let [once, twice] = [0, 1].map(|index| Spec { retries: 2, failed: Some(&failed[index]), ..Spec::PLAIN });
+    let (a, actions) = play.add(once);
     assert_eq!(actions, [start_again(a, W1, 2)]);
     assert_eq!(play.fail(a, W1), [start_again(a, W1, 3)]);
     assert_eq!(play.fail(a, W1), [ended(a, End::Failed)]);
-    let (b, actions) = play.add(failed(2, W1));
+    let (b, actions) = play.add(twice);
     assert_eq!(actions, [start_again(b, W0, 3)]);
     assert_eq!(play.fail(b, W0), [ended(b, End::Failed)]);
 }
@@ -29,16 +29,19 @@ fn a_task_that_has_failed_as_another_one_goes_on_with_its_attempts() {
 #[test]
 fn a_task_that_has_failed_as_another_one_pauses_or_runs_elsewhere_as_that_would() {
     let mut play = Play::with_workers(2);
-    let failed = |times, retry| Spec { retries: 1, failed: Some(FailedBefore { times, on: W0, retry }), ..Spec::PLAIN };
-    let (a, actions) = play.add(failed(0, Retry::Elsewhere { not_on: W0 }));
+    let failed = [(0, Retry::Elsewhere { not_on: W0 }), (0, Retry::Later { pause_ns: 100 }), (1, Retry::Again)]
+        .map(|(times, retry)| FailedBefore { times, on: W0, retry });
+    let [elsewhere, later, again] =
+        [0, 1, 2].map(|index| Spec { retries: 1, failed: Some(&failed[index]), ..Spec::PLAIN });
+    let (a, actions) = play.add(elsewhere);
     assert_eq!(actions, [start(a, W1)]);
     play.finish(a, W1);
-    let b = play.add_waiting(failed(0, Retry::Later { pause_ns: 100 }));
+    let b = play.add_waiting(later);
     assert_eq!(play.pass(99), []);
     assert_eq!(play.pass(1), [start(b, W1)]);
     play.finish(b, W1);
     let patience = Patience { backoff_ns: 50, ..Patience::DEFAULT };
-    let c = play.add_waiting(Spec { patience: Some(patience), ..failed(1, Retry::Again) });
+    let c = play.add_waiting(Spec { patience: Some(&patience), ..again });
     assert_eq!(play.pass(49), []);
     assert_eq!(play.pass(1), [start_again(c, W1, 2)]);
 }
