@@ -69,7 +69,7 @@ fn a_wide_task_tells_how_many_workers_are_free_and_when_it_is_given_to_a_group()
 fn a_task_that_pauses_or_waits_for_a_worker_past_its_limit_is_told_so() {
     let mut play = Play::with_workers(1);
     let patience = Some(Patience { backoff_ns: 100, ..Patience::DEFAULT });
-    let paused = play.add_started(Spec { retries: 1, patience, ..Spec::PLAIN }, W0);
+    let paused = play.add_started(Spec { retries: 1, patience: patience.as_ref(), ..Spec::PLAIN }, W0);
     assert_eq!(play.fail(paused, W0), []);
     play.pass(40);
     assert_eq!(play.why(paused), Why::Pause { left_ns: 60 });
