@@ -67,7 +67,7 @@ impl Cluster {
     /// for as long as the [grace](crate::Config::shutdown_grace). Any further call
     /// returns at once.
     ///
-    /// Tasks that have not ended by then are left behind: standard error tells which run
+    /// Tasks that have not ended by then, or run on past their limits, are left behind: standard error tells which run
     /// where, their handles give [`TaskError::Closed`](crate::TaskError::Closed), and so
     /// do values that lie on workers and were not asked for before. When the body has
     /// returned, the program ends with the exit code that the body gives it, and does not
@@ -81,7 +81,14 @@ impl Cluster {
         let driver = &self.inner().driver;
         driver.with(ControllerEngine::begin_closing_now);
         let grace = self.inner().grace();
-        if self.inner().drain(Some(Instant::now() + grace)) {
+        let deadline = Instant::now() + grace;
+        let has_drained = self.inner().drain(Some(deadline));
+        // What runs on past its limit has ended, and keeps its worker all the same.
+        let has_returned = driver.wait_until(Awaited::Drained, Some(deadline), |engine| {
+            let machine = engine.machine();
+            (machine.is_over() || !machine.is_running()).then_some(())
+        });
+        if has_drained && has_returned.is_some() {
             return;
         }
         if let Some(tasks) = driver.with(ControllerEngine::leave_behind) {

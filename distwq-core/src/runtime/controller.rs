@@ -316,9 +316,10 @@ impl ControllerEngine {
         self.handle(Input::TimeLimit { at });
     }
 
-    /// Tasks that do not end are waited for no longer, if there are any. Says which.
+    /// Tasks that do not end, or run on past their limits, are waited for no longer, if
+    /// there are any. Says which.
     pub(crate) fn leave_behind(&mut self) -> Option<String> {
-        if self.machine.pending() == 0 || self.machine.is_over() {
+        if !self.machine.is_running() || self.machine.is_over() {
             return None;
         }
         self.handle(Input::LeavesBehind);

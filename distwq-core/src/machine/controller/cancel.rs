@@ -174,7 +174,12 @@ impl Controller {
 
     /// Whether tasks still run for which nobody waits any more.
     pub(crate) fn leaves_behind(&self) -> bool {
-        self.leaves_behind && self.pending() > 0
+        self.leaves_behind && self.is_running()
+    }
+
+    /// Whether tasks have not ended, or run on past their limits.
+    pub(crate) fn is_running(&self) -> bool {
+        self.pending() > 0 || self.limits.has_given_up()
     }
 
     /// How long a user who does not want to wait for tasks waits for them even so.

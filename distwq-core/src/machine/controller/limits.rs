@@ -3,7 +3,7 @@
 //! give is dropped then, and their worker gets tasks again.
 
 use super::Controller;
-use super::input::Terms;
+use super::input::{Awaited, Terms};
 use super::outbox::Outbox;
 use super::retry::what_follows;
 use super::status::SHOWN_MAX;
@@ -345,6 +345,7 @@ impl Controller {
         if self.limits.given_up.remove(&(worker, task)).is_none() {
             return false;
         }
+        self.note_returned(out);
         if keeps {
             out.post(worker, &ToWorker::Forget { values: vec![task] });
         }
@@ -355,6 +356,13 @@ impl Controller {
         self.member_back(worker, raw, out);
         self.tell_scheduler(Event::Back { worker, task }, out);
         true
+    }
+
+    /// Tells who waits for all tasks, those past their limits included, if none is left.
+    fn note_returned(&self, out: &mut Outbox) {
+        if !self.is_running() {
+            out.happened.note(Awaited::Drained);
+        }
     }
 
     /// A member of a group that was given up has left it, or is lost. When all have left,
@@ -382,6 +390,7 @@ impl Controller {
         let lost: Vec<TaskId> =
             self.limits.given_up.keys().filter(|(at, _)| *at == worker).map(|(_, task)| *task).collect();
         self.limits.given_up.retain(|(at, _), _| *at != worker);
+        self.note_returned(out);
         self.member_back(worker, false, out);
         lost
     }
