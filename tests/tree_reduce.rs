@@ -113,8 +113,11 @@ fn the_first_error_ends_a_reduction(cluster: &Cluster) -> Outcome {
         let error =
             cluster.map(not_seven::call, 0..).chunk(chunk).tree_reduce(add::call).expect_err("there is a seven");
         assert_eq!(error.message(), Some("seven"), "{error}");
+        let site = error.site().expect("an item has failed");
+        assert_eq!((site.task, site.function.as_str()), (8, "tree_reduce::not_seven"), "{error}");
         let error = cluster.map(identity::call, 0..).chunk(chunk).tree_reduce(not_above::call).expect_err("too much");
         assert_eq!(error.message(), Some("too much"), "{error}");
+        assert_eq!(error.site().expect("a merge has failed").function, "tree_reduce::not_above", "{error}");
     }
     let begun = Instant::now();
     let late = cluster.map(pause::call, [1_000; 50]).deadline(Duration::from_millis(200)).tree_reduce(add::call);

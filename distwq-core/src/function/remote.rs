@@ -52,6 +52,17 @@ pub enum Failure {
         /// That limit, in nanoseconds.
         limit_ns: u64,
     },
+    /// One of several items of a map whose values are joined to one has failed, or the
+    /// function that joins them.
+    Joining {
+        /// Which item, by its place among these, or whose value was joined with those
+        /// before it.
+        place: u32,
+        /// The path of the function that joins them, if it has failed.
+        merge: Option<String>,
+        /// Of what.
+        failure: Box<Failure>,
+    },
 }
 
 impl fmt::Display for Failure {
@@ -70,6 +81,7 @@ impl fmt::Display for Failure {
                 write!(f, "argument {argument} does not decode: {message}")
             }
             Self::Encode(message) => write!(f, "the output does not encode: {message}"),
+            Self::Joining { failure, .. } => failure.fmt(f),
         }
     }
 }

@@ -33,6 +33,10 @@ pub struct TaskSite {
     pub host: Option<String>,
     /// How many attempts were made.
     pub attempts: u32,
+    /// Of a task that is made of several items of a map: which of them it is about, until
+    /// that is [named](TaskError::of_item).
+    #[serde(skip)]
+    pub(crate) place: u32,
 }
 
 impl TaskSite {
@@ -320,7 +324,7 @@ impl TaskError {
         let site: Option<&mut Arc<TaskSite>> = site_of!(&mut self);
         if let Some(site) = site {
             let site = Arc::make_mut(site);
-            site.task = number;
+            site.task = number.wrapping_add(std::mem::take(&mut site.place));
             if label.is_some() {
                 site.label = label.map(str::to_owned);
             }

@@ -67,6 +67,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             rank: None,
             host: None,
             attempts: 0,
+            place: 0,
         };
         let (site, after) = (Arc::new(site), self.limit.unwrap_or_default());
         let error = match cut {

@@ -38,7 +38,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// items besides.
     ///
     /// # Errors
-    /// The first error of an item or a merge: what has not started is cancelled then. A
+    /// The first error of an item or a merge, which is named by the first item of the
+    /// second of its two values: what has not started is cancelled then. A
     /// passed [deadline](Map::deadline), or a signal that
     /// [has come](crate::Cluster::is_interrupted).
     ///

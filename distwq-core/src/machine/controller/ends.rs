@@ -60,11 +60,23 @@ impl Entry {
 
     /// The error that a failure makes.
     pub(super) fn error_of(&self, workers: &Workers, failure: &Failure, at: WorkerId) -> TaskError {
-        let site = Arc::new(self.site(workers, Some(at)));
+        let mut site = self.site(workers, Some(at));
+        let failure = match failure {
+            Failure::Joining { place, merge, failure } => {
+                site.place = *place;
+                if let Some(path) = merge {
+                    // The options are those of the items.
+                    (site.function, site.label) = (path.clone(), None);
+                }
+                failure
+            }
+            _ => failure,
+        };
+        let site = Arc::new(site);
         let text = || Arc::from(failure.to_string());
         match failure {
-            Failure::Returned(message) | Failure::Asks { message, .. } => {
-                TaskError::Failed { site, message: Arc::from(message.as_str()) }
+            Failure::Returned(_) | Failure::Asks { .. } | Failure::Joining { .. } => {
+                TaskError::Failed { site, message: text() }
             }
             Failure::Panicked(message) => TaskError::Panicked { site, message: Arc::from(message.as_str()) },
             Failure::Decode { .. } | Failure::Encode(_) => TaskError::Codec { site, message: text() },
@@ -100,6 +112,7 @@ impl WhatWas {
             rank: state.map(|state| state.rank),
             host: state.map(|state| state.host.clone()),
             attempts: self.attempts,
+            place: 0,
         }
     }
 }

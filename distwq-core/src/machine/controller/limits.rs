@@ -390,7 +390,9 @@ impl Controller {
         let lost: Vec<TaskId> =
             self.limits.given_up.keys().filter(|(at, _)| *at == worker).map(|(_, task)| *task).collect();
         self.limits.given_up.retain(|(at, _), _| *at != worker);
-        self.note_returned(out);
+        if !lost.is_empty() {
+            self.note_returned(out);
+        }
         self.member_back(worker, false, out);
         lost
     }

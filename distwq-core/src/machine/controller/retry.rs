@@ -19,6 +19,7 @@ pub(super) fn what_follows(failure: &Failure, retry_on: RetryOn, worker: WorkerI
         Failure::Panicked(_) => RetryOn::PANICS,
         Failure::Limit { .. } => RetryOn::LIMITS,
         Failure::Input(_) | Failure::Lost(_) => RetryOn::LOST_WORKERS,
+        Failure::Joining { failure, .. } => return what_follows(failure, retry_on, worker),
     };
     if retry_on.contains(cause) { Retry::Again } else { Retry::Never }
 }

@@ -73,6 +73,7 @@ pub(super) fn failure_text(failure: &Failure) -> &str {
         | Failure::Asks { message: text, .. }
         | Failure::Decode { message: text, .. } => text,
         Failure::Limit { .. } => "",
+        Failure::Joining { failure, .. } => failure_text(failure),
     }
 }
 

@@ -30,6 +30,7 @@ mod tests {
             rank: Some(Rank(3)),
             host: None,
             attempts: 2,
+            place: 0,
         });
         let failed = TaskError::Failed { site: Arc::clone(&site), message: Arc::from("no root") };
         let path = UpstreamPath { steps: vec!["a".to_owned(), "b".to_owned()], omitted: 9 };

@@ -156,6 +156,7 @@ fn folded(
     mut keeper: Option<&mut Keeper>,
 ) -> Result<(), Failure> {
     let fold = Registry::get().ok().and_then(|registry| registry.function(fold)).expect("it was looked up before");
+    let mut merges = false;
     let result = panics::caught(|| {
         let mut joined = Vec::new();
         let mut scratch = PayloadWriter::new();
@@ -170,7 +171,9 @@ fn folded(
             if !std::mem::take(&mut is_first) {
                 joined.extend_from_slice(scratch.as_slice());
                 scratch.clear();
+                merges = true;
                 call(fold, &joined, &mut scratch, keeper.as_deref_mut())?;
+                merges = false;
             }
             joined.clear();
             joined.extend_from_slice(scratch.as_slice());
@@ -178,7 +181,13 @@ fn folded(
         output.append_bytes(&joined);
         calls.are_whole()
     });
-    result.unwrap_or_else(|message| Err(Failure::Panicked(message)))
+    let failure = match result {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(failure)) => failure,
+        Err(message) => Failure::Panicked(message),
+    };
+    let merge = merges.then(|| fold.path.to_owned());
+    Err(Failure::Joining { place: calls.next.saturating_sub(1), merge, failure: Box::new(failure) })
 }
 
 /// Runs a function with arguments that all came as values.
