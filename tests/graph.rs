@@ -239,6 +239,7 @@ fn a_failed_run_lists_the_root_failures_only(cluster: &Cluster) -> Outcome {
     let text = error.to_string();
     let RunError::Failed { failed, upstream } = error else { panic!("{text}") };
     assert_eq!((failed.len(), upstream), (3, 3));
+    assert!(text.starts_with("3 tasks failed, and 3 tasks after them did not run\n"), "{text}");
     for n in 0..3 {
         assert!(text.contains(&format!("bad {n}")), "{text}");
     }

@@ -139,6 +139,7 @@ fn when_a_task_fails_the_run_is_cancelled_if_so_wished(cluster: &Cluster) -> Out
     let error = run.wait().expect_err("a task fails");
     let RunError::Failed { failed, .. } = &error else { panic!("{error}") };
     assert_eq!(failed.len(), long.len() + 3, "{error}");
+    assert!(error.to_string().starts_with(&format!("1 task failed, {} cancelled\n", long.len() + 2)), "{error}");
     assert!(matches!(failing.get(), Err(TaskError::Failed { .. })));
     assert!(long.iter().chain([&waits, &last]).all(is_cancelled));
     assert_eq!(other.get()?, 20, "it is of no graph");

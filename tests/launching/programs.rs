@@ -194,6 +194,8 @@ pub(super) fn run(program: &str) -> ExitCode {
                 assert!(matches!(wide.get(), Err(TaskError::Init { .. })));
                 assert!(matches!(after.get(), Err(TaskError::Upstream { .. })));
                 println!("told: {}", cluster.submit(square::call(1)).get().expect_err("there is no state"));
+                let mut endless = cluster.map(square::call, 0..);
+                assert!(endless.all(|result| matches!(result, Err(TaskError::Init { .. }))), "it ends");
                 assert_eq!(cluster.workers(), 0, "none runs tasks");
                 println!("the body goes on");
             })

@@ -67,11 +67,12 @@ impl Cluster {
     /// for as long as the [grace](crate::Config::shutdown_grace). Any further call
     /// returns at once.
     ///
-    /// Tasks that have not ended by then, or run on past their limits, are left behind: standard error tells which run
-    /// where, their handles give [`TaskError::Closed`](crate::TaskError::Closed), and so
-    /// do values that lie on workers and were not asked for before. When the body has
-    /// returned, the program ends with the exit code that the body gives it, and does not
-    /// wait for these tasks; over MPI their ranks are ended.
+    /// Tasks that have not ended by then, or run on past their limits, are left behind:
+    /// standard error tells which run where. The handles of those that have not ended
+    /// give [`TaskError::Closed`](crate::TaskError::Closed), and so do values that lie on
+    /// workers and were not asked for before. When the body has returned, the program
+    /// ends with the exit code that the body gives it, and does not wait for these tasks;
+    /// over MPI their ranks are ended.
     ///
     /// # Panics
     /// Within a task of this process.

@@ -374,7 +374,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::Run => "its run limit",
             Self::Wait => "its wait limit",
-            Self::Deadline => "its deadline",
+            Self::Deadline => "its deadline or that of the whole run",
         })
     }
 }
@@ -384,7 +384,7 @@ fn after_cancel(interrupted: bool) -> &'static str {
     if interrupted {
         "a signal has come (SIGINT or SIGTERM), which cancels all tasks, also those that are submitted later"
     } else {
-        "submit the call again if its value is needed after all"
+        "while the cluster is open, the call can be submitted again"
     }
 }
 
@@ -495,9 +495,14 @@ pub enum RunError {
 
 fn describe(failed: &[TaskError], upstream: usize) -> String {
     const SHOWN_MAX: usize = 5;
-    let mut text = format!("{} failed", plural(failed.len(), "task"));
+    let cancelled = failed.iter().filter(|error| matches!(error, TaskError::Cancelled { .. })).count();
+    let mut text = match (failed.len() - cancelled, cancelled) {
+        (failed, 0) => format!("{} failed", plural(failed, "task")),
+        (0, cancelled) => format!("{} cancelled", plural(cancelled, "task")),
+        (failed, cancelled) => format!("{} failed, {cancelled} cancelled", plural(failed, "task")),
+    };
     if upstream > 0 {
-        text += &format!(" and {} after them did not run", plural(upstream, "task"));
+        text += &format!(", and {} after them did not run", plural(upstream, "task"));
     }
     for error in failed.iter().take(SHOWN_MAX) {
         text += &format!("\n  {error}");

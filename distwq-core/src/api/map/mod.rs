@@ -37,7 +37,10 @@ use std::vec;
 ///
 /// Dropping it cancels what has not started. When SIGINT or SIGTERM
 /// [has come](Cluster::is_interrupted) it pulls nothing more, gives the results of all
-/// items that have ended, and [`Cancelled`](TaskError::Cancelled) as the last one.
+/// items that have ended, and [`Cancelled`](TaskError::Cancelled) as the last one. It
+/// pulls nothing more either when a result tells that no task runs any more, because
+/// all were cancelled, the cluster has closed, its time is over, or its `init` has
+/// failed; then the results of what was pulled are the last ones.
 ///
 /// # Panics
 /// `next` and [`tree_reduce`](Self::tree_reduce) panic within a task of this process.
@@ -193,8 +196,9 @@ impl<I, F, T> Map<I, F, T> {
     ///
     /// Without it that follows from what was measured: as many as run for 0.2 ms
     /// together, up to 1,024, so that a message costs little, and workers still end
-    /// together; slower ones go singly. With 0 the only result is an error,
-    /// [`Refusal::NoItems`].
+    /// together; slower ones go singly. What else waits for a worker waits for the chunk
+    /// that it runs and for one behind that, so chunks of slow items hold others up.
+    /// With 0 the only result is an error, [`Refusal::NoItems`].
     pub fn chunk(mut self, items: usize) -> Self {
         self.sizes.chunk = Some(items);
         self
@@ -338,7 +342,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         if self.results.fails_fast {
             self.end();
         } else if is_end_of_all(error) {
-            // Somebody has cancelled all tasks, or the cluster takes no more.
+            // Somebody has cancelled all tasks, or the cluster runs no more.
             self.stop_pulling();
         }
         true
@@ -511,6 +515,7 @@ fn is_end_of_all(error: &TaskError) -> bool {
         error,
         TaskError::Cancelled { .. }
             | TaskError::Closed { .. }
+            | TaskError::Init { .. }
             | TaskError::Refused { reason: Refusal::Closed, .. }
             // That of the whole run: a map tells its own one itself.
             | TaskError::LimitReached { limit: Limit::Deadline, .. }
