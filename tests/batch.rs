@@ -402,3 +402,70 @@ fn a_task_that_is_awaited_in_order_can_be_cancelled(cluster: &Cluster) {
     });
     assert!(batch.handle(0).is_none());
 }
+
+/// Its encoding cannot be decoded where it is odd.
+#[derive(Debug)]
+struct Even(u32);
+
+impl serde::Serialize for Even {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Even {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u32::deserialize(deserializer)?;
+        if number.is_multiple_of(2) { Ok(Self(number)) } else { Err(serde::de::Error::custom("it is odd")) }
+    }
+}
+
+#[remote]
+fn maybe_even(number: u32) -> Even {
+    Even(number)
+}
+
+/// Its task may have gone by then: many others make the controller let go of it.
+#[distwq::test(ranks = [2, 3, 4, 7])]
+fn an_output_that_does_not_decode_fails_its_task_alone_and_names_it(cluster: &Cluster) -> Outcome {
+    let calls =
+        |x: u32| if x % 7 == 0 { maybe_even::call(x).label(format!("number {x}")) } else { maybe_even::call(x) };
+    let batch = cluster.submit_all((0..20_000).map(calls));
+    for (index, result) in &batch {
+        match result {
+            Ok(even) => assert!(even.0 as usize == index && index % 2 == 0, "{even:?}"),
+            Err(TaskError::Codec { site, message }) => {
+                assert_eq!((index % 2, site.function.as_str()), (1, "batch::maybe_even"), "{message}");
+                assert_eq!(site.label.as_deref(), (index % 7 == 0).then(|| format!("number {index}")).as_deref());
+                assert!(
+                    site.rank.is_some() && site.attempts == 1 && message.contains("it is odd"),
+                    "{site}: {message}"
+                );
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(cluster.submit(square::call(3)).get()?, 9);
+    Ok(())
+}
+
+/// Handles of its tasks keep their values, also when it is gone and a bar still looks at
+/// it. Every other value is so large that it stays on its worker.
+#[distwq::test(ranks = [2, 3, 4, 7])]
+fn handles_of_a_batch_outlive_it_and_the_results_that_were_taken(cluster: &Cluster) -> Outcome {
+    let size = |index: usize| if index % 2 == 0 { 10 } else { 100_000 };
+    let batch = cluster.submit_all((0..40).map(|index| bytes::call(size(index))));
+    let bar = batch.progress_bar();
+    let handles: Vec<_> = (0..40).filter_map(|index| batch.handle(index)).collect();
+    assert_eq!(batch.iter().take(20).filter(|(_, result)| result.is_ok()).count(), 20);
+    drop(batch);
+    for (index, handle) in handles.iter().enumerate() {
+        assert_eq!(handle.get()?.len(), size(index));
+    }
+    drop((handles, bar));
+    let begun = Instant::now();
+    while cluster.stats().ranks.iter().any(|rank| rank.resident_bytes > 0) {
+        assert!(begun.elapsed() < LIMIT, "{}", cluster.stats());
+    }
+    Ok(())
+}

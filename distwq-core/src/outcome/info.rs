@@ -68,7 +68,9 @@ pub struct TaskInfo {
     pub attempts: u32,
     /// When it was submitted, or its graph started.
     pub submitted_ns: u64,
-    /// When the last attempt began to run.
+    /// When the last attempt began to run, which is told with its end. How long a task
+    /// that has not ended runs so far, [`Cluster::status`](crate::Cluster::status) asks
+    /// its worker.
     pub started_ns: Option<u64>,
     /// When the last attempt ended.
     pub finished_ns: Option<u64>,
