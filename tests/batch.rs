@@ -453,7 +453,7 @@ fn an_output_that_does_not_decode_fails_its_task_alone_and_names_it(cluster: &Cl
 /// it. Every other value is so large that it stays on its worker.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn handles_of_a_batch_outlive_it_and_the_results_that_were_taken(cluster: &Cluster) -> Outcome {
-    let size = |index: usize| if index % 2 == 0 { 10 } else { 100_000 };
+    let size = |index: usize| if index.is_multiple_of(2) { 10 } else { 100_000 };
     let batch = cluster.submit_all((0..40).map(|index| bytes::call(size(index))));
     let bar = batch.progress_bar();
     let handles: Vec<_> = (0..40).filter_map(|index| batch.handle(index)).collect();
