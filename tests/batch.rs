@@ -428,8 +428,9 @@ fn maybe_even(number: u32) -> Even {
 /// Its task may have gone by then: many others make the controller let go of it.
 #[distwq::test(ranks = [2, 3, 4, 7])]
 fn an_output_that_does_not_decode_fails_its_task_alone_and_names_it(cluster: &Cluster) -> Outcome {
-    let calls =
-        |x: u32| if x % 7 == 0 { maybe_even::call(x).label(format!("number {x}")) } else { maybe_even::call(x) };
+    let calls = |x: u32| {
+        if x.is_multiple_of(7) { maybe_even::call(x).label(format!("number {x}")) } else { maybe_even::call(x) }
+    };
     let batch = cluster.submit_all((0..20_000).map(calls));
     for (index, result) in &batch {
         match result {
