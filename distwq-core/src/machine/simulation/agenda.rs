@@ -32,6 +32,8 @@ pub(super) enum Happening {
     User,
     /// The user drops a handle of this task.
     Drops(usize),
+    /// The user goes on with this map.
+    Slides(usize),
     /// Threads of the user were woken, and look whether what they wait for is here.
     Woken(Option<controller::Awaited>),
     /// The user cancels all tasks.

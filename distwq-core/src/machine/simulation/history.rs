@@ -81,6 +81,8 @@ pub struct Tally {
     pub denials: u64,
     /// Ends that the user was told.
     pub watched: u64,
+    /// How often he went on with a map.
+    pub slides: u64,
     /// Lines of tasks that were heard where the body runs.
     pub heard: u64,
     /// Reports of what was left to end.
@@ -126,6 +128,7 @@ impl std::ops::AddAssign for Tally {
         self.nowhere += other.nowhere;
         self.denials += other.denials;
         self.watched += other.watched;
+        self.slides += other.slides;
         self.heard += other.heard;
         self.left_told += other.left_told;
         self.states += other.states;

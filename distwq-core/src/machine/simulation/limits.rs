@@ -116,8 +116,17 @@ impl World<'_> {
     }
 
     fn sets_deadline(&mut self, graph_run: Option<GraphRunId>, tasks: Vec<usize>) {
-        let kept = self.controller.clock.keep(self.agenda.now(), 0);
-        let at = kept + self.random.below(6 * self.shape.run_ns_max);
+        let in_ns = self.random.below(6 * self.shape.run_ns_max);
+        self.sets_deadline_in(graph_run, tasks, in_ns);
+    }
+
+    /// These tasks have to end now.
+    pub(super) fn sets_deadline_now(&mut self, tasks: Vec<usize>) {
+        self.sets_deadline_in(None, tasks, 0);
+    }
+
+    fn sets_deadline_in(&mut self, graph_run: Option<GraphRunId>, tasks: Vec<usize>, in_ns: Ns) {
+        let at = self.controller.clock.keep(self.agenda.now(), 0) + in_ns;
         for &index in &tasks {
             let deadline = &mut self.book.tasks[index].limits.deadline;
             *deadline = Some(deadline.map_or(at, |before| before.min(at)));

@@ -37,6 +37,7 @@ mod task;
 mod tests;
 mod user;
 mod watches;
+mod windows;
 mod worker;
 mod world;
 

@@ -18,6 +18,15 @@ use crate::task::items::Items;
 /// wide.
 const RECENT: usize = 10;
 
+/// What a task is a part of.
+#[derive(Clone, Copy)]
+enum Of {
+    Nothing,
+    Graph(GraphRunId),
+    /// A map with a window, by its index.
+    Map(usize),
+}
+
 /// What a call says.
 struct Call {
     plain: Vec<u8>,
@@ -33,7 +42,7 @@ struct Call {
 impl World<'_> {
     /// The user adds one task, which goes out at once or waits for company.
     pub(super) fn submit_task(&mut self) {
-        self.add_task(None);
+        self.add_task(Of::Nothing);
         if self.random.percent(30) {
             self.watch(self.book.tasks.len() - 1);
         }
@@ -67,7 +76,7 @@ impl World<'_> {
             self.add_value();
         }
         for _ in 0..tasks {
-            self.add_task(Some(graph_run));
+            self.add_task(Of::Graph(graph_run));
         }
         self.tell(controller::Input::GraphEnds);
         self.controller_turn();
@@ -118,23 +127,32 @@ impl World<'_> {
         });
     }
 
-    fn add_task(&mut self, graph_run: Option<GraphRunId>) {
+    /// The user adds the next task of a map.
+    pub(super) fn add_task_of_map(&mut self, map: usize) {
+        self.add_task(Of::Map(map));
+    }
+
+    fn add_task(&mut self, of: Of) {
         let index = self.book.tasks.len();
-        let is_collective = self.random.percent(self.shape.wide_percent);
+        let graph_run = if let Of::Graph(graph_run) = of { Some(graph_run) } else { None };
+        let is_collective = !matches!(of, Of::Map(_)) && self.random.percent(self.shape.wide_percent);
         let remote = functions::any(&mut self.random, is_collective);
         let call = self.draw_call(is_collective);
         let living = self.book.living();
         let ranks = if is_collective { call.ranks.unwrap_or(living).max(1) } else { 1 };
         let behaviour = self.draw_behaviour(index, is_collective.then_some(ranks as usize), call.retries);
-        let of_map = graph_run.is_none() && self.random.percent(self.shape.map_percent);
-        let items = of_map.then(|| self.draw_items(is_collective));
+        let items = match of {
+            Of::Map(map) => Some(self.next_items(map)),
+            Of::Nothing if self.random.percent(self.shape.map_percent) => Some(self.draw_items(is_collective)),
+            Of::Nothing | Of::Graph(_) => None,
+        };
         let Shape { limit_percent, run_ns_max, .. } = self.shape;
         let mut limits = Limits::draw(&mut self.random, limit_percent, run_ns_max);
         if items.is_some_and(|items| items.count > 1) {
             // What has a limit of its own travels alone.
             (limits.terms.run_limit_ns, limits.terms.wait_limit_ns) = (None, None);
         }
-        let id = self.tell_task(remote, &call, graph_run, (items, limits.terms));
+        let id = self.tell_task(remote, &call, of, (items, limits.terms));
         let cancelled = self.ended_at_once(id).then_some(0);
         limits.submitted_ns = self.controller.clock.kept();
         let told = || format!("the user adds {id}: {} of {:?}, {behaviour:?}", remote.path, call.inputs);
@@ -198,7 +216,7 @@ impl World<'_> {
         &mut self,
         remote: &'static crate::function::registry::Remote,
         call: &Call,
-        graph_run: Option<GraphRunId>,
+        of: Of,
         (items, terms): (Option<Items>, Terms),
     ) -> TaskId {
         let Call { plain, inputs, before, follow, ranks, priority, retries, label } = call;
@@ -210,10 +228,14 @@ impl World<'_> {
             || ranks.is_some()
             || priority != 0
             || retries > 0;
-        let (origin, watch) = match graph_run {
-            Some(graph_run) => (Origin::Graph(graph_run), None),
-            None if self.random.percent(50) => (Origin::Alone, None),
-            None => {
+        let (origin, watch) = match of {
+            Of::Graph(graph_run) => (Origin::Graph(graph_run), None),
+            Of::Map(map) => {
+                let watch = self.watch_of_map(map);
+                (Origin::Collected(watch.collector), Some(watch))
+            }
+            Of::Nothing if self.random.percent(50) => (Origin::Alone, None),
+            Of::Nothing => {
                 let collector = CollectorId(self.random.below(4));
                 (Origin::Collected(collector), Some(self.watch_of(self.book.tasks.len(), collector)))
             }
@@ -223,7 +245,7 @@ impl World<'_> {
             inputs,
             options: says_more.then_some(&options),
             before,
-            level: if graph_run.is_some() { self.random.below(4) as u32 } else { 0 },
+            level: if matches!(of, Of::Graph(_)) { self.random.below(4) as u32 } else { 0 },
             origin,
             watch,
         };

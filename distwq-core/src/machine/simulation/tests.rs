@@ -38,6 +38,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
     let reached = reached && tally.limits_reached.iter().all(|count| *count > SEEDS / 100);
     let reached = reached
         && tally.watched > SEEDS
+        && tally.slides > SEEDS
         && tally.heard > SEEDS / 10
         && tally.cancelled_graphs > SEEDS / 50
         && tally.took_errors > SEEDS / 10

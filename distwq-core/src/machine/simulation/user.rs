@@ -80,7 +80,17 @@ impl World<'_> {
     /// Whether the user has all he wants, and lets the run end.
     pub(super) fn is_user_done(&self) -> bool {
         let User { acts_left, waits, handles, is_drained } = &self.user;
-        *acts_left == 0 && waits.is_empty() && *handles == 0 && *is_drained && self.states.is_over()
+        *acts_left == 0
+            && self.are_maps_over()
+            && waits.is_empty()
+            && *handles == 0
+            && *is_drained
+            && self.states.is_over()
+    }
+
+    /// Whether the user goes on with maps alone. All other handles go.
+    pub(super) fn has_no_acts_left(&self) -> bool {
+        self.user.acts_left == 0
     }
 
     /// The user does a few things, and comes again later.
@@ -119,9 +129,10 @@ impl World<'_> {
             return self.user_sets_deadline();
         }
         match self.random.below(100) {
-            0..45 => {
+            0..43 => {
                 self.submit_task();
             }
+            43..45 => self.begins_map(),
             45..52 => {
                 self.submit_value();
             }
@@ -217,7 +228,7 @@ impl World<'_> {
     }
 
     /// These tasks are about to be cancelled. Gives those that no worker has.
-    fn note_cancelled(&mut self, tasks: &[usize]) -> Vec<TaskId> {
+    pub(super) fn note_cancelled(&mut self, tasks: &[usize]) -> Vec<TaskId> {
         let mut waiting = Vec::new();
         for &index in tasks {
             let model = &mut self.book.tasks[index];
@@ -233,7 +244,7 @@ impl World<'_> {
     }
 
     /// What waited has ended at once.
-    fn check_cancelled(&mut self, waiting: &[TaskId]) {
+    pub(super) fn check_cancelled(&mut self, waiting: &[TaskId]) {
         for &task in waiting {
             let state = self.controller.machine.cancel_state(task);
             assert_eq!(state, CancelState::Ended, "{task} was with no worker, and does not end");

@@ -10,8 +10,10 @@ use crate::outcome::info::TaskState;
 /// One that he has asked for.
 #[derive(Debug)]
 pub(super) struct Watched {
-    task: usize,
+    pub(super) task: usize,
     is_told: bool,
+    /// The map that it is of.
+    pub(super) map: Option<usize>,
 }
 
 impl World<'_> {
@@ -25,14 +27,14 @@ impl World<'_> {
 
     /// A watch of a task that is there, or is added next.
     pub(super) fn watch_of(&mut self, task: usize, collector: CollectorId) -> Watch {
-        self.watched.push(Watched { task, is_told: false });
+        self.watched.push(Watched { task, is_told: false, map: None });
         Watch { collector, index: self.watched.len() as u32 - 1 }
     }
 
     /// What was told has happened, and is told once.
     pub(super) fn check_watches(&mut self) {
         for end in std::mem::take(&mut self.controller.out.ended) {
-            let Watched { task, is_told } = &mut self.watched[end.watch.index as usize];
+            let Watched { task, is_told, .. } = &mut self.watched[end.watch.index as usize];
             let model = &self.book.tasks[*task];
             assert!(!std::mem::replace(is_told, true), "the end of {} is told once", model.id);
             self.history.tally.watched += 1;
@@ -55,6 +57,7 @@ impl World<'_> {
                 let is_cancelled = matches!(error, TaskError::Cancelled { .. });
                 assert_eq!(end.state == TaskState::Cancelled, is_cancelled, "{}: {error}", model.id);
             }
+            self.told_of_map(end.watch.index as usize);
         }
     }
 }

@@ -14,6 +14,7 @@ use super::random::Random;
 use super::states::{States, StatesShape};
 use super::user::User;
 use super::watches::Watched;
+use super::windows::Window;
 use super::worker::SimulatedWorker;
 use crate::codec::frame::Frame;
 use crate::config::Settings;
@@ -160,6 +161,8 @@ pub(super) struct World<'h> {
     pub(super) copies: Copies,
     /// Tasks whose ends the user has asked for.
     pub(super) watched: Vec<Watched>,
+    /// Maps that he has begun.
+    pub(super) windows: Vec<Window>,
     pub(super) states: States,
     /// By task, those that take its output.
     pub(super) consumers: Vec<Vec<usize>>,
@@ -226,6 +229,7 @@ impl<'h> World<'h> {
             book: Book::new(shape.workers, shape.inline_bytes_max),
             copies: Copies::default(),
             watched: Vec::new(),
+            windows: Vec::new(),
             states: States::new(shape.states.as_ref()),
             consumers: Vec::new(),
             unended: Vec::new(),
@@ -318,6 +322,7 @@ impl<'h> World<'h> {
             Happening::FinishOverdue => self.finish_overdue(),
             Happening::User => self.user_acts(),
             Happening::Drops(task) => self.user_drops(task),
+            Happening::Slides(map) => self.slides(map),
             Happening::Woken(key) => self.user_woken(key),
             Happening::CancelsAll => self.user_cancels_all(),
             Happening::Closes => self.user_closes(),
