@@ -137,7 +137,11 @@ impl World<'_> {
         let graph_run = if let Of::Graph(graph_run) = of { Some(graph_run) } else { None };
         let is_collective = !matches!(of, Of::Map(_)) && self.random.percent(self.shape.wide_percent);
         let remote = functions::any(&mut self.random, is_collective);
-        let call = self.draw_call(is_collective);
+        let mut call = self.draw_call(is_collective);
+        if matches!(of, Of::Map(_)) && self.random.percent(80) {
+            // Few items take what other tasks give.
+            (call.inputs, call.before, call.follow) = (Vec::new(), Vec::new(), None);
+        }
         let living = self.book.living();
         let ranks = if is_collective { call.ranks.unwrap_or(living).max(1) } else { 1 };
         let behaviour = self.draw_behaviour(index, is_collective.then_some(ranks as usize), call.retries);

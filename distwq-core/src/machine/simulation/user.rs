@@ -129,10 +129,10 @@ impl World<'_> {
             return self.user_sets_deadline();
         }
         match self.random.below(100) {
-            0..43 => {
+            0..42 => {
                 self.submit_task();
             }
-            43..45 => self.begins_map(),
+            42..45 => self.begins_map(),
             45..52 => {
                 self.submit_value();
             }
