@@ -470,3 +470,21 @@ fn handles_of_a_batch_outlive_it_and_the_results_that_were_taken(cluster: &Clust
     }
     Ok(())
 }
+
+/// Whoever takes all values by worker gives them back if one task has failed.
+#[distwq::test(ranks = [2, 3, 4, 7])]
+fn results_in_order_wait_for_those_that_another_thread_may_give_back(cluster: &Cluster) {
+    let batch = cluster.submit_all([200, 0].map(fails_after::call));
+    thread::scope(|scope| {
+        let by_worker = scope.spawn(|| batch.by_worker().is_err());
+        while batch.progress().ended == 0 {
+            thread::yield_now();
+        }
+        let in_order = batch.in_order().count();
+        // Unless it has begun only now, when nothing is left.
+        let has_failed = by_worker.join().expect("it does not panic");
+        assert!(has_failed || in_order == 2);
+        assert_eq!(in_order + batch.iter().count(), 2, "each comes once");
+        assert!(in_order > 0, "it has waited");
+    });
+}

@@ -362,7 +362,14 @@ fn shutdown_now_leaves_behind_what_does_not_end_within_the_grace() {
         assert_eq!(quick.get(), Ok(2));
         thread::scope(|scope| {
             let waiter = scope.spawn(|| endless.get());
+            let batch = Batch::of([&endless]);
+            assert_eq!(batch.is_ok(), None);
             cluster.shutdown_now();
+            assert_eq!(
+                (batch.is_ok(), batch.progress().failed, batch.wait_all(Duration::MAX)),
+                (Some(false), 1, vec![0])
+            );
+            assert!(matches!(batch.next(), Some((0, Err(TaskError::Closed { .. })))) && batch.next().is_none());
             let result = waiter.join().expect("it does not panic");
             assert!(matches!(result, Err(TaskError::Closed { .. })), "{result:?}");
         });

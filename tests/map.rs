@@ -5,6 +5,7 @@ use distwq::{Limit, Refusal, RetryOn, TaskFailure};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -507,12 +508,31 @@ fn length(bytes: &[u8]) -> usize {
 
 #[distwq::test(ranks = [2, 3], repeat = 200)]
 fn cancelling_all_ends_a_map(cluster: &Cluster) {
-    let mut map = cluster.map(pause::call, std::iter::repeat(2));
-    assert_eq!(map.next(), Some(Ok(2)));
-    cluster.cancel_all();
-    let (values, errors): (Vec<_>, Vec<_>) = map.by_ref().take(100_000).partition(Result::is_ok);
-    assert!(errors.iter().all(|error| matches!(error, Err(TaskError::Cancelled { .. }))), "{errors:?}");
-    assert!(!errors.is_empty() && values.len() < 10_000 && map.next().is_none());
+    fn is_cancelled<T>(result: Result<T, TaskError>) -> bool {
+        matches!(result, Err(TaskError::Cancelled { interrupted: false, .. }))
+    }
+    for window in [1, 2, 3, 50] {
+        let mut map = cluster.map(pause::call, std::iter::repeat(2)).window(window);
+        let mut later = cluster.map(pause::call, [0, 0]);
+        assert_eq!(map.next(), Some(Ok(2)));
+        cluster.cancel_all();
+        let rest: Vec<_> = map.by_ref().take(10_000).collect();
+        let values = rest.iter().take_while(|result| result.is_ok()).count();
+        assert!(values + 1 == rest.len() && values <= window + 1, "{window}: {rest:?}");
+        assert!(rest.into_iter().next_back().is_some_and(is_cancelled::<u64>) && map.next().is_none());
+        // One that begins afterwards goes on.
+        assert_eq!((later.next(), later.next(), later.next()), (Some(Ok(0)), Some(Ok(0)), None));
+        let begun = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let items = std::iter::repeat(1).inspect(|_| begun.store(true, Relaxed));
+            let reduced = scope.spawn(|| cluster.map(square::call, items).window(window).tree_reduce(add::call));
+            while !begun.load(Relaxed) {
+                thread::yield_now();
+            }
+            cluster.cancel_all();
+            assert!(is_cancelled(reduced.join().expect("it does not panic")));
+        });
+    }
 }
 
 #[distwq::test(ranks = [2, 3], repeat = 200)]

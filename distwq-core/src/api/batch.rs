@@ -294,7 +294,8 @@ impl<T> Batch<T> {
         })
     }
 
-    /// Whether all tasks have given values; nothing while one has not ended.
+    /// Whether all tasks have given values; nothing while one has not ended. A value that
+    /// does not decode is a value until its result is taken.
     #[must_use]
     pub fn is_ok(&self) -> Option<bool> {
         let Progress { tasks, ended, failed, cancelled } = self.progress();
@@ -381,6 +382,23 @@ impl<T> Batch<T> {
                 })
             }
             (found, _) => found,
+        }
+    }
+
+    /// Takes the first task by its index of those that are left. While others have taken
+    /// all that are, and may give some back, it waits.
+    fn take_in_order(&self) -> Option<u32> {
+        let find = || match self.ends.take_first() {
+            Some(index) => Some(Some(index)),
+            None => self.ends.are_delivered().then_some(None),
+        };
+        match (find(), &self.cluster) {
+            (None, Some((cluster, collector))) => {
+                // Ends because who has taken them gives them to the user, or back.
+                let found = cluster.inner().driver.wait_until(Awaited::Collected(*collector), None, |_| find());
+                found.flatten()
+            }
+            (found, _) => found.flatten(),
         }
     }
 

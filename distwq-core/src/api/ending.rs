@@ -15,8 +15,9 @@ use std::time::Instant;
 /// Ends without waiting for all tasks.
 impl Cluster {
     /// Cancels all tasks that have not ended, as
-    /// [`Handle::cancel`](crate::Handle::cancel) does: those that wait end at once. Does
-    /// not wait. What is submitted afterwards runs.
+    /// [`Handle::cancel`](crate::Handle::cancel) does: those that wait end at once, and
+    /// maps that have begun come to their ends. Does not wait. What is submitted
+    /// afterwards runs.
     ///
     /// # Panics
     /// Within a task of this process.

@@ -21,7 +21,7 @@ pub(crate) const INSTEAD: &str = "a task cannot use the cluster that runs it: al
 /// Which task, and where it last ran.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSite {
-    /// The number of the task, counted from 1.
+    /// The number of the task, counted from 1; 0 of a map as a whole.
     pub task: u32,
     /// The path of the function.
     pub function: String,
@@ -44,12 +44,15 @@ impl TaskSite {
     #[must_use]
     pub fn name(&self) -> String {
         let name = self.label.as_ref().unwrap_or(&self.function);
-        format!("{name} #{}", self.task)
+        if self.task == 0 { format!("a map of {name}") } else { format!("{name} #{}", self.task) }
     }
 }
 
 impl fmt::Display for TaskSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.task == 0 {
+            return f.write_str(&self.name());
+        }
         write!(f, "task #{} {}", self.task, self.function)?;
         if let Some(label) = &self.label {
             write!(f, " {label:?}")?;

@@ -323,6 +323,7 @@ impl ControllerEngine {
             return None;
         }
         self.handle(Input::LeavesBehind);
+        self.deliver();
         Some(self.machine.what_still_runs())
     }
 

@@ -58,8 +58,7 @@ impl<T: DeserializeOwned> Iterator for InOrder<'_, T> {
     #[track_caller]
     fn next(&mut self) -> Option<Self::Item> {
         current::assert_outside("InOrder::next");
-        let index = self.batch.ends.take_first()?;
-        self.batch.result_in_order(index)
+        self.batch.take_in_order().and_then(|index| self.batch.result_in_order(index))
     }
 }
 

@@ -50,7 +50,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             match cut {
                 // So that workers are set aside which do not return.
                 Cut::Late => self.flights.are_late(),
-                Cut::Interrupted => self.flights.cancel_from(0),
+                Cut::Stopped => self.flights.cancel_from(0),
             }
             self.flights.forget_all();
             self.results.expect_no_more();
@@ -61,7 +61,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// The last result of a map that was cut short.
     pub(super) fn last_of(&self, cut: Cut) -> Given<T> {
         let site = TaskSite {
-            task: (self.source.pulled as u32).wrapping_add(1),
+            task: 0,
             function: if self.source.function.is_empty() { "map" } else { self.source.function }.to_owned(),
             label: None,
             rank: None,
@@ -72,7 +72,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         let (site, after) = (Arc::new(site), self.limit.unwrap_or_default());
         let error = match cut {
             Cut::Late => TaskError::LimitReached { site, limit: Limit::Deadline, after },
-            Cut::Interrupted => TaskError::Cancelled { site, interrupted: true },
+            Cut::Stopped => TaskError::Cancelled { site, interrupted: self.flights.stopped() == Some(true) },
         };
         Given { index: self.source.pulled, result: Err(error) }
     }

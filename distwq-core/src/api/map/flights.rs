@@ -10,7 +10,7 @@ use crate::function::argument::Input;
 use crate::function::registry::Remote;
 use crate::function::remote::Failure;
 use crate::id::{CollectorId, Origin, TaskId};
-use crate::machine::controller::{Awaited, Encoded, FailedItem, ItemsOfMap, NewTask, Watch, WatchedEnd};
+use crate::machine::controller::{Awaited, Controller, Encoded, FailedItem, ItemsOfMap, NewTask, Watch, WatchedEnd};
 use crate::outcome::error::{PathStep, TaskError};
 use crate::outcome::failure::RetryOn;
 use crate::runtime::collectors::Arrivals;
@@ -75,8 +75,8 @@ pub(super) enum Waited {
     Ended,
     /// The deadline has passed before.
     TooLate,
-    /// A signal has asked for the end of the run.
-    Interrupted,
+    /// All tasks were cancelled.
+    Stopped,
 }
 
 /// Whether a map pulls more items.
@@ -85,8 +85,8 @@ pub(super) enum Room {
     Free,
     /// As much is queued as may be.
     Full,
-    /// A signal has asked for the end of the run.
-    Interrupted,
+    /// All tasks were cancelled.
+    Stopped,
 }
 
 /// The tasks of one map that have not ended.
@@ -103,6 +103,8 @@ pub(super) struct Flights {
     ended: VecDeque<WatchedEnd>,
     /// The function that joins the values of neighbours, by its number.
     pub(super) fold: Option<u32>,
+    /// How often all tasks of the cluster had been cancelled when the map began.
+    times_cancelled: u64,
 }
 
 impl Flights {
@@ -120,7 +122,25 @@ impl Flights {
             vacant: Vec::new(),
             ended: VecDeque::new(),
             fold: None,
+            times_cancelled: 0,
         }
+    }
+
+    /// The map begins. After a signal it has been cancelled before.
+    pub(super) fn begin(&mut self) {
+        let times = |machine: &Controller| machine.times_cancelled() - u64::from(machine.is_interrupted());
+        self.times_cancelled = self.cluster.inner().driver.with(|engine| times(engine.machine()));
+    }
+
+    /// Whether all tasks were cancelled since the map has begun.
+    fn is_stopped(&self, machine: &Controller) -> bool {
+        machine.times_cancelled() != self.times_cancelled
+    }
+
+    /// The same, and whether that was a signal.
+    pub(super) fn stopped(&self) -> Option<bool> {
+        let stopped = |machine: &Controller| self.is_stopped(machine).then(|| machine.is_interrupted());
+        self.cluster.inner().driver.with(|engine| stopped(engine.machine()))
     }
 
     /// How many tasks have not ended, as far as was looked.
@@ -232,8 +252,8 @@ impl Flights {
     /// Whether more items are pulled.
     pub(super) fn room(&self) -> Room {
         let inner = self.cluster.inner();
-        inner.driver.with(|engine| match engine.machine().is_interrupted() {
-            true => Room::Interrupted,
+        inner.driver.with(|engine| match self.is_stopped(engine.machine()) {
+            true => Room::Stopped,
             false if inner.is_full(engine) => Room::Full,
             false => Room::Free,
         })
@@ -241,7 +261,8 @@ impl Flights {
 
     /// Waits until tasks have ended, until `deadline` at most.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Waited {
-        let Self { cluster, arrivals, ended, collector, .. } = self;
+        let Self { cluster, arrivals, ended, collector, times_cancelled, .. } = self;
+        let is_stopped = |machine: &Controller| machine.times_cancelled() != *times_cancelled;
         // Ends because every task ends.
         let found = cluster.inner().driver.wait_until(Awaited::Collected(*collector), deadline, |engine| {
             arrivals.take(ended);
@@ -249,7 +270,7 @@ impl Flights {
             if !ended.is_empty() || machine.is_over() {
                 return Some(Waited::Ended);
             }
-            machine.is_interrupted().then_some(Waited::Interrupted)
+            is_stopped(machine).then_some(Waited::Stopped)
         });
         found.unwrap_or(Waited::TooLate)
     }

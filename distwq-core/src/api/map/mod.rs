@@ -35,12 +35,13 @@ use std::vec;
 /// retries, its own [seed](crate::Context::seed). An item that fails is an `Err` at its
 /// place, and the others go on.
 ///
-/// Dropping it cancels what has not started. When SIGINT or SIGTERM
-/// [has come](Cluster::is_interrupted) it pulls nothing more, gives the results of all
-/// items that have ended, and [`Cancelled`](TaskError::Cancelled) as the last one. It
-/// pulls nothing more either when a result tells that no task runs any more, because
-/// all were cancelled, the cluster has closed, its time is over, or its `init` has
-/// failed; then the results of what was pulled are the last ones.
+/// Dropping it cancels what has not started. When all tasks are cancelled after it has
+/// begun, by [`cancel_all`](Cluster::cancel_all) or by
+/// [SIGINT or SIGTERM](Cluster::is_interrupted), it pulls nothing more, gives the results
+/// of all items that have ended, and [`Cancelled`](TaskError::Cancelled) as the last one.
+/// It pulls nothing more either when a result tells that no task runs any more, because
+/// the cluster has closed, its time is over, or its `init` has failed; then the results
+/// of what was pulled are the last ones.
 ///
 /// # Panics
 /// `next` and [`tree_reduce`](Self::tree_reduce) panic within a task of this process.
@@ -114,8 +115,8 @@ enum Stage {
 enum Cut {
     /// The deadline has passed.
     Late,
-    /// A signal has asked for the end of the run.
-    Interrupted,
+    /// All tasks were cancelled.
+    Stopped,
 }
 
 impl Cluster {
@@ -334,15 +335,15 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         if is_cut && matches!(error.root(), TaskError::Cancelled { .. }) {
             return false;
         }
-        if error.is_interruption() {
+        if matches!(error.root(), TaskError::Cancelled { .. }) && self.flights.stopped().is_some() {
             // It is told once, behind what there is.
-            self.cut_short(Cut::Interrupted);
+            self.cut_short(Cut::Stopped);
             return false;
         }
         if self.results.fails_fast {
             self.end();
         } else if is_end_of_all(error) {
-            // Somebody has cancelled all tasks, or the cluster runs no more.
+            // The cluster runs no more.
             self.stop_pulling();
         }
         true
@@ -385,7 +386,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
                 match self.flights.wait(self.deadline) {
                     Waited::Ended => {}
                     Waited::TooLate => self.pass_deadline(),
-                    Waited::Interrupted => self.cut_short(Cut::Interrupted),
+                    Waited::Stopped => self.cut_short(Cut::Stopped),
                 }
             } else if self.stage != Stage::Open || !self.is_late() || self.is_all_there() {
                 let stage = self.stage;
@@ -403,6 +404,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
             (Some(0), _) => "window",
             (_, Some(0)) => "chunk",
             _ => {
+                self.flights.begin();
                 self.deadline = self.limit.and_then(|limit| Instant::now().checked_add(limit));
                 if self.is_shown {
                     let (least, most) = self.source.size_hint();
@@ -474,9 +476,9 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         match self.flights.room() {
             Room::Free => false,
             Room::Full => self.held > 0,
-            Room::Interrupted => {
+            Room::Stopped => {
                 if !self.is_all_there() {
-                    self.cut_short(Cut::Interrupted);
+                    self.cut_short(Cut::Stopped);
                 }
                 true
             }

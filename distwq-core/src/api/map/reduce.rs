@@ -40,8 +40,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// # Errors
     /// The first error of an item or a merge, which is named by the first item of the
     /// second of its two values: what has not started is cancelled then. A
-    /// passed [deadline](Map::deadline), or a signal that
-    /// [has come](crate::Cluster::is_interrupted).
+    /// passed [deadline](Map::deadline), and [`Cancelled`](TaskError::Cancelled) when all
+    /// tasks are cancelled meanwhile.
     ///
     /// # Panics
     /// Within a task of this process.
@@ -168,13 +168,13 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     /// Waits until a task has ended.
     ///
     /// # Errors
-    /// That the deadline has passed, or a signal asks for the end of the run.
+    /// That the deadline has passed, or all tasks were cancelled.
     fn wait_for_some(&mut self) -> Result<(), TaskError> {
         let cut = if self.flights.len() > 0 {
             match self.flights.wait(self.deadline) {
                 Waited::Ended => None,
                 Waited::TooLate => Some(Cut::Late),
-                Waited::Interrupted => Some(Cut::Interrupted),
+                Waited::Stopped => Some(Cut::Stopped),
             }
         } else {
             self.is_late().then_some(Cut::Late)

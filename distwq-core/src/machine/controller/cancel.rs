@@ -3,12 +3,13 @@
 
 use super::ends::Cause;
 use super::outbox::Outbox;
+use super::watches::WatchedEnd;
 use super::{Controller, Phase};
 use crate::codec::CodecError;
 use crate::id::{GraphRunId, TaskId, WorkerId};
 use crate::machine::Notice;
 use crate::machine::scheduler::{Event, WorkerList};
-use crate::outcome::info::CancelState;
+use crate::outcome::info::{CancelState, TaskState};
 use crate::wire::message::ToWorker;
 use rustc_hash::FxHashMap;
 
@@ -100,6 +101,7 @@ impl Controller {
 
     /// Cancels all tasks that have not ended.
     pub(super) fn cancel_all(&mut self, out: &mut Outbox) {
+        self.times_cancelled += 1;
         let tasks = self.table.pending(|_| true);
         self.cancel(&tasks, out);
     }
@@ -165,8 +167,15 @@ impl Controller {
     }
 
     /// Nobody waits any more for the tasks that have not ended: whoever asks for one of
-    /// them gets an error. The workers are not told anything yet.
+    /// them gets an error, and they have ended without a value for whom that is told. The
+    /// workers are not told anything yet.
     pub(super) fn leave_behind(&mut self, out: &mut Outbox) {
+        for task in self.table.pending(|entry| entry.watches.is_some()) {
+            let Some(entry) = self.table.get_mut(task) else { continue };
+            let Some(last) = entry.watches.take() else { continue };
+            let end = |watch| WatchedEnd { state: TaskState::Failed, ..entry.watched_end(watch) };
+            self.watches.take(last, |watch| out.ended.push(end(watch)));
+        }
         self.phase = self.phase.max(Phase::Stopped);
         (self.leaves_behind, self.draining) = (true, None);
         out.happened.note_all();

@@ -138,6 +138,8 @@ pub(crate) struct Controller {
     draining: Option<Draining>,
     /// Nobody waits for the tasks that have not ended.
     leaves_behind: bool,
+    /// How often all tasks were cancelled.
+    times_cancelled: u64,
 }
 
 impl Controller {
@@ -178,6 +180,7 @@ impl Controller {
             over: None,
             draining: None,
             leaves_behind: false,
+            times_cancelled: 0,
         };
         for worker in controller.workers.ids() {
             controller.tell_scheduler(Event::Joined { worker, slots: settings.slots }, &mut out);

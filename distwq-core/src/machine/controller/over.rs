@@ -22,6 +22,11 @@ impl Controller {
         self.over == Some(Over::Interrupted)
     }
 
+    /// How often all tasks were cancelled.
+    pub(crate) fn times_cancelled(&self) -> u64 {
+        self.times_cancelled
+    }
+
     /// Whether tasks that are added now end at once: nobody waits for room for them.
     #[inline]
     pub(crate) fn ends_new_tasks(&self) -> bool {
