@@ -121,6 +121,9 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes_max: u64,
     /// Whether each slot has a state.
     pub(crate) has_states: bool,
+    /// How long `init` and `finish` may take where a state is made anew.
+    pub(crate) init_limit_ns: u64,
+    pub(crate) finish_limit_ns: u64,
     /// From which level on lines of tasks travel to the controller.
     pub(crate) forward_logs: Option<LogLevel>,
 }
@@ -354,7 +357,8 @@ impl<S, F> Config<S, F> {
     }
 
     /// How long the [`init`](Self::init) of all slots may take, before it counts as
-    /// failed. The body begins when all have ended, or after this time.
+    /// failed. The body begins when all have ended, or after this time. So long it may
+    /// also take by itself where a state is made anew.
     pub fn init_limit(mut self, limit: Duration) -> Self {
         self.init_limit = limit;
         self
@@ -392,7 +396,9 @@ impl<S, F> Config<S, F> {
     }
 
     /// How long [`Cluster::finish`](crate::Cluster::finish) waits for what
-    /// [`finish`](Self::finish) makes of the states, once all tasks have ended.
+    /// [`finish`](Self::finish) makes of the states, once all tasks have ended. So long
+    /// it may also take where a state is made anew: past that no task runs any more, as
+    /// if `init` had failed there.
     pub fn finish_limit(mut self, limit: Duration) -> Self {
         self.finish_limit = limit;
         self
@@ -415,6 +421,8 @@ impl Config {
             queue_max: self.queue_max,
             queue_bytes_max: self.queue_bytes_max,
             has_states: self.recipe.is_some(),
+            init_limit_ns: ns(self.init_limit),
+            finish_limit_ns: ns(self.finish_limit),
             forward_logs: self.forward_logs,
         }
     }

@@ -235,6 +235,29 @@ pub(super) fn run(program: &str) -> ExitCode {
                 println!("the body goes on");
             })
         }
+        "init never returns again" | "finish never returns" => {
+            let limit = Duration::from_millis(300);
+            let config = config.init_limit(limit).finish_limit(limit).shutdown_grace(Duration::from_millis(500));
+            let long = |hangs: bool| {
+                if hangs {
+                    thread::sleep(Duration::from_secs(120))
+                }
+            };
+            let in_init = program == "init never returns again";
+            let times = AtomicUsize::new(0);
+            let config = config.workers(1).init(move |_| long(in_init && times.fetch_add(1, Ordering::Relaxed) > 0));
+            let config = config.finish(move |()| long(!in_init)).state_lifespan(1);
+            distwq::launch(config, |cluster| {
+                assert_eq!(cluster.submit(square::call(3)).get(), Ok(9));
+                let handles: Vec<_> = (0..500).map(|x| cluster.submit(square::call(x))).collect();
+                for end in handles.iter().map(Handle::get) {
+                    assert!(matches!(end, Err(TaskError::Init { .. })), "{end:?}");
+                }
+                assert!(matches!(cluster.submit(members::call()).get(), Err(TaskError::Init { .. })));
+                assert!(cluster.map(square::call, 0..).all(|result| matches!(result, Err(TaskError::Init { .. }))));
+                println!("the body goes on");
+            })
+        }
         "finish panics" => {
             let config = config.init(Context::worker).finish(|worker| assert!(worker == 0, "no sum"));
             distwq::launch(config, |cluster| {

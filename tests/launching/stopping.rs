@@ -121,3 +121,14 @@ fn a_task_that_never_returns_does_not_keep_a_run_with_limits_from_ending() {
         }
     }
 }
+
+#[test]
+fn a_state_that_is_not_made_anew_in_time_ends_all_tasks_and_the_run_ends_within_the_grace() {
+    for backend in backends(&[2]) {
+        for (program, name) in [("init never returns again", "init"), ("finish never returns", "finish")] {
+            let text = format!("{name} has not returned within the {name} limit of 300 ms, where the state of slot 0");
+            let output = expect_end(launch(&launcher(program, backend)), &text);
+            assert!(output.rank(0).contains("the body goes on"), "{output}");
+        }
+    }
+}

@@ -179,8 +179,11 @@ fn execute(driver: &Arc<Driver<WorkerEngine>>, site: SlotSite, states: Option<Op
 
 /// Makes the state of a slot, and tells the engine. None if this rank knows of no states,
 /// unlike the controller.
-fn keeper_of(driver: &Driver<WorkerEngine>, site: &Rc<SlotSite>, recipe: Option<&Recipe>) -> Option<Keeper> {
-    let mut keeper = recipe.map(|recipe| Keeper::new(recipe.clone(), Rc::clone(site)));
+fn keeper_of(driver: &Arc<Driver<WorkerEngine>>, site: &Rc<SlotSite>, recipe: Option<&Recipe>) -> Option<Keeper> {
+    let mut keeper = recipe.map(|recipe| {
+        let (driver, slot) = (Arc::clone(driver), site.slot);
+        Keeper::new(recipe.clone(), Rc::clone(site), move |by| driver.with(|engine| engine.renews(slot, by)))
+    });
     let begun = now_ns();
     let failure = match &mut keeper {
         Some(keeper) => keeper.init().err(),

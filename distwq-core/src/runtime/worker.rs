@@ -14,7 +14,7 @@ use crate::task::cancel::CancelFlag;
 use crate::task::group::GroupError;
 use crate::task::lines::Lines;
 use crate::task::mark::Mark;
-use crate::task::recipe::Final;
+use crate::task::recipe::{Final, Renewal};
 use crate::transport::Transport;
 use std::mem::take;
 use std::sync::Arc;
@@ -116,6 +116,11 @@ impl WorkerEngine {
     pub(super) fn state_made(&mut self, failure: Option<String>, took_ns: u64) {
         self.machine.handle(now_ns(), Input::StateMade { failure, took_ns }, &mut self.out);
         self.deliver();
+    }
+
+    /// An executor makes the state of its slot anew, by this next, or has done so.
+    pub(super) fn renews(&mut self, slot: Slot, by: Option<Renewal>) {
+        self.machine.handle(now_ns(), Input::Renews { slot, by }, &mut self.out);
     }
 
     /// An executor could not make the state of its slot anew.

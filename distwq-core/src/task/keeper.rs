@@ -2,7 +2,7 @@
 //! tasks that use it, ends it. What users' code panics with is contained.
 
 use super::context::{Context, SlotSite};
-use super::recipe::{Final, Recipe};
+use super::recipe::{Final, Recipe, Renewal};
 use crate::panics;
 use std::rc::Rc;
 use std::time::Instant;
@@ -21,11 +21,16 @@ pub(crate) struct Keeper {
     news: Option<String>,
     /// How long it took to make the state anew, while nobody has asked for that.
     renewed_ns: u64,
+    /// Is told what is called next where the state is made anew, and when that is over.
+    watch: Box<dyn Fn(Option<Renewal>)>,
 }
 
 impl Keeper {
-    pub(crate) fn new(recipe: Recipe, site: Rc<SlotSite>) -> Self {
-        Self { recipe, site, used: 0, finals: Vec::new(), failure: None, news: None, renewed_ns: 0 }
+    /// `watch` is told what is called next where the state is made anew, and when that is
+    /// over.
+    pub(crate) fn new(recipe: Recipe, site: Rc<SlotSite>, watch: impl Fn(Option<Renewal>) + 'static) -> Self {
+        let watch = Box::new(watch);
+        Self { recipe, site, used: 0, finals: Vec::new(), failure: None, news: None, renewed_ns: 0, watch }
     }
 
     /// Makes the state.
@@ -52,8 +57,11 @@ impl Keeper {
         let is_old = self.recipe.lifespan.is_some_and(|tasks| self.used >= tasks.get());
         if self.site.reset.take() || is_old {
             let begun = Instant::now();
+            (self.watch)(Some(Renewal::Finish));
             self.end();
+            (self.watch)(Some(Renewal::Init));
             let made = self.init();
+            (self.watch)(None);
             self.renewed_ns += begun.elapsed().as_nanos() as u64;
             if let Err(failure) = made {
                 self.news = Some(failure.clone());
@@ -102,7 +110,7 @@ mod tests {
     fn keeper_of<S, F>(config: &Config<S, F>) -> (Keeper, Rc<SlotSite>) {
         let site = Rc::new(SlotSite::new((3, Rank(4), "host".to_owned()), Slot(1), 7));
         let recipe = Recipe::of(config).expect("there is an `init`").clone();
-        (Keeper::new(recipe, Rc::clone(&site)), site)
+        (Keeper::new(recipe, Rc::clone(&site), |_| {}), site)
     }
 
     fn values(finals: Vec<Final>) -> Vec<u64> {

@@ -12,6 +12,15 @@ use std::sync::Arc;
 /// What a state is made to in the end: its encoded value, or why there is none.
 pub(crate) type Final = Result<Payload, String>;
 
+/// What is called where a state is made anew.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Renewal {
+    /// `finish`, of the old one.
+    Finish,
+    /// `init`, of the new one.
+    Init,
+}
+
 type Init = dyn Fn(&Context) -> Result<Box<dyn Any>, String> + Send + Sync;
 type Finish = dyn Fn(Box<dyn Any>) -> Final + Send + Sync;
 

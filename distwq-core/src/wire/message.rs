@@ -70,9 +70,9 @@ pub(crate) enum ToController<'a> {
     Returned { tasks: Vec<TaskId> },
     /// An answer to `Cancel`: those that had not begun, and now never will.
     NotBegun { tasks: Vec<TaskId> },
-    /// An attempt has reached its run limit and goes on; when it began. What comes of it
-    /// later is dropped.
-    Overran { task: TaskId, started_ns: u64 },
+    /// An attempt has reached its run limit and goes on; when it began. With a failure it
+    /// has no state: that is not made in time. What comes of it later is dropped.
+    Overran { task: TaskId, started_ns: u64, failure: Option<&'a str> },
     /// The inputs of a group task are here.
     Ready { epoch: u64 },
     /// The answer to `Leave`: this rank is not stuck in raw MPI.

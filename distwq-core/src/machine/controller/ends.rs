@@ -123,12 +123,14 @@ pub(super) struct Known<'a> {
     pub(super) workers: &'a Workers,
     pub(super) limits: &'a Limits,
     pub(super) is_interrupted: bool,
+    /// Why no task begins any more, if they are cancelled for that.
+    pub(super) no_state: Option<&'a str>,
     pub(super) now: Ns,
 }
 
 /// What a task gives that has ended without a value.
 pub(super) fn output_of(task: TaskId, end: End, known: &Known<'_>, cause: &Cause<'_>) -> Output {
-    let &Known { table, workers, limits, is_interrupted, now } = known;
+    let &Known { table, workers, limits, is_interrupted, no_state, now } = known;
     let entry = table.get(task).expect("a task that ends has not gone");
     let site = |at| Arc::new(entry.site(workers, at));
     let error = match end {
@@ -152,7 +154,11 @@ pub(super) fn output_of(task: TaskId, end: End, known: &Known<'_>, cause: &Cause
         End::Infeasible => {
             TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
         }
+        End::Cancelled if let Some(text) = no_state => TaskError::Init { site: site(None), message: Arc::from(text) },
         End::Cancelled => TaskError::Cancelled { site: site(None), interrupted: is_interrupted },
+        End::LimitReached { .. } if let &Cause::Failure(failure @ Failure::Init(_), at) = cause => {
+            entry.error_of(workers, failure, at)
+        }
         End::LimitReached { limit } => {
             let terms = limits.terms(task);
             let after_ns = match limit {

@@ -287,32 +287,42 @@ impl Controller {
     /// A worker says that an attempt has reached its run limit, and goes on.
     ///
     /// # Errors
-    /// If it was not given that task, or the task has no limit.
+    /// If it was not given that task, or neither the task has a limit nor `failure` says
+    /// why it ends.
     pub(super) fn overran(
         &mut self,
         worker: WorkerId,
         task: TaskId,
-        started_ns: Ns,
+        (started_ns, failure): (Ns, Option<&str>),
         out: &mut Outbox,
     ) -> Result<(), CodecError> {
         if self.is_over() || self.limits.was_given_up(worker, task) {
             // It has crossed what the worker is told.
             return Ok(());
         }
-        let limit_ns = self.limits.run_limit_ns(task).ok_or_else(|| unknown(task))?;
-        let failure = Failure::Limit { limit_ns };
+        let has_no_state = failure.is_some();
+        let (failure, ran_ns) = match failure {
+            Some(text) => (Failure::Init(self.init_failure().unwrap_or(text).to_owned()), 0),
+            None => {
+                let limit_ns = self.limits.run_limit_ns(task).ok_or_else(|| unknown(task))?;
+                (Failure::Limit { limit_ns }, limit_ns)
+            }
+        };
         if let Some(entry) = self.table.get_mut(task) {
-            (entry.started_ns, entry.finished_ns) = (started_ns, started_ns.saturating_add(limit_ns));
+            (entry.started_ns, entry.finished_ns) = (started_ns, started_ns.saturating_add(ran_ns));
         }
         if self.groups.contains(task) {
             self.give_up_group(task, worker, Limit::Run, &failure, out);
             self.tell_who_has_them(out);
-            return Ok(());
+        } else {
+            self.note_given_up(task, worker);
+            let retry = self.retry_after(task, &failure, worker);
+            self.report_to_scheduler(&[task], Event::Overdue { worker, task, retry, is_silent: false })?;
+            self.attempt_failed(task, worker, &failure, out);
         }
-        self.note_given_up(task, worker);
-        let retry = self.retry_after(task, &failure, worker);
-        self.report_to_scheduler(&[task], Event::Overdue { worker, task, retry, is_silent: false })?;
-        self.attempt_failed(task, worker, &failure, out);
+        if has_no_state {
+            self.has_no_state(out);
+        }
         Ok(())
     }
 

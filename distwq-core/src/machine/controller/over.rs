@@ -9,6 +9,8 @@ use crate::machine::scheduler::Event;
 /// Why tasks that are added end at once. Of two reasons the greater one counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Over {
+    /// A state is not made anew in time. Its worker cannot say so of each task.
+    NoState,
     /// The time of the whole run has passed.
     Time,
     /// A signal has asked for the end.
@@ -41,6 +43,13 @@ impl Controller {
         out.happened.note_all();
     }
 
+    /// A state is not made anew in time: no task begins any more.
+    pub(super) fn has_no_state(&mut self, out: &mut Outbox) {
+        self.over = self.over.max(Some(Over::NoState));
+        let tasks = self.table.pending(|_| true);
+        self.cancel(&tasks, out);
+    }
+
     /// The time of the whole run has passed.
     pub(super) fn time_is_over(&mut self) {
         self.over = self.over.max(Some(Over::Time));
@@ -60,7 +69,7 @@ impl Controller {
     pub(super) fn ends_at_once(&mut self, task: TaskId, over: Over, out: &mut Outbox) {
         match over {
             Over::Time => self.expire(&[task], out),
-            Over::Interrupted => self.cancel(&[task], out),
+            Over::NoState | Over::Interrupted => self.cancel(&[task], out),
         }
         // Nothing is left that could start: also if a graph is being added, all of whose
         // tasks end like this one.

@@ -77,7 +77,9 @@ impl Controller {
                 self.carry_out(out);
             }
             ToController::NotBegun { tasks } => self.not_begun(worker, tasks, out)?,
-            ToController::Overran { task, started_ns } => self.overran(worker, task, started_ns, out)?,
+            ToController::Overran { task, started_ns, failure } => {
+                self.overran(worker, task, (started_ns, failure), out)?;
+            }
             ToController::Ready { epoch } => {
                 if let Some(members) = self.groups.ready(epoch, worker) {
                     out.notices.note(|| Notice::GroupEntered { epoch });

@@ -196,6 +196,8 @@ impl<'h> World<'h> {
             queue_max: 3,
             queue_bytes_max: 20_000,
             has_states: shape.states.is_some(),
+            init_limit_ns: u64::MAX,
+            finish_limit_ns: u64::MAX,
             forward_logs: None,
         };
         let functions = functions::registry();

@@ -4,7 +4,7 @@ use super::attempt::Attempt;
 use crate::codec::frame::Frame;
 use crate::id::{GroupKey, Rank, Slot};
 use crate::task::lines::Line;
-use crate::task::recipe::Final;
+use crate::task::recipe::{Final, Renewal};
 use crate::wire::report::Measured;
 
 /// What has happened.
@@ -30,6 +30,9 @@ pub(crate) enum Input<'a> {
     /// An executor has made the first state of its slot in so many nanoseconds, or could
     /// not.
     StateMade { failure: Option<String>, took_ns: u64 },
+    /// An executor makes the state of its slot anew, of which this is next; with nothing,
+    /// it goes on with its task.
+    Renews { slot: Slot, by: Option<Renewal> },
     /// An executor could not make the state of its slot anew.
     StateLost { failure: String },
     /// An executor has ended the state of its slot, as it was

@@ -72,7 +72,7 @@ impl Worker {
             // Not in one frame with a large payload: overtaken by what is said when it
             // has ended, that would be taken for the end of another attempt.
             out.flush();
-            out.tell(&ToController::Overran { task: limited.task, started_ns: limited.started_ns });
+            out.tell(&ToController::Overran { task: limited.task, started_ns: limited.started_ns, failure: None });
             out.flush();
         }
     }

@@ -106,7 +106,7 @@ impl Worker {
             figures: Figures::new(functions),
             limits: Limits::default(),
             cancelled: FxHashSet::default(),
-            states: States::new(settings.slots, settings.has_states),
+            states: States::new(settings),
             lost: Vec::new(),
             phase: Phase::Open,
         }
@@ -141,6 +141,7 @@ impl Worker {
                     out.tell(&ToController::Waits(report));
                 }
                 self.tell_overrun(out);
+                self.tell_overdue_states(out);
                 out.flush();
             }
             Input::Reports { measured, mut marks } => {
@@ -156,6 +157,7 @@ impl Worker {
                 self.figures.state_made(took_ns);
                 self.state_made(failure.as_deref(), out);
             }
+            Input::Renews { slot, by } => self.states.renews(slot, by, now),
             Input::StateLost { failure } => tell_states(Some(&failure), out),
             Input::StateEnded { slot, finals } => self.state_ended(slot, finals, out),
             Input::StateNotFinished { failure } => self.states.cannot_finish(failure),
@@ -171,7 +173,7 @@ impl Worker {
     /// When [`Input::TurnEnds`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
         let limit = if self.phase == Phase::Open { self.limits.next_ns() } else { None };
-        self.groups.next_deadline().into_iter().chain(limit).min()
+        self.groups.next_deadline().into_iter().chain(limit).chain(self.states.next_ns()).min()
     }
 
     /// What is next for an executor; nothing if it has to wait.

@@ -35,6 +35,11 @@ impl Running {
         Some(Slot(at as u32))
     }
 
+    /// What an executor runs, and since when.
+    pub(super) fn at(&self, slot: Slot) -> Option<(TaskId, Ns)> {
+        self.slots[slot.index()]
+    }
+
     /// How many executors there are.
     pub(super) fn slots(&self) -> usize {
         self.slots.len()

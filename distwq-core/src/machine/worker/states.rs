@@ -5,9 +5,11 @@
 use super::Worker;
 use super::outbox::Outbox;
 use super::queue::ReadyTask;
+use crate::config::Settings;
 use crate::function::remote::Failure;
 use crate::id::Slot;
-use crate::task::recipe::Final;
+use crate::machine::Ns;
+use crate::task::recipe::{Final, Renewal};
 use crate::wire::message::ToController;
 use std::mem::take;
 
@@ -25,13 +27,52 @@ pub(super) struct States {
     unended: usize,
     /// Why one could not be ended that nobody has asked for.
     not_finished: Option<String>,
+    /// Those that are made anew at this moment, in time so far.
+    renewed: Vec<Renewed>,
+    init_limit_ns: Ns,
+    finish_limit_ns: Ns,
+}
+
+/// A state that is made anew.
+#[derive(Debug)]
+struct Renewed {
+    slot: Slot,
+    by: Renewal,
+    /// When that has to have returned.
+    until: Ns,
 }
 
 impl States {
-    /// None made yet, of so many slots; without any state there is nothing to make.
-    pub(super) fn new(slots: u32, has_states: bool) -> Self {
-        let unmade = if has_states { slots } else { 0 };
-        Self { unmade, failure: None, finals: None, unended: 0, not_finished: None }
+    /// None made yet; without any state there is nothing to make.
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            unmade: if settings.has_states { settings.slots } else { 0 },
+            failure: None,
+            finals: None,
+            unended: 0,
+            not_finished: None,
+            renewed: Vec::new(),
+            init_limit_ns: settings.init_limit_ns,
+            finish_limit_ns: settings.finish_limit_ns,
+        }
+    }
+
+    fn limit_ns(&self, by: Renewal) -> Ns {
+        match by {
+            Renewal::Finish => self.finish_limit_ns,
+            Renewal::Init => self.init_limit_ns,
+        }
+    }
+
+    /// An executor makes the state of its slot anew, by this next, or has done so.
+    pub(super) fn renews(&mut self, slot: Slot, by: Option<Renewal>, now: Ns) {
+        self.renewed.retain(|renewed| renewed.slot != slot);
+        self.renewed.extend(by.map(|by| Renewed { slot, by, until: now.saturating_add(self.limit_ns(by)) }));
+    }
+
+    /// When the first of those that are made anew has to be.
+    pub(super) fn next_ns(&self) -> Option<Ns> {
+        self.renewed.iter().map(|renewed| renewed.until).min()
     }
 
     /// A state could not be ended that nobody has asked for.
@@ -77,6 +118,26 @@ impl Worker {
                 self.groups.depart(epoch);
             }
             self.gave_up(task, Failure::Init(failure.clone()), out);
+        }
+    }
+
+    /// States that are not made anew in time never are: no task begins any more, and
+    /// those that wait for them end.
+    pub(super) fn tell_overdue_states(&mut self, out: &mut Outbox) {
+        let now = self.now;
+        while let Some(at) = self.states.renewed.iter().position(|renewed| renewed.until <= now) {
+            let Renewed { slot, by, .. } = self.states.renewed.swap_remove(at);
+            let limit_ms = self.states.limit_ns(by) / 1_000_000;
+            let (name, slot_number) = (if by == Renewal::Init { "init" } else { "finish" }, slot.0);
+            let failure = format!(
+                "{name} has not returned within the {name} limit of {limit_ms} ms, where the state of slot \
+                 {slot_number} was to be made anew"
+            );
+            tell_states(Some(&failure), out);
+            if let Some((task, started_ns)) = self.running.at(slot) {
+                out.tell(&ToController::Overran { task, started_ns, failure: Some(&failure) });
+                out.flush();
+            }
         }
     }
 

@@ -24,7 +24,7 @@ impl Play {
     }
 
     fn overran(&mut self, from: Rank, task: TaskId) {
-        self.say(from, &ToController::Overran { task, started_ns: self.now });
+        self.say(from, &ToController::Overran { task, started_ns: self.now, failure: None });
     }
 
     fn limit_of(&self, task: TaskId) -> Option<Limit> {

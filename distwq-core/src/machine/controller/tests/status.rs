@@ -119,7 +119,7 @@ fn what_is_past_its_limit_and_what_pauses_is_told_so() {
     let terms = Terms { run_limit_ns: Some(SECOND), ..Terms::NONE };
     let options = Options { terms, ..Options::default() };
     let slow = play.add_new(&NewTask { options: Some(&options), ..plain(&SINGLE) });
-    play.say(W1, &ToController::Overran { task: slow, started_ns: 1 });
+    play.say(W1, &ToController::Overran { task: slow, started_ns: 1, failure: None });
     let waits = play.add(&SINGLE, &[], 0);
     play.runs(W1, &[(slow, 2)]);
     let status = play.controller.status();

@@ -80,6 +80,8 @@ impl World {
             queue_max: 100,
             queue_bytes_max: 100_000,
             has_states: false,
+            init_limit_ns: u64::MAX,
+            finish_limit_ns: u64::MAX,
             forward_logs: None,
         };
         let mut meter = Meter::new();

@@ -48,7 +48,7 @@ fn an_attempt_at_its_limit_is_told_once_and_what_it_gives_is_dropped() {
     assert_eq!(worker.worker.next_deadline(), Some(1_000 + LIMIT_NS));
     assert_eq!(pass(&mut worker, 1_000 + LIMIT_NS - 1), [""; 0]);
     assert_eq!(take(&mut worker.out.cancelled), []);
-    let overran = said(&ToController::Overran { task: id(1), started_ns: 1_000 });
+    let overran = said(&ToController::Overran { task: id(1), started_ns: 1_000, failure: None });
     assert_eq!(pass(&mut worker, 1_000 + LIMIT_NS), [overran]);
     assert_eq!(take(&mut worker.out.cancelled), [(SLOT, id(1))]);
     assert_eq!(worker.worker.next_deadline(), None);

@@ -3,6 +3,7 @@
 
 use super::groups::{EPOCH, MEMBERS};
 use super::*;
+use crate::task::recipe::Renewal;
 
 /// A worker whose two slots have states.
 fn with_states() -> Told {
@@ -111,4 +112,31 @@ fn states_end_when_they_are_asked_for_and_are_told_together() {
     let values = vec![Ok(Blob::Inline(&[2])), Ok(Blob::Inline(&[3])), Err("no sum")];
     assert_eq!(worker.state_ended(0, &[Ok(&[2])]), [said(&ToController::Finals { values })]);
     assert_eq!((wanted(&worker), worker.worker.attends_to_states()), ([false; 2], false));
+}
+
+#[test]
+fn a_state_that_is_not_made_anew_in_time_ends_the_task_that_waits_for_it() {
+    let config = Config::new().slots(2).init(|_| ()).untyped();
+    let limits = config.init_limit(Duration::from_millis(5)).finish_limit(Duration::from_millis(2));
+    let mut worker = Told::with_settings(&limits.settings());
+    worker.say([run(7, &[])]);
+    assert_eq!(worker.next(), Some((Next::Begin, id(7))));
+    worker.heard();
+    let pass = |worker: &mut Told, at: Ns, slot: u32, by: Option<Renewal>| {
+        worker.worker.handle(at, Input::Renews { slot: Slot(slot), by }, &mut worker.out);
+        worker.worker.next_deadline()
+    };
+    // The first slot is done with `finish`, and hangs in `init`.
+    assert_eq!(pass(&mut worker, 1_000, 0, Some(Renewal::Finish)), Some(2_001_000));
+    assert_eq!(pass(&mut worker, 2_000, 0, Some(Renewal::Init)), Some(5_002_000));
+    // The second one is in time.
+    assert_eq!(pass(&mut worker, 3_000, 1, Some(Renewal::Finish)), Some(2_003_000));
+    assert_eq!(pass(&mut worker, 4_000, 1, None), Some(5_002_000));
+    worker.worker.handle(5_001_999, Input::TurnEnds, &mut worker.out);
+    assert!(worker.heard().is_empty());
+    worker.worker.handle(5_002_000, Input::TurnEnds, &mut worker.out);
+    let text = "init has not returned within the init limit of 5 ms, where the state of slot 0 was to be made anew";
+    let overran = ToController::Overran { task: id(7), started_ns: 0, failure: Some(text) };
+    assert_eq!(worker.heard(), [said(&ToController::StatesMade { failure: Some(text) }), said(&overran)]);
+    assert_eq!(worker.worker.next_deadline(), None, "that is told once");
 }
