@@ -68,6 +68,8 @@ struct Standing<K> {
     kept: Option<K>,
     has_ended: bool,
     is_taken: bool,
+    /// It is among those that have ended.
+    is_listed: bool,
 }
 
 /// How many tasks are how far.
@@ -147,6 +149,7 @@ impl<K> Ends<K> {
         let mut state = self.state.lock();
         loop {
             let index = state.ended.pop_front()?;
+            state.tasks[index as usize].is_listed = false;
             if state.take(index) {
                 let kept = state.tasks[index as usize].kept.take().expect("it was not taken");
                 let is_last = is_delivered && state.deliver();
@@ -194,7 +197,8 @@ impl<K> Ends<K> {
             task.kept = kept;
         }
         task.is_taken = false;
-        if task.has_ended {
+        // Who was passed over meanwhile has lost its place.
+        if task.has_ended && !std::mem::replace(&mut task.is_listed, true) {
             state.ended.push_front(index);
         }
         state.first = state.first.min(index as usize);
@@ -253,7 +257,7 @@ impl<K> Adding<'_, K> {
     pub(crate) fn add(mut self, kept: K) {
         let state = &mut *self.state;
         let is_taken = state.is_closed;
-        state.tasks.push(Standing { kept: Some(kept), has_ended: false, is_taken });
+        state.tasks.push(Standing { kept: Some(kept), has_ended: false, is_taken, is_listed: false });
         state.counts.tasks += 1;
         state.counts.delivered += usize::from(is_taken);
     }
@@ -279,10 +283,9 @@ impl<K> State<K> {
     fn ended(&mut self, index: u32, as_what: TaskState) {
         let task = &mut self.tasks[index as usize];
         debug_assert!(!task.has_ended, "a task ends once");
-        task.has_ended = true;
-        if !task.is_taken {
-            self.ended.push_back(index);
-        }
+        (task.has_ended, task.is_listed) = (true, true);
+        // Also one that was taken, which may be given back.
+        self.ended.push_back(index);
         self.counts.ended += 1;
         match as_what {
             TaskState::Done => {}
@@ -422,6 +425,19 @@ mod tests {
         assert_eq!((next(&ends), next(&ends), ends.take_first()), (Some(2), Some(1), Some(0)));
         ends.give_back(0, None);
         assert_eq!((next(&ends), ends.take_first(), ends.are_delivered()), (None, Some(0), false));
+    }
+
+    #[test]
+    fn what_was_taken_by_index_and_is_given_back_comes_in_the_order_of_the_ends() {
+        let ends = Ends::<u8>::default();
+        let id = CollectorId(1);
+        (0..4).for_each(|_| _ = ends.add(7));
+        ends.ended(&[end(id, 3, true)]);
+        let taken: Vec<u32> = std::iter::from_fn(|| ends.take_first()).collect();
+        assert_eq!(taken, [0, 1, 2, 3]);
+        [2, 0, 1].iter().for_each(|&index| ends.ended(&[end(id, index, true)]));
+        taken.iter().rev().for_each(|&index| ends.give_back(index, None));
+        assert_eq!([(); 5].map(|()| next(&ends)), [Some(3), Some(2), Some(0), Some(1), None]);
     }
 
     #[test]
