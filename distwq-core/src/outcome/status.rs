@@ -289,8 +289,10 @@ impl fmt::Display for WorkerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rank, host, phase, running, past_limit, ahead } = self;
         write!(f, "{rank} (host {host}) ")?;
+        let runs_nothing = *phase == WorkerPhase::Serving && running.is_empty();
         match phase {
-            WorkerPhase::Serving if running.is_empty() => f.write_str("runs nothing")?,
+            WorkerPhase::Serving if runs_nothing && !past_limit.is_empty() => {}
+            WorkerPhase::Serving if runs_nothing => f.write_str("runs nothing")?,
             WorkerPhase::Serving => {
                 for (index, RunningTask { task, time, percent }) in running.iter().enumerate() {
                     let before = if index == 0 { "runs " } else { ", " };
@@ -302,7 +304,7 @@ impl fmt::Display for WorkerStatus {
             WorkerPhase::Lost => return f.write_str("is gone"),
         }
         if let [first, more @ ..] = &past_limit[..] {
-            write!(f, "; has not returned from {first}")?;
+            write!(f, "{}has not returned from {first}", if runs_nothing { "" } else { "; " })?;
             more.iter().try_for_each(|name| write!(f, ", {name}"))?;
             f.write_str(", past its limit")?;
         }

@@ -135,6 +135,8 @@ impl Worker {
             );
             tell_states(Some(&failure), out);
             if let Some((task, started_ns)) = self.running.at(slot) {
+                // If it begins later, it is told that nobody wants it.
+                out.cancelled.push((slot, task));
                 out.tell(&ToController::Overran { task, started_ns, failure: Some(&failure) });
                 out.flush();
             }
