@@ -138,6 +138,6 @@ fn a_state_that_is_not_made_anew_in_time_ends_the_task_that_waits_for_it() {
     let text = "init has not returned within the init limit of 5 ms, where the state of slot 0 was to be made anew";
     let overran = ToController::Overran { task: id(7), started_ns: 0, failure: Some(text) };
     assert_eq!(worker.heard(), [said(&ToController::StatesMade { failure: Some(text) }), said(&overran)]);
-    assert_eq!(std::mem::take(&mut worker.out.cancelled), [(Slot(0), id(7))]);
+    assert_eq!(take(&mut worker.out.cancelled), [(Slot(0), id(7))]);
     assert_eq!(worker.worker.next_deadline(), None, "that is told once");
 }
