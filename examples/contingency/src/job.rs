@@ -197,7 +197,8 @@ impl Log {
     ) -> Result<T, TaskError> {
         loop {
             match handle.get_timeout(LOOK) {
-                Err(TaskError::Timeout { .. }) if !handle.is_done() => {}
+                // It may have ended just now: the next look finds that.
+                Err(TaskError::Timeout { .. }) => {}
                 // What failed first is more telling than what a task lacks because of it.
                 Err(error) => return Err(error.root().clone()),
                 Ok(value) => {

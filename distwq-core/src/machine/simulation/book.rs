@@ -70,6 +70,8 @@ pub(super) struct Book {
     pub(super) unheard: FxHashSet<(Rank, u32)>,
     /// Why states could not be made, in the order in which that happened.
     init_failures: Vec<String>,
+    /// One was not made anew in time: all tasks are cancelled for that.
+    pub(super) cancels_for_states: bool,
     /// Tasks from this number on were added when the controller knew that: none begins.
     pub(super) barred_from: Option<usize>,
     /// Tasks that ended for that reason, and how many of them were such.

@@ -57,7 +57,7 @@ impl Limits {
 
     /// Whether an attempt may go on though the task has ended, or another one has begun.
     pub(super) fn may_go_on(&self) -> bool {
-        self.terms.run_limit_ns.is_some() || self.deadline.is_some()
+        self.terms.run_limit_ns.is_some() || self.deadline.is_some() || !self.overran.is_empty()
     }
 
     /// What it wants instead of a further attempt, if it has not said so often enough.

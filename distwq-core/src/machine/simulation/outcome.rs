@@ -130,6 +130,8 @@ impl Book {
         match error {
             TaskError::Upstream { .. } => assert!(model.cancelled.is_none(), "{error}, but it was cancelled itself"),
             TaskError::Cancelled { .. } => assert!(model.cancelled.is_some(), "{error}, but nobody has cancelled it"),
+            // All are cancelled for a state that is not made anew in time.
+            TaskError::Init { .. } if model.cancelled.is_some() => self.check_lacks_state(model, error),
             _ if model.cancelled.is_some() => panic!("{error}, but it was cancelled"),
             TaskError::LimitReached { .. } => check_limit(model, error, self.now),
             TaskError::Stalled { .. } if is_stuck(Some(seen)) => self.check_stuck(error),
@@ -180,7 +182,7 @@ impl Book {
         assert!(error.message().is_some_and(|text| self.is_why_not_made(text)), "{error}, but that has not happened");
         // One that is lost with its worker, or is given up because that is silent, may
         // not have begun.
-        let before = error.site().map_or(0, |site| site.attempts) - 1;
+        let before = error.site().map_or(0, |site| site.attempts).saturating_sub(1);
         let may_not_have_begun = !self.lost.is_empty() || model.limits.terms.run_limit_ns.is_some();
         assert!(may_not_have_begun || before <= model.begun, "{error}, but no other attempt has begun");
     }
@@ -249,6 +251,8 @@ impl Book {
         for task in self.tasks.iter().filter(|task| task.graph_run == Some(graph_run)) {
             match (task.seen.as_ref().expect("the graph is over"), &task.expected) {
                 (Seen::Value | Seen::Gone { gave: Some(true) }, _) => {}
+                // It may have been cancelled before what it needs has failed.
+                (Seen::Gone { gave: Some(false) }, Expected::Upstream) if self.cancels_for_states => failures.open += 1,
                 (Seen::Error(TaskError::Upstream { .. }), _)
                 | (Seen::Gone { gave: Some(false) }, Expected::Upstream) => failures.upstream += 1,
                 (Seen::Error(_), _) | (Seen::Gone { gave: Some(false) }, Expected::Failed { .. }) => {

@@ -15,7 +15,7 @@ use crate::machine::Ns;
 use crate::machine::controller;
 use crate::machine::worker::Input;
 use crate::outcome::finish::FinishError;
-use crate::task::recipe::Final;
+use crate::task::recipe::{Final, Renewal};
 
 /// How a run has to do with states, drawn from its seed.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub(super) struct StatesShape {
     lifespan: Option<u64>,
     /// So many tasks in a hundred ask for a new state.
     reset_percent: u64,
+    /// How long that may take.
+    pub(super) renewal_limit_ns: Option<Ns>,
     /// When the user gives up on `init`.
     init_limit_ns: Option<Ns>,
     /// The body begins when all states are made. Without this, tasks come earlier than
@@ -58,6 +60,7 @@ impl StatesShape {
             failing_again_percent: *random.pick(&[0, 5, 15]).expect("there are some"),
             lifespan: random.percent(50).then(|| random.up_to(6)),
             reset_percent: *random.pick(&[0, 5, 40]).expect("there are some"),
+            renewal_limit_ns: random.percent(25).then(|| random.up_to(2 * init_ns_max)),
             init_limit_ns: random.percent(25).then(|| random.up_to(4 * init_ns_max)),
             body_waits: random.percent(60),
             wants_finals: random.percent(80),
@@ -80,6 +83,8 @@ pub struct StatesTally {
     pub not_made_anew: u64,
     /// Runs in which `init` took too long.
     pub overdue: u64,
+    /// States that were not made anew in time.
+    pub overdue_anew: u64,
     /// Tasks that ended because a state could not be made.
     pub ended_tasks: u64,
     /// Those of them that were added when the controller knew that.
@@ -102,6 +107,7 @@ impl std::ops::AddAssign for StatesTally {
         self.not_made += other.not_made;
         self.not_made_anew += other.not_made_anew;
         self.overdue += other.overdue;
+        self.overdue_anew += other.overdue_anew;
         self.ended_tasks += other.ended_tasks;
         self.ended_late_tasks += other.ended_late_tasks;
         self.finals += other.finals;
@@ -160,6 +166,8 @@ pub(super) struct Keeper {
     finals: Vec<Final>,
     /// They were told, as the controller has asked.
     are_told: bool,
+    /// Until when one has to be made anew, by the clock of its worker.
+    renews_until: Option<Ns>,
 }
 
 impl Keeper {
@@ -229,6 +237,8 @@ impl World<'_> {
             return self.ends_without_state(worker, slot);
         }
         let percent = self.states_shape().failing_again_percent;
+        self.workers[worker].executors[slot].keeper.renews_until = None;
+        self.tell_worker(worker, Input::Renews { slot: Slot(slot as u32), by: None });
         match self.init(worker, slot, percent) {
             None => {
                 self.history.tally.states.made_anew += 1;
@@ -301,10 +311,26 @@ impl World<'_> {
                 return true;
             }
             self.end_state(worker, slot);
+            let limit_ns = shape.renewal_limit_ns.unwrap_or(u64::MAX);
+            let now = self.workers[worker].clock.shows(self.agenda.now());
+            self.workers[worker].executors[slot].keeper.renews_until = Some(now.saturating_add(limit_ns));
+            self.tell_worker(worker, Input::Renews { slot: Slot(slot as u32), by: Some(Renewal::Init) });
             self.attends(worker, slot, shape.init_ns_max);
         }
         self.after_worker(worker);
         false
+    }
+
+    /// A worker has told that what this executor does has gone on for too long. Notes it
+    /// if that may be its state.
+    pub(super) fn note_renewal(&mut self, worker: usize, slot: usize) {
+        let this = &mut self.workers[worker];
+        let shown = this.clock.shows(self.agenda.now());
+        if this.executors[slot].keeper.renews_until.take_if(|until| *until <= shown).is_some() {
+            self.history.tally.states.overdue_anew += 1;
+            self.book.cancels_for_states = true;
+            self.book.state_not_made("init has not returned within the init limit of ".to_owned());
+        }
     }
 
     /// What an executor has begun ends, as there is no state for it.

@@ -38,7 +38,7 @@ fn keep_all_rules(seeds: std::ops::Range<u64>) {
     let reached = reached && tally.limits_reached.iter().all(|count| *count > SEEDS / 100);
     let reached = reached
         && tally.watched > SEEDS
-        && tally.slides > SEEDS
+        && tally.slides > SEEDS / 2
         && tally.heard > SEEDS / 10
         && tally.cancelled_graphs > SEEDS / 50
         && tally.took_errors > SEEDS / 10
@@ -66,7 +66,14 @@ fn a_seed_gives_the_same_run_frame_by_frame() {
 fn reaches_states(tally: &StatesTally) -> bool {
     let early_tasks = tally.ended_tasks - tally.ended_late_tasks;
     let often = [tally.made_anew, tally.not_made, tally.overdue, tally.ended_late_tasks, tally.finals];
-    let seldom = [tally.not_made_anew, early_tasks, tally.not_finished, tally.finals_overdue, tally.finals_lost];
+    let seldom = [
+        tally.not_made_anew,
+        tally.overdue_anew,
+        early_tasks,
+        tally.not_finished,
+        tally.finals_overdue,
+        tally.finals_lost,
+    ];
     let seldom = seldom.into_iter().chain([tally.not_finished_unasked]);
     often.iter().all(|count| *count > SEEDS / 50) && seldom.into_iter().all(|count| count > SEEDS / 500)
 }

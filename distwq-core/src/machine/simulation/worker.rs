@@ -482,11 +482,12 @@ impl World<'_> {
 
     /// What has reached its limit by a turn of a worker was told so.
     fn note_overrun(&mut self, worker: usize) {
-        let Self { workers, book, random, history, .. } = self;
-        let this = &mut workers[worker];
-        for (slot, task) in this.out.cancelled.drain(..) {
-            history.tally.overran += 1;
-            let index = book.index(task);
+        let told: Vec<(Slot, TaskId)> = self.workers[worker].out.cancelled.drain(..).collect();
+        for (slot, task) in told {
+            self.history.tally.overran += 1;
+            self.note_renewal(worker, slot.index());
+            let Self { workers, book, random, .. } = self;
+            let (this, index) = (&mut workers[worker], book.index(task));
             match &mut this.executors[slot.index()].doing {
                 Doing::Alone { task, attempt, stops } if *task == index => {
                     *stops |= random.percent(30);

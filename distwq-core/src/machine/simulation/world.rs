@@ -196,7 +196,7 @@ impl<'h> World<'h> {
             queue_max: 3,
             queue_bytes_max: 20_000,
             has_states: shape.states.is_some(),
-            init_limit_ns: u64::MAX,
+            init_limit_ns: shape.states.as_ref().and_then(|states| states.renewal_limit_ns).unwrap_or(u64::MAX),
             finish_limit_ns: u64::MAX,
             forward_logs: None,
         };

@@ -172,8 +172,9 @@ impl Worker {
 
     /// When [`Input::TurnEnds`] is needed at the latest.
     pub(crate) fn next_deadline(&self) -> Option<Ns> {
-        let limit = if self.phase == Phase::Open { self.limits.next_ns() } else { None };
-        self.groups.next_deadline().into_iter().chain(limit).chain(self.states.next_ns()).min()
+        let is_open = self.phase == Phase::Open;
+        let limits = [self.limits.next_ns(), self.states.next_ns()].into_iter().filter(|_| is_open).flatten();
+        self.groups.next_deadline().into_iter().chain(limits).min()
     }
 
     /// What is next for an executor; nothing if it has to wait.

@@ -2,9 +2,9 @@
 //! have been made, and what they were made to in the end. The executors make and end
 //! them.
 
-use super::Worker;
 use super::outbox::Outbox;
 use super::queue::ReadyTask;
+use super::{Phase, Worker};
 use crate::config::Settings;
 use crate::function::remote::Failure;
 use crate::id::Slot;
@@ -67,7 +67,8 @@ impl States {
     /// An executor makes the state of its slot anew, by this next, or has done so.
     pub(super) fn renews(&mut self, slot: Slot, by: Option<Renewal>, now: Ns) {
         self.renewed.retain(|renewed| renewed.slot != slot);
-        self.renewed.extend(by.map(|by| Renewed { slot, by, until: now.saturating_add(self.limit_ns(by)) }));
+        let until = |by| now.checked_add(self.limit_ns(by));
+        self.renewed.extend(by.and_then(|by| Some(Renewed { slot, by, until: until(by)? })));
     }
 
     /// When the first of those that are made anew has to be.
@@ -125,6 +126,9 @@ impl Worker {
     /// those that wait for them end.
     pub(super) fn tell_overdue_states(&mut self, out: &mut Outbox) {
         let now = self.now;
+        if self.phase != Phase::Open {
+            return;
+        }
         while let Some(at) = self.states.renewed.iter().position(|renewed| renewed.until <= now) {
             let Renewed { slot, by, .. } = self.states.renewed.swap_remove(at);
             let limit_ms = self.states.limit_ns(by) / 1_000_000;
