@@ -77,13 +77,27 @@ fn shutdown_can_be_said_again_and_nothing_is_taken_after_it(cluster: &Cluster) -
     Ok(())
 }
 
+/// Gives the value once it is cancelled, and the error of a hang if it never is.
+#[remote]
+fn until_cancelled(ctx: &Context, value: u64) -> Result<u64, String> {
+    let begun = Instant::now();
+    while !ctx.cancelled() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            return Err("nobody has cancelled it".to_owned());
+        }
+        thread::yield_now();
+    }
+    Ok(value)
+}
+
 /// Shuts down six times, now or not by the bits of `order`, some in threads of their own.
 fn shut_down_six_times(cluster: &Cluster, order: u32) {
-    let before = cluster.submit(pause::call(2, 7));
+    // What waits behind it must not run before it is cancelled, however slow this is.
+    let is_now = order & 1 == 1;
+    let before = cluster.submit(if is_now { until_cancelled::call(7) } else { pause::call(2, 7) });
     let queued: Vec<_> = (0..10).map(|value| cluster.submit(pause::call(0, value).after(&before))).collect();
     let says = |time: u32| if order & 1 << time == 0 { cluster.shutdown() } else { cluster.shutdown_now() };
     says(0);
-    let is_now = order & 1 == 1;
     assert!(queued.iter().chain([&before]).all(Handle::is_done), "each of them waits for what runs");
     thread::scope(|scope| (1..4).for_each(|time| drop(scope.spawn(move || says(time)))));
     (4..6).for_each(says);
