@@ -129,6 +129,7 @@ impl Book {
                 || model.inputs.iter().any(|input| self.is_at_risk(self.index(input.source)))
         };
         model.cancelled.is_some()
+            || self.cancels_for_states
             || model.items_lack_state
             || model.limits.are_there()
             || (!self.lost.is_empty() && by_loss())
