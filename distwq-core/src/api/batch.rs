@@ -211,7 +211,7 @@ impl<T> Batch<T> {
     }
 
     /// The cluster of a batch that has submitted tasks itself.
-    fn of_own(&self) -> &Cluster {
+    fn own_cluster(&self) -> &Cluster {
         let (cluster, _) = self.cluster.as_ref().expect(CANNOT_GROW);
         cluster
     }

@@ -41,8 +41,8 @@ impl<T> Batch<T> {
     pub fn handle(&self, index: usize) -> Option<Handle<T>> {
         let reference = |kept: &Kept| match kept {
             &Kept::Own(task) => {
-                self.of_own().inner().retained(task);
-                self.of_own().first_reference(task)
+                self.own_cluster().inner().retained(task);
+                self.own_cluster().first_reference(task)
             }
             Kept::Other(reference) => Reference::clone(reference),
         };
@@ -52,7 +52,7 @@ impl<T> Batch<T> {
     /// The handle that takes what was kept of a task.
     pub(super) fn handle_of(&self, kept: Kept) -> Handle<T> {
         Handle::new(match kept {
-            Kept::Own(task) => self.of_own().first_reference(task),
+            Kept::Own(task) => self.own_cluster().first_reference(task),
             Kept::Other(reference) => *reference,
         })
     }
@@ -68,7 +68,7 @@ impl<T: DeserializeOwned> Batch<T> {
     pub(super) fn result_of(&self, kept: Kept) -> Result<T, TaskError> {
         if let Kept::Own(task) = kept {
             let mut payload = Payload::EMPTY;
-            let inner = self.of_own().inner();
+            let inner = self.own_cluster().inner();
             if let Some(was) = inner.driver.with(|engine| engine.take_output(task, &mut payload)) {
                 return handle::decoded(&payload, |message| inner.undecodable_as(was, &message));
             }

@@ -72,7 +72,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         let (site, after) = (Arc::new(site), self.limit.unwrap_or_default());
         let error = match cut {
             Cut::Late => TaskError::LimitReached { site, limit: Limit::Deadline, after },
-            Cut::Stopped => TaskError::Cancelled { site, interrupted: self.flights.stopped() == Some(true) },
+            Cut::Stopped => TaskError::Cancelled { site, interrupted: self.flights.cluster.is_interrupted() },
         };
         Given { index: self.source.pulled, result: Err(error) }
     }

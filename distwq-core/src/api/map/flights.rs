@@ -133,14 +133,8 @@ impl Flights {
     }
 
     /// Whether all tasks were cancelled since the map has begun.
-    fn is_stopped(&self, machine: &Controller) -> bool {
-        machine.times_cancelled() != self.times_cancelled
-    }
-
-    /// The same, and whether that was a signal.
-    pub(super) fn stopped(&self) -> Option<bool> {
-        let stopped = |machine: &Controller| self.is_stopped(machine).then(|| machine.is_interrupted());
-        self.cluster.inner().driver.with(|engine| stopped(engine.machine()))
+    pub(super) fn is_stopped(&self) -> bool {
+        self.cluster.inner().driver.with(|engine| engine.machine().was_cancelled_since(self.times_cancelled))
     }
 
     /// How many tasks have not ended, as far as was looked.
@@ -252,7 +246,7 @@ impl Flights {
     /// Whether more items are pulled.
     pub(super) fn room(&self) -> Room {
         let inner = self.cluster.inner();
-        inner.driver.with(|engine| match self.is_stopped(engine.machine()) {
+        inner.driver.with(|engine| match engine.machine().was_cancelled_since(self.times_cancelled) {
             true => Room::Stopped,
             false if inner.is_full(engine) => Room::Full,
             false => Room::Free,
@@ -262,7 +256,6 @@ impl Flights {
     /// Waits until tasks have ended, until `deadline` at most.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) -> Waited {
         let Self { cluster, arrivals, ended, collector, times_cancelled, .. } = self;
-        let is_stopped = |machine: &Controller| machine.times_cancelled() != *times_cancelled;
         // Ends because every task ends.
         let found = cluster.inner().driver.wait_until(Awaited::Collected(*collector), deadline, |engine| {
             arrivals.take(ended);
@@ -270,7 +263,7 @@ impl Flights {
             if !ended.is_empty() || machine.is_over() {
                 return Some(Waited::Ended);
             }
-            is_stopped(machine).then_some(Waited::Stopped)
+            machine.was_cancelled_since(*times_cancelled).then_some(Waited::Stopped)
         });
         found.unwrap_or(Waited::TooLate)
     }

@@ -335,7 +335,7 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
         if is_cut && matches!(error.root(), TaskError::Cancelled { .. }) {
             return false;
         }
-        if matches!(error.root(), TaskError::Cancelled { .. }) && self.flights.stopped().is_some() {
+        if matches!(error.root(), TaskError::Cancelled { .. }) && self.flights.is_stopped() {
             // It is told once, behind what there is.
             self.cut_short(Cut::Stopped);
             return false;

@@ -39,8 +39,8 @@ impl<I: Iterator, F: FnMut(I::Item) -> Call<T>, T: DeserializeOwned> Map<I, F, T
     ///
     /// # Errors
     /// The first error of an item or a merge, which is named by the first item of the
-    /// second of its two values: what has not started is cancelled then. A
-    /// passed [deadline](Map::deadline), and [`Cancelled`](TaskError::Cancelled) when all
+    /// second of its two values: what has not started is cancelled then. A passed
+    /// [deadline](Map::deadline), and [`Cancelled`](TaskError::Cancelled) when all
     /// tasks are cancelled meanwhile.
     ///
     /// # Panics

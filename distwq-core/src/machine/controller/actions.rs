@@ -3,7 +3,6 @@
 use super::dispatch::{Start, Whereabouts};
 use super::ends::{self, Cause};
 use super::outbox::Outbox;
-use super::over::Over;
 use super::table::{Ended, RanOn};
 use super::{Awaited, Controller};
 use crate::codec::{CodecError, Payload};
@@ -119,9 +118,8 @@ impl Controller {
                 entry.forget_unbegun();
             }
         }
-        let is_interrupted = self.is_interrupted();
-        let Self { table, workers, limits, now, over, states, .. } = self;
-        let no_state = (*over == Some(Over::NoState)).then(|| states.failure()).flatten();
+        let (is_interrupted, no_state) = (self.is_interrupted(), self.no_state());
+        let Self { table, workers, limits, now, .. } = &*self;
         let known = ends::Known { table, workers, limits, is_interrupted, no_state, now: *now };
         let output = ends::output_of(task, end, &known, cause);
         self.ended(task, Ended::Nothing(output), out);

@@ -102,6 +102,11 @@ impl Controller {
     /// Cancels all tasks that have not ended.
     pub(super) fn cancel_all(&mut self, out: &mut Outbox) {
         self.times_cancelled += 1;
+        self.cancel_pending(out);
+    }
+
+    /// The same as a consequence of something else, which users are told.
+    pub(super) fn cancel_pending(&mut self, out: &mut Outbox) {
         let tasks = self.table.pending(|_| true);
         self.cancel(&tasks, out);
     }

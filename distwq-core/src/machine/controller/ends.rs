@@ -128,6 +128,14 @@ pub(super) struct Known<'a> {
     pub(super) now: Ns,
 }
 
+/// The error of a task that was cancelled, by users or for want of a state.
+pub(super) fn cancelled(site: Arc<TaskSite>, interrupted: bool, no_state: Option<&str>) -> TaskError {
+    match no_state {
+        Some(text) => TaskError::Init { site, message: Arc::from(text) },
+        None => TaskError::Cancelled { site, interrupted },
+    }
+}
+
 /// What a task gives that has ended without a value.
 pub(super) fn output_of(task: TaskId, end: End, known: &Known<'_>, cause: &Cause<'_>) -> Output {
     let &Known { table, workers, limits, is_interrupted, no_state, now } = known;
@@ -154,8 +162,7 @@ pub(super) fn output_of(task: TaskId, end: End, known: &Known<'_>, cause: &Cause
         End::Infeasible => {
             TaskError::Stalled { site: site(None), message: Arc::from("it needs more workers than are left") }
         }
-        End::Cancelled if let Some(text) = no_state => TaskError::Init { site: site(None), message: Arc::from(text) },
-        End::Cancelled => TaskError::Cancelled { site: site(None), interrupted: is_interrupted },
+        End::Cancelled => cancelled(site(None), is_interrupted, no_state),
         End::LimitReached { .. } if let &Cause::Failure(failure @ Failure::Init(_), at) = cause => {
             entry.error_of(workers, failure, at)
         }

@@ -29,6 +29,11 @@ impl Controller {
         self.times_cancelled
     }
 
+    /// Whether they were since that was so often.
+    pub(crate) fn was_cancelled_since(&self, times: u64) -> bool {
+        self.times_cancelled != times
+    }
+
     /// Whether tasks that are added now end at once: nobody waits for room for them.
     #[inline]
     pub(crate) fn ends_new_tasks(&self) -> bool {
@@ -46,8 +51,12 @@ impl Controller {
     /// A state is not made anew in time: no task begins any more.
     pub(super) fn has_no_state(&mut self, out: &mut Outbox) {
         self.over = self.over.max(Some(Over::NoState));
-        let tasks = self.table.pending(|_| true);
-        self.cancel(&tasks, out);
+        self.cancel_pending(out);
+    }
+
+    /// Why no task begins any more, if they are cancelled for that.
+    pub(super) fn no_state(&self) -> Option<&str> {
+        if self.over == Some(Over::NoState) { self.init_failure() } else { None }
     }
 
     /// The time of the whole run has passed.

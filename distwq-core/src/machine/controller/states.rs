@@ -29,11 +29,6 @@ impl States {
     pub(super) fn new(workers: usize, has_states: bool) -> Self {
         Self { made: vec![!has_states; workers], failure: None, finals: vec![None; workers], not_finished: None }
     }
-
-    /// Why a state could not be made, if so.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
-    }
 }
 
 impl Controller {
@@ -44,7 +39,7 @@ impl Controller {
 
     /// Why a state could not be made, if so.
     pub(crate) fn init_failure(&self) -> Option<&str> {
-        self.states.failure()
+        self.states.failure.as_deref()
     }
 
     /// Whether `init` has not returned on a worker.

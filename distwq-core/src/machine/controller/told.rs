@@ -3,7 +3,7 @@
 
 use super::Controller;
 use super::drain::Left;
-use super::ends::WhatWas;
+use super::ends::{self, WhatWas};
 use super::graph_runs::GraphProgress;
 use super::status::SHOWN_MAX;
 use super::table::{Entry, HomeCopy, Output};
@@ -103,7 +103,7 @@ impl Controller {
 
     /// The error of an item of a task, which was cancelled before a worker had begun it.
     pub(crate) fn cancelled_item(&self, task: TaskId) -> TaskError {
-        TaskError::Cancelled { site: Arc::new(self.site(task)), interrupted: self.is_interrupted() }
+        ends::cancelled(Arc::new(self.site(task)), self.is_interrupted(), self.no_state())
     }
 
     /// The task for people, also if it has gone.

@@ -22,7 +22,7 @@ impl Scheduler {
             doom = self.link_after(slot, target).or(doom);
             self.link_follow(slot, target);
         }
-        if is_rare {
+        if is_rare && !spec.ends.is_empty() {
             self.link_values(slot, spec);
         }
         if let Some(end) = doom {
@@ -110,9 +110,6 @@ impl Scheduler {
     /// same.
     #[inline(never)]
     fn link_values(&mut self, slot: TaskSlot, spec: &Spec<'_>) {
-        if spec.ends.is_empty() {
-            return;
-        }
         for &before in spec.inputs.iter().chain(spec.after).chain(&spec.follow) {
             self.step();
             if let Some(before) = self.tasks.find(before) {

@@ -133,7 +133,7 @@ impl Turns {
         }
     }
 
-    /// The lane that was next has had its turn, or tasks come and go.
+    /// The lane that was next has had its turn: now another one may be.
     #[inline(never)]
     fn find_next(&mut self) {
         self.others.extend(self.next);

@@ -99,10 +99,10 @@ impl World<'_> {
     pub(super) fn user_sets_deadline(&mut self) {
         let of_graph = if self.random.percent(50) { self.any_graph() } else { None };
         match of_graph {
-            Some((graph_run, tasks)) => self.sets_deadline(Some(graph_run), tasks),
+            Some((graph_run, tasks)) => self.sets_any_deadline(Some(graph_run), tasks),
             None => {
                 let tasks = self.some_unended();
-                self.sets_deadline(None, tasks);
+                self.sets_any_deadline(None, tasks);
             }
         }
     }
@@ -111,21 +111,17 @@ impl World<'_> {
     pub(super) fn may_limit(&mut self, graph_run: GraphRunId) {
         if self.random.percent(self.shape.limit_percent / 2) {
             let tasks = self.unended_of_graph(graph_run);
-            self.sets_deadline(Some(graph_run), tasks);
+            self.sets_any_deadline(Some(graph_run), tasks);
         }
     }
 
-    fn sets_deadline(&mut self, graph_run: Option<GraphRunId>, tasks: Vec<usize>) {
+    fn sets_any_deadline(&mut self, graph_run: Option<GraphRunId>, tasks: Vec<usize>) {
         let in_ns = self.random.below(6 * self.shape.run_ns_max);
-        self.sets_deadline_in(graph_run, tasks, in_ns);
+        self.sets_deadline(graph_run, tasks, in_ns);
     }
 
-    /// These tasks have to end now.
-    pub(super) fn sets_deadline_now(&mut self, tasks: Vec<usize>) {
-        self.sets_deadline_in(None, tasks, 0);
-    }
-
-    fn sets_deadline_in(&mut self, graph_run: Option<GraphRunId>, tasks: Vec<usize>, in_ns: Ns) {
+    /// These tasks have to end within this time from now.
+    pub(super) fn sets_deadline(&mut self, graph_run: Option<GraphRunId>, tasks: Vec<usize>, in_ns: Ns) {
         let at = self.controller.clock.keep(self.agenda.now(), 0) + in_ns;
         for &index in &tasks {
             let deadline = &mut self.book.tasks[index].limits.deadline;

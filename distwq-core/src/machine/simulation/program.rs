@@ -20,7 +20,7 @@ const RECENT: usize = 10;
 
 /// What a task is a part of.
 #[derive(Clone, Copy)]
-enum Of {
+pub(super) enum Of {
     Nothing,
     Graph(GraphRunId),
     /// A map with a window, by its index.
@@ -127,12 +127,7 @@ impl World<'_> {
         });
     }
 
-    /// The user adds the next task of a map.
-    pub(super) fn add_task_of_map(&mut self, map: usize) {
-        self.add_task(Of::Map(map));
-    }
-
-    fn add_task(&mut self, of: Of) {
+    pub(super) fn add_task(&mut self, of: Of) {
         let index = self.book.tasks.len();
         let graph_run = if let Of::Graph(graph_run) = of { Some(graph_run) } else { None };
         let is_collective = !matches!(of, Of::Map(_)) && self.random.percent(self.shape.wide_percent);

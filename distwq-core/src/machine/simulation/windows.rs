@@ -2,6 +2,7 @@
 //! and for each that ends the next one is added. It stands for `api/map`.
 
 use super::agenda::Happening;
+use super::program::Of;
 use super::watches::Watched;
 use super::world::{Phase, World};
 use crate::id::{CollectorId, TaskId};
@@ -53,7 +54,7 @@ impl World<'_> {
             }
             self.windows[map].left -= 1;
             self.windows[map].under_way.push(self.book.tasks.len());
-            self.add_task_of_map(map);
+            self.add_task(Of::Map(map));
             self.after_controller();
             if self.has_no_acts_left() {
                 self.drop_some_time(self.book.tasks.len() - 1);
@@ -94,7 +95,7 @@ impl World<'_> {
         window.left = 0;
         let tasks = window.under_way.clone();
         if self.random.percent(50) {
-            return self.sets_deadline_now(tasks);
+            return self.sets_deadline(None, tasks, 0);
         }
         let ids: Vec<TaskId> = tasks.iter().map(|&index| self.book.tasks[index].id).collect();
         self.history.note(self.agenda.now(), || format!("the user drops a map with {ids:?}"));

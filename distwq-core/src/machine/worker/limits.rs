@@ -68,12 +68,18 @@ impl Worker {
         let reached = self.limits.0.iter_mut().filter(|limited| !limited.is_told && limited.at() <= now);
         for limited in reached {
             limited.is_told = true;
-            out.cancelled.push((limited.slot, limited.task));
-            // Not in one frame with a large payload: overtaken by what is said when it
-            // has ended, that would be taken for the end of another attempt.
-            out.flush();
-            out.tell(&ToController::Overran { task: limited.task, started_ns: limited.started_ns, failure: None });
-            out.flush();
+            tell_overran(limited.slot, (limited.task, limited.started_ns), None, out);
         }
     }
+}
+
+/// An attempt on this slot, which began then, is given up: it is told so, and the
+/// controller; with a failure, if it has not reached its own limit.
+pub(super) fn tell_overran(slot: Slot, (task, started_ns): (TaskId, Ns), failure: Option<&str>, out: &mut Outbox) {
+    out.cancelled.push((slot, task));
+    // Not in one frame with a large payload: overtaken by what is said when it has ended,
+    // that would be taken for the end of another attempt.
+    out.flush();
+    out.tell(&ToController::Overran { task, started_ns, failure });
+    out.flush();
 }

@@ -2,6 +2,7 @@
 //! have been made, and what they were made to in the end. The executors make and end
 //! them.
 
+use super::limits::tell_overran;
 use super::outbox::Outbox;
 use super::queue::ReadyTask;
 use super::{Phase, Worker};
@@ -138,11 +139,8 @@ impl Worker {
                  {slot_number} was to be made anew"
             );
             tell_states(Some(&failure), out);
-            if let Some((task, started_ns)) = self.running.at(slot) {
-                // If it begins later, it is told that nobody wants it.
-                out.cancelled.push((slot, task));
-                out.tell(&ToController::Overran { task, started_ns, failure: Some(&failure) });
-                out.flush();
+            if let Some(attempt) = self.running.at(slot) {
+                tell_overran(slot, attempt, Some(&failure), out);
             }
         }
     }
